@@ -1,0 +1,146 @@
+import type { Location } from '../content/content.ts'
+import type { Digest } from '../oci/digest.ts'
+
+/** Records under a stream (DESIGN section 4), as JSON in the store. Wire fields keep their wire names. */
+
+/** `image.openshift.io/v1` ObjectReference of a tag's source. */
+export interface TagSource {
+  kind: 'DockerImage' | 'ImageStreamTag' | 'ImageStreamImage'
+  name: string
+  namespace?: string
+}
+
+export interface ImportPolicy {
+  insecure?: boolean
+  scheduled?: boolean
+  importMode?: 'Legacy' | 'PreserveOriginal'
+}
+
+/** What is wanted of a tag: one element of `spec.tags`. */
+export interface TagReference {
+  name: string
+  annotations: Record<string, string> | null
+  from?: TagSource
+  reference?: boolean
+  /** The stream generation at which this tag's identity last changed. */
+  generation: number | null
+  importPolicy: ImportPolicy
+  referencePolicy: { type: 'Source' | 'Local' }
+}
+
+/** What happened: one element of `status.tags[].items`, newest first. `created` is RFC 3339, seconds, UTC. */
+export interface TagEvent {
+  created: string
+  dockerImageReference: string
+  /** A digest, or empty for a `reference: true` tag. */
+  image: Digest | ''
+  generation: number
+}
+
+export interface TagEventCondition {
+  type: 'ImportSuccess'
+  status: 'False'
+  lastTransitionTime: string
+  reason: string
+  message: string
+  generation: number
+}
+
+/** Why a tag moved. */
+export interface Cause {
+  kind: 'import' | 'scheduled' | 'push' | 'tag' | 'rollback' | 'delete' | 'follow'
+  by: string
+  reason?: string
+  from?: { kind: string; name: string }
+  /** Of a rollback: the revision whose digest was restored. */
+  restoredRevision?: number
+}
+
+/** A rolled-back tag stands still until it is resumed. */
+export interface Hold {
+  revision: number
+  by: string
+  at: string
+  reason?: string
+}
+
+/** The one mutable record of a tag, `tag/<project>/<stream>/<tag>`. */
+export interface TagRecord {
+  /** The stream's uid; a record of another uid counts as absent, except for `revision`. */
+  uid: string
+  spec?: TagReference
+  /** Number of the newest ledger entry; 0 when there is none yet. It goes on when the name is used again. */
+  revision: number
+  /** The newest 10 items, newest first; items[0].image is the pin. */
+  items: TagEvent[]
+  /** The ledger revision in force: that of items[0]. */
+  current: number
+  hold?: Hold
+  /** What an automatic cause would have moved a held tag to. */
+  candidate?: { image: Digest; mediaType: string; dockerImageReference: string; seenAt: string; cause: Cause }
+  /** Last digest seen at the upstream of `spec.from`. */
+  lastSeen?: { digest: Digest; at: string }
+  condition?: TagEventCondition
+  commitId: string
+}
+
+/** One entry of the ledger, `event/<project>/<stream>/<tag>!<revision>`, append-only (I3). */
+export interface LedgerEntry {
+  uid: string
+  /** The project's uid: a tag can be rolled back to an earlier stream's entry only within the same project. */
+  projectUid: string
+  revision: number
+  created: string
+  /** Empty in the entry of a deletion. */
+  image: Digest | ''
+  previousImage?: Digest | ''
+  mediaType: string
+  dockerImageReference: string
+  generation: number
+  cause: Cause
+}
+
+/** `life/<project>/<stream>`. */
+export interface LifeRecord {
+  uid: string
+  projectUid: string
+}
+
+/** `generation/<project>/<stream>`: `metadata.generation`, apart from the rest so that a move which leaves the spec as it is races with nobody. */
+export interface GenerationRecord {
+  uid: string
+  generation: number
+}
+
+/** `stream/<project>/<stream>`: touched by every commit that changes what the API shows of the stream. */
+export interface StreamRecord {
+  uid: string
+}
+
+/** `link/<project>/<stream>/<digest>`. */
+export interface LinkRecord {
+  uid: string
+  mediaType: string
+  size?: number
+  locations: Location[]
+  /** Of an index: the children, for the blobs that are asked for before their manifest was. */
+  children?: Digest[]
+  createdAt: string
+}
+
+/** `image/<digest>`: what the manifest tells of an image, whoever imported it. No right follows from it. */
+export interface ImageRecord {
+  mediaType: string
+  size: number
+  config?: { digest: Digest; mediaType: string; size: number }
+  layers: { digest: Digest; mediaType: string; size: number }[]
+  manifests: { digest: Digest; mediaType: string; size: number; architecture?: string; os?: string; variant?: string }[]
+}
+
+/** `outbox/<project>/<stream>/<tag>!<n>`: what is owed to others about one change of a tag record. */
+export interface Notice {
+  kind: 'moved' | 'held' | 'resumed' | 'failed' | 'recovered' | 'candidate' | 'gone'
+  uid: string
+  revision: number
+  at: string
+}

@@ -1,0 +1,82 @@
+import type { Readable } from 'node:stream'
+import type { Digest } from '../oci/digest.ts'
+
+/** A repository at a registry behind Weir, and on whose behalf it is asked. */
+export interface UpstreamRepository {
+  /** Host with its port as written by users: `docker.io`, `localhost:5100`. */
+  host: string
+  repository: string
+  /** The project whose credentials may be used. */
+  project: string
+}
+
+/** What a tag or digest stands for at an upstream. `size` in bytes; absent when the upstream did not tell. */
+export interface ResolvedManifest {
+  digest: Digest
+  mediaType: string
+  size?: number
+}
+
+/** A manifest's exact bytes, hashed; the media type is checked against the body. */
+export interface FetchedManifest {
+  digest: Digest
+  mediaType: string
+  bytes: Buffer
+}
+
+/** A blob's bytes, unverified: whoever reads them hashes them. `offset` is where they start, `size` the whole blob's. */
+export interface FetchedBlob {
+  size: number | undefined
+  offset: number
+  /** How many bytes follow; undefined when the upstream did not tell. */
+  length: number | undefined
+  body: Readable
+}
+
+/** A byte range, both ends inclusive (RFC 9110 14.1.2); without `end` to the end. */
+export interface ByteRange {
+  start: number
+  end?: number
+}
+
+/**
+ * The client for registries behind Weir. Every failure is a `RegistryError` whose `upstream` tells host, reason and
+ * status (DESIGN section 7); no error, log or answer carries a credential.
+ */
+export interface Upstream {
+  /** Asks by HEAD where `reference` (tag or digest) points; falls back to GET where HEAD is refused or tells no digest. */
+  resolve(from: UpstreamRepository, reference: string, signal?: AbortSignal): Promise<ResolvedManifest>
+  /** GETs a manifest and verifies it: by digest against that digest; by tag it is hashed, and the header not believed. */
+  manifest(from: UpstreamRepository, reference: string, signal?: AbortSignal): Promise<FetchedManifest>
+  /** Size of a blob by HEAD (or a one-byte GET where signed URLs refuse HEAD). */
+  blobSize(from: UpstreamRepository, digest: Digest, signal?: AbortSignal): Promise<number>
+  /** Opens a blob, redirects followed. A registry that ignores the range answers whole: `offset` tells. */
+  blob(from: UpstreamRepository, digest: Digest, range?: ByteRange, signal?: AbortSignal): Promise<FetchedBlob>
+  close(): Promise<void>
+}
+
+/** A login for one host. `id` names it in logs and cache keys and is no secret. */
+export interface Credential {
+  id: string
+  username: string
+  password: string
+}
+
+/**
+ * Yields, best first, the logins that `project` may use for `repository` at `host`; none means anonymous. The only seam
+ * through which credentials enter the upstream client.
+ */
+export type CredentialsFor = (
+  project: string,
+  host: string,
+  repository: string,
+) => AsyncIterable<Credential> | Iterable<Credential>
+
+/** The operator's rule for one registry. */
+export interface UpstreamRule {
+  /** Host with its port. Only hosts named in a rule may have private, loopback or link-local addresses. */
+  host: string
+  /** Plain HTTP or an unknown certificate is acceptable; default false. */
+  insecure: boolean
+  login?: { username: string; password: string; projects: readonly string[]; repositories: readonly string[] }
+}
