@@ -1,3 +1,5 @@
+import type { Scope } from '../oci/scope.ts'
+
 /** Who may do what. One `can(...)` for every surface; identities, tokens and RBAC records behind it. */
 
 /** Who asks. Groups are those the identity carries, `system:authenticated` or `system:unauthenticated` among them. */
@@ -9,12 +11,8 @@ export interface Subject {
   uid?: string
 }
 
-/** One entry of a registry token's `access` claim and of a scope. @see https://distribution.github.io/distribution/spec/auth/scope/ */
-export interface Access {
-  type: string
-  name: string
-  actions: readonly string[]
-}
+/** One entry of a registry token's `access` claim. @see https://distribution.github.io/distribution/spec/auth/scope/ */
+export type Access = Scope
 
 /** A verified registry token: who, and what the token itself allows. */
 export interface RegistryToken {
