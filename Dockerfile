@@ -1,0 +1,21 @@
+# Weir needs no build step: Node strips the types. The steps below are run, in a clean folder, by test/interop/image.ts.
+FROM node:26-slim
+
+ENV NODE_ENV=production \
+    WEIR_DATA=/var/lib/weir \
+    WEIR_LISTEN=0.0.0.0:5000 \
+    WEIR_TLS_LISTEN=0.0.0.0:5443
+
+WORKDIR /opt/weir
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
+COPY src ./src
+COPY config ./config
+
+RUN install -d -o node -g node -m 0700 /var/lib/weir && ln -s /opt/weir/src/main.ts /usr/local/bin/weir
+USER node
+VOLUME /var/lib/weir
+EXPOSE 5000 5443
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:5000/readyz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "src/main.ts", "serve"]

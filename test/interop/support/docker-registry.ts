@@ -1,0 +1,76 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Piece, piecesOf, type TestImage, type TestIndex } from '../../support/images.ts'
+import { answers, freePort, type Service, startService } from './process.ts'
+
+/** Debian's docker-registry as an upstream. */
+export interface DockerRegistry extends Service {
+  /** `localhost:PORT`, as users write it. */
+  host: string
+  url: string
+  /** Pushes content and points `tag` at it. */
+  put(repository: string, image: TestImage | TestIndex, tag: string): Promise<void>
+}
+
+/** Starts it with its storage and its log in `directory`. */
+export async function startDockerRegistry(
+  directory: string,
+  options: { proxyTo?: string } = {},
+): Promise<DockerRegistry> {
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  await mkdir(join(directory, 'registry'), { recursive: true })
+  const config = join(directory, 'registry.yaml')
+  const proxy = options.proxyTo === undefined ? '' : `proxy: { remoteurl: "${options.proxyTo}" }\n`
+  await writeFile(
+    config,
+    `version: 0.1\nlog: { level: error, accesslog: { disabled: true } }\nstorage: { filesystem: { rootdirectory: ${join(directory, 'registry')} }, delete: { enabled: true } }\nhttp: { addr: "127.0.0.1:${port}" }\n${proxy}`,
+  )
+  const service = await startService('docker-registry', ['serve', config], {
+    logFile: join(directory, 'registry.log'),
+    ready: () => answers(`${url}/v2/`),
+  })
+  return {
+    ...service,
+    host: `localhost:${port}`,
+    url,
+    put: (repository, image, tag) => put(url, repository, image, tag),
+  }
+}
+
+async function put(url: string, repository: string, image: TestImage | TestIndex, tag: string): Promise<void> {
+  const manifests = new Set(
+    'children' in image ? [image.manifest, ...image.children.map((child) => child.manifest)] : [image.manifest],
+  )
+  for (const content of piecesOf(image)) {
+    if (manifests.has(content)) await putManifest(url, repository, content, content.digest)
+    else await putBlob(url, repository, content)
+  }
+  await putManifest(url, repository, image.manifest, tag)
+}
+
+async function putManifest(url: string, repository: string, manifest: Piece, reference: string): Promise<void> {
+  await expectStatus(201, `${url}/v2/${repository}/manifests/${reference}`, {
+    method: 'PUT',
+    headers: { 'content-type': manifest.mediaType },
+    body: new Uint8Array(manifest.bytes),
+  })
+}
+
+async function putBlob(url: string, repository: string, blob: Piece): Promise<void> {
+  const opened = await expectStatus(202, `${url}/v2/${repository}/blobs/uploads/`, { method: 'POST' })
+  const location = new URL(opened.headers.get('location') ?? '', url)
+  location.searchParams.set('digest', blob.digest)
+  await expectStatus(201, location.href, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/octet-stream' },
+    body: new Uint8Array(blob.bytes),
+  })
+}
+
+async function expectStatus(status: number, url: string, init: RequestInit): Promise<Response> {
+  const response = await fetch(url, init)
+  const body = await response.text()
+  if (response.status !== status) throw new Error(`${init.method} ${url}: ${response.status} ${body}`)
+  return response
+}
