@@ -1,0 +1,154 @@
+/** The shape of the config file: every key, its default, and what to do when it is wrong. */
+import { z } from 'zod'
+import {
+  parseDuration,
+  parseHostPattern,
+  parseListenAddress,
+  parsePublicUrl,
+  parseRegistryHost,
+} from './config-values.ts'
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
+const defaultRegistries = [
+  ...['docker.io', 'quay.io', 'ghcr.io', 'gcr.io', '*.gcr.io', '*.pkg.dev', 'registry.k8s.io', 'mcr.microsoft.com'],
+  ...['public.ecr.aws', '*.amazonaws.com', '*.azurecr.io', 'registry.gitlab.com', 'registry.access.redhat.com'],
+  ...['registry.redhat.io', 'nvcr.io', 'cgr.dev'],
+]
+
+const address = written('write HOST:PORT, such as 127.0.0.1:5000 or 0.0.0.0:5000', parseListenAddress)
+const publicUrlHint =
+  'write scheme, host and port that clients use, such as https://weir.example.com; no path, no user, and neither "basic" nor "bearer" in it'
+const url = written(publicUrlHint, parsePublicUrl)
+const secureUrl = written(`${publicUrlHint}; it starts with https://`, (text) =>
+  text.startsWith('https://') ? parsePublicUrl(text) : undefined,
+)
+const text = written('write a text that is not empty', (value) => (value === '' ? undefined : value))
+const projectGlob = written('write a project name, * for any part of it', (value) => matching(/^[a-z0-9*._-]+$/, value))
+const repositoryGlob = written('write a repository path, ** for any part of it', (value) =>
+  matching(/^[a-z0-9*._/-]+$/, value),
+)
+
+const upstreamSchema = z
+  .strictObject({
+    host: written('write the registry as image names have it, with its port: localhost:5100', parseRegistryHost),
+    insecure: z.boolean({ error: 'write true or false' }).default(false),
+    username: text.nullish(),
+    passwordFile: text.nullish(),
+    projects: z.array(projectGlob).nullish(),
+    repositories: z.array(repositoryGlob).nullish(),
+  })
+  .superRefine(checkLogin, always())
+
+/** The shape of the file; unknown keys are errors. */
+export const configSchema = z.strictObject({
+  listen: address.prefault('127.0.0.1:5000'),
+  publicUrl: url.nullish(),
+  tls: z
+    .strictObject({
+      listen: address.prefault('127.0.0.1:5443'),
+      publicUrl: secureUrl.nullish(),
+      certFile: text.nullish(),
+      keyFile: text.nullish(),
+    })
+    .superRefine(checkCertificate, always())
+    .prefault({}),
+  data: text.prefault('./data'),
+  store: z.strictObject({ kind: z.literal('level', { error: 'write level' }).default('level') }).prefault({}),
+  upstreams: z.array(upstreamSchema).superRefine(checkHosts, always()).default([]),
+  imports: z
+    .strictObject({
+      allowedRegistries: z
+        .array(written('write a registry host, *.example.com, or * for every registry', parseHostPattern))
+        .default(defaultRegistries),
+      legacyImportMode: z.literal('index', { error: 'write index' }).default('index'),
+    })
+    .prefault({}),
+  auth: z
+    .strictObject({
+      tokenLifetime: duration(60_000, 86_400_000, 'from 1m to 1d').prefault('15m'),
+      maxTokenLifetime: duration(600_000, 3650 * 86_400_000, 'from 10m to 3650d').prefault('365d'),
+      issuer: secureUrl.nullish(),
+    })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z.enum(logLevels, { error: `write one of ${logLevels.join(', ')}` }).default('info'),
+      format: z.enum(['json', 'text'], { error: 'write json or text' }).default('json'),
+    })
+    .prefault({}),
+})
+
+/** What the schema makes of a file. */
+export type ParsedConfig = z.output<typeof configSchema>
+type ParsedUpstream = z.output<typeof upstreamSchema>
+
+// The checks below see values whose other keys may be wrong: every problem is told in one go.
+
+function checkLogin(upstream: ParsedUpstream, context: z.RefinementCtx): void {
+  const require = (key: keyof ParsedUpstream, why: string): void => {
+    if (upstream[key] === undefined || upstream[key] === null)
+      context.addIssue({ code: 'custom', path: [key], message: why })
+  }
+  if (upstream.username || upstream.passwordFile) {
+    require('username', 'required with passwordFile')
+    require('passwordFile', 'required with username: the file that holds the password')
+    require('projects', 'required with a login: the projects that may use it, such as ["team-*"]')
+    require('repositories', 'required with a login: the repositories it is for, such as ["lib/**"]')
+    return
+  }
+  for (const key of ['projects', 'repositories'] as const) {
+    if (upstream[key])
+      context.addIssue({
+        code: 'custom',
+        path: [key],
+        message: 'means nothing without a login: add username and passwordFile',
+      })
+  }
+}
+
+function checkCertificate(
+  tls: { certFile?: string | null | undefined; keyFile?: string | null | undefined },
+  context: z.RefinementCtx,
+): void {
+  if (tls.certFile && !tls.keyFile)
+    context.addIssue({ code: 'custom', path: ['keyFile'], message: 'required with certFile' })
+  if (tls.keyFile && !tls.certFile)
+    context.addIssue({ code: 'custom', path: ['certFile'], message: 'required with keyFile' })
+}
+
+function checkHosts(upstreams: readonly ParsedUpstream[], context: z.RefinementCtx): void {
+  const seen = new Set<unknown>()
+  for (const [index, upstream] of upstreams.entries()) {
+    const host: unknown = upstream?.host
+    if (typeof host === 'string' && seen.has(host)) {
+      context.addIssue({ code: 'custom', path: [index, 'host'], message: `${host} is named twice: join the two rules` })
+    }
+    seen.add(host)
+  }
+}
+
+function always(): { when: () => boolean } {
+  return { when: () => true }
+}
+
+function duration(leastMs: number, mostMs: number, range: string) {
+  return written(`write a duration with its unit, ${range}, such as 15m or 1h30m`, (value) => {
+    const durationMs = parseDuration(value)
+    return durationMs !== undefined && durationMs >= leastMs && durationMs <= mostMs ? durationMs : undefined
+  })
+}
+
+/** A value that is written as text; `hint` is what to do when it is not one. */
+function written<T>(hint: string, parse: (text: string) => T | undefined) {
+  return z.unknown().transform((value, context): T => {
+    const result = typeof value === 'string' ? parse(value) : undefined
+    if (result !== undefined) return result
+    context.issues.push({ code: 'custom', message: hint, input: value })
+    return z.NEVER
+  })
+}
+
+function matching(pattern: RegExp, value: string): string | undefined {
+  return pattern.test(value) ? value : undefined
+}

@@ -1,0 +1,59 @@
+import { parseImageReference } from './oci/reference.ts'
+
+/** Values of the config as people write them. Each parser answers undefined for what is not one. */
+
+/** An address to listen on; port 0 means any free port. */
+export interface ListenAddress {
+  /** Host name or address, an IPv6 address without its brackets. */
+  host: string
+  port: number
+}
+
+const durationUnits = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const sizeUnits = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const
+
+/** Parses `15m`, `1h30m`, `365d` to milliseconds; a number without a unit is none. */
+export function parseDuration(text: string): number | undefined {
+  if (!/^(?:[0-9]+(?:ms|s|m|h|d))+$/.test(text)) return undefined
+  const parts = [...text.matchAll(/([0-9]+)(ms|s|m|h|d)/g)]
+  const durationMs = parts.reduce((sum, [, n, unit]) => sum + Number(n) * durationUnits[unit as 'ms'], 0)
+  return Number.isSafeInteger(durationMs) ? durationMs : undefined
+}
+
+/** Parses `512MiB`, `50GiB` to bytes; a number without a unit is none, and neither are the powers of ten. */
+export function parseSize(text: string): number | undefined {
+  const [, n, unit] = /^([0-9]+)(B|KiB|MiB|GiB|TiB)$/.exec(text) ?? []
+  const bytes = Number(n) * sizeUnits[unit as 'B']
+  return Number.isSafeInteger(bytes) ? bytes : undefined
+}
+
+/** Parses `127.0.0.1:5000`, `localhost:0`, `[::1]:5000`. */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  const [, bracketed, bare, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([a-zA-Z0-9.-]+)):([0-9]{1,5})$/.exec(text) ?? []
+  const host = bracketed ?? bare
+  const port = Number(digits)
+  return host !== undefined && port <= 65_535 ? { host, port } : undefined
+}
+
+/**
+ * Parses the URL under which clients reach a listener: scheme, host and port alone, answered without a trailing slash.
+ * A port of 0 stands for the port that is bound.
+ */
+export function parsePublicUrl(text: string): string | undefined {
+  if (!/^https?:\/\/[^/?#@\\\s]+\/?$/.test(text) || !URL.canParse(text)) return undefined
+  // Some clients take the last of these words in a challenge for its scheme, wherever it stands.
+  return /basic|bearer/i.test(text) ? undefined : new URL(text).origin
+}
+
+/** Parses a registry host as users write it in image names, lower case, with its port. */
+export function parseRegistryHost(text: string): string | undefined {
+  if (/[/@]/.test(text)) return undefined
+  const reference = parseImageReference(`${text}/project/stream`)
+  return reference?.repository === 'project/stream' ? reference.host : undefined
+}
+
+/** Parses an entry of an allow-list: `*`, a registry host, or a host with `*` for a part of its name. */
+export function parseHostPattern(text: string): string | undefined {
+  if (text === '*') return text
+  return parseRegistryHost(text.replaceAll('*', 'x')) === undefined ? undefined : text.toLowerCase()
+}

@@ -1,0 +1,226 @@
+/** What the operator decides, checked whole before anything starts. */
+import { readFileSync, statSync } from 'node:fs'
+import { parseDocument } from 'yaml'
+import type { z } from 'zod'
+import { configSchema, type ParsedConfig } from './config-schema.ts'
+import type { ListenAddress } from './config-values.ts'
+
+/** The login for one upstream, its password read from the file. */
+export interface UpstreamLogin {
+  username: string
+  password: string
+  /** Globs of the projects that may use it. */
+  projects: readonly string[]
+  /** Globs of the repositories that it is for. */
+  repositories: readonly string[]
+}
+
+/** Everything of `config/weir.yaml`, with defaults filled in; durations in milliseconds. */
+export interface WeirConfig {
+  readonly listen: ListenAddress
+  /** Scheme, host and port. A port of 0 stands for the one that is bound. */
+  readonly publicUrl: string
+  readonly tls: {
+    readonly listen: ListenAddress
+    readonly publicUrl: string
+    /** Both or none; without them Weir makes its own certificate. */
+    readonly certFile?: string
+    readonly keyFile?: string
+  }
+  readonly data: string
+  readonly store: { readonly kind: 'level' }
+  readonly upstreams: readonly { readonly host: string; readonly insecure: boolean; readonly login?: UpstreamLogin }[]
+  readonly imports: { readonly allowedRegistries: readonly string[]; readonly legacyImportMode: 'index' }
+  readonly auth: {
+    readonly tokenLifetimeMs: number
+    readonly maxTokenLifetimeMs: number
+    /** Default: `tls.publicUrl`. */
+    readonly issuer?: string
+  }
+  readonly log: { readonly level: ParsedConfig['log']['level']; readonly format: 'json' | 'text' }
+}
+
+/** What a person has to correct before Weir starts: one line for each problem, with the path of its key. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'))
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/** Where a config comes from; flags win over the environment, the environment over the file, the file over defaults. */
+export interface ConfigSources {
+  file?: { name: string; text: string }
+  environment?: Readonly<Record<string, string | undefined>>
+  flags?: { listen?: string; data?: string }
+}
+
+const environmentKeys: Readonly<Record<string, readonly string[]>> = {
+  WEIR_LISTEN: ['listen'],
+  WEIR_PUBLIC_URL: ['publicUrl'],
+  WEIR_TLS_LISTEN: ['tls', 'listen'],
+  WEIR_TLS_PUBLIC_URL: ['tls', 'publicUrl'],
+  WEIR_DATA: ['data'],
+  WEIR_LOG_LEVEL: ['log', 'level'],
+  WEIR_LOG_FORMAT: ['log', 'format'],
+}
+
+/**
+ * Reads the sources into one config. `warnings` are things to put right that do not stop Weir.
+ *
+ * @throws ConfigError with every problem at once
+ */
+export function parseConfig(sources: ConfigSources): { config: WeirConfig; warnings: readonly string[] } {
+  const tree = readTree(sources.file)
+  const origins = override(tree, sources)
+  const parsed = configSchema.safeParse(tree)
+  const problems = parsed.success ? [] : parsed.error.issues.flatMap((issue) => describeIssue(issue, origins))
+  const secrets = readSecrets(tree)
+  problems.push(...secrets.problems)
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
+  return { config: build(parsed.data, secrets.passwords), warnings: secrets.warnings }
+}
+
+/** Finds the file (`--config`, `WEIR_CONFIG`, `./weir.yaml` if it is there) and parses. @throws ConfigError */
+export function loadConfig(
+  flags: { config?: string; listen?: string; data?: string },
+  environment: Readonly<Record<string, string | undefined>>,
+): { config: WeirConfig; warnings: readonly string[] } {
+  const named = flags.config ?? (environment.WEIR_CONFIG || undefined)
+  const file = readConfigFile(named ?? 'weir.yaml', named === undefined)
+  return parseConfig({ ...(file === undefined ? {} : { file }), environment, flags })
+}
+
+function readConfigFile(name: string, optional: boolean): ConfigSources['file'] {
+  try {
+    return { name, text: readFileSync(name, 'utf8') }
+  } catch (error) {
+    if (optional && (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new ConfigError([`${name}: cannot be read (${(error as NodeJS.ErrnoException).code})`])
+  }
+}
+
+function readTree(file: ConfigSources['file']): Record<string, unknown> {
+  if (file === undefined) return {}
+  const document = parseDocument(file.text)
+  const problems = document.errors.map((error) => `${file.name}: ${error.message.split('\n')[0]?.replace(/:$/, '')}`)
+  if (problems.length > 0) throw new ConfigError(problems)
+  const tree: unknown = document.toJS() ?? {}
+  if (!isRecord(tree)) throw new ConfigError([`${file.name}: write keys and values, such as listen: 127.0.0.1:5000`])
+  return tree
+}
+
+/** Lays environment and flags over the tree; answers which path came from where. */
+function override(tree: Record<string, unknown>, { environment = {}, flags = {} }: ConfigSources): Map<string, string> {
+  const origins = new Map<string, string>()
+  const set = (path: readonly string[], value: string | undefined, origin: string): void => {
+    if (value === undefined || value === '') return
+    const [first = '', second] = path
+    if (second === undefined) tree[first] = value
+    else if (tree[first] === undefined || tree[first] === null) tree[first] = { [second]: value }
+    else if (isRecord(tree[first])) tree[first] = { ...tree[first], [second]: value }
+    else return
+    origins.set(path.join('.'), origin)
+  }
+  for (const [variable, path] of Object.entries(environmentKeys)) set(path, environment[variable], variable)
+  set(['listen'], flags.listen, '--listen')
+  set(['data'], flags.data, '--data')
+  return origins
+}
+
+function describeIssue(issue: z.core.$ZodIssue, origins: Map<string, string>): string[] {
+  const path = formatPath(issue.path)
+  const prefix = path === '' ? '' : `${path}.`
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => `${prefix}${key}: ${unknownKey(key)}`)
+  const origin = origins.get(path)
+  const place = origin === undefined ? path : `${path} (from ${origin})`
+  return [`${place}: ${issue.code === 'invalid_type' ? wrongType(issue) : issue.message}`]
+}
+
+function unknownKey(key: string): string {
+  return /password|secret|token/i.test(key)
+    ? 'unknown key; secrets are given by file: passwordFile'
+    : 'unknown key; config/weir.yaml lists all there are'
+}
+
+function wrongType(issue: z.core.$ZodIssueInvalidType): string {
+  if (issue.expected === 'object') return 'write keys and values below it'
+  return issue.expected === 'array' ? 'write a list' : issue.message
+}
+
+function formatPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`
+    return text === '' ? String(part) : `${text}.${String(part)}`
+  }, '')
+}
+
+interface Secrets {
+  /** By index in `upstreams`. */
+  passwords: Map<number, string>
+  problems: string[]
+  warnings: string[]
+}
+
+/** Reads the password files that the tree names, valid otherwise or not, so that their problems are told with the others. */
+function readSecrets(tree: Record<string, unknown>): Secrets {
+  const secrets: Secrets = { passwords: new Map(), problems: [], warnings: [] }
+  const upstreams = Array.isArray(tree.upstreams) ? tree.upstreams : []
+  for (const [index, upstream] of upstreams.entries()) {
+    const file: unknown = isRecord(upstream) ? upstream.passwordFile : undefined
+    if (typeof file !== 'string' || file === '') continue
+    const path = `upstreams[${index}].passwordFile`
+    const password = checkSecretFile(path, file, secrets)?.replace(/\r?\n$/, '')
+    if (password === '') secrets.problems.push(`${path}: ${file} is empty`)
+    else if (password !== undefined) secrets.passwords.set(index, password)
+  }
+  const keyFile: unknown = isRecord(tree.tls) ? tree.tls.keyFile : undefined
+  if (typeof keyFile === 'string' && keyFile !== '') checkSecretFile('tls.keyFile', keyFile, secrets)
+  return secrets
+}
+
+function checkSecretFile(path: string, file: string, { problems, warnings }: Secrets): string | undefined {
+  try {
+    const mode = statSync(file).mode & 0o777
+    if (mode & 0o004)
+      warnings.push(`${path}: ${file} can be read by everybody (mode 0${mode.toString(8)}); chmod 600 it`)
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    problems.push(`${path}: ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    return undefined
+  }
+}
+
+function build(parsed: ParsedConfig, passwords: Map<number, string>): WeirConfig {
+  const { listen, tls, auth } = parsed
+  return {
+    listen,
+    publicUrl: parsed.publicUrl ?? `http://localhost:${listen.port}`,
+    tls: {
+      listen: tls.listen,
+      publicUrl: tls.publicUrl ?? `https://localhost:${tls.listen.port}`,
+      ...(tls.certFile && tls.keyFile ? { certFile: tls.certFile, keyFile: tls.keyFile } : {}),
+    },
+    data: parsed.data,
+    store: parsed.store,
+    upstreams: parsed.upstreams.map((upstream, index) => {
+      const { host, insecure, username, projects, repositories } = upstream
+      const password = passwords.get(index)
+      if (!username || password === undefined || !projects || !repositories) return { host, insecure }
+      return { host, insecure, login: { username, password, projects, repositories } }
+    }),
+    imports: parsed.imports,
+    auth: {
+      tokenLifetimeMs: auth.tokenLifetime,
+      maxTokenLifetimeMs: auth.maxTokenLifetime,
+      ...(auth.issuer ? { issuer: auth.issuer } : {}),
+    },
+    log: parsed.log,
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,333 @@
+import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { ConfigError, type ConfigSources, loadConfig, parseConfig } from '../src/config.ts'
+import { configSchema } from '../src/config-schema.ts'
+import {
+  parseDuration,
+  parseHostPattern,
+  parseListenAddress,
+  parsePublicUrl,
+  parseRegistryHost,
+  parseSize,
+} from '../src/config-values.ts'
+import { temporaryDirectory } from './support/directory.ts'
+
+const example = await readFile(new URL('../config/weir.yaml', import.meta.url), 'utf8')
+
+function problemsOf(sources: ConfigSources | string): readonly string[] {
+  try {
+    parseConfig(typeof sources === 'string' ? { file: { name: 'weir.yaml', text: sources } } : sources)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+function configOf(text: string) {
+  return parseConfig({ file: { name: 'weir.yaml', text } }).config
+}
+
+async function secretFile(content: string, mode: number): Promise<string> {
+  const file = join(await temporaryDirectory(), 'secret')
+  await writeFile(file, content)
+  await chmod(file, mode)
+  return file
+}
+
+/** Paths of all keys of a JSON schema's objects, array items included. */
+function keysOf(schema: z.core.JSONSchema.BaseSchema, prefix = ''): string[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([key, value]) => {
+    if (typeof value === 'boolean') return [prefix + key]
+    const items = typeof value.items === 'object' && !Array.isArray(value.items) ? value.items : {}
+    return [prefix + key, ...keysOf(value, `${prefix}${key}.`), ...keysOf(items, `${prefix}${key}[].`)]
+  })
+}
+
+function keysIn(tree: unknown, prefix = ''): string[] {
+  if (Array.isArray(tree)) return keysIn(tree[0], `${prefix.slice(0, -1)}[].`)
+  if (typeof tree !== 'object' || tree === null) return []
+  return Object.entries(tree).flatMap(([key, value]) => [prefix + key, ...keysIn(value, `${prefix}${key}.`)])
+}
+
+describe('config/weir.yaml', () => {
+  const commented = example.split('\n').filter((line) => /^# (?:upstreams:$| {2})/.test(line))
+  const upstreams = parse(commented.map((line) => line.slice(2)).join('\n'))
+
+  test('equals the defaults', () => {
+    expect(configOf(example)).toEqual(parseConfig({}).config)
+  })
+
+  test('lists every key there is', () => {
+    const all = keysOf(z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }))
+    expect(all).toContain('upstreams[].passwordFile')
+    expect(keysIn({ ...parse(example), ...upstreams }).sort()).toEqual(all.sort())
+  })
+
+  test('shows an upstream that is accepted once its password file is there', async () => {
+    const passwordFile = await secretFile('hush\n', 0o600)
+    const text = JSON.stringify({ upstreams: [{ ...upstreams.upstreams[0], passwordFile }] })
+    expect(configOf(text).upstreams).toEqual([
+      {
+        host: 'localhost:5100',
+        insecure: true,
+        login: { username: 'robot', password: 'hush', projects: ['team-*'], repositories: ['lib/**'] },
+      },
+    ])
+  })
+})
+
+describe('sources', () => {
+  const file = { name: 'weir.yaml', text: 'listen: 127.0.0.1:1\ndata: /file\npublicUrl: http://file.example:1' }
+
+  test('the file wins over the defaults', () => {
+    expect(parseConfig({ file }).config).toMatchObject({ listen: { host: '127.0.0.1', port: 1 }, data: '/file' })
+  })
+
+  test('the environment wins over the file', () => {
+    const environment = { WEIR_LISTEN: '[::1]:2', WEIR_DATA: '/env', WEIR_PUBLIC_URL: 'https://env.example' }
+    expect(parseConfig({ file, environment }).config).toMatchObject({
+      listen: { host: '::1', port: 2 },
+      data: '/env',
+      publicUrl: 'https://env.example',
+    })
+  })
+
+  test('flags win over the environment', () => {
+    const environment = { WEIR_LISTEN: '127.0.0.1:2', WEIR_DATA: '/env' }
+    const flags = { listen: '127.0.0.1:3', data: '/flag' }
+    expect(parseConfig({ file, environment, flags }).config).toMatchObject({ listen: { port: 3 }, data: '/flag' })
+  })
+
+  test('an empty variable counts as absent', () => {
+    expect(parseConfig({ environment: { WEIR_DATA: '' } }).config.data).toBe('./data')
+  })
+
+  test('a variable below tls leaves the rest of tls as the file has it', () => {
+    const text = 'tls: { publicUrl: "https://weir.example" }'
+    const { tls } = parseConfig({ file: { name: 'f', text }, environment: { WEIR_TLS_LISTEN: '0.0.0.0:1' } }).config
+    expect(tls).toEqual({ listen: { host: '0.0.0.0', port: 1 }, publicUrl: 'https://weir.example' })
+  })
+
+  test('public URLs default to localhost with the port listened on', () => {
+    const { config } = parseConfig({ environment: { WEIR_LISTEN: '0.0.0.0:80', WEIR_TLS_LISTEN: '0.0.0.0:0' } })
+    expect(config).toMatchObject({ publicUrl: 'http://localhost:80', tls: { publicUrl: 'https://localhost:0' } })
+  })
+
+  test('a bad variable is told by its name', () => {
+    expect(problemsOf({ environment: { WEIR_LISTEN: '5000' } })).toEqual([
+      expect.stringMatching(/^listen \(from WEIR_LISTEN\): write HOST:PORT/),
+    ])
+  })
+
+  test('WEIR_CONFIG names the file, --config another', async () => {
+    const fromVariable = await secretFile('data: /variable', 0o644)
+    const fromFlag = await secretFile('data: /flag', 0o644)
+    expect(loadConfig({}, { WEIR_CONFIG: fromVariable }).config.data).toBe('/variable')
+    expect(loadConfig({ config: fromFlag }, { WEIR_CONFIG: fromVariable }).config.data).toBe('/flag')
+  })
+
+  test('a named file that is not there is a problem', () => {
+    expect(() => loadConfig({ config: '/nowhere/weir.yaml' }, {})).toThrow(
+      '/nowhere/weir.yaml: cannot be read (ENOENT)',
+    )
+  })
+})
+
+describe('problems', () => {
+  test('all are told at once, each by its path and with what to do', async () => {
+    const passwordFile = await secretFile('', 0o600)
+    const problems = problemsOf(`
+listen: 5000
+publicUrl: http://weir.example/path
+lissten: x
+tls: { publicUrl: "http://weir.example", certFile: /c.pem }
+store: { kind: etcd }
+upstreams:
+  - { host: a.example, insecure: perhaps, usernam: x }
+  - { host: "not a host", username: robot }
+  - { host: A.example, passwordFile: ${passwordFile}, username: u, projects: [p], repositories: [r] }
+  - { host: b.example, projects: ["*"], password: hush }
+auth: { tokenLifetime: 900 }
+log: loud
+`)
+    expect(problems.map((problem) => problem.slice(0, problem.indexOf(':'))).sort()).toEqual([
+      'auth.tokenLifetime',
+      'lissten',
+      'listen',
+      'log',
+      'publicUrl',
+      'store.kind',
+      'tls.keyFile',
+      'tls.publicUrl',
+      'upstreams[0].insecure',
+      'upstreams[0].usernam',
+      'upstreams[1].host',
+      'upstreams[1].passwordFile',
+      'upstreams[1].projects',
+      'upstreams[1].repositories',
+      'upstreams[2].host',
+      'upstreams[2].passwordFile',
+      'upstreams[3].password',
+      'upstreams[3].projects',
+    ])
+    expect(problems.join('\n')).not.toContain('hush')
+    for (const problem of problems) expect(problem).not.toMatch(/Invalid input|undefined/)
+  })
+
+  test.each([
+    ['a part that does not exist yet', 'content: { maxBytes: 50GiB }', 'content: unknown key'],
+    [
+      'a platform mode that does not exist yet',
+      'imports: { legacyImportMode: platform }',
+      'imports.legacyImportMode: ',
+    ],
+    [
+      'a password in the file itself',
+      'upstreams: [{ host: a.example, password: x }]',
+      'upstreams[0].password: unknown key; secrets are given by file',
+    ],
+    [
+      'a number without a unit',
+      'auth: { maxTokenLifetime: 3600 }',
+      'auth.maxTokenLifetime: write a duration with its unit',
+    ],
+    ['a token life under a minute', 'auth: { tokenLifetime: 59s }', 'auth.tokenLifetime: '],
+    ['a key without a certificate', 'tls: { keyFile: /dev/null }', 'tls.certFile: required with keyFile'],
+    [
+      'a password without a user',
+      'upstreams: [{ host: a.example, passwordFile: /dev/null }]',
+      'upstreams[0].username: required',
+    ],
+    [
+      'projects without a login',
+      'upstreams: [{ host: a.example, projects: [p] }]',
+      'upstreams[0].projects: means nothing',
+    ],
+    ['a word that breaks challenges', 'publicUrl: http://basic.example', 'publicUrl: '],
+    ['a list where keys belong', '- a', 'weir.yaml: write keys and values'],
+    ['broken YAML', 'listen: [', 'weir.yaml: '],
+    ['a key twice', 'data: a\ndata: b', 'weir.yaml: '],
+    [
+      'a password file that is not there',
+      'upstreams: [{ host: a.example, passwordFile: /nowhere, username: u, projects: [p], repositories: [r] }]',
+      'upstreams[0].passwordFile: /nowhere cannot be read (ENOENT)',
+    ],
+  ])('%s is one', (_name, text, problem) => {
+    expect(problemsOf(text).join('\n')).toContain(problem)
+  })
+
+  test('a secret that everybody can read is a warning, one of mode 0600 is none', async () => {
+    const warningsFor = async (mode: number): Promise<readonly string[]> => {
+      const passwordFile = await secretFile('x', mode)
+      const upstream = { host: 'a.example', username: 'u', passwordFile, projects: ['p'], repositories: ['r'] }
+      return parseConfig({ file: { name: 'f', text: JSON.stringify({ upstreams: [upstream] }) } }).warnings
+    }
+    expect(await warningsFor(0o644)).toEqual([expect.stringMatching(/^upstreams\[0\]\.passwordFile: .*mode 0644/)])
+    expect(await warningsFor(0o600)).toEqual([])
+  })
+})
+
+describe('values', () => {
+  test.each([
+    ['15m', 900_000],
+    ['1h30m', 5_400_000],
+    ['365d', 31_536_000_000],
+    ['250ms', 250],
+    ['0s', 0],
+    ['900', undefined],
+    ['', undefined],
+    ['1.5h', undefined],
+    ['-1s', undefined],
+    ['1 h', undefined],
+    ['1h ', undefined],
+    [`${'9'.repeat(400)}d`, undefined],
+  ])('parseDuration(%j) is %j', (text, durationMs) => {
+    expect(parseDuration(text)).toBe(durationMs)
+  })
+
+  test.each([
+    ['50GiB', 53_687_091_200],
+    ['0B', 0],
+    ['512KiB', 524_288],
+    ['50', undefined],
+    ['50GB', undefined],
+    ['1.5GiB', undefined],
+    ['99999999TiB', undefined],
+  ])('parseSize(%j) is %j', (text, bytes) => {
+    expect(parseSize(text)).toBe(bytes)
+  })
+
+  test.each([
+    ['127.0.0.1:5000', { host: '127.0.0.1', port: 5000 }],
+    ['[::1]:0', { host: '::1', port: 0 }],
+    ['localhost:65535', { host: 'localhost', port: 65_535 }],
+    ['localhost:65536', undefined],
+    [':5000', undefined],
+    ['5000', undefined],
+    ['::1:5000', undefined],
+    ['http://localhost:5000', undefined],
+  ])('parseListenAddress(%j) is %j', (text, address) => {
+    expect(parseListenAddress(text)).toEqual(address)
+  })
+
+  test.each([
+    ['https://weir.example/', 'https://weir.example'],
+    ['http://localhost:5000', 'http://localhost:5000'],
+    ['http://[::1]:5000', 'http://[::1]:5000'],
+    ['https://Weir.Example:443', 'https://weir.example'],
+    ['ftp://weir.example', undefined],
+    ['https://user:pw@weir.example', undefined],
+    ['https://weir.example/path', undefined],
+    ['https://weir.example?x', undefined],
+    ['https://weir example', undefined],
+    ['weir.example', undefined],
+  ])('parsePublicUrl(%j) is %j', (text, url) => {
+    expect(parsePublicUrl(text)).toBe(url)
+  })
+
+  test.each([
+    ['localhost:5100', 'localhost:5100'],
+    ['Quay.IO', 'quay.io'],
+    ['index.docker.io', 'docker.io'],
+    ['registry', undefined],
+    ['quay.io/org', undefined],
+    ['https://quay.io', undefined],
+    ['', undefined],
+  ])('parseRegistryHost(%j) is %j', (text, host) => {
+    expect(parseRegistryHost(text)).toBe(host)
+  })
+
+  test.each([
+    ['*', '*'],
+    ['*.gcr.io', '*.gcr.io'],
+    ['quay.io:443', 'quay.io:443'],
+    ['*/x', undefined],
+    ['a b.example', undefined],
+  ])('parseHostPattern(%j) is %j', (text, pattern) => {
+    expect(parseHostPattern(text)).toBe(pattern)
+  })
+
+  test('a duration is the sum of its parts', () => {
+    fc.assert(
+      fc.property(fc.nat(10_000), fc.nat(10_000), fc.nat(10_000), (hours, minutes, seconds) => {
+        expect(parseDuration(`${hours}h${minutes}m${seconds}s`)).toBe(((hours * 60 + minutes) * 60 + seconds) * 1000)
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  test('no text makes a parser throw', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        for (const parser of [parseDuration, parseSize, parseListenAddress, parsePublicUrl, parseRegistryHost])
+          parser(text)
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
