@@ -61,7 +61,7 @@ export function parseImageReference(value: string): ImageReference | undefined {
   const tag = colon < 0 ? undefined : named.slice(colon + 1)
   if (tag !== undefined && !isTag(tag)) return undefined
   const { host, repository } = splitHost(path)
-  if (!hostPattern.test(host) || repository.length > maxNameLength) return undefined
+  if (!isHost(host) || repository.length > maxNameLength) return undefined
   if (!repository.split('/').every((part) => component.test(part))) return undefined
   if (digest !== undefined) return { host, repository, digest }
   return { host, repository, tag: tag ?? 'latest' }
@@ -76,10 +76,15 @@ export function formatImageReference(reference: ImageReference): string {
 function splitHost(path: string): { host: string; repository: string } {
   const slash = path.indexOf('/')
   const first = slash < 0 ? '' : path.slice(0, slash)
-  const isHost = /[.:[]/.test(first) || first.toLowerCase() === 'localhost'
-  const host = isHost ? normaliseHost(first) : 'docker.io'
-  const rest = isHost ? path.slice(slash + 1) : path
+  const hasHost = /[.:[]/.test(first) || first.toLowerCase() === 'localhost'
+  const host = hasHost ? normaliseHost(first) : 'docker.io'
+  const rest = hasHost ? path.slice(slash + 1) : path
   return { host, repository: host === 'docker.io' && !rest.includes('/') ? `library/${rest}` : rest }
+}
+
+/** Also refuses what only looks like a host: port 65536, `1.2.3.256`, `[:::]`. */
+function isHost(host: string): boolean {
+  return hostPattern.test(host) && URL.canParse(`https://${host}/`)
 }
 
 function normaliseHost(host: string): string {

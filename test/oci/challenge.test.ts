@@ -84,6 +84,13 @@ describe('parseChallenges()', () => {
     expect(challenge?.parameters.get('realm')).toBe('https://first/')
   })
 
+  test.each(['Bearer realm=https://r/token', 'Bearer realm="https://r"/token', 'Bearer realm=a b'])(
+    'does not cut the value in %s short',
+    (value) => {
+      expect(parseChallenges(value)[0]?.parameters.size).toBe(0)
+    },
+  )
+
   test('takes no parameter from an unterminated string', () => {
     expect(parseChallenges('Bearer realm="https://r/').map(({ parameters }) => parameters.size)).toEqual([0])
   })
