@@ -1,0 +1,166 @@
+import { addAbortSignal, Readable } from 'node:stream'
+import type { Logger } from 'pino'
+import { type Digest, hashedDigest, hashFor } from '../oci/digest.ts'
+import { RegistryError } from '../oci/errors.ts'
+import type { BlobSource, Link, UpstreamLocation } from './content.ts'
+import type { Extent } from './range.ts'
+
+/** Most bytes of a whole body that wait for its digest. */
+const heldBackBytes = 64 * 1024
+
+/** A blob to stream, and how much of it. */
+export interface BlobRequest extends Extent {
+  link: Link
+  size: number
+}
+
+export interface BlobStreamOptions {
+  source: BlobSource
+  /** Ends all streams when it aborts. */
+  signal: AbortSignal
+  log: Logger | undefined
+}
+
+/**
+ * Streams a blob from the locations of its link, in order: the next is tried when one fails before any byte was passed on. A
+ * whole body is verified (I4), a part of it is passed on as it comes. Destroying the stream ends the upstream's request.
+ *
+ * @throws RegistryError BLOB_UNKNOWN, or the failure of the upstream that may have it, before there is a stream
+ */
+export async function streamBlob(request: BlobRequest, options: BlobStreamOptions): Promise<Readable> {
+  const gone = new AbortController()
+  const signal = AbortSignal.any([gone.signal, options.signal])
+  const chunks = readLocations(request, { ...options, signal })
+  let next: Promise<IteratorResult<Buffer>> | undefined = Promise.resolve(await chunks.next())
+  return new Readable({
+    highWaterMark: heldBackBytes,
+    read() {
+      const chunk = next ?? chunks.next()
+      next = undefined
+      chunk.then(
+        ({ done, value }) => this.push(done ? null : value),
+        (error: Error) => this.destroy(error),
+      )
+    },
+    destroy(error, callback) {
+      gone.abort()
+      callback(error)
+    },
+  })
+}
+
+/** Asks the upstream locations of a link in order until one answers. */
+export async function firstAnswer<T>(link: Link, ask: (location: UpstreamLocation) => Promise<T>): Promise<T> {
+  const failures: unknown[] = []
+  for (const location of upstreamsOf(link)) {
+    try {
+      return await ask(location)
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  throw mostTelling(failures, link.digest)
+}
+
+async function* readLocations(request: BlobRequest, options: BlobStreamOptions): AsyncGenerator<Buffer, void> {
+  const failures: unknown[] = []
+  let passedOn = false
+  for (const location of upstreamsOf(request.link)) {
+    try {
+      for await (const chunk of readLocation(request, location, options)) {
+        passedOn = true
+        yield chunk
+      }
+      return
+    } catch (error) {
+      if (options.signal.aborted) throw error
+      options.log?.warn({ err: error, digest: request.link.digest, host: location.host, passedOn }, 'blob failed')
+      if (passedOn) throw error
+      failures.push(error)
+    }
+  }
+  throw mostTelling(failures, request.link.digest)
+}
+
+async function* readLocation(
+  request: BlobRequest,
+  location: UpstreamLocation,
+  { source, signal }: BlobStreamOptions,
+): AsyncGenerator<Buffer, void> {
+  const { link, size, offset, length } = request
+  const whole = length === size
+  const range = whole ? undefined : { start: offset, end: offset + length - 1 }
+  const opened = await source.open(location, link.digest, range, signal)
+  const body = opened.stream
+  try {
+    signal.throwIfAborted()
+    addAbortSignal(signal, body)
+    if (opened.size !== undefined && opened.size !== size) {
+      throw wrongBytes(location, `is ${opened.size} bytes long and not ${size}`)
+    }
+    if (whole && opened.offset !== 0) throw wrongBytes(location, 'came without its beginning')
+    yield* whole ? verified(body, request, location) : cut(body, offset - opened.offset, length, location)
+  } finally {
+    body.destroy()
+  }
+}
+
+/** Passes a whole body on and holds its end back until length and digest are known to be right. */
+async function* verified(
+  body: Readable,
+  { link, size }: BlobRequest,
+  location: UpstreamLocation,
+): AsyncGenerator<Buffer, void> {
+  const hash = hashFor(link.digest)
+  const freeBytes = Math.max(0, size - heldBackBytes)
+  const held: Buffer[] = []
+  let received = 0
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    hash.update(chunk)
+    const free = Math.max(0, Math.min(chunk.length, freeBytes - received))
+    received += chunk.length
+    if (received > size) throw wrongBytes(location, `is longer than ${size} bytes`)
+    if (free > 0) yield chunk.subarray(0, free)
+    if (free < chunk.length) held.push(chunk.subarray(free))
+  }
+  if (received < size) throw wrongBytes(location, `ended after ${received} of ${size} bytes`)
+  const digest: Digest = hashedDigest(hash, link.digest)
+  if (digest !== link.digest) throw wrongBytes(location, `has the digest ${digest} and not ${link.digest}`)
+  yield* held
+}
+
+/** Passes `length` bytes on after `skip` others: an upstream that ignores Range answers whole. */
+async function* cut(
+  body: Readable,
+  skip: number,
+  length: number,
+  location: UpstreamLocation,
+): AsyncGenerator<Buffer, void> {
+  if (skip < 0) throw wrongBytes(location, 'came without the beginning of its range')
+  const end = skip + length
+  let received = 0
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    const piece = chunk.subarray(Math.max(0, skip - received), Math.max(0, end - received))
+    received += chunk.length
+    if (piece.length > 0) yield piece
+    if (received >= end) return
+  }
+  throw wrongBytes(location, `ended ${end - received} bytes before the end of its range`)
+}
+
+function upstreamsOf(link: Link): UpstreamLocation[] {
+  return link.locations.filter((location) => location.kind === 'upstream')
+}
+
+/** "Not there" only when every location said so. */
+function mostTelling(failures: readonly unknown[], digest: Digest): unknown {
+  const unsure = failures.find((error) => !(error instanceof RegistryError && error.status === 404))
+  return unsure ?? failures[0] ?? new RegistryError('BLOB_UNKNOWN', { detail: { digest } })
+}
+
+function wrongBytes({ host }: UpstreamLocation, problem: string): RegistryError {
+  return new RegistryError('UNAVAILABLE', {
+    message: `${host} sent a blob that ${problem}`,
+    upstream: { host, reason: 'BadDigest' },
+  })
+}
