@@ -1,5 +1,11 @@
 /** The stored form of Kubernetes API objects, `object/<resource>/<project>/<name>`, and their common write rules. */
 
+import { RegistryError } from '../oci/errors.ts'
+import { isRevision } from './check-commit.ts'
+import { formatContinue, parseContinue } from './continue-token.ts'
+import { createObjectErrors } from './object-errors.ts'
+import type { Entry, Operation, Precondition, Store } from './store.ts'
+
 /** `metadata` as stored; `resourceVersion` is the entry's revision and is added on reading. */
 export interface ObjectMeta {
   name: string
@@ -17,7 +23,10 @@ export interface StoredObject {
   [field: string]: unknown
 }
 
-/** A page of a list; `continue` is opaque and absent on the last page. */
+/**
+ * A page of a list; `continue` is opaque and absent on the last page. Each page is one snapshot; `resourceVersion` is the
+ * first page's on all of them, so that a watch from there misses nothing.
+ */
 export interface ObjectPage<T extends StoredObject = StoredObject> {
   items: T[]
   resourceVersion: string
@@ -30,16 +39,21 @@ export interface ObjectPage<T extends StoredObject = StoredObject> {
  */
 export interface Objects {
   get(resource: string, project: string, name: string): Promise<StoredObject | undefined>
+  /**
+   * In the order of keys; `limit` 0 or absent means all.
+   *
+   * @throws RegistryError BAD_REQUEST for a `continue` that no page of this list gave.
+   */
   list(
     resource: string,
     project: string | undefined,
     options?: { limit?: number; continue?: string },
   ): Promise<ObjectPage>
-  /** @throws RegistryError ALREADY_EXISTS */
+  /** @throws RegistryError ALREADY_EXISTS, INVALID for a name that cannot stand in a path */
   create(resource: string, project: string, object: NewObject): Promise<StoredObject>
   /**
    * Replaces with what `change` makes of the current object, again after each race. `expectedVersion`, where given, must
-   * be the stored resourceVersion.
+   * be the stored resourceVersion. Name, project, uid and creationTimestamp stay; without a difference nothing is written.
    *
    * @throws RegistryError NOT_FOUND, CONFLICT
    */
@@ -68,4 +82,167 @@ export interface NewObject {
 /** The key of an API object's record. */
 export function objectKey(resource: string, project: string, name: string): string {
   return `object/${resource}/${project}/${name}`
+}
+
+/** A write that is about to be tried. */
+export interface ObjectWrite {
+  verb: 'create' | 'update' | 'delete'
+  resource: string
+  project: string
+  name: string
+}
+
+export interface ObjectsOptions {
+  store: Store
+  now: () => number
+  /** The API group of a resource, for messages and subjects; default: none (the core group). */
+  groupOf?: (resource: string) => string
+  /** Asked before each try of a write: throws to refuse it, or answers what must still hold when it is committed. */
+  guard?: (write: ObjectWrite) => Promise<readonly Precondition[]>
+}
+
+/** CRUD of API objects on a store. A write whose outcome stays unknown throws RegistryError UNAVAILABLE. */
+export function createObjects({ store, now, groupOf = () => '', guard = async () => [] }: ObjectsOptions): Objects {
+  const errorsOf = (resource: string) => createObjectErrors(resource, groupOf(resource))
+
+  async function read(resource: string, project: string, name: string): Promise<Entry> {
+    const entry = await store.get(objectKey(resource, project, name))
+    if (entry === undefined) throw errorsOf(resource).notFound(name)
+    return entry
+  }
+
+  async function tryWrite(write: ObjectWrite, revision: number, value?: string): Promise<number | undefined> {
+    const key = objectKey(write.resource, write.project, write.name)
+    return commitOne(store, key, value, [{ key, revision }, ...(await guard(write))])
+  }
+
+  return {
+    async get(resource, project, name) {
+      const entry = await store.get(objectKey(resource, project, name))
+      return entry && objectOf(entry)
+    },
+
+    list: (resource, project, options = {}) => listPage(store, resource, project, options),
+
+    async create(resource, project, object) {
+      const { name } = object.metadata
+      const errors = errorsOf(resource)
+      const invalid = errors.invalidName(name)
+      if (invalid !== undefined) throw invalid
+      const key = objectKey(resource, project, name)
+      const value = JSON.stringify({ ...object, metadata: newMetadata(object.metadata, project, now()) })
+      for (;;) {
+        if ((await store.get(key)) !== undefined) throw errors.alreadyExists(name)
+        const revision = await tryWrite({ verb: 'create', resource, project, name }, 0, value)
+        if (revision !== undefined) return objectOf({ key, value, revision })
+      }
+    },
+
+    async update(resource, project, name, change, expectedVersion) {
+      for (;;) {
+        const entry = await read(resource, project, name)
+        if (expectedVersion !== undefined && expectedVersion !== String(entry.revision)) {
+          const why = 'the object has been modified; please apply your changes to the latest version and try again'
+          throw errorsOf(resource).conflict(name, why)
+        }
+        const value = changedValue(change(objectOf(entry)), objectOf(entry))
+        if (value === entry.value) return objectOf(entry)
+        const revision = await tryWrite({ verb: 'update', resource, project, name }, entry.revision, value)
+        if (revision !== undefined) return objectOf({ ...entry, value, revision })
+      }
+    },
+
+    async delete(resource, project, name, preconditions = {}) {
+      for (;;) {
+        const entry = await read(resource, project, name)
+        const current = objectOf(entry)
+        const difference = differenceOf(preconditions, current.metadata)
+        if (difference !== undefined) throw errorsOf(resource).conflict(name, difference)
+        const revision = await tryWrite({ verb: 'delete', resource, project, name }, entry.revision)
+        if (revision !== undefined) return current
+      }
+    },
+  }
+}
+
+/** Puts or deletes (no `value`) one key; answers the revision, or undefined when a precondition did not hold. */
+async function commitOne(
+  store: Store,
+  key: string,
+  value: string | undefined,
+  preconditions: readonly Precondition[],
+): Promise<number | undefined> {
+  const operation: Operation = value === undefined ? { type: 'delete', key } : { type: 'put', key, value }
+  const result = await store.commit({ operations: [operation], preconditions })
+  if (result.status === 'committed') return result.revision
+  if (result.status === 'conflict') return undefined
+  const entry = await store.get(key)
+  const isWritten =
+    entry?.value === value && !preconditions.some((each) => each.key === key && each.revision === entry?.revision)
+  if (isWritten) return entry?.revision ?? 0
+  const message = 'the write may or may not have happened: look before trying again'
+  throw new RegistryError('UNAVAILABLE', { message, cause: result.cause })
+}
+
+async function listPage(
+  store: Store,
+  resource: string,
+  project: string | undefined,
+  { limit = 0, continue: token }: { limit?: number; continue?: string },
+): Promise<ObjectPage> {
+  if (!isRevision(limit)) throw new TypeError(`${limit} is no limit of a list`)
+  const prefix = project === undefined ? `object/${resource}/` : `object/${resource}/${project}/`
+  const from = token === undefined ? undefined : parseContinue(token, prefix)
+  const snapshot = await store.range({
+    prefix,
+    // No key lies between another and the same with U+0000 behind it.
+    ...(from === undefined ? {} : { start: `${from.after}\0` }),
+    ...(limit === 0 ? {} : { limit: limit + 1 }),
+  })
+  const entries: Entry[] = []
+  for await (const entry of snapshot) entries.push(entry)
+  const shown = limit === 0 ? entries : entries.slice(0, limit)
+  const revision = from?.revision ?? snapshot.revision
+  const last = shown.at(-1)
+  return {
+    items: shown.map(objectOf),
+    resourceVersion: String(revision),
+    ...(last !== undefined && shown.length < entries.length
+      ? { continue: formatContinue({ after: last.key, revision }) }
+      : {}),
+  }
+}
+
+function newMetadata(metadata: NewObject['metadata'], project: string, nowMs: number): ObjectMeta {
+  return {
+    ...metadata,
+    ...(project === '' ? {} : { namespace: project }),
+    uid: crypto.randomUUID(),
+    creationTimestamp: new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+  }
+}
+
+function objectOf({ value, revision }: Entry): StoredObject {
+  const object: StoredObject = JSON.parse(value)
+  object.metadata.resourceVersion = String(revision)
+  return object
+}
+
+function changedValue(changed: StoredObject, current: StoredObject): string {
+  const { resourceVersion: _, ...metadata } = changed.metadata
+  const { name, namespace, uid, creationTimestamp } = current.metadata
+  return JSON.stringify({
+    ...changed,
+    metadata: { ...metadata, name, ...(namespace === undefined ? {} : { namespace }), uid, creationTimestamp },
+  })
+}
+
+function differenceOf(wanted: { uid?: string; resourceVersion?: string }, current: StoredObject['metadata']) {
+  if (wanted.uid !== undefined && wanted.uid !== current.uid) {
+    return `Precondition failed: UID in precondition: ${wanted.uid}, UID in object meta: ${current.uid}`
+  }
+  if (wanted.resourceVersion !== undefined && wanted.resourceVersion !== current.resourceVersion) {
+    return `Precondition failed: ResourceVersion in precondition: ${wanted.resourceVersion}, ResourceVersion in object meta: ${current.resourceVersion}`
+  }
+  return undefined
 }

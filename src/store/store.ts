@@ -64,6 +64,15 @@ export interface WatchBatch {
   changes: readonly Change[]
 }
 
+/** Where a watch begins and how it is told. */
+export interface WatchOptions {
+  /** The revision after which changes are told; default: now. */
+  since?: number
+  signal: AbortSignal
+  /** Progress at once, for caches that somebody waits for, not only at least every second; default false. */
+  prompt?: boolean
+}
+
 /** Thrown by `watch` when `since` lies before what the change log still holds: read a range and watch from there. */
 export class CompactedError extends Error {
   readonly compactedRevision: number
@@ -88,15 +97,22 @@ export interface Store {
   get(key: string): Promise<Entry | undefined>
   /** Opens a snapshot of a range. */
   range(query: RangeQuery): Promise<Snapshot>
-  /** Writes all operations or none, durably, under a new revision. */
+  /**
+   * Writes all operations or none, durably, under a new revision.
+   *
+   * @throws TypeError for a commit beyond the limits, without operations, or with a key twice.
+   * @throws RegistryError UNAVAILABLE when nothing was written because the store is closed or its disk failed.
+   */
   commit(commit: Commit): Promise<CommitResult>
   /**
    * Follows the keys under `prefix`: first every revision after `since` (default: now), then new ones as they come, one
-   * batch a revision, in order, and a progress batch at least every second. Ends when `signal` aborts or the store closes.
+   * batch a revision, in order, and a progress batch at least every second. With `prompt` a progress batch comes at
+   * the start, once caught up, and as soon as a revision changed nothing under the prefix (one may stand for several). Ends when `signal` aborts or the store closes.
    *
    * @throws CompactedError (from the iterator) when `since` is too old.
+   * @throws TypeError (at once) for a prefix whose changes are not kept.
    */
-  watch(prefix: string, options: { since?: number; signal: AbortSignal }): AsyncIterable<WatchBatch>
+  watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch>
   /** Waits for the right to be the one that runs `name`; on LevelDB it is granted at once. */
   lease(name: string, signal: AbortSignal): Promise<Lease>
   /** Ends all watches, finishes commits that were taken, frees the directory. */

@@ -1,0 +1,157 @@
+/** Watches: each has a position in the change log, reads on from memory or disk, and sleeps when nothing is left. */
+
+import type { Database } from './database.ts'
+import { decodeLogRow, type LogRow, logBounds, logKey, type StoreState } from './encoding.ts'
+import { createRecentChanges, type LogPage } from './recent-changes.ts'
+import { CompactedError, type WatchBatch, type WatchOptions } from './store.ts'
+
+export interface Watchers {
+  /** Tells what a batch changed; without `rows` the disk must be asked. */
+  announce(state: StoreState, rows: readonly LogRow[] | undefined): void
+  watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch>
+  /** Ends all watches. */
+  close(): void
+}
+
+interface Watcher {
+  readonly prefix: string
+  readonly prompt: boolean
+  /** Everything up to here was told or is not under the prefix. */
+  position: number
+  /** The progress interval passed since it was last told. */
+  due: boolean
+  wake: () => void
+}
+
+const maxPageRows = 64
+
+/** Starts without watchers, at `state`. */
+export function createWatchers({
+  database,
+  state,
+  progressIntervalMs,
+}: {
+  database: Database
+  state: StoreState
+  progressIntervalMs: number
+}): Watchers {
+  const recent = createRecentChanges(state.revision)
+  const watchers = new Set<Watcher>()
+  // Watchers that were told everything and wait.
+  const idle = new Set<Watcher>()
+  let timer: NodeJS.Timeout | undefined
+  let closed = false
+
+  function enter(watcher: Watcher): void {
+    watchers.add(watcher)
+    timer ??= setInterval(() => {
+      for (const each of watchers) {
+        each.due = true
+        each.wake()
+      }
+    }, progressIntervalMs).unref()
+  }
+
+  function leave(watcher: Watcher): void {
+    watchers.delete(watcher)
+    idle.delete(watcher)
+    if (watchers.size > 0) return
+    clearInterval(timer)
+    timer = undefined
+  }
+
+  async function nextPage(position: number): Promise<LogPage> {
+    if (position >= state.revision) return { rows: [], through: position }
+    return recent.after(position) ?? readLog(database, position)
+  }
+
+  async function* follow(watcher: Watcher, signal: AbortSignal): AsyncGenerator<WatchBatch, void, void> {
+    const ended = () => closed || signal.aborted
+    let told = -1
+    if (watcher.position < state.compacted) throw new CompactedError(state.compacted)
+    enter(watcher)
+    const onAbort = () => watcher.wake()
+    signal.addEventListener('abort', onAbort)
+    try {
+      while (!ended()) {
+        const { rows, through } = await nextPage(watcher.position)
+        for (const batch of under(watcher.prefix, rows)) {
+          if (ended()) return
+          told = batch.revision
+          yield batch
+        }
+        watcher.position = through
+        if (ended()) return
+        // A watch from a revision that is still to come has no progress to tell.
+        if (through <= state.revision && (watcher.due || (watcher.prompt && told < through))) {
+          watcher.due = false
+          told = through
+          yield { revision: through, changes: [] }
+        }
+        if (watcher.position >= state.revision && !watcher.due && !ended()) await sleep(watcher)
+      }
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+      leave(watcher)
+    }
+  }
+
+  async function sleep(watcher: Watcher): Promise<void> {
+    await new Promise<void>((resolve) => {
+      idle.add(watcher)
+      watcher.wake = () => {
+        // It may run only later: from here on `announce` must not move its position.
+        idle.delete(watcher)
+        resolve()
+      }
+    })
+  }
+
+  return {
+    announce(next, rows) {
+      state = next
+      if (rows === undefined) recent.reset(next.revision)
+      else recent.push(rows, next.revision)
+      const touched = new Map<string, boolean>()
+      for (const watcher of idle) {
+        const { prefix } = watcher
+        if (!touched.has(prefix)) touched.set(prefix, rows === undefined || concerns(prefix, rows))
+        if (touched.get(prefix) || watcher.prompt) watcher.wake()
+        else watcher.position = Math.max(watcher.position, next.revision)
+      }
+    },
+    watch(prefix, { since = state.revision, signal, prompt = false }) {
+      return follow({ prefix, prompt, position: since, due: false, wake: () => undefined }, signal)
+    },
+    close() {
+      closed = true
+      clearInterval(timer)
+      for (const watcher of watchers) watcher.wake()
+    },
+  }
+}
+
+/** Reads a page of the log; no snapshot stays open while a consumer takes its time over it. */
+async function readLog(database: Database, position: number): Promise<LogPage> {
+  const scan = database.scan({ ...logBounds, gte: logKey(position + 1) })
+  try {
+    const { revision, compacted } = scan.state
+    if (position < compacted) throw new CompactedError(compacted)
+    const { rows, done } = await scan.read(maxPageRows)
+    const decoded = rows.map(([key, value]) => decodeLogRow(key, value))
+    return { rows: decoded, through: done ? revision : (decoded.at(-1)?.revision ?? position) }
+  } finally {
+    await scan.close()
+  }
+}
+
+function* under(prefix: string, rows: readonly LogRow[]): Generator<WatchBatch> {
+  for (const { revision, changes } of rows) {
+    const matching = changes.filter(({ key }) => key.startsWith(prefix))
+    if (matching.length > 0) yield { revision, changes: matching }
+  }
+}
+
+function concerns(prefix: string, rows: readonly LogRow[]): boolean {
+  return rows.some(({ changes }) => changes.some(({ key }) => key.startsWith(prefix)))
+}
