@@ -81,6 +81,8 @@ export interface TagRecord {
   /** Last digest seen at the upstream of `spec.from`. */
   lastSeen?: { digest: Digest; at: string }
   condition?: TagEventCondition
+  /** Number of the newest notice in the outbox; absent when there was none yet. It goes on like `revision`. */
+  noticed?: number
   commitId: string
 }
 
@@ -120,6 +122,8 @@ export interface StreamRecord {
 /** `link/<project>/<stream>/<digest>`. */
 export interface LinkRecord {
   uid: string
+  /** The project's uid: a rollback revives an earlier stream's link only within the same project. */
+  projectUid: string
   mediaType: string
   size?: number
   locations: Location[]

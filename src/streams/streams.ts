@@ -6,6 +6,8 @@ import type { Cause, Hold, ImageRecord, LedgerEntry, TagEventCondition, TagRecor
 /** A stream's metadata and the rest of its spec; its tags are records of their own. */
 export interface Stream extends StreamName {
   uid: string
+  /** The uid of the project it was created in. */
+  projectUid: string
   creationTimestamp: string
   /** `metadata.generation`: one counter for the whole stream. */
   generation: number
@@ -112,11 +114,25 @@ export interface StreamLink extends Link {
   children: readonly Digest[]
 }
 
+/** A link to be added; `children` of an index. */
+export type NewLink = Link & { children?: readonly Digest[] }
+
 export interface Links {
   /** What this stream may have of a digest. Links of an earlier stream of the name count as absent. */
   get(name: StreamName, digest: Digest): Promise<StreamLink | undefined>
-  /** Adds links, or locations to links that are there; in steps of at most 100, each safe alone. */
-  add(name: StreamName, uid: string, links: readonly (Link & { children?: readonly Digest[] })[]): Promise<void>
+  /**
+   * Adds links, or locations to links that are there; in steps of at most 100, each safe alone. Media type and size stay
+   * as they were first told.
+   *
+   * @throws RegistryError NAME_UNKNOWN when the stream of that `uid` does not live
+   */
+  add(name: StreamName, uid: string, links: readonly NewLink[]): Promise<void>
+  /**
+   * The link of a digest; where only an earlier stream of the name had it, within the same project, the link and those of
+   * everything it is known to name are taken over first. For a rollback to a revision from before the stream was made
+   * anew.
+   */
+  revive(name: StreamName, digest: Digest): Promise<StreamLink | undefined>
   /** The record of an image, whoever told it; undefined when its manifest was never seen. */
   image(digest: Digest): Promise<ImageRecord | undefined>
   putImage(digest: Digest, image: ImageRecord): Promise<void>

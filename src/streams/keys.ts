@@ -1,0 +1,112 @@
+import type { Digest } from '../oci/digest.ts'
+import type { StreamName } from '../oci/reference.ts'
+import { objectKey } from '../store/objects.ts'
+import type { Entry, RangeQuery } from '../store/store.ts'
+
+/** The keys of everything under a stream, and the form of its values (DESIGN section 4). */
+
+/** Prefixes of the records that memory follows. */
+export const tagPrefix = 'tag/'
+export const lifePrefix = 'life/'
+
+/** The project's object; its `metadata.uid` is the project's uid. */
+export function projectKey(project: string): string {
+  return objectKey('namespaces', '', project)
+}
+
+export function streamObjectKey(name: StreamName): string {
+  return objectKey('imagestreams', name.project, name.stream)
+}
+
+export function lifeKey(name: StreamName): string {
+  return lifePrefix + path(name)
+}
+
+export function streamKey(name: StreamName): string {
+  return `stream/${path(name)}`
+}
+
+export function generationKey(name: StreamName): string {
+  return `generation/${path(name)}`
+}
+
+export function tagKey(name: StreamName, tag: string): string {
+  return `${tagPrefix}${path(name)}/${tag}`
+}
+
+/** The ledger entry of one revision. Padded to 12 digits, so that key order is the order of revisions. */
+export function eventKey(name: StreamName, tag: string, revision: number): string {
+  return eventsPrefix(name, tag) + padded(revision)
+}
+
+/** The notice number `n` of a tag, padded like a revision. */
+export function outboxKey(name: StreamName, tag: string, n: number): string {
+  return `outbox/${path(name)}/${tag}!${padded(n)}`
+}
+
+export function linkKey(name: StreamName, digest: Digest): string {
+  return `link/${path(name)}/${digest}`
+}
+
+export function imageKey(digest: Digest): string {
+  return `image/${digest}`
+}
+
+/** The lives of a project's streams, or of all, after the stream `after`. */
+export function livesRange(project: string | undefined, after: StreamName | undefined): RangeQuery {
+  const prefix = project === undefined ? lifePrefix : `${lifePrefix}${project}/`
+  return after === undefined ? { prefix } : { prefix, start: following(lifeKey(after)) }
+}
+
+/** The stream that a key of {@link livesRange} belongs to. */
+export function streamOfKey(key: string): StreamName {
+  const [, project = '', stream = ''] = key.split('/')
+  return { project, stream }
+}
+
+/** The tag records of a stream, after the tag `after`. */
+export function tagsRange(name: StreamName, after: string | undefined): RangeQuery {
+  const prefix = tagKey(name, '')
+  return after === undefined ? { prefix } : { prefix, start: following(prefix + after) }
+}
+
+/** The tag that a key of {@link tagsRange} belongs to. */
+export function tagOfKey(key: string): string {
+  return key.slice(key.lastIndexOf('/') + 1)
+}
+
+/** A tag's ledger, newest first, before the revision `before`. */
+export function ledgerRange(name: StreamName, tag: string, before: number | undefined): RangeQuery {
+  const prefix = eventsPrefix(name, tag)
+  return before === undefined
+    ? { prefix, reverse: true }
+    : { prefix, end: prefix + padded(Math.max(before, 0)), reverse: true }
+}
+
+/** The value of a record. */
+export function encode(record: unknown): string {
+  return JSON.stringify(record)
+}
+
+/** The record of an entry; what Weir stored is taken at its word. */
+export function decode<T>(entry: Entry): T {
+  return JSON.parse(entry.value) as T
+}
+
+function eventsPrefix(name: StreamName, tag: string): string {
+  // No tag has a '!' (OCI grammar), so the range of `v1` covers no entry of `v1.2`.
+  return `event/${path(name)}/${tag}!`
+}
+
+function path(name: StreamName): string {
+  return `${name.project}/${name.stream}`
+}
+
+function padded(number: number): string {
+  return String(number).padStart(12, '0')
+}
+
+/** The smallest key after `key`. */
+function following(key: string): string {
+  return `${key}\0`
+}

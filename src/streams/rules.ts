@@ -1,0 +1,240 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { StreamName } from '../oci/reference.ts'
+import { appendEvent, formatTime } from './events.ts'
+import { failureMessage, nextSpec, type SpecStep, sameFailure } from './generations.ts'
+import { underHold } from './hold.ts'
+import type { Cause, Hold, LedgerEntry, Notice, TagEvent, TagEventCondition, TagRecord } from './records.ts'
+import type { TagChange } from './streams.ts'
+
+/** Everything that a change depends on besides the record and the change itself. */
+export interface ChangeContext extends StreamName {
+  tag: string
+  /** The uid of the living stream, and of its project. */
+  uid: string
+  projectUid: string
+  /** The stream's generation now, and the one it gets when the change alters the spec. */
+  generation: number
+  nextGeneration: number
+  nowMs: number
+  commitId: string
+}
+
+/** What a change comes to: written in one commit, or not at all (I2). */
+export interface AppliedChange {
+  record: TagRecord
+  /** Appended to the ledger. */
+  entry?: LedgerEntry
+  /** Told to others; the last has the number `record.noticed`. */
+  notices: Notice[]
+  /** The stream's new generation; absent when the spec stays as it is. */
+  generation?: number
+}
+
+/** Whether a record says nothing of a tag: it was deleted, or never wanted. */
+export function isAbsent(record: TagRecord): boolean {
+  return record.spec === undefined && record.items.length === 0
+}
+
+/**
+ * Applies a decided change to a tag's record: okd.md 2.2, 2.3 and 2.6, and the hold. Pure: the same input gives the same
+ * output. `stored` may be the record of an earlier stream of the name, of which only the counters count.
+ *
+ * @returns undefined when there is nothing to write
+ * @throws RegistryError INVALID when the tag is held against such a change
+ */
+export function applyChange(
+  stored: TagRecord | undefined,
+  change: TagChange,
+  context: ChangeContext,
+): AppliedChange | undefined {
+  const time = formatTime(context.nowMs)
+  const before = stored?.uid === context.uid ? stored : emptyRecord(context.uid, stored)
+  if (change.remove !== undefined) return removeTag(before, change, change.remove.cause, context)
+  if (change.event !== undefined && change.condition)
+    throw new TypeError('a change is a success or a failure, not both')
+  if (isAbsent(before) && !change.spec && change.event === undefined) return undefined
+  const effective = underHold(before, change, { ...context, time })
+  const step = nextSpec(before, effective, context)
+  const items = nextItems(before, effective, step, context)
+  const entry =
+    items.moved && effective.event ? ledgerEntry(before, effective.event, items.generation, context) : undefined
+  const {
+    spec: _spec,
+    hold: _hold,
+    candidate: _candidate,
+    lastSeen: _seen,
+    condition: _condition,
+    ...counters
+  } = before
+  const next: TagRecord = {
+    ...counters,
+    revision: entry?.revision ?? before.revision,
+    items: items.items,
+    current: entry?.revision ?? before.current,
+    ...optional('spec', step.spec),
+    ...optional('hold', nextHold(before, effective, entry?.revision ?? before.current, time)),
+    ...optional('candidate', nextCandidate(before, effective, items.items[0])),
+    ...optional('lastSeen', nextLastSeen(before, effective, time)),
+    ...optional('condition', nextCondition(before, effective, step, context)),
+  }
+  if (entry === undefined && isDeepStrictEqual(next, before)) return undefined
+  return applied(before, next, entry, step.generation, context)
+}
+
+function removeTag(
+  before: TagRecord,
+  change: TagChange,
+  cause: Cause,
+  context: ChangeContext,
+): AppliedChange | undefined {
+  if (Object.keys(change).length > 1) throw new TypeError('a change that removes a tag does nothing else')
+  if (isAbsent(before)) return undefined
+  const generation = before.spec === undefined ? undefined : context.nextGeneration
+  const nothing = { image: '', mediaType: '', dockerImageReference: '', cause } as const
+  const entry = ledgerEntry(before, nothing, generation ?? context.generation, context)
+  const next = { ...emptyRecord(context.uid, before), revision: entry.revision }
+  return applied(before, next, entry, generation, context)
+}
+
+function applied(
+  before: TagRecord,
+  next: TagRecord,
+  entry: LedgerEntry | undefined,
+  generation: number | undefined,
+  context: ChangeContext,
+): AppliedChange {
+  const told = { uid: context.uid, revision: next.revision, at: formatTime(context.nowMs) }
+  const notices = news(before, next, entry).map((kind): Notice => ({ kind, ...told }))
+  const noticed = (before.noticed ?? 0) + notices.length
+  const record = { ...next, ...(noticed > 0 ? { noticed } : {}), commitId: context.commitId }
+  return { record, notices, ...optional('entry', entry), ...optional('generation', generation) }
+}
+
+function news(before: TagRecord, next: TagRecord, entry: LedgerEntry | undefined): Notice['kind'][] {
+  if (entry?.cause.kind === 'delete') return ['gone']
+  const kinds: Notice['kind'][] = entry === undefined ? [] : ['moved']
+  if (next.hold !== undefined && before.hold === undefined) kinds.push('held')
+  if (next.hold === undefined && before.hold !== undefined) kinds.push('resumed')
+  if (next.condition !== undefined && !sameText(before.condition, next.condition)) kinds.push('failed')
+  if (next.condition === undefined && before.condition !== undefined) kinds.push('recovered')
+  if (next.candidate !== undefined && next.candidate !== before.candidate) kinds.push('candidate')
+  return kinds
+}
+
+function nextItems(
+  before: TagRecord,
+  { event }: TagChange,
+  step: SpecStep,
+  context: ChangeContext,
+): { items: TagEvent[]; moved: boolean; generation: number } {
+  if (event === undefined) return { items: before.items, moved: false, generation: 0 }
+  const generation = eventGeneration(event.cause.kind, step, context)
+  const { image, dockerImageReference } = event
+  const [head] = before.items
+  const isRollback = event.cause.kind === 'rollback'
+  // okd.md 2.7, step 9: an import that finds the head as it is, and as new as what is wanted, appends nothing.
+  if (!isRollback && head !== undefined && head.generation >= generation) {
+    const same = head.image === image && head.dockerImageReference === dockerImageReference
+    if (same) return { items: before.items, moved: false, generation }
+  }
+  const appended = appendEvent(before.items, {
+    created: formatTime(context.nowMs),
+    dockerImageReference,
+    image,
+    generation,
+  })
+  return { items: appended.items, moved: appended.moved || isRollback, generation }
+}
+
+/** okd.md 2.2: what was imported or tagged carries the generation of the wish, what was pushed or restored the stream's. */
+function eventGeneration(kind: Cause['kind'], step: SpecStep, context: ChangeContext): number {
+  const ofStream = step.generation ?? context.generation
+  return kind === 'push' || kind === 'rollback' ? ofStream : (step.spec?.generation ?? ofStream)
+}
+
+function ledgerEntry(
+  before: TagRecord,
+  event: NonNullable<TagChange['event']>,
+  generation: number,
+  context: ChangeContext,
+): LedgerEntry {
+  return {
+    uid: context.uid,
+    projectUid: context.projectUid,
+    revision: before.revision + 1,
+    created: formatTime(context.nowMs),
+    image: event.image,
+    ...optional('previousImage', before.items[0]?.image),
+    mediaType: event.mediaType,
+    dockerImageReference: event.dockerImageReference,
+    generation,
+    cause: event.cause,
+  }
+}
+
+/** A rollback holds, whether the change says so or not. */
+function nextHold(before: TagRecord, change: TagChange, revision: number, at: string): Hold | undefined {
+  const cause = change.event?.cause
+  const byRollback = cause?.kind === 'rollback' ? { by: cause.by, ...optional('reason', cause.reason) } : undefined
+  const hold = change.hold === undefined ? byRollback : change.hold
+  return hold ? { ...hold, revision, at } : hold === null ? undefined : before.hold
+}
+
+/** A candidate stays until the tag is resumed, moves otherwise than by a rollback, or stands there. */
+function nextCandidate(
+  before: TagRecord,
+  change: TagChange,
+  head: TagEvent | undefined,
+): TagRecord['candidate'] | undefined {
+  const { candidate } = change
+  if (candidate === undefined) {
+    const ends = change.hold === null || (change.event !== undefined && change.event.cause.kind !== 'rollback')
+    return ends || before.candidate?.image === head?.image ? undefined : before.candidate
+  }
+  const same =
+    candidate?.image === before.candidate?.image &&
+    candidate?.dockerImageReference === before.candidate?.dockerImageReference
+  return same ? before.candidate : (candidate ?? undefined)
+}
+
+function nextLastSeen(before: TagRecord, { lastSeen }: TagChange, at: string): TagRecord['lastSeen'] {
+  return lastSeen === undefined || lastSeen === before.lastSeen?.digest ? before.lastSeen : { digest: lastSeen, at }
+}
+
+/**
+ * okd.md 2.6. The same failure again leaves time and text alone; its generation always follows the wish, or clients would
+ * show "importing" for ever.
+ */
+function nextCondition(
+  before: TagRecord,
+  change: TagChange,
+  step: SpecStep,
+  context: ChangeContext,
+): TagEventCondition | undefined {
+  if (change.event !== undefined || change.condition === null) return undefined
+  const failure = change.condition
+  if (failure === undefined) return before.condition
+  const generation = step.spec?.generation ?? step.generation ?? context.generation
+  if (before.condition !== undefined && sameFailure(before, failure)) return { ...before.condition, generation }
+  return {
+    type: 'ImportSuccess',
+    status: 'False',
+    lastTransitionTime: formatTime(context.nowMs),
+    reason: failure.reason,
+    message: failureMessage(failure),
+    generation,
+  }
+}
+
+function sameText(a: TagEventCondition | undefined, b: TagEventCondition): boolean {
+  return a?.reason === b.reason && a.message === b.message
+}
+
+function emptyRecord(uid: string, counters: TagRecord | undefined): TagRecord {
+  const noticed = optional('noticed', counters?.noticed)
+  return { uid, revision: counters?.revision ?? 0, ...noticed, items: [], current: 0, commitId: '' }
+}
+
+function optional<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  return (value === undefined ? {} : { [key]: value }) as { [P in K]?: V }
+}
