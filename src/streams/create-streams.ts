@@ -1,0 +1,32 @@
+import type { Store } from '../store/store.ts'
+import { createLinks } from './links.ts'
+import { createPins } from './pins.ts'
+import { createStreamReader } from './reader.ts'
+import type { Links, Pins, StreamReader, StreamWriter } from './streams.ts'
+import { createStreamWriter } from './writer.ts'
+
+/** Everything that the records of streams are read and written through. */
+export interface Streams {
+  reader: StreamReader
+  writer: StreamWriter
+  links: Links
+  pins: Pins
+}
+
+export interface StreamsOptions {
+  /** Must log the prefixes `tag/` and `life/`. */
+  store: Store
+  now: () => number
+  /** Ends the following of changes. */
+  signal: AbortSignal
+}
+
+/** Wires the parts of streams/ over one store. */
+export function createStreams({ store, now, signal }: StreamsOptions): Streams {
+  return {
+    reader: createStreamReader({ store }),
+    writer: createStreamWriter({ store, now }),
+    links: createLinks({ store, now }),
+    pins: createPins({ store, signal }),
+  }
+}

@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto'
+import { RegistryError } from '../oci/errors.ts'
+import type { StreamName } from '../oci/reference.ts'
+import type { StoredObject } from '../store/objects.ts'
+import type { Operation, Precondition, Store } from '../store/store.ts'
+import { commitOnce, type Fate } from './commit-once.ts'
+import { formatTime } from './events.ts'
+import { decode, encode, generationKey, lifeKey, projectKey, streamKey, streamObjectKey } from './keys.ts'
+import { requireStreamUnchanged, type Seen } from './preconditions.ts'
+import { readStream, type StreamObject } from './reader.ts'
+import type { GenerationRecord, LifeRecord, StreamRecord } from './records.ts'
+import type { Stream, StreamWriter } from './streams.ts'
+import { requireValid, validateAnnotations, validateStreamName } from './validation.ts'
+
+type NewStream = NonNullable<Parameters<StreamWriter['create']>[1]>
+
+/** A stream that is about to be: what its first commit writes, and on what condition. */
+export interface Birth {
+  /** As it will be; its revisions are 0. */
+  stream: Stream
+  operations: Operation[]
+  preconditions: Precondition[]
+}
+
+const maxAttempts = 20
+
+/**
+ * Prepares a stream's first commit: nobody else may have made it, and the project must still be there.
+ *
+ * @throws RegistryError INVALID; NOT_FOUND naming the project
+ */
+export async function prepareBirth(store: Store, name: StreamName, object: NewStream, nowMs: number): Promise<Birth> {
+  requireValid('ImageStream', name.stream, [
+    ...validateStreamName(name),
+    ...validateAnnotations(object.annotations, 'metadata.annotations'),
+  ])
+  const project = await store.get(projectKey(name.project))
+  if (project === undefined) throw projectNotFound(name.project)
+  const projectUid = decode<StoredObject>(project).metadata.uid
+  const stream: Stream = {
+    project: name.project,
+    stream: name.stream,
+    uid: randomUUID(),
+    projectUid,
+    creationTimestamp: formatTime(nowMs),
+    generation: 1,
+    resourceVersion: 0,
+    objectRevision: 0,
+    labels: object.labels ?? {},
+    annotations: object.annotations ?? {},
+    lookupPolicy: object.lookupPolicy ?? { local: false },
+  }
+  const preconditions = [
+    { key: lifeKey(name), revision: 0 },
+    { key: projectKey(name.project), revision: project.revision },
+  ]
+  return { stream, operations: firstRecords(stream), preconditions }
+}
+
+/** Creates an empty stream. @throws RegistryError ALREADY_EXISTS, INVALID, NOT_FOUND, UNAVAILABLE */
+export async function createStream(store: Store, name: StreamName, object: NewStream, nowMs: number): Promise<Stream> {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const { stream, operations, preconditions } = await prepareBirth(store, name, object, nowMs)
+    if ((await store.get(lifeKey(name))) !== undefined) break
+    const result = await commitOnce(store, {
+      commit: { operations, preconditions },
+      fate: () => fateOfLife(store, name, stream.uid),
+      what: `image stream ${name.project}/${name.stream}`,
+    })
+    if (result.status === 'committed') return born(stream, result.revision)
+  }
+  throw new RegistryError('ALREADY_EXISTS', {
+    message: `imagestreams.image.openshift.io "${name.stream}" already exists`,
+    subject: streamSubject(name),
+  })
+}
+
+/**
+ * Deletes a stream: four keys, whatever it holds. What lies under it carries its uid and counts as absent from then on.
+ *
+ * @throws RegistryError NOT_FOUND, CONFLICT, UNAVAILABLE
+ */
+export async function deleteStream(store: Store, name: StreamName, seen: Seen): Promise<Stream> {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const read = await readStream(store, name)
+    if (read === undefined) throw streamNotFound('NOT_FOUND', name)
+    const { stream, lifeRevision, touchedRevision } = read
+    requireStreamUnchanged(stream, seen)
+    const preconditions = [{ key: lifeKey(name), revision: lifeRevision }]
+    if (seen.resourceVersion) {
+      preconditions.push({ key: streamKey(name), revision: touchedRevision })
+      preconditions.push({ key: streamObjectKey(name), revision: stream.objectRevision })
+    }
+    const keys = [lifeKey(name), streamObjectKey(name), streamKey(name), generationKey(name)]
+    const result = await commitOnce(store, {
+      commit: { operations: keys.map((key) => ({ type: 'delete', key })), preconditions },
+      fate: async () => {
+        const life = await store.get(lifeKey(name))
+        return life?.revision === lifeRevision ? 'open' : { landed: life?.revision ?? 0 }
+      },
+      what: `the deletion of image stream ${name.project}/${name.stream}`,
+    })
+    if (result.status === 'committed') return stream
+  }
+  throw new RegistryError('CONFLICT', {
+    message: `image stream "${name.project}/${name.stream}" kept changing while it was to be deleted`,
+    subject: streamSubject(name),
+  })
+}
+
+/** A stream as it is after the commit that made it. */
+export function born(stream: Stream, revision: number): Stream {
+  return { ...stream, resourceVersion: revision, objectRevision: revision }
+}
+
+/** The error for a stream that is not there: NOT_FOUND on the API, NAME_UNKNOWN where images are meant. */
+export function streamNotFound(code: 'NOT_FOUND' | 'NAME_UNKNOWN', name: StreamName): RegistryError {
+  return new RegistryError(code, {
+    message: `imagestreams.image.openshift.io "${name.stream}" not found in project ${name.project}`,
+    detail: { name: `${name.project}/${name.stream}` },
+    subject: streamSubject(name),
+  })
+}
+
+function firstRecords(stream: Stream): Operation[] {
+  const { uid, projectUid, labels, annotations, creationTimestamp, lookupPolicy } = stream
+  const object: StreamObject = {
+    metadata: {
+      name: stream.stream,
+      namespace: stream.project,
+      uid,
+      creationTimestamp,
+      ...(Object.keys(labels).length > 0 ? { labels } : {}),
+      ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+    },
+    spec: { lookupPolicy },
+  }
+  return [
+    { type: 'put', key: lifeKey(stream), value: encode({ uid, projectUid } satisfies LifeRecord) },
+    { type: 'put', key: streamObjectKey(stream), value: encode(object) },
+    { type: 'put', key: streamKey(stream), value: encode({ uid } satisfies StreamRecord) },
+    { type: 'put', key: generationKey(stream), value: encode({ uid, generation: 1 } satisfies GenerationRecord) },
+  ]
+}
+
+async function fateOfLife(store: Store, name: StreamName, uid: string): Promise<Fate> {
+  const life = await store.get(lifeKey(name))
+  if (life === undefined) return 'open'
+  return decode<LifeRecord>(life).uid === uid ? { landed: life.revision } : 'lost'
+}
+
+function projectNotFound(project: string): RegistryError {
+  return new RegistryError('NOT_FOUND', {
+    message: `namespaces "${project}" not found: make the project first, with: weir new-project ${project}`,
+    subject: { name: project, kind: 'namespaces', group: '' },
+  })
+}
+
+function streamSubject(name: StreamName): { name: string; kind: string; group: string } {
+  return { name: name.stream, kind: 'imagestreams', group: 'image.openshift.io' }
+}
