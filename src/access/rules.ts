@@ -1,0 +1,99 @@
+/** The pure part of RBAC: which rule allows what, and what roles and bindings look like in the store. */
+
+import { z } from 'zod'
+import { RegistryError } from '../oci/errors.ts'
+import type { PolicyRule } from './access.ts'
+
+/** One thing to be done with one object. `name` is empty where a request has none. */
+export interface Right {
+  verb: string
+  group: string
+  resource: string
+  name: string
+}
+
+const names = z.array(z.string())
+
+/** Unknown fields are left alone: `nonResourceURLs` and later ones give nothing here. */
+const policyRuleSchema = z.object({
+  verbs: names,
+  apiGroups: names.default([]),
+  resources: names.default([]),
+  resourceNames: names.default([]),
+})
+
+/** The part of a stored Role or ClusterRole that counts. */
+export const roleSchema = z.object({ rules: z.array(policyRuleSchema).nullish() })
+
+/** The part of a stored RoleBinding or ClusterRoleBinding that counts. */
+export const bindingSchema = z.object({
+  roleRef: z.object({
+    apiGroup: z.literal('rbac.authorization.k8s.io'),
+    kind: z.enum(['ClusterRole', 'Role']),
+    name: z.string().min(1),
+  }),
+  subjects: z
+    .array(
+      z.object({
+        kind: z.enum(['User', 'Group', 'ServiceAccount']),
+        name: z.string().min(1),
+        namespace: z.string().optional(),
+      }),
+    )
+    .nullish(),
+})
+
+export type Binding = z.infer<typeof bindingSchema>
+
+/**
+ * Whether `rule` allows `right`. `*` is every verb, group or resource; `*` followed by `/layers` is that subresource of
+ * every resource; a resource alone is not its subresources, and `imagestreams/*` is nothing, as in Kubernetes.
+ *
+ * @see https://github.com/kubernetes/kubernetes/blob/v1.31.0/pkg/apis/rbac/v1/evaluation_helpers.go
+ */
+export function ruleAllows(rule: PolicyRule, right: Right): boolean {
+  return (
+    hasOrAll(rule.verbs, right.verb) &&
+    hasOrAll(rule.apiGroups, right.group) &&
+    resourceMatches(rule.resources, right.resource) &&
+    (!rule.resourceNames?.length || rule.resourceNames.includes(right.name))
+  )
+}
+
+/**
+ * Takes rules apart into single rights, a `*` staying as it is: whoever is to hold it needs a `*` himself.
+ *
+ * @throws RegistryError INVALID over 10,000 rights
+ */
+export function spellOut(rules: readonly PolicyRule[]): Right[] {
+  const counts = rules.map((r) => r.verbs.length * r.apiGroups.length * r.resources.length * namesOf(r).length)
+  // The lists multiply, so a small body could ask for more rights than memory holds.
+  if (counts.reduce((sum, count) => sum + count, 0) > maxRights) {
+    throw new RegistryError('INVALID', {
+      message: `the role has more than ${maxRights} single rights`,
+      causes: [{ field: 'rules', reason: 'FieldValueInvalid', message: 'use fewer names or split the role' }],
+    })
+  }
+  return rules.flatMap((rule) =>
+    rule.verbs.flatMap((verb) =>
+      rule.apiGroups.flatMap((group) =>
+        rule.resources.flatMap((resource) => namesOf(rule).map((name) => ({ verb, group, resource, name }))),
+      ),
+    ),
+  )
+}
+
+const maxRights = 10_000
+
+function namesOf(rule: PolicyRule): readonly string[] {
+  return rule.resourceNames?.length ? rule.resourceNames : ['']
+}
+
+function hasOrAll(values: readonly string[], value: string): boolean {
+  return values.includes('*') || values.includes(value)
+}
+
+function resourceMatches(resources: readonly string[], resource: string): boolean {
+  const slash = resource.indexOf('/')
+  return hasOrAll(resources, resource) || (slash >= 0 && resources.includes(`*${resource.slice(slash)}`))
+}

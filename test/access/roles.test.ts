@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest'
+import { builtinRoles } from '../../src/access/roles.ts'
+import { ruleAllows, spellOut } from '../../src/access/rules.ts'
+
+const rulesOf = (name: string) => {
+  const role = builtinRoles.find((one) => one.name === name)
+  if (role === undefined) throw new Error(`no role ${name}`)
+  return role.rules
+}
+const holds = (owner: string, given: string) =>
+  spellOut(rulesOf(given)).every((right) => rulesOf(owner).some((rule) => ruleAllows(rule, right)))
+const may = (role: string, verb: string, resource: string, group = 'image.openshift.io') =>
+  rulesOf(role).some((rule) => ruleAllows(rule, { verb, group, resource, name: 'app' }))
+
+describe('built-in roles', () => {
+  test.each([
+    ['admin', 'edit'],
+    ['admin', 'registry-admin'],
+    ['admin', 'system:image-builder'],
+    ['edit', 'view'],
+    ['edit', 'registry-editor'],
+    ['view', 'registry-viewer'],
+    ['registry-admin', 'registry-editor'],
+    ['registry-editor', 'registry-viewer'],
+    ['registry-editor', 'system:image-builder'],
+    ['registry-viewer', 'system:image-puller'],
+    ['system:image-builder', 'system:image-pusher'],
+    ['system:image-pusher', 'system:image-puller'],
+    ['cluster-admin', 'admin'],
+    ['cluster-admin', 'system:image-pruner'],
+  ])('%s holds all of %s, and so may give it', (owner, given) => {
+    expect(holds(owner, given)).toBe(true)
+  })
+
+  test.each([
+    ['edit', 'admin'],
+    ['view', 'edit'],
+    ['registry-admin', 'admin'],
+    ['system:image-puller', 'system:image-pusher'],
+    ['system:image-pusher', 'system:image-builder'],
+    ['admin', 'cluster-admin'],
+    ['admin', 'system:image-signer'],
+  ])('%s does not hold all of %s', (owner, given) => {
+    expect(holds(owner, given)).toBe(false)
+  })
+
+  test.each([
+    ['system:image-puller', 'get', 'update'],
+    ['view', 'get', 'update'],
+    ['system:image-pusher', 'update', 'delete'],
+    ['edit', 'delete', 'patch'],
+  ])('%s may %s layers, not %s them', (role, allowed, refused) => {
+    expect(may(role, allowed, 'imagestreams/layers')).toBe(true)
+    expect(may(role, refused, 'imagestreams/layers')).toBe(false)
+  })
+
+  test('rules about streams hold in both groups alike', () => {
+    for (const { name, rules } of builtinRoles) {
+      for (const right of spellOut(rules).filter(({ resource }) => resource.startsWith('image'))) {
+        expect([name, may(name, right.verb, right.resource, '')]).toEqual([name, true])
+        expect([name, may(name, right.verb, right.resource)]).toEqual([name, true])
+      }
+    }
+  })
+
+  test('only roles that are to say who may use a project touch its bindings', () => {
+    const writers = builtinRoles.filter(({ name }) => may(name, 'create', 'rolebindings', 'rbac.authorization.k8s.io'))
+    expect(writers.map(({ name }) => name)).toEqual(['registry-admin', 'admin', 'cluster-admin'])
+  })
+
+  test('only those who change a project make tokens for its service accounts', () => {
+    const makers = builtinRoles.filter(({ name }) => may(name, 'create', 'serviceaccounts/token', ''))
+    expect(makers.map(({ name }) => name)).toEqual(['edit', 'admin', 'cluster-admin'])
+  })
+
+  test('prune alone writes the status of a stream', () => {
+    const writers = builtinRoles.filter(({ name }) => may(name, 'update', 'imagestreams/status'))
+    expect(writers.map(({ name }) => name)).toEqual(['system:image-pruner', 'cluster-admin'])
+  })
+})

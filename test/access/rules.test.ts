@@ -1,0 +1,90 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { PolicyRule } from '../../src/access/access.ts'
+import { type Right, ruleAllows, spellOut } from '../../src/access/rules.ts'
+import { RegistryError } from '../../src/oci/errors.ts'
+
+const pull: Right = { verb: 'get', group: 'image.openshift.io', resource: 'imagestreams/layers', name: 'app' }
+const rule = (change: Partial<PolicyRule> = {}): PolicyRule => ({
+  verbs: ['get'],
+  apiGroups: ['image.openshift.io'],
+  resources: ['imagestreams/layers'],
+  ...change,
+})
+
+describe('ruleAllows()', () => {
+  test.each<[string, PolicyRule, boolean]>([
+    ['its own right', rule(), true],
+    ['every verb by *', rule({ verbs: ['*'] }), true],
+    ['every group by *', rule({ apiGroups: ['*'] }), true],
+    ['every resource by *', rule({ resources: ['*'] }), true],
+    ['a subresource of all by */layers', rule({ resources: ['*/layers'] }), true],
+    ['a named object', rule({ resourceNames: ['app'] }), true],
+    ['all objects by an empty list of names', rule({ resourceNames: [] }), true],
+    ['no other verb', rule({ verbs: ['update'] }), false],
+    ['no verb in another case', rule({ verbs: ['GET'] }), false],
+    ['no other group', rule({ apiGroups: [''] }), false],
+    ['no subresource by its resource', rule({ resources: ['imagestreams'] }), false],
+    ['nothing by imagestreams/*', rule({ resources: ['imagestreams/*'] }), false],
+    ['no other subresource', rule({ resources: ['*/status'] }), false],
+    ['no object whose name begins alike', rule({ resourceNames: ['app2', 'ap', 'App'] }), false],
+    ['no object called *', rule({ resourceNames: ['*'] }), false],
+    ['nothing by empty lists', rule({ verbs: [] }), false],
+  ])('gives %s', (_, given, expected) => {
+    expect(ruleAllows(given, pull)).toBe(expected)
+  })
+
+  test('gives a rule with names nothing where the request has no name', () => {
+    expect(ruleAllows(rule({ resourceNames: ['app'] }), { ...pull, name: '' })).toBe(false)
+  })
+
+  test('does not give the resource itself by */layers', () => {
+    expect(ruleAllows(rule({ resources: ['*/layers'] }), { ...pull, resource: 'imagestreams' })).toBe(false)
+  })
+})
+
+const words = (...values: string[]) => fc.uniqueArray(fc.constantFrom(...values), { minLength: 1, maxLength: 3 })
+const anyRule: fc.Arbitrary<PolicyRule> = fc.record({
+  verbs: words('get', 'update', 'delete', '*'),
+  apiGroups: words('', 'image.openshift.io', '*'),
+  resources: words('imagestreams', 'imagestreams/layers', '*/layers', '*'),
+  resourceNames: fc.oneof(fc.constant([]), words('app', 'app2')),
+})
+const anyRight: fc.Arbitrary<Right> = fc.record({
+  verb: fc.constantFrom('get', 'update', 'delete', 'list'),
+  group: fc.constantFrom('', 'image.openshift.io', 'weir.dev'),
+  resource: fc.constantFrom('imagestreams', 'imagestreams/layers', 'imagestreams/status', 'tagevents'),
+  name: fc.constantFrom('', 'app', 'app2'),
+})
+
+describe('spellOut()', () => {
+  test('whoever holds every single right of a rule can do all that the rule allows', () => {
+    fc.assert(
+      fc.property(fc.array(anyRule, { maxLength: 3 }), anyRule, anyRight, (held, given, right) => {
+        const holdsAll = spellOut([given]).every((single) => held.some((one) => ruleAllows(one, single)))
+        fc.pre(holdsAll && ruleAllows(given, right))
+        expect(held.some((one) => ruleAllows(one, right))).toBe(true)
+      }),
+      { numRuns: 300, maxSkipsPerRun: 1000 },
+    )
+  })
+
+  test('a rule holds itself', () => {
+    fc.assert(
+      fc.property(anyRule, (one) => {
+        expect(spellOut([one]).every((right) => ruleAllows(one, right))).toBe(true)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('refuses a role whose lists multiply beyond 10,000 rights', () => {
+    const many = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => `${prefix}${i}`)
+    const at = rule({ verbs: many('v', 100), resources: many('r', 100) })
+    expect(spellOut([at])).toHaveLength(10_000)
+    expect(() => spellOut([at, rule()])).toThrow(RegistryError)
+    expect(() => spellOut([rule({ ...at, apiGroups: many('g', 1000), resourceNames: many('n', 1000) })])).toThrow(
+      '10000',
+    )
+  })
+})
