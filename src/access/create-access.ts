@@ -1,0 +1,61 @@
+import type { Logger } from 'pino'
+import type { Store } from '../store/store.ts'
+import type { Admin, Authenticator, Rbac, TokenService, Tokens } from './access.ts'
+import { createAdmin } from './admin.ts'
+import { createAuthenticator } from './authenticator.ts'
+import { createAuthorizer } from './authorizer.ts'
+import { createIdentities } from './identities.ts'
+import { createKeys } from './keys.ts'
+import { openSecretKey } from './secret-key.ts'
+import { createTokenService } from './token-service.ts'
+import { createTokens } from './tokens.ts'
+
+export interface AccessOptions {
+  store: Store
+  /** The file of the key that seals signing keys, `<data>/secret.key`; made when absent. */
+  secretKeyFile: string
+  /** `iss` of all tokens, an absolute URL. */
+  issuer: string
+  /** `aud` of registry tokens and the `service` of the challenge: the host of `publicUrl`. */
+  service: string
+  /** Life of a registry token. Default 15 minutes. */
+  tokenLifetimeMs?: number
+  /** The longest life a service account's token may be given. Default 365 days. */
+  maxTokenLifetimeMs?: number
+  /** Age at which the signing key is followed by a new one. Default 90 days. */
+  keyRotationMs?: number
+  now: () => number
+  /** Ends the watches behind the memory. */
+  signal: AbortSignal
+  log: Logger
+}
+
+/** Everything about who may do what. */
+export interface AccessParts {
+  authorizer: Rbac
+  tokens: Tokens
+  authenticator: Authenticator
+  tokenService: TokenService
+  admin: Admin
+}
+
+/**
+ * Opens the access part and settles when its memory is filled.
+ *
+ * @throws Error when the secret key's file can not be read or made
+ */
+export async function createAccess(options: AccessOptions): Promise<AccessParts> {
+  const { store, issuer, service, now, signal, log } = options
+  const { tokenLifetimeMs = 15 * 60 * 1000, maxTokenLifetimeMs = 365 * 24 * 60 * 60 * 1000 } = options
+  const secretKey = await openSecretKey(options.secretKeyFile, log)
+  const rotation = options.keyRotationMs === undefined ? {} : { rotationMs: options.keyRotationMs }
+  const longestTokenMs = Math.max(tokenLifetimeMs, maxTokenLifetimeMs)
+  const keys = await createKeys({ store, secretKey, ...rotation, longestTokenMs, now, signal, log })
+  const identities = createIdentities({ store, signal, log })
+  const authorizer = createAuthorizer({ store, identities, signal, log })
+  await authorizer.ready
+  const tokens = createTokens({ keys, identities, issuer, service, tokenLifetimeMs, maxTokenLifetimeMs, now })
+  const authenticator = createAuthenticator({ tokens, identities })
+  const tokenService = createTokenService({ authenticator, authorizer, tokens, identities, service })
+  return { authorizer, tokens, authenticator, tokenService, admin: createAdmin({ store, identities, now }) }
+}

@@ -1,0 +1,298 @@
+import { createHmac, type KeyObject } from 'node:crypto'
+import { exportJWK, generateKeyPair, importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import { describe, expect, test } from 'vitest'
+import { type Access, anonymous } from '../../src/access/access.ts'
+import { createKeys } from '../../src/access/keys.ts'
+import { openSecretKey } from '../../src/access/secret-key.ts'
+import { maxTokenLength } from '../../src/access/tokens.ts'
+import { type AccessWorld, accessWorld, issuer, person, service } from './world.ts'
+
+const pull: Access = { type: 'repository', name: 'demo/app', actions: ['pull'] }
+const ann = person('ann', 'devs')
+const invalid = expect.objectContaining({ code: 'UNAUTHORIZED', detail: { error: 'invalid_token' } })
+const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+describe('a registry token', () => {
+  test('carries who and what, and is the same object each time', async () => {
+    const { tokens, clock } = await accessWorld()
+    const { token, issuedAt, expiresInSeconds } = await tokens.issueRegistryToken(ann, [pull])
+    expect([issuedAt, expiresInSeconds]).toEqual([clock.now() / 1000, 900])
+    expect(tokens.peekRegistryToken(token)).toBeUndefined()
+    const [first, second] = await Promise.all([tokens.verifyRegistryToken(token), tokens.verifyRegistryToken(token)])
+    expect(first).toEqual({ subject: ann, access: [pull], expiresAt: issuedAt + 900 })
+    expect(second).toBe(first)
+    expect(tokens.peekRegistryToken(token)).toBe(first)
+    expect(await tokens.verifyRegistryToken(token)).toBe(first)
+  })
+
+  test('verifies with the published keys, as any JWT library would do it', async () => {
+    const { tokens, clock } = await accessWorld()
+    const { token } = await tokens.issueRegistryToken(ann, [pull])
+    const [jwk] = (await tokens.jwks()).keys
+    expect(jwk).toEqual({ kty: 'EC', crv: 'P-256', x: jwk?.x, y: jwk?.y, kid: jwk?.kid, alg: 'ES256', use: 'sig' })
+    const options = { issuer, audience: service, currentDate: new Date(clock.now()) }
+    const { payload, protectedHeader } = await jwtVerify(token, await importJWK(jwk ?? {}), options)
+    expect(protectedHeader).toEqual({ typ: 'JWT', alg: 'ES256', kid: jwk?.kid })
+    expect(payload).toMatchObject({ iss: issuer, aud: service, sub: 'ann', groups: ann.groups, access: [pull] })
+    expect(payload.jti).toMatch(/^[0-9a-f-]{36}$/)
+    expect([payload.nbf, payload.exp]).toEqual([payload.iat, (payload.iat ?? 0) + 900])
+  })
+
+  test('of anonymous has an empty sub', async () => {
+    const { tokens } = await accessWorld()
+    const { token } = await tokens.issueRegistryToken(anonymous, [])
+    expect(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())).toMatchObject({ sub: '' })
+    expect((await tokens.verifyRegistryToken(token)).subject).toBe(anonymous)
+  })
+
+  test('is refused once expired, also from memory', async () => {
+    const { tokens, clock } = await accessWorld()
+    const { token } = await tokens.issueRegistryToken(ann, [pull])
+    await tokens.verifyRegistryToken(token)
+    clock.advance(15 * 60 * 1000 + 61_000)
+    expect(tokens.peekRegistryToken(token)).toBeUndefined()
+    await expect(tokens.verifyRegistryToken(token)).rejects.toEqual(invalid)
+  })
+
+  test('lives as long as configured', async () => {
+    const { tokens, clock } = await accessWorld({ tokenLifetimeMs: 60_000 })
+    const { token, expiresInSeconds } = await tokens.issueRegistryToken(ann, [pull])
+    expect(expiresInSeconds).toBe(60)
+    clock.advance(59_000)
+    await tokens.verifyRegistryToken(token)
+    clock.advance(62_000)
+    await expect(tokens.verifyRegistryToken(token)).rejects.toEqual(invalid)
+  })
+
+  test('falls out of memory with the key that signed it', async () => {
+    const world = await accessWorld()
+    const { token } = await world.tokens.issueRegistryToken(ann, [pull])
+    await world.tokens.verifyRegistryToken(token)
+    const [key] = (await world.tokens.jwks()).keys
+    await world.remove(`key/${key?.kid}`)
+    await expect.poll(async () => (await world.tokens.jwks()).keys).toEqual([])
+    expect(world.tokens.peekRegistryToken(token)).toBeUndefined()
+    await expect(world.tokens.verifyRegistryToken(token)).rejects.toEqual(invalid)
+  })
+
+  test('that would not fit a header is not made', async () => {
+    const { tokens } = await accessWorld()
+    const access = Array.from({ length: 50 }, (_, i) => ({
+      ...pull,
+      name: `${'p'.repeat(120)}/${'s'.repeat(120)}${i}`,
+    }))
+    await expect(tokens.issueRegistryToken(ann, access)).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+  })
+})
+
+describe('a bearer of the registry is refused when', () => {
+  const refused: [string, (forge: Forge) => Promise<string> | string][] = [
+    ['expired', ({ sign, seconds }) => sign({ exp: seconds - 61 })],
+    ['not yet valid', ({ sign, seconds }) => sign({ nbf: seconds + 61 })],
+    ['made for another audience', ({ sign }) => sign({ aud: 'other.test:5000' })],
+    ['made for an audience in another case', ({ sign }) => sign({ aud: service.toUpperCase() })],
+    ['without an audience', ({ sign }) => sign({ aud: undefined })],
+    ['made by another issuer', ({ sign }) => sign({ iss: 'https://other.test' })],
+    ['exp is a string', ({ sign, seconds }) => sign({ exp: `${seconds + 900}` })],
+    ['nbf is a string', ({ sign, seconds }) => sign({ nbf: `${seconds}` })],
+    ['without exp', ({ sign }) => sign({ exp: undefined })],
+    ['without nbf', ({ sign }) => sign({ nbf: undefined })],
+    ['without jti', ({ sign }) => sign({ jti: undefined })],
+    ['without sub', ({ sign }) => sign({ sub: undefined })],
+    ['without groups', ({ sign }) => sign({ groups: undefined })],
+    ['without access', ({ sign }) => sign({ access: undefined })],
+    ['access is of another shape', ({ sign }) => sign({ access: ['repository:demo/app:pull'] })],
+    ['typ is another', ({ sign }) => sign({}, { typ: 'at+jwt' })],
+    ['without typ', ({ sign }) => sign({}, { typ: undefined })],
+    ['without kid', ({ sign }) => sign({}, { kid: undefined })],
+    ['kid is foreign', ({ sign }) => sign({}, { kid: 'other' })],
+    ['it brings its own key beside a good signature', async ({ sign }) => sign({}, { jwk: (await attacker()).jwk })],
+    ['it names where keys are', ({ sign }) => sign({}, { jku: 'https://other.test/jwks' })],
+    ['signed with another key', async ({ sign }) => sign({}, {}, (await attacker()).privateKey)],
+    [
+      'signed with the key that it brings',
+      async ({ sign }) => {
+        const { jwk, privateKey } = await attacker()
+        return sign({}, { jwk, kid: jwk.kid }, privateKey)
+      },
+    ],
+    ['alg is none', ({ claims, header }) => `${part({ ...header, alg: 'none' })}.${part(claims)}.`],
+    ['alg is None', ({ claims, header }) => `${part({ ...header, alg: 'None' })}.${part(claims)}.`],
+    ['signed by HS256 with the public key', ({ claims, header, publicKey }) => hs256(header, claims, publicKey)],
+    ['the claims were changed', async ({ sign, claims }) => changeClaims(await sign({}), { ...claims, sub: 'root' })],
+    ['longer than any token made here', ({ sign }) => sign({ padding: 'x'.repeat(maxTokenLength) })],
+    ['empty', () => ''],
+    ['no JWT', () => 'a.b.c'],
+  ]
+
+  test('nothing is wrong with it (it is accepted)', async () => {
+    const world = await accessWorld()
+    const { sign } = await forger(world)
+    expect(await world.tokens.verifyRegistryToken(await sign({}))).toMatchObject({ subject: { name: 'ann' } })
+    expect(await world.tokens.verifyRegistryToken(await sign({ aud: [service] }))).toBeDefined()
+  })
+
+  test.each(refused)('%s', async (_, forge) => {
+    const world = await accessWorld()
+    const token = await forge(await forger(world))
+    await expect(world.tokens.verifyRegistryToken(token)).rejects.toEqual(invalid)
+    expect(world.tokens.peekRegistryToken(token)).toBeUndefined()
+  })
+
+  test("it is a service account's token", async () => {
+    const world = await accessWorld()
+    const { token } = await world.tokens.issueServiceAccountToken(await world.account('demo', 'ci'))
+    await expect(world.tokens.verifyRegistryToken(token)).rejects.toEqual(invalid)
+  })
+
+  test('another Weir with the same names signed it', async () => {
+    const [world, other] = [await accessWorld(), await accessWorld()]
+    const { token } = await other.tokens.issueRegistryToken(ann, [pull])
+    await expect(world.tokens.verifyRegistryToken(token)).rejects.toEqual(invalid)
+  })
+
+  test('the refusal tells nothing of the token', async () => {
+    const world = await accessWorld()
+    const { sign, seconds } = await forger(world)
+    const error: unknown = await world.tokens.verifyRegistryToken(await sign({ exp: seconds - 61 })).catch((e) => e)
+    expect(error).toMatchObject({ message: 'the token is not valid: it has expired' })
+    expect(error).not.toHaveProperty('cause')
+  })
+})
+
+describe("a service account's token", () => {
+  test('has the claims of Kubernetes and names its account', async () => {
+    const world = await accessWorld()
+    const account = await world.account('demo', 'ci')
+    const { token, expiresInSeconds } = await world.tokens.issueServiceAccountToken(account)
+    expect(expiresInSeconds).toBe(3600)
+    expect(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())).toMatchObject({
+      iss: issuer,
+      aud: issuer,
+      sub: 'system:serviceaccount:demo:ci',
+      'kubernetes.io': { namespace: 'demo', serviceaccount: { name: 'ci', uid: account.uid } },
+    })
+    expect(await world.tokens.verifyServiceAccountToken(token)).toEqual({
+      name: 'system:serviceaccount:demo:ci',
+      groups: ['system:serviceaccounts', 'system:serviceaccounts:demo', 'system:authenticated'],
+      uid: account.uid,
+    })
+  })
+
+  test('lives as long as asked, up to the bound, which the refusal names', async () => {
+    const world = await accessWorld({ maxTokenLifetimeMs: 7200_000 })
+    const account = await world.account('demo', 'ci')
+    expect(await world.tokens.issueServiceAccountToken(account, 7200)).toMatchObject({ expiresInSeconds: 7200 })
+    for (const seconds of [7201, 0, -1, 1.5, Number.NaN]) {
+      const error: unknown = await world.tokens.issueServiceAccountToken(account, seconds).catch((e) => e)
+      expect(error).toMatchObject({
+        code: 'INVALID',
+        message: expect.stringContaining('7200'),
+        causes: [{ field: 'spec.expirationSeconds' }],
+      })
+    }
+  })
+
+  test('is good at once where memory does not know the account yet', async () => {
+    const world = await accessWorld()
+    const { uid } = { uid: 'fresh' }
+    const { token } = await world.tokens.issueServiceAccountToken({ project: 'demo', name: 'ci', uid })
+    const value = JSON.stringify({ metadata: { name: 'ci', uid } })
+    await world.store.commit({ operations: [{ type: 'put', key: 'object/serviceaccounts/demo/ci', value }] })
+    expect(await world.tokens.verifyServiceAccountToken(token)).toMatchObject({ uid })
+  })
+
+  test('is refused when its subject and its claims name different accounts', async () => {
+    const world = await accessWorld()
+    const { uid } = await world.account('demo', 'ci')
+    const { sign } = await forger(world)
+    const kubernetes = { namespace: 'demo', serviceaccount: { name: 'ci', uid } }
+    const token = (sub: string) => sign({ sub, aud: issuer, 'kubernetes.io': kubernetes })
+    expect(await world.tokens.verifyServiceAccountToken(await token('system:serviceaccount:demo:ci'))).toBeDefined()
+    const other = await token('system:serviceaccount:demo:root')
+    await expect(world.tokens.verifyServiceAccountToken(other)).rejects.toEqual(invalid)
+  })
+
+  test.each(['deleted', 'made anew with another uid'])('ends when its account is %s', async (how) => {
+    const world = await accessWorld()
+    const account = await world.account('demo', 'ci')
+    const { token } = await world.tokens.issueServiceAccountToken(account)
+    expect(await world.tokens.verifyServiceAccountToken(token)).toEqual(account.subject)
+    await world.remove('object/serviceaccounts/demo/ci')
+    if (how !== 'deleted') await world.account('demo', 'ci')
+    await expect(world.tokens.verifyServiceAccountToken(token)).rejects.toEqual(invalid)
+  })
+
+  test.each(['deleted', 'made anew with another uid'])(
+    'takes its registry tokens along when its account is %s',
+    async (how) => {
+      const world = await accessWorld()
+      const { subject } = await world.account('demo', 'ci')
+      const { token } = await world.tokens.issueRegistryToken(subject, [pull])
+      expect((await world.tokens.verifyRegistryToken(token)).subject).toEqual(subject)
+      await world.remove('object/serviceaccounts/demo/ci')
+      if (how !== 'deleted') await world.account('demo', 'ci')
+      expect(world.tokens.peekRegistryToken(token)).toBeUndefined()
+      await expect(world.tokens.verifyRegistryToken(token)).rejects.toEqual(invalid)
+    },
+  )
+
+  test('a registry token that names a service account without its uid is refused', async () => {
+    const world = await accessWorld()
+    await world.account('demo', 'ci')
+    const token = await (await forger(world)).sign({ sub: 'system:serviceaccount:demo:ci' })
+    await expect(world.tokens.verifyRegistryToken(token)).rejects.toEqual(invalid)
+  })
+})
+
+test('the discovery document names the key set', async () => {
+  const { tokens } = await accessWorld({ issuer: `${issuer}/` })
+  expect(tokens.openidConfiguration()).toMatchObject({
+    issuer: `${issuer}/`,
+    jwks_uri: `${issuer}/openid/v1/jwks`,
+    id_token_signing_alg_values_supported: ['ES256'],
+  })
+})
+
+test('one audience for both kinds of token is a mistake', async () => {
+  await expect(accessWorld({ service: issuer })).rejects.toThrow(TypeError)
+})
+
+type Forge = Awaited<ReturnType<typeof forger>>
+
+/** Signs with Weir's own key, so that every refusal is of what the token says. */
+async function forger(world: AccessWorld) {
+  const { store, clock, signal, log, secretKeyFile } = world
+  await world.tokens.issueRegistryToken(ann, [])
+  const secretKey = await openSecretKey(secretKeyFile, log)
+  const keys = await createKeys({ store, secretKey, longestTokenMs: 0, now: clock.now, signal, log })
+  const { kid, privateKey } = await keys.signing()
+  const seconds = Math.floor(clock.now() / 1000)
+  const times = { iat: seconds, nbf: seconds, exp: seconds + 900 }
+  const claims: JWTPayload = { iss: issuer, aud: service, sub: 'ann', jti: '1', ...times, groups: [], access: [pull] }
+  const header = { alg: 'ES256', typ: 'JWT', kid }
+  const sign = (
+    claimsChange: Record<string, unknown>,
+    headerChange: object = {},
+    key: KeyObject | CryptoKey = privateKey,
+  ) => new SignJWT({ ...claims, ...claimsChange }).setProtectedHeader({ ...header, ...headerChange }).sign(key)
+  const publicKey = keys.find(kid)
+  if (publicKey === undefined) throw new Error('no public key')
+  return { sign, claims, header, publicKey, seconds }
+}
+
+async function attacker() {
+  const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
+  return { privateKey, jwk: { ...(await exportJWK(publicKey)), kid: 'attacker' } }
+}
+
+function hs256(header: object, claims: JWTPayload, publicKey: KeyObject): string {
+  const signed = `${part({ ...header, alg: 'HS256' })}.${part(claims)}`
+  const pem = publicKey.export({ type: 'spki', format: 'pem' })
+  return `${signed}.${createHmac('sha256', pem).update(signed).digest('base64url')}`
+}
+
+function changeClaims(token: string, claims: JWTPayload): string {
+  const [header, , signature] = token.split('.')
+  return `${header}.${part(claims)}.${signature}`
+}
