@@ -1,8 +1,9 @@
 import { addAbortSignal, Readable } from 'node:stream'
 import type { Logger } from 'pino'
-import { type Digest, hashedDigest, hashFor } from '../oci/digest.ts'
+import { hashedDigest, hashFor } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { BlobSource, Link, UpstreamLocation } from './content.ts'
+import { mostTelling, upstreamsOf } from './locations.ts'
 import type { Extent } from './range.ts'
 
 /** Most bytes of a whole body that wait for its digest. */
@@ -49,19 +50,6 @@ export async function streamBlob(request: BlobRequest, options: BlobStreamOption
   })
 }
 
-/** Asks the upstream locations of a link in order until one answers. */
-export async function firstAnswer<T>(link: Link, ask: (location: UpstreamLocation) => Promise<T>): Promise<T> {
-  const failures: unknown[] = []
-  for (const location of upstreamsOf(link)) {
-    try {
-      return await ask(location)
-    } catch (error) {
-      failures.push(error)
-    }
-  }
-  throw mostTelling(failures, link.digest)
-}
-
 async function* readLocations(request: BlobRequest, options: BlobStreamOptions): AsyncGenerator<Buffer, void> {
   const failures: unknown[] = []
   let passedOn = false
@@ -79,7 +67,7 @@ async function* readLocations(request: BlobRequest, options: BlobStreamOptions):
       failures.push(error)
     }
   }
-  throw mostTelling(failures, request.link.digest)
+  throw mostTelling(failures, 'BLOB_UNKNOWN', request.link)
 }
 
 async function* readLocation(
@@ -98,7 +86,6 @@ async function* readLocation(
     if (opened.size !== undefined && opened.size !== size) {
       throw wrongBytes(location, `is ${opened.size} bytes long and not ${size}`)
     }
-    if (whole && opened.offset !== 0) throw wrongBytes(location, 'came without its beginning')
     yield* whole ? verified(body, request, location) : cut(body, offset - opened.offset, length, location)
   } finally {
     body.destroy()
@@ -123,9 +110,12 @@ async function* verified(
     if (free > 0) yield chunk.subarray(0, free)
     if (free < chunk.length) held.push(chunk.subarray(free))
   }
-  if (received < size) throw wrongBytes(location, `ended after ${received} of ${size} bytes`)
-  const digest: Digest = hashedDigest(hash, link.digest)
-  if (digest !== link.digest) throw wrongBytes(location, `has the digest ${digest} and not ${link.digest}`)
+  const digest = hashedDigest(hash, link.digest)
+  if (digest !== link.digest) {
+    const problem =
+      received < size ? `ended after ${received} of ${size} bytes` : `has the digest ${digest} and not ${link.digest}`
+    throw wrongBytes(location, problem)
+  }
   yield* held
 }
 
@@ -146,16 +136,6 @@ async function* cut(
     if (received >= end) return
   }
   throw wrongBytes(location, `ended ${end - received} bytes before the end of its range`)
-}
-
-function upstreamsOf(link: Link): UpstreamLocation[] {
-  return link.locations.filter((location) => location.kind === 'upstream')
-}
-
-/** "Not there" only when every location said so. */
-function mostTelling(failures: readonly unknown[], digest: Digest): unknown {
-  const unsure = failures.find((error) => !(error instanceof RegistryError && error.status === 404))
-  return unsure ?? failures[0] ?? new RegistryError('BLOB_UNKNOWN', { detail: { digest } })
 }
 
 function wrongBytes({ host }: UpstreamLocation, problem: string): RegistryError {

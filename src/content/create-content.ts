@@ -1,8 +1,9 @@
 import type { Logger } from 'pino'
 import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
-import { firstAnswer, streamBlob } from './blob-stream.ts'
+import { streamBlob } from './blob-stream.ts'
 import type { BlobSource, Content, Link } from './content.ts'
+import { firstAnswer } from './locations.ts'
 import { openObjectFiles } from './object-files.ts'
 import { createProofs } from './proofs.ts'
 import { extentOf } from './range.ts'
@@ -34,7 +35,7 @@ export async function createContent({ directory, source, log }: ContentOptions):
   }
 
   async function sizeOf(link: Link): Promise<number> {
-    return link.size ?? firstAnswer(link, (location) => source.size(location, link.digest))
+    return link.size ?? firstAnswer(link, 'BLOB_UNKNOWN', (location) => source.size(location, link.digest))
   }
 
   return {

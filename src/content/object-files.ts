@@ -44,7 +44,8 @@ export async function openObjectFiles(directory: string): Promise<ObjectFiles> {
     read: (digest) => unlessAbsent(readFile(pathOf(directory, digest))),
     async write(digest, bytes) {
       const path = await makePath(digest)
-      const there = await unlessAbsent(readFile(path))
+      // What can not be read is replaced too.
+      const there = await readFile(path).catch(() => undefined)
       if (there === undefined || !there.equals(bytes)) {
         await replaceFile(path, join(unfinished, randomUUID()), bytes)
       }

@@ -196,6 +196,14 @@ test('a range that ends early is an error', async () => {
   expect(got.bytes.length).toBeLessThanOrEqual(20_000)
 })
 
+test('a range that begins late is not passed on', async () => {
+  const { content, source } = await world()
+  const link = linkTo(big, first)
+  source.put(first, link.digest, { bytes: big, beginsLate: 10 })
+  const range = { start: 100, end: 150_000 }
+  await expect(content.open(link, range)).rejects.toMatchObject({ upstream: { reason: 'BadDigest' } })
+})
+
 test('a range that no byte is in asks no location', async () => {
   const { content, source } = await world()
   const link = linkTo(small, first)
@@ -251,6 +259,26 @@ test('closing ends open streams with an error', async () => {
   expect((await got).error).toBeDefined()
   expect(source.bodies[0]?.destroyed).toBe(true)
   await expect(content.open(link)).rejects.toThrow()
+})
+
+test('closing ends what waits for its first byte, and no other location is asked', async () => {
+  const { content, source } = await world()
+  const link = linkTo(small, first, second)
+  source.put(first, link.digest, { bytes: small, stallsAfter: 5 })
+  source.put(second, link.digest, { bytes: small })
+  const opened = content.open(link)
+  await content.close()
+  await expect(opened).rejects.toThrow()
+  expect(source.asked).toEqual(['open a.example/lib/app whole'])
+})
+
+test('after closing a body that is wrong anyway is let go quietly', async () => {
+  const { content, source } = await world()
+  const link = linkTo(small, first)
+  source.put(first, link.digest, { bytes: small, size: 1 })
+  await content.close()
+  await expect(content.open(link)).rejects.toThrow()
+  expect(source.bodies[0]?.destroyed).toBe(true)
 })
 
 function flipped(bytes: Buffer, at: number): Buffer {

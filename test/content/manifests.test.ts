@@ -1,4 +1,4 @@
-import { appendFile, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
@@ -136,9 +136,17 @@ test('what could not be put once can be put when the disk is well again', async 
   const shard = join(directory, 'sha256', digestHex(digest).slice(0, 2))
   await writeFile(shard, 'a file where a directory should be')
   await expect(content.putManifest(digest, bytes, location)).rejects.toThrow()
+  expect(await content.manifest(linkTo(digest, location))).toBeUndefined()
   await rm(shard)
   await content.putManifest(digest, bytes, location)
   expect(await content.manifest(linkTo(digest, location))).toEqual(bytes)
+})
+
+test('a put that fails leaves no piece behind', async () => {
+  const { content, directory } = await world()
+  await mkdir(join(fileOf(directory, digest), 'in the way'), { recursive: true })
+  await expect(content.putManifest(digest, bytes, location)).rejects.toThrow()
+  expect(await readdir(join(directory, 'tmp'))).toEqual([])
 })
 
 test('I6: pieces that a crash left are cleared away at the next start', async () => {

@@ -12,6 +12,8 @@ export interface MemoryBlob {
   chunkBytes?: number
   /** Answers whole whatever range was asked for. */
   ignoresRange?: boolean
+  /** Begins that many bytes after the start of the range. */
+  beginsLate?: number
   /** Fails after that many bytes. */
   failsAfter?: number
   /** Stalls after that many bytes. */
@@ -54,12 +56,13 @@ export function memorySource(): MemorySource {
     async open(location, digest, range) {
       source.asked.push(`open ${key(location)} ${range ? `${range.start}-${range.end ?? ''}` : 'whole'}`)
       const blob = find(location, digest)
+      const start = (range?.start ?? 0) + (blob.beginsLate ?? 0)
       const ranged = range !== undefined && !blob.ignoresRange
-      const bytes = ranged ? blob.bytes.subarray(range.start, (range.end ?? blob.bytes.length) + 1) : blob.bytes
+      const bytes = ranged ? blob.bytes.subarray(start, (range.end ?? blob.bytes.length) + 1) : blob.bytes
       const stream = streamOf(bytes, blob)
       source.bodies.push(stream)
       const size = blob.size === null ? undefined : (blob.size ?? blob.bytes.length)
-      return { size, offset: ranged ? range.start : 0, stream }
+      return { size, offset: ranged ? start : 0, stream }
     },
   }
   return source
