@@ -1,0 +1,161 @@
+import { Hono } from 'hono'
+import type { Logger } from 'pino'
+import type { Authenticator, Rbac, Tokens } from '../access/access.ts'
+import type { Importer } from '../importer.ts'
+import { RegistryError } from '../oci/errors.ts'
+import type { Objects } from '../store/objects.ts'
+import type { Links, Pins, StreamReader, StreamWriter } from '../streams/streams.ts'
+import type { TagEvents } from '../tag-events.ts'
+import { coreVersions, groupDocument, groupList, resourceList } from './discovery.ts'
+import { createDispatch, subjectOf } from './dispatch.ts'
+import { imageStreamImports } from './kinds/image-stream-imports.ts'
+import { imageStreamTags } from './kinds/image-stream-tags.ts'
+import { imageStreams } from './kinds/image-streams.ts'
+import { namespaces, projects } from './kinds/projects.ts'
+import { selfSubjectAccessReviews, selfSubjectReviews } from './kinds/reviews.ts'
+import { roleBindings } from './kinds/role-bindings.ts'
+import { clusterRoles, roles } from './kinds/roles.ts'
+import { serviceAccounts } from './kinds/service-accounts.ts'
+import { tagEvents } from './kinds/tag-events.ts'
+import { methodNotAllowed, noSuchResource } from './match.ts'
+import type { Resource } from './resource.ts'
+import { failureStatus, internalErrorStatus } from './status.ts'
+import { newestRevision } from './stored.ts'
+import { parseTarget, type Target } from './target.ts'
+
+export interface ApiOptions {
+  objects: Objects
+  reader: StreamReader
+  writer: StreamWriter
+  links: Pick<Links, 'image'>
+  pins: Pick<Pins, 'reached'>
+  importer: Importer
+  tagEvents: TagEvents
+  authenticator: Authenticator
+  authorizer: Rbac
+  tokens: Pick<Tokens, 'issueServiceAccountToken'>
+  /** What clients write before `project/stream`: the host of `publicUrl`, with its port. */
+  registryHost: string
+  /** Weir's own version, `0.1.0`. */
+  version: string
+  now: () => number
+  log: Logger
+}
+
+/** What the server hands on with each request. */
+type Env = { Bindings: { requestId?: string } }
+
+/** Serves `/api`, `/apis` and `/version` as Kubernetes does; failures are `metav1.Status`. Mounted at the root. */
+export function createApi(options: ApiOptions): Hono<Env> {
+  const { authenticator, authorizer, objects, log } = options
+  const table = kinds(options)
+  const dispatch = createDispatch({
+    table,
+    authenticator,
+    authorizer,
+    projectExists: async (project) => (await objects.get('namespaces', '', project)) !== undefined,
+  })
+  const app = new Hono<Env>()
+
+  // Hono sends HEAD to the GET handlers and drops the body: that is what HEAD is here.
+  app.get('/version', () => answer(200, versionInfo(options.version)))
+  app.all('/openapi/*', () => refuse(noSuchResource()))
+  const serve = async (request: Request): Promise<Response> => {
+    let target: Target | undefined
+    try {
+      target = parseTarget(new URL(request.url).pathname)
+      if (target?.type === 'object') {
+        const { status, body } = await dispatch(request, target)
+        return answer(status, body)
+      }
+      return answer(200, discover(table, target, request.method))
+    } catch (error) {
+      if (error instanceof RegistryError) return refuse(error, target)
+      throw error
+    }
+  }
+  app.all('/api/*', ({ req }) => serve(req.raw))
+  app.all('/apis/*', ({ req }) => serve(req.raw))
+
+  app.onError((error, c) => {
+    if (error instanceof RegistryError) return refuse(error)
+    const requestId = c.env?.requestId
+    log.error({ err: error, requestId, method: c.req.method, path: c.req.path }, 'a request of the API failed')
+    return answer(500, internalErrorStatus(requestId))
+  })
+  return app
+}
+
+/** The table of kinds: one row more serves, authorises and discovers one kind more. */
+function kinds(options: ApiOptions): Resource[] {
+  const streams = { ...options, newestRevision: () => newestRevision(options.objects) }
+  return [
+    imageStreams(streams),
+    imageStreamTags(streams),
+    imageStreamImports(options),
+    tagEvents(options),
+    namespaces(options),
+    projects(options),
+    serviceAccounts(options),
+    roles(options),
+    roleBindings(options),
+    clusterRoles(),
+    selfSubjectReviews(),
+    selfSubjectAccessReviews(),
+  ]
+}
+
+function discover(
+  table: readonly Resource[],
+  target: Exclude<Target, { type: 'object' }> | undefined,
+  method: string,
+): object {
+  const document = target && documentOf(table, target)
+  if (document === undefined) throw noSuchResource()
+  if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed({ resource: 'discovery' }, method)
+  return document
+}
+
+function documentOf(table: readonly Resource[], target: Exclude<Target, { type: 'object' }>): object | undefined {
+  switch (target.type) {
+    case 'versions':
+      return coreVersions()
+    case 'groups':
+      return groupList(table)
+    case 'group':
+      return groupDocument(table, target.group)
+    case 'resources':
+      return resourceList(table, target.group, target.version)
+  }
+}
+
+function versionInfo(version: string): Record<string, string> {
+  const [major = '0', minor = '0'] = version.split('.')
+  return {
+    major,
+    minor,
+    gitVersion: `v${version}`,
+    gitCommit: '',
+    gitTreeState: '',
+    buildDate: '',
+    goVersion: '',
+    compiler: '',
+    platform: `${process.platform}/${process.arch}`,
+  }
+}
+
+function refuse(error: RegistryError, target?: Target): Response {
+  const status = failureStatus(error, target?.type === 'object' ? subjectOf(target) : undefined)
+  const headers: Record<string, string> = {}
+  if (status.code === 401) headers['www-authenticate'] = 'Bearer realm="weir"'
+  if (error.retryAfterSeconds !== undefined) headers['retry-after'] = String(error.retryAfterSeconds)
+  return answer(status.code ?? 500, status, headers)
+}
+
+function answer(status: number, body: object, headers: Record<string, string> = {}): Response {
+  const text = JSON.stringify(body)
+  return new Response(`${text}\n`, {
+    status,
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
+  })
+}

@@ -1,0 +1,113 @@
+import type { Authenticator, Authorizer, Subject } from '../access/access.ts'
+import { type ErrorSubject, RegistryError } from '../oci/errors.ts'
+import { authenticate } from './authenticate.ts'
+import { listObject, listPage } from './list.ts'
+import { type Matched, match, methodNotAllowed, rightOf } from './match.ts'
+import { parseQuery } from './query.ts'
+import { readDeleteOptions, readObject } from './request-body.ts'
+import type { ApiObject, Call, RequestOptions, Resource } from './resource.ts'
+import { forbidden, hasRight } from './right.ts'
+import { successStatus } from './status.ts'
+import type { ObjectTarget } from './target.ts'
+
+/** What is answered when nothing went wrong. */
+export interface Answer {
+  status: number
+  body: object
+}
+
+export interface DispatchOptions {
+  table: readonly Resource[]
+  authenticator: Authenticator
+  authorizer: Pick<Authorizer, 'can'>
+  /** Whether a project is there; only then something can be put into it. */
+  projectExists(project: string): Promise<boolean>
+}
+
+const commonFields = ['metadata.name', 'metadata.namespace']
+
+/**
+ * Creates the function that answers requests for the objects of `table`: who asks, which row, may he, what does he send,
+ * and only then the row's handler. A refusal is a `RegistryError`.
+ */
+export function createDispatch(options: DispatchOptions): (request: Request, target: ObjectTarget) => Promise<Answer> {
+  const { table, authenticator, authorizer, projectExists } = options
+
+  async function write(request: Request, call: Call, matched: Matched): Promise<Answer> {
+    const { row, served, target, verb, type } = matched
+    const handler = verb === 'create' ? served.handlers.create : served.handlers.update
+    if (handler === undefined) throw methodNotAllowed(target, request.method)
+    const kinds = served.bodyKinds ?? [served.kind]
+    const body = await readObject(request, { ...target, apiVersion: type.apiVersion, kinds })
+    if (row.namespaced && verb === 'create' && !(await projectExists(target.project))) throw noProject(target.project)
+    return { status: verb === 'create' ? 201 : 200, body: { ...type, ...(await handler(call, body)) } }
+  }
+
+  return async (request, target) => {
+    const subject = await authenticate(authenticator, request.headers)
+    const query = new URL(request.url).searchParams
+    const matched = match(table, target, request.method, query)
+    const { row, served, verb, type } = matched
+    const requested = parseQuery(query, verb === 'list' ? [...commonFields, ...(row.fieldSelectors ?? [])] : [])
+    const call = callOf(authorizer, subject, target, requested)
+    if ((served.admission?.[verb] ?? 'right') === 'right') call.require(rightOf(matched, requested))
+    refuseDryRun(matched, requested.dryRun)
+    switch (verb) {
+      case 'get':
+        return { status: 200, body: { ...type, ...(await getObject(call, matched)) } }
+      case 'list':
+        return { status: 200, body: listObject(type, await listPage(call, matched)) }
+      case 'delete':
+        return remove(request, call, matched)
+      default:
+        return write(request, call, matched)
+    }
+  }
+}
+
+/** What a request is about, for a failure that does not say it itself. */
+export function subjectOf({ name, resource, group }: ObjectTarget): ErrorSubject {
+  return { name, kind: resource, group }
+}
+
+function callOf(
+  authorizer: Pick<Authorizer, 'can'>,
+  subject: Subject,
+  { project, name }: ObjectTarget,
+  options: RequestOptions,
+): Call {
+  const can: Call['can'] = (right) => hasRight(authorizer, subject, right)
+  const require: Call['require'] = (right) => {
+    if (!can(right)) throw forbidden(subject, right)
+  }
+  return { subject, project, name, options, can, require }
+}
+
+async function getObject(call: Call, { served, target }: Matched): Promise<ApiObject> {
+  const object = await served.handlers.get?.(call)
+  if (object === undefined) throw new RegistryError('NOT_FOUND', { subject: subjectOf(target) })
+  return object
+}
+
+async function remove(request: Request, call: Call, matched: Matched): Promise<Answer> {
+  const { served, target } = matched
+  const { dryRun, ...preconditions } = await readDeleteOptions(request)
+  refuseDryRun(matched, dryRun)
+  const options = { ...call.options, dryRun: dryRun || call.options.dryRun }
+  const deleted = await served.handlers.delete?.({ ...call, options }, preconditions)
+  const uid = deleted?.metadata.uid
+  const { group, resource: kind, name } = target
+  return { status: 200, body: successStatus({ name, ...(group && { group }), kind, ...(uid && { uid }) }) }
+}
+
+function refuseDryRun({ served, target }: Matched, dryRun: boolean): void {
+  if (!dryRun || served.dryRun === true) return
+  throw new RegistryError('BAD_REQUEST', { message: `dryRun is not served for ${target.resource}; nothing was done` })
+}
+
+function noProject(project: string): RegistryError {
+  return new RegistryError('NOT_FOUND', {
+    message: `namespaces "${project}" not found; create it with \`weir new-project ${project}\``,
+    subject: { name: project, kind: 'namespaces', group: '' },
+  })
+}

@@ -1,0 +1,168 @@
+import type { Digest } from '../oci/digest.ts'
+import { isIndexType } from '../oci/media-types.ts'
+import type { ImageRecord, TagEvent, TagRecord, TagReference } from '../streams/records.ts'
+import type { Stream, Tag } from '../streams/streams.ts'
+import type { ApiObject } from './resource.ts'
+
+/** The shapes of `image.openshift.io/v1` (types.go of openshift/api), made from Weir's records. Fields that OKD always writes are always there. */
+
+/** Shown on a tag that a rollback holds. Read-only: it is state of the server, whatever a client writes. */
+export const holdAnnotation = 'weir.dev/hold'
+
+/** An ImageStream with all its tags. `registryHost` is what clients write before `project/stream`. */
+export function imageStreamObject(registryHost: string, stream: Stream, tags: readonly Tag[]): ApiObject {
+  const specTags = tags.flatMap(({ record }) => (record.spec === undefined ? [] : [specTag(record, record.spec)]))
+  const statusTags = tags.filter(({ record }) => record.items.length > 0 || record.condition !== undefined)
+  const repository = repositoryOf(registryHost, stream)
+  return {
+    metadata: streamMetadata(stream),
+    spec: {
+      lookupPolicy: { local: stream.lookupPolicy.local },
+      ...(stream.dockerImageRepository ? { dockerImageRepository: stream.dockerImageRepository } : {}),
+      ...(specTags.length === 0 ? {} : { tags: specTags }),
+    },
+    status: {
+      dockerImageRepository: repository,
+      publicDockerImageRepository: repository,
+      ...(statusTags.length === 0 ? {} : { tags: statusTags.map(statusTag) }),
+    },
+  }
+}
+
+/** An ImageStreamTag; `image` is the head item's, as {@link imageObject} or, in lists, in its short form. */
+export function imageStreamTagObject(stream: Stream, tag: Tag, image: ApiObject): ApiObject {
+  const { record } = tag
+  const [head] = record.items
+  const annotations = tagAnnotations(record)
+  return {
+    metadata: {
+      name: `${stream.stream}:${tag.name}`,
+      namespace: stream.project,
+      uid: stream.uid,
+      resourceVersion: String(stream.resourceVersion),
+      creationTimestamp: head?.created ?? stream.creationTimestamp,
+      ...(Object.keys(stream.labels).length > 0 && { labels: stream.labels }),
+      ...(annotations && { annotations }),
+    },
+    tag: record.spec === undefined ? null : specTag(record, record.spec),
+    generation: head?.generation ?? 0,
+    lookupPolicy: { local: stream.lookupPolicy.local },
+    ...(record.condition === undefined ? {} : { conditions: [record.condition] }),
+    image,
+  }
+}
+
+/**
+ * The Image a digest stands for, its manifest and config left out. `created` is when it came into the stream, RFC 3339;
+ * without a record, as in lists, only its name and reference are told.
+ */
+export function imageObject(
+  digest: Digest | '',
+  dockerImageReference: string,
+  created: string | null,
+  image: ImageRecord | undefined,
+  annotations: Readonly<Record<string, string>> = {},
+): ApiObject {
+  if (image === undefined) {
+    return {
+      metadata: { name: digest, creationTimestamp: null },
+      dockerImageReference,
+      dockerImageMetadata: null,
+      dockerImageLayers: null,
+    }
+  }
+  const isIndex = isIndexType(image.mediaType)
+  return {
+    metadata: {
+      name: digest,
+      creationTimestamp: created,
+      annotations: { 'image.openshift.io/dockerLayersOrder': 'ascending', ...annotations },
+    },
+    dockerImageReference,
+    dockerImageMetadata: dockerImageMetadata(digest, image),
+    dockerImageMetadataVersion: '1.0',
+    dockerImageManifestMediaType: image.mediaType,
+    dockerImageLayers: image.layers.map(({ digest: name, size, mediaType }) => ({ name, size, mediaType })),
+    ...(isIndex ? { dockerImageManifests: image.manifests.map(childManifest) } : {}),
+  }
+}
+
+/**
+ * What a consumer of a tag is told to pull: with policy `Local`, this stream's own repository (okd.md 2.5).
+ */
+export function resolveReference(registryHost: string, stream: Stream, record: TagRecord, event: TagEvent): string {
+  const isLocal = record.spec?.referencePolicy.type === 'Local' && event.image !== ''
+  return isLocal ? `${repositoryOf(registryHost, stream)}@${event.image}` : event.dockerImageReference
+}
+
+/** The annotations of a tag, its hold among them; undefined when there are none. */
+export function tagAnnotations({ spec, hold }: TagRecord): Record<string, string> | undefined {
+  const { [holdAnnotation]: _sent, ...own } = spec?.annotations ?? {}
+  const shown = hold === undefined ? own : { ...own, [holdAnnotation]: JSON.stringify(hold) }
+  return spec?.annotations || Object.keys(shown).length > 0 ? shown : undefined
+}
+
+function streamMetadata(stream: Stream): ApiObject['metadata'] {
+  const { labels, annotations } = stream
+  return {
+    name: stream.stream,
+    namespace: stream.project,
+    uid: stream.uid,
+    resourceVersion: String(stream.resourceVersion),
+    generation: stream.generation,
+    creationTimestamp: stream.creationTimestamp,
+    ...(Object.keys(labels).length > 0 && { labels }),
+    ...(Object.keys(annotations).length > 0 && { annotations }),
+  }
+}
+
+function specTag(record: TagRecord, spec: TagReference): Record<string, unknown> {
+  const { name, from, reference, generation, importPolicy, referencePolicy } = spec
+  const { insecure, scheduled, importMode } = importPolicy
+  return {
+    name,
+    annotations: tagAnnotations(record) ?? null,
+    ...(from && { from }),
+    ...(reference && { reference }),
+    generation,
+    importPolicy: { ...(insecure && { insecure }), ...(scheduled && { scheduled }), ...(importMode && { importMode }) },
+    referencePolicy: { type: referencePolicy.type },
+  }
+}
+
+function statusTag({ name, record }: Tag): Record<string, unknown> {
+  const items = record.items.map(({ created, dockerImageReference, image, generation }) => ({
+    created,
+    dockerImageReference,
+    image,
+    generation,
+  }))
+  return {
+    tag: name,
+    items: items.length === 0 ? null : items,
+    ...(record.condition === undefined ? {} : { conditions: [record.condition] }),
+  }
+}
+
+function repositoryOf(registryHost: string, { project, stream }: Stream): string {
+  return `${registryHost}/${project}/${stream}`
+}
+
+function dockerImageMetadata(digest: Digest | '', image: ImageRecord): Record<string, unknown> {
+  const unique = new Map(image.layers.map((layer) => [layer.digest, layer.size]))
+  const layers = [...unique.values()].reduce((sum, size) => sum + size, 0)
+  return {
+    kind: 'DockerImage',
+    apiVersion: 'image.openshift.io/1.0',
+    Id: image.config?.digest ?? digest,
+    Created: null,
+    ContainerConfig: {},
+    Config: {},
+    Size: layers + (image.config?.size ?? 0),
+  }
+}
+
+function childManifest(child: ImageRecord['manifests'][number]): Record<string, unknown> {
+  const { digest, mediaType, size: manifestSize, architecture = '', os = '', variant } = child
+  return { digest, mediaType, manifestSize, architecture, os, ...(variant && { variant }) }
+}

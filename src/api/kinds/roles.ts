@@ -1,0 +1,131 @@
+import { z } from 'zod'
+import type { PolicyRule, Rbac, Subject } from '../../access/access.ts'
+import { builtinRoles } from '../../access/roles.ts'
+import { type FieldCause, RegistryError } from '../../oci/errors.ts'
+import type { Objects } from '../../store/objects.ts'
+import { forbiddenField, required } from '../fields.ts'
+import { rbacGroup } from '../groups.ts'
+import { pathSegment } from '../metadata.ts'
+import type { ApiObject, Call, Resource } from '../resource.ts'
+import { storedHandlers } from '../stored.ts'
+
+export interface RolesOptions {
+  objects: Objects
+  authorizer: Pick<Rbac, 'holdsAll' | 'reached'>
+}
+
+const strings = z.array(z.string())
+const roleFields = z.object({
+  rules: z
+    .array(
+      z.object({
+        verbs: strings,
+        apiGroups: strings.optional(),
+        resources: strings.optional(),
+        resourceNames: strings.optional(),
+        nonResourceURLs: strings.nullish(),
+      }),
+    )
+    .nullish()
+    .transform((rules) => rules ?? []),
+})
+
+type RoleFields = z.infer<typeof roleFields>
+
+/** Roles of a project. Nobody can write one that allows more than he may himself. */
+export function roles({ objects, authorizer }: RolesOptions): Resource {
+  const handlers = storedHandlers({
+    objects,
+    group: rbacGroup,
+    resource: 'roles',
+    schema: roleFields,
+    nameRule: pathSegment,
+    check: checkRules,
+    authorize: ({ rules }, call, name) => {
+      const right = { group: rbacGroup, resource: 'roles', name, project: call.project }
+      if (call.can({ verb: 'escalate', ...right })) return
+      const missing = authorizer.holdsAll(call.subject, rules.map(policyRule), call.project)
+      if (missing.length > 0) throw escalation(call.subject, { name, kind: 'roles', group: rbacGroup }, missing)
+    },
+    written: authorizer.reached,
+  })
+  return {
+    group: rbacGroup,
+    version: 'v1',
+    resource: 'roles',
+    singular: 'role',
+    kind: 'Role',
+    namespaced: true,
+    dryRun: true,
+    handlers,
+  }
+}
+
+/** The built-in roles, for everyone to read: they are part of the product. */
+export function clusterRoles(): Resource {
+  const objects = builtinRoles.map(
+    ({ name, description, rules }): ApiObject => ({
+      metadata: {
+        name,
+        creationTimestamp: null,
+        labels: { 'kubernetes.io/bootstrapping': 'rbac-defaults' },
+        annotations: { 'openshift.io/description': description },
+      },
+      rules,
+    }),
+  )
+  return {
+    group: rbacGroup,
+    version: 'v1',
+    resource: 'clusterroles',
+    singular: 'clusterrole',
+    kind: 'ClusterRole',
+    namespaced: false,
+    admission: { get: 'anyone', list: 'anyone' },
+    handlers: {
+      get: async ({ name }) => objects.find(({ metadata }) => metadata.name === name),
+      list: async () => ({ items: objects }),
+    },
+  }
+}
+
+/** The refusal to give what the caller does not have. */
+export function escalation(
+  { name, groups }: Subject,
+  subject: { name: string; kind: string; group: string },
+  missing: readonly PolicyRule[],
+): RegistryError {
+  const shown = missing.slice(0, 5).map(formatRule).join(', ')
+  const more = missing.length > 5 ? ` and ${missing.length - 5} more` : ''
+  return new RegistryError('FORBIDDEN', {
+    message: `${subject.kind}.${subject.group} "${subject.name}" is forbidden: user "${name}" (groups=${JSON.stringify(groups)}) is attempting to grant RBAC permissions not currently held: ${shown}${more}`,
+    subject,
+  })
+}
+
+function formatRule({ apiGroups, resources, resourceNames, verbs }: PolicyRule): string {
+  const names = resourceNames?.length ? `, ResourceNames:${JSON.stringify(resourceNames)}` : ''
+  return `{APIGroups:${JSON.stringify(apiGroups)}, Resources:${JSON.stringify(resources)}${names}, Verbs:${JSON.stringify(verbs)}}`
+}
+
+function policyRule({ verbs, apiGroups, resources, resourceNames }: RoleFields['rules'][number]): PolicyRule {
+  return { verbs, apiGroups: apiGroups ?? [], resources: resources ?? [], ...(resourceNames && { resourceNames }) }
+}
+
+function checkRules({ rules }: RoleFields, _call: Call): FieldCause[] {
+  return rules.flatMap((rule, i) => {
+    const at = `rules[${i}]`
+    const causes: FieldCause[] = []
+    if (rule.verbs.length === 0) causes.push(required(`${at}.verbs`, 'verbs must contain at least one value'))
+    if (rule.nonResourceURLs?.length) {
+      causes.push(forbiddenField(`${at}.nonResourceURLs`, 'namespaced rules cannot apply to non-resource URLs'))
+    }
+    if (!rule.apiGroups?.length) {
+      causes.push(required(`${at}.apiGroups`, 'resource rules must supply at least one api group'))
+    }
+    if (!rule.resources?.length) {
+      causes.push(required(`${at}.resources`, 'resource rules must supply at least one resource'))
+    }
+    return causes
+  })
+}

@@ -1,0 +1,35 @@
+import type { Matched } from './match.ts'
+import type { ApiObject, Call, Page } from './resource.ts'
+
+/** Asks the row for a page of a list and narrows it to what `metadata.name` and `metadata.namespace` select. */
+export async function listPage(call: Call, { row, served }: Matched): Promise<Page> {
+  const { 'metadata.name': name, 'metadata.namespace': project } = call.options.fields
+  if (project !== undefined && call.project !== '' && project !== call.project) return { items: [] }
+  const isOne = name !== undefined && (call.project !== '' || !row.namespaced)
+  // A list that checks rights object by object is not bypassed by asking for one.
+  const mayGet = served.admission?.list !== 'handler'
+  const page =
+    isOne && mayGet && served.handlers.get !== undefined
+      ? pageOf(await served.handlers.get({ ...call, name }))
+      : await served.handlers.list?.(call)
+  const isWanted = ({ metadata }: ApiObject) =>
+    (name === undefined || metadata.name === name) && (project === undefined || metadata.namespace === project)
+  return { ...page, items: (page?.items ?? []).filter(isWanted) }
+}
+
+/** The list as it is answered; its items carry no `kind` of their own, as Kubernetes' do not. */
+export function listObject({ apiVersion, kind }: { apiVersion: string; kind: string }, page: Page): object {
+  const metadata = {
+    resourceVersion: page.resourceVersion ?? newestVersion(page.items),
+    ...(page.continue === undefined ? {} : { continue: page.continue }),
+  }
+  return { kind: `${kind}List`, apiVersion, metadata, items: page.items }
+}
+
+function pageOf(object: ApiObject | undefined): Page {
+  return { items: object === undefined ? [] : [object] }
+}
+
+function newestVersion(items: readonly ApiObject[]): string {
+  return String(items.reduce((newest, { metadata }) => Math.max(newest, Number(metadata.resourceVersion ?? 0)), 0))
+}

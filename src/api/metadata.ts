@@ -1,0 +1,101 @@
+import { z } from 'zod'
+import type { FieldCause } from '../oci/errors.ts'
+import { isNameComponent } from '../oci/reference.ts'
+import { forbiddenField, invalid, required } from './fields.ts'
+
+/** `metadata` as clients send it; what only the server sets (times, managed fields) is left out. */
+export const metadataSchema = z.object({
+  name: z.string().nullish(),
+  generateName: z.string().nullish(),
+  namespace: z.string().nullish(),
+  uid: z.string().nullish(),
+  resourceVersion: z.string().nullish(),
+  labels: z.record(z.string(), z.string()).nullish(),
+  annotations: z.record(z.string(), z.string()).nullish(),
+})
+
+/** Any object, for its metadata. */
+export const withMetadata = z.object({ metadata: metadataSchema.nullish() })
+
+export type SentMetadata = z.infer<typeof metadataSchema>
+
+/** What a caller may say of an object's metadata. */
+export interface OwnMetadata {
+  name: string
+  labels?: Record<string, string>
+  annotations?: Record<string, string>
+}
+
+/** Says what is wrong with a name; undefined when nothing is. */
+export type NameRule = (name: string) => string | undefined
+
+const maxAnnotationBytes = 256 * 1024
+const dnsLabelPattern = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/
+const dnsSubdomainPattern = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/
+const qualifiedNamePattern =
+  /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
+const labelValuePattern = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/
+
+/** RFC 1123 label: names of projects. Every one is also a path component of a repository name. */
+export const dnsLabel: NameRule = (name) =>
+  name.length <= 63 && dnsLabelPattern.test(name)
+    ? undefined
+    : "must be at most 63 lower case letters, digits or '-', and start and end with a letter or digit"
+
+/** RFC 1123 subdomain: names of service accounts. */
+export const dnsSubdomain: NameRule = (name) =>
+  name.length <= 253 && dnsSubdomainPattern.test(name)
+    ? undefined
+    : "must be at most 253 lower case letters, digits, '-' or '.', and start and end with a letter or digit"
+
+/** What can be one segment of a path: names of roles and bindings. */
+export const pathSegment: NameRule = (name) =>
+  name.length > 253 || name === '.' || name === '..' || /[/%\p{Cc}\p{Cs}]/u.test(name)
+    ? "must be at most 253 characters without '/', '%' or control characters, and not '.' or '..'"
+    : undefined
+
+/** One component of a repository name: names of image streams. */
+export const streamName: NameRule = (name) =>
+  isNameComponent(name)
+    ? undefined
+    : "must be lower case letters and digits, separated by '.', '_', '__' or '-' (one component of a repository name)"
+
+/** The caller's part of new or replaced metadata, and what is wrong with it. */
+export function checkMetadata(sent: SentMetadata | null | undefined, rule: NameRule): FieldCause[] {
+  const { name, generateName, labels, annotations } = sent ?? {}
+  const causes: FieldCause[] = []
+  if (generateName) causes.push(forbiddenField('metadata.generateName', 'not served; give metadata.name'))
+  const problem = name ? rule(name) : undefined
+  if (!name) causes.push(required('metadata.name', 'name is required'))
+  if (problem !== undefined) causes.push(invalid('metadata.name', name, problem))
+  return [...causes, ...checkLabels(labels ?? {}), ...checkAnnotations(annotations ?? {})]
+}
+
+/** The caller's part of metadata that {@link checkMetadata} found good. */
+export function ownMetadata({ name, labels, annotations }: SentMetadata): OwnMetadata {
+  return { name: name ?? '', ...(labels && { labels }), ...(annotations && { annotations }) }
+}
+
+function checkLabels(labels: Record<string, string>): FieldCause[] {
+  return Object.entries(labels).flatMap(([key, value]) => [
+    ...(qualifiedNamePattern.test(key) ? [] : [invalid('metadata.labels', key, 'is not a label key')]),
+    ...(labelValuePattern.test(value)
+      ? []
+      : [invalid('metadata.labels', value, "must be at most 63 letters, digits, '-', '_' or '.'")]),
+  ])
+}
+
+function checkAnnotations(annotations: Record<string, string>): FieldCause[] {
+  const bytes = Object.entries(annotations).reduce(
+    (sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value),
+    0,
+  )
+  const keys = Object.keys(annotations).filter((key) => !qualifiedNamePattern.test(key.toLowerCase()))
+  const tooLong = { field: 'metadata.annotations', reason: 'FieldValueTooLong' }
+  return [
+    ...keys.map((key) => invalid('metadata.annotations', key, 'is not an annotation key')),
+    ...(bytes > maxAnnotationBytes
+      ? [{ ...tooLong, message: `Too long: may not be more than ${maxAnnotationBytes} bytes in all` }]
+      : []),
+  ]
+}

@@ -1,0 +1,104 @@
+import { type ErrorSubject, errorDescriptors, type RegistryError } from '../oci/errors.ts'
+import { qualifiedName } from './resource.ts'
+
+/** `metav1.Status`, the answer that is no object. */
+export interface Status {
+  kind: 'Status'
+  apiVersion: 'v1'
+  metadata: Record<string, never>
+  status: 'Success' | 'Failure'
+  message?: string
+  reason?: string
+  details?: StatusDetails
+  code?: number
+}
+
+export interface StatusDetails {
+  name?: string
+  group?: string
+  kind?: string
+  uid?: string
+  causes?: { reason: string; message: string; field: string }[]
+  retryAfterSeconds?: number
+}
+
+/** What a failure is called on the API: HTTP status and Kubernetes reason. */
+interface Outcome {
+  code: number
+  reason: string
+}
+
+const base = { kind: 'Status', apiVersion: 'v1', metadata: {} } as const
+
+/** The Status of something done. */
+export function successStatus(details?: StatusDetails): Status {
+  return { ...base, status: 'Success', ...(details === undefined ? {} : { details }) }
+}
+
+/**
+ * Renders a failure. `subject` is what the request was about, for an error that does not say it itself.
+ *
+ * @see https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
+ */
+export function failureStatus(error: RegistryError, subject?: ErrorSubject): Status {
+  const about = error.subject ?? subject
+  const { code, reason } = outcomeOf(error)
+  return {
+    ...base,
+    status: 'Failure',
+    message: messageOf(error, about),
+    reason,
+    ...detailsOf(error, about),
+    code,
+  }
+}
+
+/** The Status of one item of a command that went on: its reason is the one its condition shows. */
+export function itemStatus(error: RegistryError, subject?: ErrorSubject): Status {
+  const status = failureStatus(error, subject)
+  return error.upstream === undefined ? status : { ...status, reason: error.upstream.reason }
+}
+
+/** The Status of a programmer's mistake, which tells nothing but where to look. */
+export function internalErrorStatus(requestId: string | undefined): Status {
+  const where = requestId === undefined ? '' : `; the log has it under request id ${requestId}`
+  const { status: code, reason } = errorDescriptors.UNKNOWN
+  return { ...base, status: 'Failure', message: `Internal error occurred${where}`, reason, code }
+}
+
+// A held tag is DENIED on /v2/, but here 422 with a cause: oc works around a 403 by another request.
+function outcomeOf(error: RegistryError): Outcome {
+  const isPolicy = error.code === 'DENIED' && error.upstream === undefined && error.causes.length > 0
+  const { status: code, reason } = errorDescriptors[isPolicy ? 'INVALID' : error.code]
+  return { code, reason }
+}
+
+function messageOf(error: RegistryError, subject: ErrorSubject | undefined): string {
+  if (subject === undefined || error.message !== errorDescriptors[error.code].message) return error.message
+  const about = `${qualifiedName({ group: subject.group, resource: subject.kind })} "${subject.name}"`
+  switch (error.reason) {
+    case 'NotFound':
+      return `${about} not found`
+    case 'AlreadyExists':
+      return `${about} already exists`
+    case 'Conflict':
+      return `Operation cannot be fulfilled on ${about}: the object has been modified; read it again and repeat the change`
+    case 'Invalid':
+      return `${about} is invalid: ${error.causes.map(({ field, message }) => `${field}: ${message}`).join(', ')}`
+    default:
+      return error.message
+  }
+}
+
+function detailsOf(error: RegistryError, subject: ErrorSubject | undefined): { details?: StatusDetails } {
+  const details: StatusDetails = {
+    ...(subject === undefined ? {} : withoutEmpty(subject)),
+    ...(error.causes.length === 0 ? {} : { causes: error.causes.map((cause) => ({ ...cause })) }),
+    ...(error.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: error.retryAfterSeconds }),
+  }
+  return Object.keys(details).length === 0 ? {} : { details }
+}
+
+function withoutEmpty({ name, group, kind }: ErrorSubject): StatusDetails {
+  return { ...(name === '' ? {} : { name }), ...(group === '' ? {} : { group }), ...(kind === '' ? {} : { kind }) }
+}
