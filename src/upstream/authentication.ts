@@ -1,0 +1,149 @@
+import { LRUCache } from 'lru-cache'
+import type { Logger } from 'pino'
+import { parseChallenges } from '../oci/challenge.ts'
+import { unlessAborted } from './abort.ts'
+import { type Refusal, refusedFailure, type Subject } from './failure.ts'
+import { basicAuthorization, type Tokens } from './tokens.ts'
+import type { Answer, Transport } from './transport.ts'
+import type { Credential, CredentialsFor } from './upstream.ts'
+
+/** What is asked for and on whose behalf. */
+export interface Target extends Subject {
+  project: string
+  /** Where the registry's API is. */
+  origin: URL
+  signal: AbortSignal | undefined
+}
+
+/** Sends the request with this Authorization header, or without one. */
+export type Send<A extends Answer> = (authorization: string | undefined) => Promise<A>
+
+export interface Authentication {
+  /**
+   * Sends a request as the registry's challenge asks: with each login in turn that the project may use there, at last
+   * with none, until one is not refused. Answers other than 401 and 403 are the caller's matter.
+   *
+   * @throws RegistryError DENIED when all were refused
+   */
+  authorized<A extends Answer>(target: Target, send: Send<A>): Promise<A>
+}
+
+export interface AuthenticationOptions {
+  tokens: Tokens
+  transport: Transport
+  credentialsFor: CredentialsFor
+  log: Logger
+  now: () => number
+}
+
+type Scheme = { kind: 'basic' } | { kind: 'bearer'; realm: string; service: string | undefined }
+
+/** How long a registry's challenge is taken for granted, so that later requests come with a token at once. */
+const challengeLifetimeMs = 3600 * 1000
+/** A kept token, a fresh one, and one more if the registry named another token endpoint in between. */
+const maxTokens = 3
+
+export function createAuthentication(options: AuthenticationOptions): Authentication {
+  const { tokens, transport, credentialsFor, log, now } = options
+  const schemes = new LRUCache<string, { scheme: Scheme; expiresAt: number }>({ max: 1000 })
+
+  function remember(target: Target, scheme: Scheme): void {
+    schemes.set(target.origin.origin, { scheme, expiresAt: now() + challengeLifetimeMs })
+  }
+
+  async function challengeOf(target: Target, answer: Answer): Promise<Scheme | undefined> {
+    const told = schemeOf(answer)
+    if (told !== undefined) return told
+    // Some registries challenge at their root alone.
+    const { host, origin, signal } = target
+    const root = await transport.open({ host, url: new URL('/v2/', origin), method: 'GET', redirects: 'none', signal })
+    root.discard()
+    return schemeOf(root)
+  }
+
+  async function withToken<A extends Answer>(
+    target: Target,
+    scheme: Scheme & { kind: 'bearer' },
+    credential: Credential | undefined,
+    send: Send<A>,
+  ): Promise<A | number> {
+    const { host, origin, repository } = target
+    let { realm, service } = scheme
+    let stale: string | undefined
+    for (let attempt = 1; ; attempt++) {
+      // The scope is made from what is asked for: a challenge can not widen it to another repository.
+      const wanted = { host, origin, realm, service, scope: `repository:${repository}:pull`, credential }
+      const grant = await unlessAborted(tokens.get(wanted, stale), target.signal)
+      if ('refused' in grant) return grant.refused
+      const answer = await send(`Bearer ${grant.token}`)
+      if (!isRefusal(answer)) return answer
+      answer.discard()
+      const told = schemeOf(answer)
+      // Harbor asks for Basic once it was sent a token: that is no new way in.
+      const moved = told?.kind === 'bearer' && (told.realm !== realm || told.service !== service) ? told : undefined
+      if (attempt >= maxTokens || (grant.fresh && moved === undefined)) return answer.status
+      if (moved !== undefined) remember(target, moved)
+      ;({ realm, service } = moved ?? { realm, service })
+      stale = moved === undefined ? grant.token : undefined
+    }
+  }
+
+  async function attempt<A extends Answer>(
+    target: Target,
+    scheme: Scheme,
+    credential: Credential | undefined,
+    send: Send<A>,
+  ): Promise<A | number> {
+    if (scheme.kind === 'bearer') return withToken(target, scheme, credential, send)
+    const answer = await send(credential && basicAuthorization(credential))
+    if (!isRefusal(answer)) return answer
+    answer.discard()
+    return answer.status
+  }
+
+  async function inTurn<A extends Answer>(target: Target, scheme: Scheme, send: Send<A>): Promise<A> {
+    const { host, repository, project } = target
+    const refusals: Refusal[] = []
+    for await (const credential of credentialsFor(project, host, repository)) {
+      const outcome = await attempt(target, scheme, credential, send)
+      if (typeof outcome !== 'number') return outcome
+      log.warn({ host, repository, project, login: credential.id, status: outcome }, 'upstream refused a login')
+      refusals.push({ login: credential.id, status: outcome })
+    }
+    const outcome = await attempt(target, scheme, undefined, send)
+    if (typeof outcome !== 'number') return outcome
+    schemes.delete(target.origin.origin)
+    throw refusedFailure(target, project, [...refusals, { login: undefined, status: outcome }])
+  }
+
+  return {
+    async authorized(target, send) {
+      const known = schemes.get(target.origin.origin)
+      if (known !== undefined && known.expiresAt > now()) return inTurn(target, known.scheme, send)
+      const answer = await send(undefined)
+      if (!isRefusal(answer)) return answer
+      answer.discard()
+      const scheme = await challengeOf(target, answer)
+      if (scheme === undefined) {
+        throw refusedFailure(target, target.project, [{ login: undefined, status: answer.status }])
+      }
+      remember(target, scheme)
+      return inTurn(target, scheme, send)
+    },
+  }
+}
+
+function isRefusal(answer: Answer): boolean {
+  return !answer.foreign && (answer.status === 401 || answer.status === 403)
+}
+
+/** The way in that an answer names: Bearer before Basic, others are not spoken. */
+function schemeOf(answer: Answer): Scheme | undefined {
+  if (answer.foreign) return undefined
+  const challenges = parseChallenges(answer.headers['www-authenticate'])
+  const bearer = challenges.find(({ scheme, parameters }) => scheme === 'bearer' && parameters.has('realm'))
+  if (bearer !== undefined) {
+    return { kind: 'bearer', realm: bearer.parameters.get('realm') ?? '', service: bearer.parameters.get('service') }
+  }
+  return challenges.some(({ scheme }) => scheme === 'basic') ? { kind: 'basic' } : undefined
+}

@@ -1,0 +1,48 @@
+import type { LookupFunction } from 'node:net'
+import type { Logger } from 'pino'
+import { createAuthentication } from './authentication.ts'
+import { fetchBlob, fetchBlobSize } from './blobs.ts'
+import { createExchange } from './exchange.ts'
+import { createHosts } from './hosts.ts'
+import { fetchManifest, resolveManifest } from './manifests.ts'
+import { createOrigins } from './origins.ts'
+import { defaultRetryPolicy, type RetryPolicy } from './retry.ts'
+import { createTokens } from './tokens.ts'
+import { createTransport, defaultTimeouts, type TransportTimeouts } from './transport.ts'
+import type { CredentialsFor, Upstream, UpstreamRule } from './upstream.ts'
+
+export interface UpstreamOptions {
+  rules: readonly UpstreamRule[]
+  credentialsFor: CredentialsFor
+  /** `weir/<version>`; some registries refuse clients that do not say who they are. */
+  userAgent: string
+  log: Logger
+  now: () => number
+  timeouts?: Partial<TransportTimeouts>
+  retry?: Partial<RetryPolicy>
+  /** Resolves host names; default the system's resolver. */
+  lookup?: LookupFunction
+}
+
+/**
+ * Creates the client for registries behind Weir. It never asks for more than pull, and connects to addresses that are
+ * not public only where a rule names the host with its port.
+ */
+export function createUpstream(options: UpstreamOptions): Upstream {
+  const { rules, credentialsFor, userAgent, log, now, lookup } = options
+  const timeouts = { ...defaultTimeouts, ...options.timeouts }
+  const retry = { ...defaultRetryPolicy, ...options.retry }
+  const hosts = createHosts(rules)
+  const transport = createTransport({ hosts, userAgent, log, timeouts, ...(lookup && { lookup }) })
+  const origins = createOrigins({ hosts, transport, probeMs: timeouts.probeMs })
+  const tokens = createTokens({ hosts, transport, retry, log, now })
+  const authentication = createAuthentication({ tokens, transport, credentialsFor, log, now })
+  const exchange = createExchange({ transport, origins, authentication, retry, now })
+  return {
+    resolve: (from, reference, signal) => resolveManifest(exchange, { from, reference, signal }),
+    manifest: (from, reference, signal) => fetchManifest(exchange, { from, reference, signal }),
+    blobSize: (from, digest, signal) => fetchBlobSize(exchange, { from, reference: digest, signal }),
+    blob: (from, digest, range, signal) => fetchBlob(exchange, { from, reference: digest, signal }, range),
+    close: () => transport.close(),
+  }
+}

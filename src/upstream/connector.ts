@@ -1,0 +1,68 @@
+import { lookup as systemLookup } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+import { buildConnector } from 'undici'
+import { isPublicAddress } from './address.ts'
+import type { Hosts } from './hosts.ts'
+
+/** Code of the error that refuses an address; its message says which, and what to do. */
+export const addressNotAllowed = 'ERR_ADDRESS_NOT_ALLOWED'
+
+export interface ConnectorOptions {
+  hosts: Hosts
+  /** Longest time until a connection stands, TLS included. */
+  connectTimeoutMs: number
+  /** Resolves names; default the system's resolver. */
+  lookup?: LookupFunction
+}
+
+/**
+ * Makes connections for undici. A host that no rule names is reached at public addresses only: the address that is
+ * checked is the one connected to, so a name that resolves differently the next time gains nothing (DNS rebinding).
+ */
+export function createConnector({ hosts, connectTimeoutMs, lookup }: ConnectorOptions): buildConnector.connector {
+  const resolve = lookup ?? (systemLookup as LookupFunction)
+  const common = { allowH2: false, timeout: connectTimeoutMs, minVersion: 'TLSv1.2' as const }
+  const guarded = buildConnector({ ...common, lookup: publicOnly(resolve) })
+  const named = buildConnector({ ...common, lookup: resolve })
+  const insecure = buildConnector({ ...common, lookup: resolve, rejectUnauthorized: false })
+
+  return (options, callback) => {
+    const url = new URL(`${options.protocol}//${bracketed(options.hostname)}:${options.port}`)
+    const policy = hosts.policy(url)
+    if (policy.named) return (policy.insecure ? insecure : named)(options, callback)
+    // A literal address is never looked up.
+    if (isIP(options.hostname) !== 0 && !isPublicAddress(options.hostname)) {
+      return callback(notAllowed(url.host, options.hostname), null)
+    }
+    guarded(options, (...[error, socket]) => {
+      if (error !== null) return callback(error, null)
+      const address = socket.remoteAddress ?? ''
+      if (isPublicAddress(address)) return callback(null, socket)
+      socket.destroy()
+      callback(notAllowed(url.host, address), null)
+    })
+  }
+}
+
+function publicOnly(resolve: LookupFunction): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, found) => {
+      if (error) return callback(error, [])
+      const addresses = typeof found === 'string' ? [{ address: found, family: isIP(found) }] : found
+      const allowed = addresses.filter(({ address }) => isPublicAddress(address))
+      const [first] = allowed
+      if (first === undefined) return callback(notAllowed(hostname, addresses[0]?.address ?? 'none'), [])
+      if (options.all) callback(null, allowed)
+      else callback(null, first.address, first.family)
+    })
+  }
+}
+
+function bracketed(hostname: string): string {
+  return isIP(hostname) === 6 ? `[${hostname}]` : hostname
+}
+
+function notAllowed(host: string, address: string): NodeJS.ErrnoException {
+  const message = `${host} has the address ${address}, which is not public: name the host with its port in upstreams to allow it`
+  return Object.assign(new Error(message), { code: addressNotAllowed })
+}

@@ -1,0 +1,33 @@
+import { canonicalHost } from './hosts.ts'
+import type { CredentialsFor, UpstreamRule } from './upstream.ts'
+
+/**
+ * Gives the logins of the operator's rules, in their order, to the projects and for the repositories that each rule
+ * names: `*` stands for anything within a path component, `**` also across them. Their ids are `upstreams[<index>]`.
+ */
+export function credentialsFromRules(rules: readonly UpstreamRule[]): CredentialsFor {
+  const logins = rules.flatMap(({ host, login }, index) => {
+    if (login === undefined) return []
+    const { username, password, projects, repositories } = login
+    return {
+      host: canonicalHost(host),
+      projects: projects.map(glob),
+      repositories: repositories.map(glob),
+      credential: { id: `upstreams[${index}]`, username, password },
+    }
+  })
+  return (project, host, repository) =>
+    logins
+      .filter((login) => login.host === canonicalHost(host))
+      .filter((login) => login.projects.some((pattern) => pattern.test(project)))
+      .filter((login) => login.repositories.some((pattern) => pattern.test(repository)))
+      .map((login) => login.credential)
+}
+
+function glob(pattern: string): RegExp {
+  const parts = pattern.split(/(\*\*|\*)/).map((part) => {
+    if (part === '**') return '.*'
+    return part === '*' ? '[^/]*' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+  })
+  return new RegExp(`^${parts.join('')}$`)
+}

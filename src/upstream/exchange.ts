@@ -1,0 +1,77 @@
+import { parseDigest } from '../oci/digest.ts'
+import type { RegistryError } from '../oci/errors.ts'
+import { maxManifestBytes } from '../oci/media-types.ts'
+import { isNameComponent, isTag } from '../oci/reference.ts'
+import type { Authentication } from './authentication.ts'
+import { type Subject, statusFailure } from './failure.ts'
+import type { Origins } from './origins.ts'
+import { type RetryPolicy, retried } from './retry.ts'
+import type { Answer, Ask, OpenAnswer, Transport, WholeAnswer } from './transport.ts'
+import type { UpstreamRepository } from './upstream.ts'
+
+/** A request for one manifest or blob. */
+export interface Want extends Pick<Ask, 'method' | 'headers' | 'redirects' | 'signal'> {
+  from: UpstreamRepository
+  kind: Subject['kind']
+  /** A digest or, of a manifest, a tag. */
+  reference: string
+}
+
+/** Sends requests with the right login, as often as it takes. */
+export interface Exchange {
+  /** Reads the body of a 200, up to the size of a manifest. */
+  whole(want: Want): Promise<WholeAnswer>
+  /** The body is the caller's to read or to discard. */
+  open(want: Want): Promise<OpenAnswer>
+  /** Lets go of an answer that is not the one wanted, and makes the error for it. */
+  unexpected(want: Want, answer: Answer): RegistryError
+}
+
+export interface ExchangeOptions {
+  transport: Transport
+  origins: Origins
+  authentication: Authentication
+  retry: RetryPolicy
+  now: () => number
+}
+
+export function createExchange(options: ExchangeOptions): Exchange {
+  const { transport, origins, authentication, retry, now } = options
+
+  async function send<A extends Answer>(want: Want, request: (ask: Ask) => Promise<A>): Promise<A> {
+    const { from, method, headers, redirects, signal } = want
+    const subject = subjectOf(want)
+    signal?.throwIfAborted()
+    const origin = await origins.of(from.host, signal)
+    const url = new URL(`/v2/${subject.repository}/${subject.kind}s/${subject.reference}`, origin)
+    const ask: Ask = {
+      host: from.host,
+      url,
+      method,
+      signal,
+      ...(headers && { headers }),
+      ...(redirects && { redirects }),
+    }
+    return authentication.authorized({ ...subject, project: from.project, origin, signal }, (authorization) =>
+      retried(retry, now, signal, () => request({ ...ask, authorization })),
+    )
+  }
+
+  return {
+    whole: (want) => send(want, (ask) => transport.whole(ask, maxManifestBytes)),
+    open: (want) => send(want, transport.open),
+    unexpected(want, answer) {
+      answer.discard()
+      return statusFailure(subjectOf(want), answer, answer.url.host, now())
+    },
+  }
+}
+
+/** @throws TypeError when a name could lead to another path than the one meant */
+export function subjectOf({ from: { host, repository }, kind, reference }: Want): Subject {
+  if (!repository.split('/').every(isNameComponent)) throw new TypeError(`not a repository: ${repository}`)
+  if (parseDigest(reference) === undefined && !(kind === 'manifest' && isTag(reference))) {
+    throw new TypeError(`not a reference: ${reference}`)
+  }
+  return { kind, host, repository, reference }
+}

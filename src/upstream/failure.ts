@@ -1,0 +1,131 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Digest } from '../oci/digest.ts'
+import { type ErrorCode, RegistryError, type UpstreamReason } from '../oci/errors.ts'
+import { addressNotAllowed } from './connector.ts'
+import { retryAfterMs } from './retry-after.ts'
+
+/** What was asked for, for messages. `host` is the registry as users name it. */
+export interface Subject {
+  kind: 'manifest' | 'blob'
+  host: string
+  repository: string
+  reference: string
+}
+
+/** A login, or none, that an upstream refused; `status` is what it or its token endpoint answered. */
+export interface Refusal {
+  login: string | undefined
+  status: number
+}
+
+const codes: Record<Exclude<UpstreamReason, 'NotFound'>, ErrorCode> = {
+  Unauthorized: 'DENIED',
+  Forbidden: 'DENIED',
+  NotAllowed: 'DENIED',
+  TooManyRequests: 'TOOMANYREQUESTS',
+  Unreachable: 'UNAVAILABLE',
+  Tls: 'UNAVAILABLE',
+  BadDigest: 'UNAVAILABLE',
+  Invalid: 'UNAVAILABLE',
+}
+
+const certificateCodes =
+  /^(?:ERR_TLS_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_CA|HOSTNAME_MISMATCH|PATH_LENGTH_)/
+
+interface FailureOptions {
+  status?: number
+  code?: ErrorCode
+  retryAfterSeconds?: number | undefined
+  cause?: unknown
+}
+
+/** The error for an upstream that could not be used; its code follows from the reason (DESIGN section 7). */
+export function upstreamFailure(
+  host: string,
+  reason: Exclude<UpstreamReason, 'NotFound'>,
+  message: string,
+  { status, code, retryAfterSeconds, cause }: FailureOptions = {},
+): RegistryError {
+  const upstream = { host, reason, ...(status === undefined ? {} : { status }) }
+  return new RegistryError(code ?? codes[reason], {
+    message,
+    detail: upstream,
+    upstream,
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    ...(cause === undefined ? {} : { cause }),
+  })
+}
+
+/** The error for an answer whose status is not the one wanted. `by` is who answered: after a redirect another host. */
+export function statusFailure(
+  subject: Subject,
+  answer: { status: number; headers: IncomingHttpHeaders },
+  by: string,
+  now: number,
+): RegistryError {
+  const { host, repository, reference, kind } = subject
+  const { status } = answer
+  const what = `${kind} ${reference} of ${host}/${repository}`
+  if (status === 404) {
+    const upstream = { host, reason: 'NotFound' as const, status }
+    const code = kind === 'manifest' ? 'MANIFEST_UNKNOWN' : 'BLOB_UNKNOWN'
+    return new RegistryError(code, { message: `${by} has no ${what}`, detail: upstream, upstream })
+  }
+  const message = `${by} answered ${status} when asked for ${what}`
+  const delayMs = retryAfterMs(answer.headers['retry-after'], now)
+  const retryAfterSeconds = delayMs === undefined ? undefined : Math.ceil(delayMs / 1000)
+  return upstreamFailure(host, reasonOf(status), message, { status, retryAfterSeconds })
+}
+
+function reasonOf(status: number): Exclude<UpstreamReason, 'NotFound'> {
+  if (status === 401) return 'Unauthorized'
+  if (status === 403) return 'Forbidden'
+  if (status === 429) return 'TooManyRequests'
+  return status === 408 || status >= 500 ? 'Unreachable' : 'Invalid'
+}
+
+/** The error for a registry that let none of the logins, nor anybody without one, at what was asked for. */
+export function refusedFailure(subject: Subject, project: string, refusals: readonly Refusal[]): RegistryError {
+  const { host, repository } = subject
+  const status = refusals[0]?.status ?? 401
+  const logins = refusals.flatMap(({ login }) => (login === undefined ? [] : [login]))
+  const tried =
+    logins.length === 0
+      ? `no login is configured for it and project ${project}`
+      : `login ${logins.join(' and login ')} was refused`
+  const message = `${host} answered ${status} when asked for ${repository}: denied, or not there; ${tried}`
+  return upstreamFailure(host, status === 403 ? 'Forbidden' : 'Unauthorized', message, { status })
+}
+
+/** The error for content that is not what its digest says. */
+export function badDigest({ host, repository, kind, reference }: Subject, got: Digest): RegistryError {
+  const message = `${host} sent something else than ${kind} ${reference} of ${repository}: its digest is ${got}`
+  return upstreamFailure(host, 'BadDigest', message)
+}
+
+/** The error for a connection that did not come about or broke. `url` is where it went. */
+export function connectionFailure(host: string, url: URL, error: unknown): RegistryError {
+  const code = errorCode(error)
+  const text = (error instanceof Error ? error.message : '') || code || 'unknown failure'
+  if (code === addressNotAllowed) return upstreamFailure(host, 'NotAllowed', text)
+  // The transport's own errors can hold what was received: only the message and the code go on.
+  const cause = Object.assign(new Error(text), { code })
+  const advice = 'name it in upstreams with insecure: true'
+  if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) {
+    const message = `${url.host} does not speak TLS as it should (${code}): if it serves plain HTTP, ${advice}`
+    return upstreamFailure(host, 'Tls', message, { cause })
+  }
+  if (certificateCodes.test(code)) {
+    const message = `the certificate of ${url.host} is not trusted (${text}): set NODE_EXTRA_CA_CERTS to its CA, or ${advice}`
+    return upstreamFailure(host, 'Tls', message, { cause })
+  }
+  return upstreamFailure(host, 'Unreachable', `${url.host} could not be reached: ${text}`, { cause })
+}
+
+/** The code of an error, of what caused it, or of the first of several. */
+export function errorCode(error: unknown): string {
+  if (!(error instanceof Error)) return ''
+  if ('code' in error && typeof error.code === 'string') return error.code
+  if (error instanceof AggregateError) return errorCode(error.errors[0])
+  return errorCode(error.cause)
+}

@@ -1,0 +1,50 @@
+import type { UpstreamRule } from './upstream.ts'
+
+/** What the operator's rules say of one host and port. Hosts without a rule are neither named nor insecure. */
+export interface HostPolicy {
+  /** It may have an address that is not public. */
+  named: boolean
+  /** Plain HTTP or an unknown certificate is acceptable. */
+  insecure: boolean
+}
+
+/** The operator's rules by host and port. */
+export interface Hosts {
+  policy(url: URL): HostPolicy
+}
+
+/** Reads the rules. A host without a port means the default one: 443, and 80 where plain HTTP is acceptable. */
+export function createHosts(rules: readonly UpstreamRule[]): Hosts {
+  const policies = new Map<string, HostPolicy>()
+  for (const { host, insecure } of rules) {
+    const schemes = insecure ? (['https', 'http'] as const) : (['https'] as const)
+    for (const key of schemes.map((scheme) => hostKey(registryUrl(host, scheme)))) {
+      policies.set(key, { named: true, insecure: insecure || (policies.get(key)?.insecure ?? false) })
+    }
+  }
+  return { policy: (url) => policies.get(hostKey(url)) ?? { named: false, insecure: false } }
+}
+
+/**
+ * The origin of a registry's API: of `docker.io` it is another host than the one in names.
+ *
+ * @throws TypeError when `host` is not a host
+ */
+export function registryUrl(host: string, scheme: 'https' | 'http'): URL {
+  return new URL(`${scheme}://${canonicalHost(host) === 'docker.io' ? 'registry-1.docker.io' : host}/`)
+}
+
+/** Lower case, and one name for Docker Hub's several. */
+export function canonicalHost(host: string): string {
+  const lower = host.toLowerCase()
+  return ['index.docker.io', 'registry-1.docker.io'].includes(lower) ? 'docker.io' : lower
+}
+
+/** Host and port as messages and rules write them: without a port for HTTPS's own. */
+export function hostOf(url: URL): string {
+  return url.protocol === 'http:' && url.port === '' ? `${url.hostname}:80` : url.host
+}
+
+function hostKey(url: URL): string {
+  return `${url.hostname}:${url.port === '' ? (url.protocol === 'http:' ? '80' : '443') : url.port}`
+}

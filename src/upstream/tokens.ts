@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { Logger } from 'pino'
+import type { RegistryError } from '../oci/errors.ts'
+import { upstreamFailure } from './failure.ts'
+import type { Hosts } from './hosts.ts'
+import { trustedRealm } from './realm-trust.ts'
+import { type RetryPolicy, retried } from './retry.ts'
+import { retryAfterMs } from './retry-after.ts'
+import type { Transport, WholeAnswer } from './transport.ts'
+import type { Credential } from './upstream.ts'
+
+/** A token wanted from the endpoint that a registry's challenge names. */
+export interface TokenRequest {
+  /** The registry as users name it, and where its API is. */
+  host: string
+  origin: URL
+  realm: string
+  service: string | undefined
+  scope: string
+  /** Absent: an anonymous token. */
+  credential: Credential | undefined
+}
+
+/** A token, `fresh` when it was fetched for this request; or the status with which the endpoint refused. */
+export type TokenGrant = { token: string; fresh: boolean } | { refused: number }
+
+export interface Tokens {
+  /** `stale` is a token that the registry just refused: it is not given again. */
+  get(request: TokenRequest, stale?: string): Promise<TokenGrant>
+}
+
+export interface TokensOptions {
+  hosts: Hosts
+  transport: Transport
+  retry: RetryPolicy
+  log: Logger
+  now: () => number
+}
+
+const maxAnswerBytes = 1024 * 1024
+const maxTokenLength = 64 * 1024
+const maxLifetimeMs = 3600 * 1000
+/** The lifetime of a token that comes without one (distribution token spec). */
+const defaultLifetimeMs = 60 * 1000
+
+interface CachedToken {
+  token: string
+  expiresAt: number
+}
+
+/** Fetches tokens and keeps them for as long as they are good; requests for the same token share one fetch. */
+export function createTokens({ hosts, transport, retry, log, now }: TokensOptions): Tokens {
+  const cache = new LRUCache<string, CachedToken>({ max: 10_000 })
+  const flights = new Map<string, Promise<TokenGrant>>()
+
+  async function fetch(request: TokenRequest, key: string): Promise<TokenGrant> {
+    const { host, credential } = request
+    const url = tokenUrl(request, trustedRealm(request.realm, request, hosts))
+    const authorization = credential && basicAuthorization(credential)
+    // A token endpoint that redirects could carry the login to anybody.
+    const ask = { host, url, method: 'GET', redirects: 'none', authorization } as const
+    const answer = await retried(retry, now, undefined, () => transport.whole(ask, maxAnswerBytes))
+    log.debug({ host, realm: url.host, login: credential?.id, scope: request.scope, status: answer.status }, 'token')
+    if (answer.status !== 200) return refusal(answer, host, now())
+    const { token, lifetimeMs } = parseToken(answer.bytes, host, url.host)
+    // Counted from the receipt, as clocks differ, and used a while less than it lives.
+    const expiresAt = now() + lifetimeMs - Math.max(10_000, lifetimeMs / 10)
+    if (expiresAt > now()) cache.set(key, { token, expiresAt })
+    return { token, fresh: true }
+  }
+
+  return {
+    async get(request, stale) {
+      const key = cacheKey(request)
+      const cached = cache.get(key)
+      if (cached !== undefined && cached.token !== stale && cached.expiresAt > now()) {
+        return { token: cached.token, fresh: false }
+      }
+      cache.delete(key)
+      const running = flights.get(key) ?? fetch(request, key).finally(() => flights.delete(key))
+      flights.set(key, running)
+      return running
+    },
+  }
+}
+
+/** The Authorization header of a login (RFC 7617). */
+export function basicAuthorization({ username, password }: Credential): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+}
+
+/** Two logins never share a token, even if they share an id: a changed password must prove itself. */
+function cacheKey({ origin, realm, service, scope, credential }: TokenRequest): string {
+  const login = credential && createHash('sha256').update(JSON.stringify([credential.username, credential.password]))
+  return JSON.stringify([origin.origin, realm, service ?? null, credential?.id ?? null, login?.digest('hex'), scope])
+}
+
+function tokenUrl({ service, scope, credential }: TokenRequest, realm: URL): URL {
+  const url = new URL(realm)
+  url.hash = ''
+  if (service !== undefined) url.searchParams.set('service', service)
+  url.searchParams.set('scope', scope)
+  if (credential !== undefined) url.searchParams.set('account', credential.username)
+  return url
+}
+
+function refusal(answer: WholeAnswer, host: string, now: number): TokenGrant {
+  const { status } = answer
+  const delayMs = retryAfterMs(answer.headers['retry-after'], now)
+  const options = { status, retryAfterSeconds: delayMs === undefined ? undefined : Math.ceil(delayMs / 1000) }
+  const message = `the token endpoint ${answer.url.host} of ${host} answered ${status}`
+  if (status === 429) throw upstreamFailure(host, 'TooManyRequests', message, options)
+  if (status === 408 || status >= 500) throw upstreamFailure(host, 'Unreachable', message, options)
+  if (status < 400) throw upstreamFailure(host, 'Invalid', message, options)
+  return { refused: status }
+}
+
+function parseToken(bytes: Buffer, host: string, realm: string): { token: string; lifetimeMs: number } {
+  const invalid = (why: string): RegistryError =>
+    upstreamFailure(host, 'Invalid', `the token endpoint ${realm} of ${host} answered ${why}`)
+  const fields = jsonObject(bytes)
+  if (fields === undefined) throw invalid('no JSON object')
+  const token = [fields.token, fields.access_token].find((value) => typeof value === 'string' && value !== '')
+  if (typeof token !== 'string') throw invalid('no token')
+  // It becomes a header.
+  if (token.length > maxTokenLength || !/^[\x21-\x7e]+$/.test(token)) throw invalid('a token that no header can carry')
+  const seconds = fields.expires_in
+  const told = typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : defaultLifetimeMs
+  return { token, lifetimeMs: Math.min(told, maxLifetimeMs) }
+}
+
+function jsonObject(bytes: Buffer): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(bytes.toString('utf8'))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,181 @@
+import type { LookupFunction } from 'node:net'
+import type { Readable } from 'node:stream'
+import type { Logger } from 'pino'
+import { Agent, type Dispatcher, request } from 'undici'
+import { readWhole } from './body.ts'
+import { createConnector } from './connector.ts'
+import { connectionFailure, upstreamFailure } from './failure.ts'
+import type { Hosts } from './hosts.ts'
+import type { Attempt } from './retry.ts'
+
+/** Times in milliseconds after which an upstream counts as unreachable. */
+export interface TransportTimeouts {
+  /** Until a connection stands, TLS included; default 10 s. */
+  connectMs: number
+  /** Until the headers of an answer are there; default 30 s. */
+  headersMs: number
+  /** For a whole manifest or token, all redirects included; default 60 s. */
+  wholeMs: number
+  /** Between two pieces of a blob while somebody reads it; default 60 s. */
+  blobIdleMs: number
+  /** For the question whether a host with an insecure rule speaks TLS; default 5 s. */
+  probeMs: number
+}
+
+export const defaultTimeouts: TransportTimeouts = {
+  connectMs: 10_000,
+  headersMs: 30_000,
+  wholeMs: 60_000,
+  blobIdleMs: 60_000,
+  probeMs: 5_000,
+}
+
+/** One GET or HEAD. */
+export interface Ask {
+  /** The registry as users name it, for errors. */
+  host: string
+  url: URL
+  method: 'GET' | 'HEAD'
+  headers?: Record<string, string>
+  authorization?: string | undefined
+  /** Default: follow. */
+  redirects?: 'follow' | 'none'
+  signal?: AbortSignal | undefined
+}
+
+/** The answer at the end of all redirects. */
+export interface Answer extends Attempt {
+  /** Who answered, after the last redirect. */
+  url: URL
+  /** Somebody other than who was asked answered: what it says of logins does not concern the registry's. */
+  foreign: boolean
+}
+
+export interface OpenAnswer extends Answer {
+  body: Readable
+}
+
+export interface WholeAnswer extends Answer {
+  bytes: Buffer
+}
+
+/** Sends requests over guarded connections and follows redirects. Statuses are the caller's matter. */
+export interface Transport {
+  /** The body is the caller's to read or to discard. */
+  open(ask: Ask): Promise<OpenAnswer>
+  /** Reads bodies of status 200, and drops others. @throws RegistryError reason Invalid when it has more than `maxBytes` */
+  whole(ask: Ask, maxBytes: number): Promise<WholeAnswer>
+  close(): Promise<void>
+}
+
+export interface TransportOptions {
+  hosts: Hosts
+  userAgent: string
+  log: Logger
+  timeouts: TransportTimeouts
+  lookup?: LookupFunction
+}
+
+/** Most redirects from a request to its answer. */
+const maxRedirects = 5
+const redirectStatuses = new Set([301, 302, 303, 307, 308])
+
+export function createTransport({ hosts, userAgent, log, timeouts, lookup }: TransportOptions): Transport {
+  const { connectMs, headersMs, wholeMs, blobIdleMs } = timeouts
+  const connect = createConnector({ hosts, connectTimeoutMs: connectMs, ...(lookup && { lookup }) })
+  const small = new Agent({ connect, headersTimeout: headersMs, bodyTimeout: headersMs })
+  const large = new Agent({ connect, headersTimeout: headersMs, bodyTimeout: blobIdleMs })
+
+  async function hop(ask: Ask, dispatcher: Dispatcher): Promise<Dispatcher.ResponseData> {
+    const headers = {
+      'user-agent': userAgent,
+      'accept-encoding': 'identity',
+      ...ask.headers,
+      ...(ask.authorization === undefined ? {} : { authorization: ask.authorization }),
+    }
+    const response = await request(ask.url, {
+      dispatcher,
+      method: ask.method,
+      headers,
+      ...(ask.signal === undefined ? {} : { signal: ask.signal }),
+    })
+    // Queries may hold signatures that open the content to anybody.
+    log.debug({ method: ask.method, host: ask.url.host, path: ask.url.pathname, status: response.statusCode }, 'asked')
+    return response
+  }
+
+  async function follow(ask: Ask, dispatcher: Dispatcher): Promise<OpenAnswer> {
+    let { url, authorization } = ask
+    for (let redirects = 0; ; redirects++) {
+      const response = await hop({ ...ask, url, authorization }, dispatcher).catch((error: unknown) => {
+        throw broken(ask, url, error)
+      })
+      const answer = openAnswer(response, url, url.origin !== ask.url.origin)
+      if (ask.redirects === 'none' || !redirectStatuses.has(answer.status)) return answer
+      answer.discard()
+      if (redirects >= maxRedirects) {
+        throw upstreamFailure(ask.host, 'Invalid', `${ask.host} redirects more than ${maxRedirects} times`)
+      }
+      const target = redirectTarget(ask.host, url, answer.headers.location, hosts)
+      if (target.origin !== url.origin) authorization = undefined
+      url = target
+    }
+  }
+
+  async function read(ask: Ask, maxBytes: number): Promise<WholeAnswer> {
+    const { body, ...answer } = await follow(ask, small)
+    if (answer.status !== 200) {
+      answer.discard()
+      return { ...answer, bytes: Buffer.alloc(0) }
+    }
+    const bytes = await readWhole(body, maxBytes).catch((error: unknown) => {
+      throw broken(ask, answer.url, error)
+    })
+    if (bytes !== undefined) return { ...answer, bytes }
+    throw upstreamFailure(ask.host, 'Invalid', `${answer.url.host} sent more than the ${maxBytes} bytes that are read`)
+  }
+
+  return {
+    open: (ask) => follow(ask, large),
+    async whole(ask, maxBytes) {
+      const deadline = AbortSignal.timeout(wholeMs)
+      const signal = ask.signal === undefined ? deadline : AbortSignal.any([ask.signal, deadline])
+      try {
+        return await read({ ...ask, signal }, maxBytes)
+      } catch (error) {
+        if (!deadline.aborted || ask.signal?.aborted === true) throw error
+        const message = `${ask.host} gave no whole answer within ${wholeMs / 1000} s`
+        throw upstreamFailure(ask.host, 'Unreachable', message)
+      }
+    },
+    async close() {
+      await Promise.all([small.destroy(), large.destroy()])
+    },
+  }
+}
+
+function openAnswer({ statusCode, headers, body }: Dispatcher.ResponseData, url: URL, foreign: boolean): OpenAnswer {
+  // Reads a short rest, so that the connection can be used again, and else destroys it.
+  const discard = (): void => void body.dump({ limit: 16 * 1024 }).catch(() => undefined)
+  return { status: statusCode, headers, url, foreign, body, discard }
+}
+
+/** Where a redirect leads. @throws RegistryError when that may not be followed */
+function redirectTarget(host: string, from: URL, location: string | string[] | undefined, hosts: Hosts): URL {
+  if (typeof location !== 'string' || !URL.canParse(location, from)) {
+    throw upstreamFailure(host, 'Invalid', `${from.host} redirects without saying where to`)
+  }
+  const target = new URL(location, from)
+  const refuse = (why: string): never => {
+    throw upstreamFailure(host, 'NotAllowed', `${from.host} redirects to ${target.host}, ${why}: not followed`)
+  }
+  if (target.username !== '' || target.password !== '') refuse('with a login in the URL')
+  const plain = target.protocol === 'http:' && hosts.policy(target).insecure
+  if (target.protocol !== 'https:' && !plain) refuse('which is not an https URL')
+  target.hash = ''
+  return target
+}
+
+function broken(ask: Ask, url: URL, error: unknown): unknown {
+  return ask.signal?.aborted === true ? ask.signal.reason : connectionFailure(ask.host, url, error)
+}
