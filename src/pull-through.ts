@@ -1,7 +1,13 @@
-import type { OpenBlob, RangeRequest } from './content/content.ts'
-import type { Digest } from './oci/digest.ts'
-import type { StreamName } from './oci/reference.ts'
-import type { Pin } from './streams/streams.ts'
+import type { Logger } from 'pino'
+import type { Content, OpenBlob, RangeRequest } from './content/content.ts'
+import { type Digest, parseDigest } from './oci/digest.ts'
+import { type ErrorCode, RegistryError } from './oci/errors.ts'
+import { isManifestType } from './oci/media-types.ts'
+import { isTag, type StreamName } from './oci/reference.ts'
+import { createBlobLinks } from './pull-through/blob-links.ts'
+import { createManifests, type LivingStream } from './pull-through/manifests.ts'
+import type { Links, Pin, Pins, StreamLink, StreamReader } from './streams/streams.ts'
+import type { Upstream } from './upstream/upstream.ts'
 
 /** A manifest to serve, or to tell of: `bytes` is absent for HEAD where Weir has not fetched it. */
 export interface ServedManifest {
@@ -28,4 +34,120 @@ export interface PullThrough {
   blob(name: StreamName, digest: string, range?: RangeRequest): Promise<OpenBlob & { digest: Digest }>
   /** Tag names in byte order. @throws RegistryError NAME_UNKNOWN */
   tags(name: StreamName, options: { after?: string; limit?: number }): Promise<string[]>
+}
+
+export interface PullThroughOptions {
+  reader: StreamReader
+  links: Links
+  pins: Pins
+  content: Content
+  upstream: Upstream
+  now?: () => number
+  /** Most bytes of manifests in memory; default 64 MiB. */
+  maxCachedBytes?: number
+  /** Most manifests read to find out whether a stream has a blob; default 64. */
+  maxReads?: number
+  log?: Logger
+}
+
+/** Least tags read at once: those without a pin are left out of an answer. */
+const tagsAtOnce = 100
+
+/** Creates the pull path. A pull by tag never asks an upstream about the tag (I1). */
+export function createPullThrough(options: PullThroughOptions): PullThrough {
+  const { reader, links, pins, content, upstream, log } = options
+  const { now = Date.now, maxCachedBytes = 64 * 1024 * 1024, maxReads = 64 } = options
+  const manifests = createManifests({ links, content, upstream, maxCachedBytes, log })
+  const blobLinks = createBlobLinks({ reader, links, manifests, now, maxReads })
+  const pinned = new WeakMap<ServedManifest, ServedManifest>()
+
+  /** The same answer at a pin; the same object as long as memory has both. */
+  function at(pin: Pin, served: ServedManifest): ServedManifest {
+    const before = pinned.get(served)
+    if (before?.pin === pin) return before
+    const answer = { ...served, pin }
+    pinned.set(served, answer)
+    return answer
+  }
+
+  async function living(name: StreamName, code: ErrorCode): Promise<LivingStream> {
+    const uid = await pins.uid(name)
+    if (uid === undefined) throw unknown(code, { name: `${name.project}/${name.stream}` })
+    return { name, uid }
+  }
+
+  /** Only through a link of this stream, whatever is held or known elsewhere (I5). */
+  async function serve(stream: LivingStream, digest: Digest, head: boolean): Promise<ServedManifest> {
+    const cached = manifests.peek(stream.uid, digest)
+    if (cached !== undefined) return cached
+    const link = await links.get(stream.name, digest)
+    if (link === undefined || !isManifestType(link.mediaType)) throw unknown('MANIFEST_UNKNOWN', { digest })
+    if (!head) return manifests.load(stream, link)
+    const size = await manifests.size(stream, link)
+    return { digest, mediaType: link.mediaType, size, bytes: undefined, pin: undefined }
+  }
+
+  async function blobLink(name: StreamName, written: string): Promise<StreamLink> {
+    const digest = requireDigest(written)
+    const link = await blobLinks.find(await living(name, 'BLOB_UNKNOWN'), digest)
+    // A manifest is had at /manifests/ alone: clients that find none there ask here, and must hear the same.
+    if (link === undefined || isManifestType(link.mediaType)) throw unknown('BLOB_UNKNOWN', { digest })
+    return link
+  }
+
+  return {
+    warm(project, stream, reference) {
+      if (reference.includes(':')) {
+        const uid = pins.peekUid(project, stream)
+        return uid ? manifests.peek(uid, reference) : undefined
+      }
+      const pin = pins.peek(project, stream, reference)
+      const served = pin ? manifests.peek(pin.uid, pin.digest) : undefined
+      return pin && served ? at(pin, served) : undefined
+    },
+
+    async manifest(name, reference, { head }) {
+      if (reference.includes(':')) {
+        const digest = requireDigest(reference)
+        return serve(await living(name, 'NAME_UNKNOWN'), digest, head)
+      }
+      await living(name, 'NAME_UNKNOWN')
+      const pin = isTag(reference) ? await pins.pin(name, reference) : undefined
+      if (pin === undefined) throw unknown('MANIFEST_UNKNOWN', { tag: reference })
+      return at(pin, await serve({ name, uid: pin.uid }, pin.digest, head))
+    },
+
+    async blobSize(name, written) {
+      const link = await blobLink(name, written)
+      return { digest: link.digest, size: await content.stat(link) }
+    },
+
+    async blob(name, written, range) {
+      const link = await blobLink(name, written)
+      return { digest: link.digest, ...(await content.open(link, range)) }
+    },
+
+    async tags(name, { after, limit = Number.POSITIVE_INFINITY }) {
+      await living(name, 'NAME_UNKNOWN')
+      const names: string[] = []
+      for (let last = after; names.length < limit; ) {
+        const wanted = Math.max(limit - names.length, tagsAtOnce)
+        const page = await reader.tags(name, { limit: wanted, ...(last === undefined ? {} : { after: last }) })
+        for (const tag of page) if (tag.record.items[0]?.image) names.push(tag.name)
+        if (page.length < wanted) break
+        last = page.at(-1)?.name
+      }
+      return names.slice(0, limit)
+    },
+  }
+}
+
+function requireDigest(written: string): Digest {
+  const digest = parseDigest(written)
+  if (digest === undefined) throw unknown('DIGEST_INVALID', { digest: written.slice(0, 200) })
+  return digest
+}
+
+function unknown(code: ErrorCode, detail: Record<string, string>): RegistryError {
+  return new RegistryError(code, { detail })
 }

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { hashedDigest, hashFor } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { BlobSource, Link, UpstreamLocation } from './content.ts'
-import { mostTelling, upstreamsOf } from './locations.ts'
+import { mostTelling, upstreamsOf, wrongBytes } from './locations.ts'
 import type { Extent } from './range.ts'
 
 /** Most bytes of a whole body that wait for its digest. */
@@ -78,7 +78,12 @@ async function* readLocation(
   const { link, size, offset, length } = request
   const whole = length === size
   const range = whole ? undefined : { start: offset, end: offset + length - 1 }
-  const opened = await source.open(location, link.digest, range, signal)
+  const opened = await source.open(location, link.digest, range, signal).catch((error: unknown) => {
+    // The range is one of the size that the link promises.
+    throw error instanceof RegistryError && error.code === 'RANGE_INVALID'
+      ? wrongBytes(location, `is shorter than ${size} bytes`)
+      : error
+  })
   const body = opened.stream
   try {
     signal.throwIfAborted()
@@ -136,11 +141,4 @@ async function* cut(
     if (received >= end) return
   }
   throw wrongBytes(location, `ended ${end - received} bytes before the end of its range`)
-}
-
-function wrongBytes({ host }: UpstreamLocation, problem: string): RegistryError {
-  return new RegistryError('UNAVAILABLE', {
-    message: `${host} sent a blob that ${problem}`,
-    upstream: { host, reason: 'BadDigest' },
-  })
 }

@@ -60,8 +60,15 @@ export interface Content {
   manifest(link: Link): Promise<Buffer | undefined>
   /** Keeps a manifest that was received whole through `location`; durable when it returns. @throws RegistryError DIGEST_INVALID */
   putManifest(digest: Digest, bytes: Buffer, location: Location): Promise<void>
-  /** The size of what `open` would give, without opening it. */
+  /**
+   * The size of what `open` would give, without opening it: of bytes that are not held a location is asked, since what a
+   * manifest merely names need not be there.
+   *
+   * @throws RegistryError BLOB_UNKNOWN, or the upstream's failure
+   */
   stat(link: Link): Promise<number>
+  /** Makes sure that `open` would find the bytes now: a location answers for them. @throws as `open` does */
+  probe(link: Link): Promise<void>
   /**
    * Opens a blob through `link`. A whole body is verified while it passes: the last piece is held back until the digest
    * matches, and on a mismatch the stream fails (I4).

@@ -2,8 +2,8 @@ import type { Logger } from 'pino'
 import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { streamBlob } from './blob-stream.ts'
-import type { BlobSource, Content, Link } from './content.ts'
-import { firstAnswer } from './locations.ts'
+import type { BlobSource, Content, Link, UpstreamLocation } from './content.ts'
+import { firstAnswer, wrongBytes } from './locations.ts'
 import { openObjectFiles } from './object-files.ts'
 import { createProofs } from './proofs.ts'
 import { extentOf } from './range.ts'
@@ -34,8 +34,14 @@ export async function createContent({ directory, source, log }: ContentOptions):
     await proofs.add(digest, location)
   }
 
-  async function sizeOf(link: Link): Promise<number> {
-    return link.size ?? firstAnswer(link, 'BLOB_UNKNOWN', (location) => source.size(location, link.digest))
+  async function sizeAt(link: Link, location: UpstreamLocation): Promise<number> {
+    const size = await source.size(location, link.digest)
+    if (size === (link.size ?? size)) return size
+    throw wrongBytes(location, `is ${size} bytes long and not ${link.size}`)
+  }
+
+  function stat(link: Link): Promise<number> {
+    return firstAnswer(link, 'BLOB_UNKNOWN', (location) => sizeAt(link, location))
   }
 
   return {
@@ -54,9 +60,9 @@ export async function createContent({ directory, source, log }: ContentOptions):
       writes.add(write)
       await write.finally(() => writes.delete(write))
     },
-    stat: sizeOf,
+    stat,
     async open(link, range) {
-      const size = await sizeOf(link)
+      const size = link.size ?? (await stat(link))
       const extent = extentOf(range, size)
       const stream = await streamBlob({ link, size, ...extent }, { source, signal: closing.signal, log })
       return { size, ...extent, stream }

@@ -32,3 +32,11 @@ export function mostTelling(failures: readonly unknown[], unknown: ErrorCode, { 
   const unsure = failures.find((error) => !(error instanceof RegistryError && error.status === 404))
   return unsure ?? failures[0] ?? new RegistryError(unknown, { detail: { digest } })
 }
+
+/** The error for a location whose blob is not the one that the link promises. */
+export function wrongBytes({ host }: UpstreamLocation, problem: string): RegistryError {
+  return new RegistryError('UNAVAILABLE', {
+    message: `${host} has a blob that ${problem}`,
+    upstream: { host, reason: 'BadDigest' },
+  })
+}

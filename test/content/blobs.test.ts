@@ -141,7 +141,7 @@ test('no other location is mixed in after a byte was passed on', async () => {
 test('a blob is unknown only when every location says so', async () => {
   const { content, source } = await world()
   const link = linkTo(small, first, second)
-  await expect(content.open(link)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+  await expect(content.open(link)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN', upstream: { host: first.host } })
   source.fail(second, new RegistryError('TOOMANYREQUESTS'))
   await expect(content.open(link)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS' })
   await expect(content.stat({ ...link, size: undefined })).rejects.toMatchObject({ code: 'TOOMANYREQUESTS' })
@@ -152,9 +152,30 @@ test('a size that no manifest told is asked for, at the next location too', asyn
   const { content, source } = await world()
   const link = { ...linkTo(small, first, second), size: undefined }
   source.put(second, link.digest, { bytes: small })
-  expect(await content.stat(link)).toBe(small.length)
   expect(await content.open(link, { start: 2, end: 4 })).toMatchObject({ size: small.length, offset: 2, length: 3 })
-  expect(await content.stat(linkTo(small))).toBe(small.length)
+})
+
+test('I5: the size of a blob is told only when a location of the link has it, whatever a manifest says', async () => {
+  const { content, source } = await world()
+  const link = linkTo(small, first, second)
+  await expect(content.stat(link)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+  source.put(second, link.digest, { bytes: small })
+  expect(await content.stat(link)).toBe(small.length)
+  expect(await content.stat({ ...link, size: undefined })).toBe(small.length)
+  await expect(content.stat({ ...link, size: 1 })).rejects.toMatchObject({ upstream: { reason: 'BadDigest' } })
+  expect(source.bodies).toEqual([])
+})
+
+test('a location that has no such range of the blob has a wrong blob', async () => {
+  const { content, source } = await world()
+  const link = linkTo(small, first, second)
+  source.fail(first, new RegistryError('RANGE_INVALID'))
+  await expect(content.open({ ...link, locations: [first] }, { start: 2, end: 4 })).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    upstream: { reason: 'BadDigest' },
+  })
+  source.put(second, link.digest, { bytes: small })
+  expect(await buffer((await content.open(link, { start: 2, end: 4 })).stream)).toEqual(small.subarray(2, 5))
 })
 
 test.each([

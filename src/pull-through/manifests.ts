@@ -1,0 +1,123 @@
+import { LRUCache } from 'lru-cache'
+import type { Logger } from 'pino'
+import type { Content, Link, UpstreamLocation } from '../content/content.ts'
+import { firstAnswer } from '../content/locations.ts'
+import type { Digest } from '../oci/digest.ts'
+import { RegistryError } from '../oci/errors.ts'
+import { parseManifest } from '../oci/manifest.ts'
+import type { StreamName } from '../oci/reference.ts'
+import { linksOf } from '../streams/admission.ts'
+import type { Links } from '../streams/streams.ts'
+import type { FetchedManifest, Upstream } from '../upstream/upstream.ts'
+import { createSingleFlight } from './single-flight.ts'
+
+/** A manifest as a stream gives it out; never changed, so that others may remember things by it. */
+export interface LoadedManifest {
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly size: number
+  readonly bytes: Buffer
+  readonly pin: undefined
+}
+
+/** A stream by its name and the uid it has now. */
+export interface LivingStream {
+  name: StreamName
+  uid: string
+}
+
+/** Manifests of streams: memory, then the content store, then the upstream. */
+export interface Manifests {
+  /** What memory has of a digest for the stream with this uid. */
+  peek(uid: string, digest: string): LoadedManifest | undefined
+  /**
+   * The exact bytes behind a link of the stream. What they name is linked to the stream before they are given out.
+   *
+   * @throws RegistryError MANIFEST_UNKNOWN, MANIFEST_INVALID, or the upstream's failure
+   */
+  load(stream: LivingStream, link: Link): Promise<LoadedManifest>
+  /** The size of what `load` would give, without a GET where the upstream allows it. @throws RegistryError as `load` */
+  size(stream: LivingStream, link: Link): Promise<number>
+}
+
+export interface ManifestsOptions {
+  links: Pick<Links, 'add' | 'putImage'>
+  content: Pick<Content, 'manifest' | 'putManifest'>
+  upstream: Pick<Upstream, 'manifest' | 'resolve'>
+  /** Most bytes of manifests in memory. */
+  maxCachedBytes: number
+  log: Logger | undefined
+}
+
+/** About what an entry costs beside its bytes. */
+const entryBytes = 512
+
+export function createManifests({ links, content, upstream, maxCachedBytes, log }: ManifestsOptions): Manifests {
+  const cache = new LRUCache<string, LoadedManifest>({
+    maxSize: maxCachedBytes,
+    sizeCalculation: ({ size }) => size + entryBytes,
+  })
+  const loading = createSingleFlight<LoadedManifest>()
+  const fetching = createSingleFlight<FetchedManifest>()
+
+  function fetch(link: Link): Promise<{ bytes: Buffer; location: UpstreamLocation }> {
+    return firstAnswer(link, 'MANIFEST_UNKNOWN', async (location) => {
+      const { host, repository, project } = location
+      const key = JSON.stringify([host, repository, project, link.digest])
+      const { bytes, mediaType } = await fetching(key, () => upstream.manifest(location, link.digest))
+      if (mediaType !== link.mediaType) {
+        throw invalid(`came from ${host} as ${mediaType}, but is linked as ${link.mediaType}`)
+      }
+      return { bytes, location }
+    })
+  }
+
+  async function obtain(stream: LivingStream, link: Link): Promise<LoadedManifest> {
+    const { digest, mediaType } = link
+    const held = await content.manifest(link)
+    const { bytes, location } = held === undefined ? await fetch(link) : { bytes: held, location: undefined }
+    if (link.size !== undefined && bytes.length !== link.size) {
+      throw invalid(`is ${bytes.length} bytes long, but is linked as ${link.size}`)
+    }
+    const manifest = parseManifest(bytes, mediaType)
+    // Whoever has the bytes asks for what they name next. Another stream may have kept them: these links are this one's.
+    await links.add(stream.name, stream.uid, linksOf({ digest, mediaType, bytes }, manifest, link.locations))
+    if (location !== undefined) await keep(digest, bytes, location)
+    const loaded: LoadedManifest = { digest, mediaType, size: bytes.length, bytes, pin: undefined }
+    cache.set(keyOf(stream.uid, digest), loaded)
+    return loaded
+  }
+
+  /** A full disk is no failure of the pull. */
+  async function keep(digest: Digest, bytes: Buffer, location: UpstreamLocation): Promise<void> {
+    try {
+      await content.putManifest(digest, bytes, location)
+    } catch (error) {
+      log?.error({ err: error, digest }, 'manifest not kept')
+    }
+  }
+
+  async function load(stream: LivingStream, link: Link): Promise<LoadedManifest> {
+    const key = keyOf(stream.uid, link.digest)
+    return cache.get(key) ?? loading(key, () => obtain(stream, link))
+  }
+
+  return {
+    peek: (uid, digest) => cache.get(keyOf(uid, digest)),
+    load,
+    async size(stream, link) {
+      const known = link.size ?? (await content.manifest(link))?.length
+      if (known !== undefined) return known
+      const told = await firstAnswer(link, 'MANIFEST_UNKNOWN', (location) => upstream.resolve(location, link.digest))
+      return told.size ?? (await load(stream, link)).size
+    },
+  }
+}
+
+function keyOf(uid: string, digest: string): string {
+  return `${uid} ${digest}`
+}
+
+function invalid(problem: string): RegistryError {
+  return new RegistryError('MANIFEST_INVALID', { message: `the manifest ${problem}` })
+}
