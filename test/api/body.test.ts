@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { maxBodyBytes, parseObject, readBody } from '../../src/api/body.ts'
+
+function request(body: BodyInit | undefined, contentType?: string, headers: Record<string, string> = {}): Request {
+  const init = { method: 'POST', headers: { ...headers, ...(contentType && { 'content-type': contentType }) } }
+  return new Request('http://localhost/', body === undefined ? init : { ...init, body, duplex: 'half' })
+}
+
+function stream(pieces: number, bytes: number): ReadableStream<Uint8Array> & { given: () => number } {
+  let given = 0
+  const source = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (given === pieces) return controller.close()
+      given += 1
+      controller.enqueue(new Uint8Array(bytes).fill(32))
+    },
+  })
+  return Object.assign(source, { given: () => given })
+}
+
+describe('readBody()', () => {
+  test.each([
+    ['application/json', '{"a":1}'],
+    ['application/json; charset=utf-8', '{"a":1}'],
+    ['Application/JSON', '{"a":1}'],
+    ['application/yaml', 'a: 1'],
+    [undefined, new TextEncoder().encode('{"a":1}')],
+  ])('reads %s', async (type, body) => {
+    expect(await readBody(request(body, type))).toEqual({ a: 1 })
+  })
+
+  test('tells that there is no body', async () => {
+    expect(await readBody(request(undefined))).toBeUndefined()
+  })
+
+  test.each([
+    ['application/json', '{"a":'],
+    ['application/json', '[]'],
+    ['application/json', 'null'],
+    ['application/json', '"text"'],
+    ['application/yaml', 'a: [1'],
+    ['application/yaml', 'a: 1\n---\nb: 2'],
+    ['application/yaml', '- 1'],
+    ['application/json', new Uint8Array([0x7b, 0xff, 0x7d])],
+  ])('refuses as %s the body %j', async (type, body) => {
+    await expect(readBody(request(body, type))).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+  })
+
+  test('does not repeat the body in its refusal', async () => {
+    await expect(readBody(request('{"password": s3cr3t}', 'application/json'))).rejects.toMatchObject({
+      message: expect.not.stringContaining('s3cr3t'),
+    })
+  })
+
+  test('refuses YAML whose aliases multiply', async () => {
+    const levels = Array.from({ length: 12 }, (_, i) => `l${i + 1}: &l${i + 1} [${Array(9).fill(`*l${i}`).join(',')}]`)
+    const bomb = ['l0: &l0 [x]', ...levels].join('\n')
+    await expect(readBody(request(bomb, 'application/yaml'))).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+  })
+
+  test.each(['text/plain', 'application/x-www-form-urlencoded', 'application/merge-patch+json'])(
+    'refuses %s',
+    async (type) => {
+      await expect(readBody(request('{}', type))).rejects.toMatchObject({ code: 'UNSUPPORTED_MEDIA_TYPE' })
+    },
+  )
+
+  test('says of protobuf that it is not served yet', async () => {
+    await expect(readBody(request('k8s', 'application/vnd.kubernetes.protobuf'))).rejects.toMatchObject({
+      code: 'UNSUPPORTED_MEDIA_TYPE',
+      message: expect.stringContaining('protobuf is not served yet'),
+    })
+  })
+
+  test('counts the bytes of a body without a length, and stops reading at the limit', async () => {
+    const body = stream(1000, 1024 * 1024)
+    await expect(readBody(request(body, 'application/json'))).rejects.toMatchObject({ code: 'TOO_LARGE' })
+    expect(body.given()).toBeLessThan(10)
+  })
+
+  test('does not read a body whose length is too large', async () => {
+    const body = stream(1000, 1024)
+    const sent = request(body, 'application/json', { 'content-length': String(maxBodyBytes + 1) })
+    await expect(readBody(sent)).rejects.toMatchObject({ code: 'TOO_LARGE' })
+    expect(body.given()).toBeLessThan(3)
+  })
+
+  test('takes a body of exactly the limit', async () => {
+    const body = `{"a":1${' '.repeat(maxBodyBytes - 7)}}`
+    expect(await readBody(request(body, 'application/json'))).toEqual({ a: 1 })
+  })
+})
+
+describe('parseObject()', () => {
+  test('names every field of a wrong type by its path', () => {
+    const schema = z.object({ spec: z.object({ images: z.array(z.object({ from: z.string() })) }), n: z.number() })
+    expect(() => parseObject(schema, { spec: { images: [{ from: 1 }] }, n: 'x' })).toThrow(
+      expect.objectContaining({ code: 'BAD_REQUEST', message: expect.stringMatching(/spec\.images\[0\]\.from.*n:/) }),
+    )
+  })
+})
