@@ -1,14 +1,23 @@
+import type { Logger } from 'pino'
+import type { Content, UpstreamLocation } from './content/content.ts'
 import type { Digest } from './oci/digest.ts'
-import type { RegistryError } from './oci/errors.ts'
-import type { StreamName } from './oci/reference.ts'
-import type { ImageRecord, ImportPolicy, TagReference } from './streams/records.ts'
-import type { Stream, Tag } from './streams/streams.ts'
+import { RegistryError } from './oci/errors.ts'
+import { parseManifest } from './oci/manifest.ts'
+import { formatImageReference, type ImageReference, parseImageReference, type StreamName } from './oci/reference.ts'
+import { imageRecord, linksOf } from './streams/admission.ts'
+import { requireNotHeld } from './streams/hold.ts'
+import type { Cause, ImageRecord, ImportPolicy, TagReference } from './streams/records.ts'
+import type { CurrentTag, Links, Stream, StreamReader, StreamWriter, Tag } from './streams/streams.ts'
+import { requireValid, validateTagName } from './streams/validation.ts'
+import type { AllowList } from './upstream/allow-list.ts'
+import type { FetchedManifest, Upstream } from './upstream/upstream.ts'
 
 /** One image to import: `from` is a Docker reference, `to` the tag. */
 export interface ImportImage {
   from: string
   to: string
   importPolicy: ImportPolicy
+  /** Default: the tag's own, or `Local`. */
   referencePolicy?: TagReference['referencePolicy']
 }
 
@@ -16,9 +25,9 @@ export interface ImportRequest extends StreamName {
   images: readonly ImportImage[]
   by: string
   reason?: string
-  /** Look only; nothing is written. */
+  /** Look only; nothing is written. Default false. */
   dryRun?: boolean
-  /** Of the client: conflicts when one of the tags written, or the stream's life, changed after it. */
+  /** Of the client: conflicts when one of the tags written changed after it; a missing stream is then NOT_FOUND. */
   resourceVersion?: string
   uid?: string
 }
@@ -28,10 +37,13 @@ export type ImportedImage =
   | { to: string; digest: Digest; mediaType: string; dockerImageReference: string; image: ImageRecord; bytes: Buffer }
   | { to: string; error: RegistryError }
 
+/** The stream as it stands afterwards; undefined after a dry run for a stream that does not exist. */
 export interface ImportResult {
   stream: Stream | undefined
   tags: readonly Tag[]
   images: readonly ImportedImage[]
+  /** The newest store revision written; 0 when nothing was. */
+  revision: number
 }
 
 export interface Importer {
@@ -42,4 +54,257 @@ export interface Importer {
    * @throws RegistryError CONFLICT, NOT_FOUND, INVALID for the request as a whole
    */
   import(request: ImportRequest): Promise<ImportResult>
+}
+
+export interface ImporterOptions {
+  reader: StreamReader
+  writer: StreamWriter
+  links: Links
+  content: Content
+  upstream: Upstream
+  allowed: AllowList
+  log: Logger
+}
+
+/** Most images of one request that are asked for at the same time. */
+const concurrency = 4
+
+/** How often an import by hand asks the upstream anew because the tag moved in between. */
+const maxAttempts = 4
+
+/** What one image of a request needs to know of the others' frame. */
+interface Frame {
+  request: ImportRequest
+  /** undefined in a dry run of a stream that does not exist. */
+  stream: Stream | undefined
+}
+
+/** Creates the importer. It never asks an upstream on behalf of a pull (I1). */
+export function createImporter(options: ImporterOptions): Importer {
+  const { reader, writer, links, content, upstream, allowed, log } = options
+
+  async function openStream(request: ImportRequest): Promise<Stream | undefined> {
+    const stream = await reader.stream(request)
+    if (stream === undefined) {
+      if (request.resourceVersion !== undefined || request.uid !== undefined) throw streamNotFound(request)
+      return request.dryRun === true ? undefined : await createOrRead(request)
+    }
+    if (request.uid !== undefined && request.uid !== stream.uid) throw streamNotFound(request)
+    return stream
+  }
+
+  async function createOrRead(name: StreamName): Promise<Stream> {
+    try {
+      return await writer.create({ project: name.project, stream: name.stream })
+    } catch (error) {
+      // Two imports of different tags may both be the first of a new stream.
+      const stream =
+        error instanceof RegistryError && error.code === 'ALREADY_EXISTS' ? await reader.stream(name) : undefined
+      if (stream === undefined) throw error
+      return stream
+    }
+  }
+
+  /** The manifest where `reference` points now, from the upstream named: never from what another stream holds. */
+  async function fetch(reference: ImageReference, project: string): Promise<FetchedManifest> {
+    const from = { host: reference.host, repository: reference.repository, project }
+    return upstream.manifest(from, reference.digest ?? reference.tag ?? 'latest')
+  }
+
+  /** Whether the upstream still points where the tag stands, by HEAD; then what Weir holds is the answer. */
+  async function unchanged(
+    reference: ImageReference,
+    frame: Frame,
+    tag: Tag | undefined,
+  ): Promise<FetchedManifest | undefined> {
+    const image = tag?.record.items[0]?.image
+    const stream = frame.stream
+    if (!image || stream === undefined) return undefined
+    const link = await links.get(stream, image)
+    const location = link?.locations.find(
+      (at) =>
+        at.kind === 'upstream' &&
+        at.host === reference.host &&
+        at.repository === reference.repository &&
+        at.project === stream.project,
+    )
+    if (link === undefined || location === undefined) return undefined
+    const bytes = await content.manifest(link)
+    if (bytes === undefined) return undefined
+    const from = { host: reference.host, repository: reference.repository, project: stream.project }
+    const resolved = await upstream.resolve(from, reference.digest ?? reference.tag ?? 'latest')
+    return resolved.digest === image ? { digest: image, mediaType: link.mediaType, bytes } : undefined
+  }
+
+  /** Keeps bytes and links, both before the tag may move. */
+  async function admit(stream: Stream, reference: ImageReference, fetched: FetchedManifest): Promise<ImageRecord> {
+    const manifest = parseManifest(fetched.bytes, fetched.mediaType)
+    const image = imageRecord(manifest, fetched.bytes.length)
+    const location: UpstreamLocation = {
+      kind: 'upstream',
+      host: reference.host,
+      repository: reference.repository,
+      project: stream.project,
+    }
+    await content.putManifest(fetched.digest, fetched.bytes, location)
+    await links.putImage(fetched.digest, image)
+    await links.add(stream, stream.uid, linksOf(fetched, manifest, [location]))
+    return image
+  }
+
+  async function importOnce(
+    frame: Frame,
+    wanted: ImportImage,
+    reference: ImageReference,
+  ): Promise<ImportedImage | 'raced'> {
+    const { request, stream } = frame
+    const before = stream && (await reader.tag(stream, wanted.to))
+    requireNotHeld(before?.record, 'import', request, wanted.to)
+    const held = await unchanged(reference, frame, before)
+    const fetched = held ?? (await fetch(reference, request.project))
+    const dockerImageReference = formatImageReference({
+      host: reference.host,
+      repository: reference.repository,
+      digest: fetched.digest,
+    })
+    const told = {
+      to: wanted.to,
+      digest: fetched.digest,
+      mediaType: fetched.mediaType,
+      dockerImageReference,
+      bytes: fetched.bytes,
+    }
+    if (stream === undefined || request.dryRun === true) {
+      return { ...told, image: imageRecord(parseManifest(fetched.bytes, fetched.mediaType), fetched.bytes.length) }
+    }
+    const image = await admit(stream, reference, fetched)
+    let raced = false
+    await writer.changeTag(stream, wanted.to, (current) => {
+      raced = (current.tag?.storeRevision ?? 0) !== (before?.storeRevision ?? 0)
+      if (raced) return undefined
+      checkUnchangedFor(request, stream, current)
+      const event = {
+        dockerImageReference,
+        image: fetched.digest,
+        mediaType: fetched.mediaType,
+        cause: causeOf(request, wanted),
+      }
+      return { spec: specOf(current, wanted), reimport: true, event, lastSeen: fetched.digest }
+    })
+    // What was asked of the upstream before another's move may be older than that move: asked again, decided anew.
+    return raced ? 'raced' : { ...told, image }
+  }
+
+  async function importImage(frame: Frame, wanted: ImportImage): Promise<ImportedImage> {
+    try {
+      requireValid('ImageStreamTag', `${frame.request.stream}:${wanted.to}`, validateTagName(wanted.to, 'tag.name'))
+      const reference = permitted(wanted.from)
+      for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+        const imported = await importOnce(frame, wanted, reference)
+        if (imported !== 'raced') return imported
+      }
+      throw new RegistryError('CONFLICT', {
+        message: `tag ${wanted.to} was changed by somebody else again and again; try once more`,
+      })
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error
+      // A race, a hold or a bad field is the caller's news and says nothing about the upstream.
+      if (error.code === 'CONFLICT' && frame.request.resourceVersion !== undefined) throw error
+      if (error.upstream !== undefined || error.code === 'MANIFEST_INVALID') await recordFailure(frame, wanted, error)
+      return { to: wanted.to, error }
+    }
+  }
+
+  async function recordFailure({ request, stream }: Frame, wanted: ImportImage, error: RegistryError): Promise<void> {
+    if (stream === undefined || request.dryRun === true) return
+    const reason = error.upstream?.reason ?? 'Invalid'
+    log.info(
+      { project: request.project, stream: request.stream, tag: wanted.to, from: wanted.from, reason },
+      'import failed',
+    )
+    await writer.changeTag(stream, wanted.to, (current) => {
+      checkUnchangedFor(request, stream, current)
+      const condition = { reason, message: error.message }
+      return current.tag?.record.spec === undefined
+        ? { spec: specOf(current, wanted), reimport: true, condition }
+        : { reimport: true, condition }
+    })
+  }
+
+  function permitted(from: string): ImageReference {
+    const reference = parseImageReference(from)
+    if (reference === undefined) {
+      throw new RegistryError('INVALID', {
+        message: `"${from}" is not an image reference; write HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST`,
+        causes: [{ field: 'from.name', reason: 'FieldValueInvalid', message: 'not an image reference' }],
+      })
+    }
+    if (allowed.allows(reference.host)) return reference
+    throw new RegistryError('DENIED', {
+      message: `importing images from registry "${reference.host}" is forbidden: allowed are ${allowed.entries.join(', ') || 'none'} (imports.allowedRegistries and upstreams in Weir's config)`,
+      upstream: { host: reference.host, reason: 'NotAllowed' },
+    })
+  }
+
+  return {
+    import: async (request) => {
+      const frame = { request, stream: await openStream(request) }
+      const images: ImportedImage[] = []
+      for (let start = 0; start < request.images.length; start += concurrency) {
+        const some = request.images.slice(start, start + concurrency)
+        images.push(...(await Promise.all(some.map((wanted) => importImage(frame, wanted)))))
+      }
+      const stream = frame.stream && (await reader.stream(frame.stream))
+      const names = new Set(request.images.map(({ to }) => to))
+      const tags =
+        stream === undefined
+          ? []
+          : (await Promise.all([...names].map((tag) => reader.tag(stream, tag)))).filter((tag) => tag !== undefined)
+      return { stream, tags, images, revision: Math.max(0, ...tags.map((tag) => tag.storeRevision)) }
+    },
+  }
+}
+
+function causeOf(request: ImportRequest, wanted: ImportImage): Cause {
+  return {
+    kind: 'import',
+    by: request.by,
+    from: { kind: 'DockerImage', name: wanted.from },
+    ...(request.reason === undefined ? {} : { reason: request.reason }),
+  }
+}
+
+function specOf(current: CurrentTag, wanted: ImportImage): Omit<TagReference, 'generation'> {
+  const spec = current.tag?.record.spec
+  return {
+    name: wanted.to,
+    annotations: spec?.annotations ?? null,
+    from: { kind: 'DockerImage', name: wanted.from },
+    importPolicy: wanted.importPolicy,
+    referencePolicy: wanted.referencePolicy ?? spec?.referencePolicy ?? { type: 'Local' },
+  }
+}
+
+/** A resourceVersion sent by a client conflicts exactly when something that the write would change changed after it. */
+function checkUnchangedFor(request: ImportRequest, stream: Stream, current: CurrentTag): void {
+  const subject = { name: request.stream, kind: 'imagestreams', group: 'image.openshift.io' }
+  if (current.stream.uid !== stream.uid) {
+    throw new RegistryError('CONFLICT', {
+      subject,
+      message: `the image stream ${request.stream} was deleted and created anew during the import`,
+    })
+  }
+  if (request.resourceVersion === undefined || current.tag === undefined) return
+  if (current.tag.storeRevision <= Number(request.resourceVersion)) return
+  throw new RegistryError('CONFLICT', {
+    subject,
+    message: `the image stream was updated from "${request.resourceVersion}" to "${current.tag.storeRevision}": tag ${current.tag.name} changed`,
+  })
+}
+
+function streamNotFound(name: StreamName): RegistryError {
+  return new RegistryError('NOT_FOUND', {
+    message: `imagestreams.image.openshift.io "${name.stream}" not found`,
+    subject: { name: name.stream, kind: 'imagestreams', group: 'image.openshift.io' },
+  })
 }

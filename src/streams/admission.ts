@@ -1,0 +1,58 @@
+import type { Location } from '../content/content.ts'
+import type { Digest } from '../oci/digest.ts'
+import { type Manifest, namedContent } from '../oci/manifest.ts'
+import type { ImageRecord } from './records.ts'
+import type { NewLink } from './streams.ts'
+
+/**
+ * The links that a stream gets when one of its manifests is first obtained: the manifest itself and what it names. Of an
+ * index these are the children; a child's own blobs are linked when the child's manifest is obtained. The subject of a
+ * referrer is not linked: naming an image gives no right to it.
+ */
+export function linksOf(
+  fetched: { digest: Digest; mediaType: string; bytes: Uint8Array },
+  manifest: Manifest,
+  locations: readonly Location[],
+): NewLink[] {
+  const own = { digest: fetched.digest, mediaType: fetched.mediaType, size: fetched.bytes.length, locations }
+  const children = manifest.kind === 'index' ? { children: manifest.manifests.map(({ digest }) => digest) } : {}
+  const named = namedContent(manifest).map(({ digest, mediaType, size }) => ({ digest, mediaType, size, locations }))
+  return [...named, { ...own, ...children }]
+}
+
+/** What a manifest tells of its image, for the API; `size` is the manifest's own, in bytes. */
+export function imageRecord(manifest: Manifest, size: number): ImageRecord {
+  if (manifest.kind === 'index')
+    return { mediaType: manifest.mediaType, size, layers: [], manifests: manifest.manifests.map(childRecord) }
+  return {
+    mediaType: manifest.mediaType,
+    size,
+    config: plain(manifest.config),
+    layers: manifest.layers.map(plain),
+    manifests: [],
+  }
+}
+
+function plain({
+  digest,
+  mediaType,
+  size,
+}: {
+  digest: Digest
+  mediaType: string
+  size: number
+}): ImageRecord['layers'][number] {
+  return { digest, mediaType, size }
+}
+
+function childRecord(
+  child: Extract<Manifest, { kind: 'index' }>['manifests'][number],
+): ImageRecord['manifests'][number] {
+  const { architecture, os, variant } = child.platform ?? {}
+  return {
+    ...plain(child),
+    ...(architecture === undefined ? {} : { architecture }),
+    ...(os === undefined ? {} : { os }),
+    ...(variant === undefined ? {} : { variant }),
+  }
+}

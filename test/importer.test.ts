@@ -1,0 +1,317 @@
+import { describe, expect, test } from 'vitest'
+import type { ImportedImage, ImportResult } from '../src/importer.ts'
+import type { RegistryError } from '../src/oci/errors.ts'
+import type { Tag } from '../src/streams/streams.ts'
+import { fakeAnswer, fakeError } from './support/fake-upstream-answers.ts'
+import { type FlowsWorld, flowsWorld } from './support/flows.ts'
+import { makeImage, makeIndex } from './support/images.ts'
+
+const v1 = makeImage('v1')
+const v2 = makeImage('v2')
+const app = { project: 'demo', stream: 'app' }
+
+async function worldWith(image = v1): Promise<FlowsWorld & { from: string }> {
+  const world = await flowsWorld()
+  world.registry.put('lib/app', image, { tag: 'v1' })
+  return { ...world, from: `${world.registry.host}/lib/app:v1` }
+}
+
+async function tagOf({ reader }: FlowsWorld, tag = 'prod'): Promise<Tag> {
+  const found = await reader.tag(app, tag)
+  if (found === undefined) throw new TypeError(`no tag ${tag}`)
+  return found
+}
+
+function failure(result: ImportResult): RegistryError {
+  const [image] = result.images
+  if (image === undefined || !('error' in image)) throw new TypeError('the import succeeded')
+  return image.error
+}
+
+function digests(images: readonly ImportedImage[]): (string | undefined)[] {
+  return images.map((image) => ('digest' in image ? image.digest : undefined))
+}
+
+describe('an import by hand', () => {
+  test('pins the digest, keeps the manifest, links what it names, and tells cause and source', async () => {
+    const world = await worldWith()
+    const result = await world.importImage('app', 'prod', world.from, { reason: 'first' })
+    expect(digests(result.images)).toEqual([v1.manifest.digest])
+    const { record } = await tagOf(world)
+    expect(record.items).toMatchObject([
+      { image: v1.manifest.digest, dockerImageReference: `${world.registry.host}/lib/app@${v1.manifest.digest}` },
+    ])
+    expect(record.spec).toMatchObject({
+      from: { kind: 'DockerImage', name: world.from },
+      generation: record.items[0]?.generation,
+    })
+    const [entry] = await world.reader.ledger(app, 'prod')
+    expect(entry).toMatchObject({
+      revision: 1,
+      image: v1.manifest.digest,
+      cause: { kind: 'import', by: 'admin', reason: 'first', from: { kind: 'DockerImage', name: world.from } },
+    })
+    for (const piece of [v1.manifest, v1.config, ...v1.layers]) {
+      expect(await world.links.get(app, piece.digest)).toMatchObject({
+        size: piece.bytes.length,
+        locations: [{ host: world.registry.host, repository: 'lib/app', project: 'demo' }],
+      })
+    }
+    const link = await world.links.get(app, v1.manifest.digest)
+    expect(link && (await world.content.manifest(link))).toEqual(v1.manifest.bytes)
+  })
+
+  test('of an unmoved tag asks by HEAD alone and writes nothing', async () => {
+    const world = await worldWith()
+    await world.importImage('app', 'prod', world.from)
+    const before = await tagOf(world)
+    const asked = world.registry.requests.length
+    const again = await world.importImage('app', 'prod', world.from)
+    expect(digests(again.images)).toEqual([v1.manifest.digest])
+    expect(await tagOf(world)).toEqual(before)
+    expect(world.registry.requests.slice(asked).map(({ method }) => method)).not.toContain('GET')
+  })
+
+  test('of a moved tag appends a revision', async () => {
+    const world = await worldWith()
+    await world.importImage('app', 'prod', world.from)
+    world.registry.put('lib/app', v2, { tag: 'v1' })
+    await world.importImage('app', 'prod', world.from)
+    expect((await tagOf(world)).record.items.map(({ image }) => image)).toEqual([
+      v2.manifest.digest,
+      v1.manifest.digest,
+    ])
+    expect((await world.reader.ledger(app, 'prod')).map(({ revision }) => revision)).toEqual([2, 1])
+  })
+
+  test('v1, v2 and v1 again make three items of growing generation', async () => {
+    const world = await worldWith()
+    for (const image of [v1, v2, v1]) {
+      world.registry.put('lib/app', image, { tag: 'v1' })
+      await world.importImage('app', 'prod', world.from)
+    }
+    const { items } = (await tagOf(world)).record
+    expect(items.map(({ image }) => image)).toEqual([v1, v2, v1].map(({ manifest }) => manifest.digest))
+    expect(items.map(({ generation }) => generation)).toEqual(
+      [...items.map(({ generation }) => generation)].sort((a, b) => b - a),
+    )
+  })
+
+  test('of the same digest from another repository changes the head reference and appends nothing', async () => {
+    const world = await worldWith()
+    await world.importImage('app', 'prod', world.from)
+    world.registry.put('copy/app', v1, { tag: 'v1' })
+    await world.importImage('app', 'prod', `${world.registry.host}/copy/app:v1`)
+    const { items } = (await tagOf(world)).record
+    expect(items).toHaveLength(1)
+    expect(items[0]?.dockerImageReference).toContain('/copy/app@')
+    expect((await world.links.get(app, v1.manifest.digest))?.locations).toHaveLength(2)
+  })
+
+  test('keeps an index whole and links its children, though the client says Legacy', async () => {
+    const world = await flowsWorld()
+    const index = makeIndex('multi')
+    world.registry.put('lib/app', index, { tag: 'v1' })
+    const from = `${world.registry.host}/lib/app:v1`
+    await world.importImage('app', 'prod', from, {
+      images: [{ from, to: 'prod', importPolicy: { importMode: 'Legacy' } }],
+    })
+    expect((await tagOf(world)).record.items[0]?.image).toBe(index.manifest.digest)
+    for (const child of index.children) expect(await world.links.get(app, child.manifest.digest)).toBeDefined()
+  })
+
+  test('by digest pins that digest', async () => {
+    const world = await worldWith()
+    const result = await world.importImage('app', 'prod', `${world.registry.host}/lib/app@${v1.manifest.digest}`)
+    expect(digests(result.images)).toEqual([v1.manifest.digest])
+  })
+
+  test('as a dry run writes nothing at all', async () => {
+    const world = await worldWith()
+    const result = await world.importImage('app', 'prod', world.from, { dryRun: true })
+    expect(digests(result.images)).toEqual([v1.manifest.digest])
+    expect(result.stream).toBeUndefined()
+    expect(await world.reader.stream(app)).toBeUndefined()
+  })
+
+  test('of several images reports each, and one failure fails no other', async () => {
+    const world = await worldWith()
+    const images = ['v1', 'absent', 'v1'].map((tag, i) => ({
+      from: `${world.registry.host}/lib/app:${tag}`,
+      to: `t${i}`,
+      importPolicy: {},
+    }))
+    const result = await world.importer.import({ ...app, by: 'admin', images })
+    expect(digests(result.images)).toEqual([v1.manifest.digest, undefined, v1.manifest.digest])
+    expect(result.tags.map(({ name }) => name)).toEqual(['t0', 't1', 't2'])
+  })
+
+  test('of two clients at once lands both in order', async () => {
+    const world = await worldWith()
+    world.registry.put('lib/app', v2, { tag: 'v2' })
+    await Promise.all([
+      world.importImage('app', 'prod', world.from),
+      world.importImage('app', 'prod', `${world.registry.host}/lib/app:v2`),
+    ])
+    expect((await world.reader.ledger(app, 'prod')).map(({ revision }) => revision)).toEqual([2, 1])
+  })
+
+  test('that asked before another moved the tag asks anew instead of putting the older answer on top', async () => {
+    const world = await worldWith()
+    await world.importImage('app', 'prod', world.from)
+    world.registry.put('lib/app', v2, { tag: 'v1' })
+    const held = world.registry.hold(({ method }) => method === 'GET')
+    const slow = world.importImage('app', 'prod', world.from)
+    await held.arrived()
+    await world.writer.changeTag(app, 'prod', () => ({ reimport: true }))
+    held.release()
+    await slow
+    const asked = world.registry.requests.filter(
+      ({ path, method }) => method === 'GET' && path.endsWith('/manifests/v1'),
+    )
+    expect(asked).toHaveLength(3)
+    expect((await tagOf(world)).record.items[0]?.image).toBe(v2.manifest.digest)
+  })
+})
+
+describe('I7: a failed import changes no pin and is a visible condition', () => {
+  const failures = [
+    ['NotFound', fakeError(404, 'MANIFEST_UNKNOWN')],
+    ['Forbidden', fakeError(403, 'DENIED')],
+    ['TooManyRequests', fakeAnswer(429, '', { 'retry-after': '3600' })],
+    ['Unreachable', fakeError(503, 'UNAVAILABLE')],
+  ] as const
+
+  test.each(failures)('%s', async (reason, answer) => {
+    const world = await worldWith()
+    await world.importImage('app', 'prod', world.from)
+    const { record } = await tagOf(world)
+    world.registry.intercept(async () => answer)
+    const error = failure(await world.importImage('app', 'prod', world.from))
+    expect(error.upstream).toMatchObject({ reason, host: world.registry.host })
+    const failed = (await tagOf(world)).record
+    expect(failed.items).toEqual(record.items)
+    expect(failed.revision).toBe(record.revision)
+    expect(failed.condition).toMatchObject({
+      type: 'ImportSuccess',
+      status: 'False',
+      reason,
+      generation: failed.spec?.generation,
+    })
+    expect(await world.pullThrough.manifest(app, 'prod', { head: false })).toMatchObject({ digest: v1.manifest.digest })
+  })
+
+  test('TooManyRequests tells when to try again', async () => {
+    const world = await worldWith()
+    world.registry.intercept(async () => fakeAnswer(429, '', { 'retry-after': '3600' }))
+    expect(failure(await world.importImage('app', 'prod', world.from)).retryAfterSeconds).toBe(3600)
+  })
+
+  test('Unreachable when the registry is gone', async () => {
+    const world = await worldWith()
+    await world.importImage('app', 'prod', world.from)
+    await world.registry.close()
+    expect(failure(await world.importImage('app', 'prod', world.from)).upstream?.reason).toBe('Unreachable')
+    expect((await tagOf(world)).record.items[0]?.image).toBe(v1.manifest.digest)
+  })
+
+  test('the same failure again writes nothing, another one does, a success clears it', async () => {
+    const world = await worldWith()
+    const end = world.registry.intercept(async () => fakeError(404, 'MANIFEST_UNKNOWN'))
+    await world.importImage('app', 'prod', world.from)
+    const first = await tagOf(world)
+    await world.importImage('app', 'prod', world.from)
+    expect(await tagOf(world)).toEqual(first)
+    end()
+    const endOther = world.registry.intercept(async () => fakeError(403, 'DENIED'))
+    await world.importImage('app', 'prod', world.from)
+    expect((await tagOf(world)).record.condition?.reason).toBe('Forbidden')
+    endOther()
+    await world.importImage('app', 'prod', world.from)
+    expect((await tagOf(world)).record.condition).toBeUndefined()
+  })
+
+  test('a registry that is not allowed is named, with those that are, and never asked', async () => {
+    const world = await flowsWorld({ allowed: ['quay.io'] })
+    const error = failure(await world.importImage('app', 'prod', 'evil.example/lib/app:v1'))
+    expect(error).toMatchObject({ code: 'DENIED', upstream: { host: 'evil.example', reason: 'NotAllowed' } })
+    expect(error.message).toContain('quay.io')
+    expect((await tagOf(world)).record.condition?.reason).toBe('NotAllowed')
+  })
+
+  test('a source that is no reference is refused by its text', async () => {
+    const world = await worldWith()
+    expect(failure(await world.importImage('app', 'prod', 'Not A Reference')).message).toContain('Not A Reference')
+  })
+
+  test('a manifest that is none moves nothing', async () => {
+    const world = await worldWith()
+    await world.importImage('app', 'prod', world.from)
+    world.registry.intercept(async (req, _res, next) =>
+      req.method === 'GET' ? fakeAnswer(200, '{"schemaVersion":1}', { 'content-type': v1.manifest.mediaType }) : next(),
+    )
+    world.registry.put('lib/app', v2, { tag: 'v1' })
+    expect(failure(await world.importImage('app', 'prod', world.from)).code).toBe('MANIFEST_INVALID')
+    expect((await tagOf(world)).record.items[0]?.image).toBe(v1.manifest.digest)
+  })
+})
+
+describe('preconditions of an import', () => {
+  test('a resourceVersion older than the tag conflicts and says what changed', async () => {
+    const world = await worldWith()
+    const first = await world.importImage('app', 'prod', world.from)
+    world.registry.put('lib/app', v2, { tag: 'v1' })
+    await world.importImage('app', 'prod', world.from)
+    const stale = world.importImage('app', 'prod', world.from, { resourceVersion: String(first.revision) })
+    world.registry.put('lib/app', makeImage('v3'), { tag: 'v1' })
+    await expect(stale).rejects.toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining('tag prod changed'),
+    })
+  })
+
+  test('a resourceVersion older than another tag of the stream does not conflict', async () => {
+    const world = await worldWith()
+    const first = await world.importImage('app', 'prod', world.from)
+    await world.importImage('app', 'other', world.from)
+    world.registry.put('lib/app', v2, { tag: 'v1' })
+    const result = await world.importImage('app', 'prod', world.from, { resourceVersion: String(first.revision) })
+    expect(digests(result.images)).toEqual([v2.manifest.digest])
+  })
+
+  test('a resourceVersion or uid of a stream that is not there is NOT_FOUND', async () => {
+    const world = await worldWith()
+    await expect(world.importImage('app', 'prod', world.from, { resourceVersion: '1' })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    })
+    await world.importImage('app', 'prod', world.from)
+    await expect(world.importImage('app', 'prod', world.from, { uid: 'another' })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    })
+  })
+
+  test('a project that is not there is named', async () => {
+    const world = await worldWith()
+    await expect(world.importImage('app', 'prod', world.from, { project: 'nowhere' })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('nowhere'),
+    })
+  })
+
+  test('a tag outside the grammar is refused before any upstream is asked', async () => {
+    const world = await worldWith()
+    expect(failure(await world.importImage('app', 'bad!tag', world.from)).code).toBe('INVALID')
+    expect(world.registry.requests).toEqual([])
+  })
+
+  test('a held tag is refused before any upstream is asked', async () => {
+    const world = await worldWith()
+    await world.importImage('app', 'prod', world.from)
+    world.registry.put('lib/app', v2, { tag: 'v1' })
+    await world.importImage('app', 'prod', world.from)
+    await world.tagEvents.rollback(app, 'prod', { by: 'admin' })
+    const asked = world.registry.requests.length
+    expect(failure(await world.importImage('app', 'prod', world.from)).message).toContain('weir resume')
+    expect(world.registry.requests).toHaveLength(asked)
+  })
+})

@@ -1,0 +1,89 @@
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import type { Content } from '../../src/content/content.ts'
+import { createContent } from '../../src/content/create-content.ts'
+import { createImporter, type Importer, type ImportRequest, type ImportResult } from '../../src/importer.ts'
+import { createBlobSource } from '../../src/pull-through/blob-source.ts'
+import { createPullThrough, type PullThrough } from '../../src/pull-through.ts'
+import { createLevelStore } from '../../src/store/level.ts'
+import { createObjects } from '../../src/store/objects.ts'
+import type { Store } from '../../src/store/store.ts'
+import { createStreams, type Streams } from '../../src/streams/create-streams.ts'
+import { createTagEvents, type TagEvents } from '../../src/tag-events.ts'
+import { createAllowList } from '../../src/upstream/allow-list.ts'
+import { createUpstream } from '../../src/upstream/client.ts'
+import { credentialsFromRules } from '../../src/upstream/credentials.ts'
+import type { Upstream, UpstreamRule } from '../../src/upstream/upstream.ts'
+import { type TestClock, testClock } from './clock.ts'
+import { temporaryDirectory } from './directory.ts'
+import { type FakeUpstream, startFakeUpstream } from './fake-upstream.ts'
+
+/** The flows of Weir over real parts; only the upstream registry and the clock are replaced. */
+export interface FlowsWorld extends Streams {
+  clock: TestClock
+  registry: FakeUpstream
+  store: Store
+  upstream: Upstream
+  content: Content
+  importer: Importer
+  pullThrough: PullThrough
+  tagEvents: TagEvents
+  /** Imports one image by hand, as `admin`. */
+  importImage(stream: string, tag: string, from: string, more?: Partial<ImportRequest>): Promise<ImportResult>
+}
+
+/** The prefixes whose changes are followed. */
+export const loggedPrefixes = ['object/', 'life/', 'stream/', 'tag/', 'outbox/', 'key/', 'meta/']
+
+/** Builds the flows with a project `demo` and a fake upstream that may be used. */
+export async function flowsWorld(
+  options: { rules?: readonly UpstreamRule[]; allowed?: readonly string[] } = {},
+): Promise<FlowsWorld> {
+  const directory = await temporaryDirectory()
+  const clock = testClock()
+  const closing = new AbortController()
+  const log = pino({ level: 'silent' })
+  const registry = await startFakeUpstream()
+  const rules = [{ host: registry.host, insecure: true }, ...(options.rules ?? [])]
+  const store = await createLevelStore({
+    directory: join(directory, 'store'),
+    logged: loggedPrefixes,
+    progressIntervalMs: 20,
+  })
+  const upstream = createUpstream({
+    rules,
+    credentialsFor: credentialsFromRules(rules),
+    userAgent: 'weir/test',
+    log,
+    now: clock.now,
+    retry: { baseMs: 1 },
+  })
+  const streams = createStreams({ store, now: clock.now, signal: closing.signal })
+  const content = await createContent({
+    directory: join(directory, 'content'),
+    source: createBlobSource(upstream),
+  })
+  const pullThrough = createPullThrough({ ...streams, content, upstream, log })
+  const importer = createImporter({
+    ...streams,
+    content,
+    upstream,
+    allowed: createAllowList(
+      options.allowed ?? [],
+      rules.map(({ host }) => host),
+    ),
+    log,
+  })
+  const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
+  onTestFinished(async () => {
+    closing.abort()
+    await content.close()
+    await upstream.close()
+    await store.close()
+  })
+  await createObjects({ store, now: clock.now }).create('namespaces', '', { metadata: { name: 'demo' } })
+  const importImage: FlowsWorld['importImage'] = (stream, tag, from, more = {}) =>
+    importer.import({ project: 'demo', stream, by: 'admin', images: [{ from, to: tag, importPolicy: {} }], ...more })
+  return { ...streams, clock, registry, store, upstream, content, importer, pullThrough, tagEvents, importImage }
+}
