@@ -112,14 +112,19 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     }
     const outcome = await attempt(target, scheme, undefined, send)
     if (typeof outcome !== 'number') return outcome
-    schemes.delete(target.origin.origin)
     throw refusedFailure(target, project, [...refusals, { login: undefined, status: outcome }])
   }
 
   return {
     async authorized(target, send) {
       const known = schemes.get(target.origin.origin)
-      if (known !== undefined && known.expiresAt > now()) return inTurn(target, known.scheme, send)
+      if (known !== undefined && known.expiresAt > now()) {
+        return inTurn(target, known.scheme, send).catch((error: unknown) => {
+          // The registry may have changed its ways: the next request asks for them again.
+          schemes.delete(target.origin.origin)
+          throw error
+        })
+      }
       const answer = await send(undefined)
       if (!isRefusal(answer)) return answer
       answer.discard()

@@ -2,6 +2,7 @@ import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import { Agent, type Dispatcher, request } from 'undici'
+import { unlessAborted } from './abort.ts'
 import { readWhole } from './body.ts'
 import { createConnector } from './connector.ts'
 import { connectionFailure, upstreamFailure } from './failure.ts'
@@ -93,14 +94,12 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
       ...ask.headers,
       ...(ask.authorization === undefined ? {} : { authorization: ask.authorization }),
     }
-    const response = await request(ask.url, {
-      dispatcher,
-      method: ask.method,
-      headers,
-      ...(ask.signal === undefined ? {} : { signal: ask.signal }),
-    })
+    const { url, method, signal } = ask
+    const sent = request(url, { dispatcher, method, headers, ...(signal && { signal }) })
+    // An abort reaches undici's request only once its connection stands.
+    const response = await unlessAborted(sent, signal)
     // Queries may hold signatures that open the content to anybody.
-    log.debug({ method: ask.method, host: ask.url.host, path: ask.url.pathname, status: response.statusCode }, 'asked')
+    log.debug({ method, host: url.host, path: url.pathname, status: response.statusCode }, 'asked')
     return response
   }
 

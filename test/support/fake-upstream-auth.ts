@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { formatBearerChallenge } from '../../src/oci/challenge.ts'
 import { type FakeAnswer, fakeError } from './fake-upstream-answers.ts'
 
 /** How a fake upstream asks who comes. `users` are passwords by user name. */
@@ -80,12 +81,8 @@ function bearerGate(auth: Extract<FakeAuth, { kind: 'bearer' }>, origin: string)
     const scopes = tokens.get(/^Bearer (.+)$/.exec(req.headers.authorization ?? '')?.[1] ?? '')
     if (scopes !== undefined && (needed === undefined || scopes.includes(needed))) return undefined
     const scope = auth.scope ?? needed
-    const parameters = [
-      `realm="${realm}"`,
-      `service="${service}"`,
-      ...(scope === undefined ? [] : [`scope="${scope}"`]),
-    ]
-    return fakeError(401, 'UNAUTHORIZED', { 'www-authenticate': `Bearer ${parameters.join(',')}` })
+    const challenge = formatBearerChallenge({ realm, service, ...(scope === undefined ? {} : { scope }) })
+    return fakeError(401, 'UNAUTHORIZED', { 'www-authenticate': challenge })
   }
 }
 
