@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { addAccessVerbs } from './access.ts'
+import { type Client, createClient } from './client.ts'
+import { explain } from './explain.ts'
+import { ApiError, CliError } from './failures.ts'
+import { addGetVerb } from './get.ts'
+import { addGrantVerbs } from './grants.ts'
+import { addHistoryVerbs } from './history.ts'
+import { addImportVerb } from './images.ts'
+import { type Output, printable } from './output.ts'
+import { addProjectVerbs } from './projects.ts'
+import { findServer, type ServerFlags, type Surroundings } from './server.ts'
+import { addVerb, durationOption, type VerbContext } from './verbs.ts'
+
+/** What a command line works with: `process.stdout`, `process.env` and so on, or a test's own. */
+export interface CliIo extends Surroundings {
+  stdout: Output
+  stderr: Output
+}
+
+interface GlobalFlags extends ServerFlags {
+  requestTimeout?: number
+}
+
+/**
+ * Runs one command line, `argv` without the executable: every verb but `serve`, and the help of all. Results go to
+ * `stdout`, all else to `stderr`.
+ *
+ * @returns the exit code: 0, 1 (failed) or 2 (misused)
+ */
+export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
+  const program = createProgram(io)
+  let client: Client | undefined
+  const context: VerbContext = {
+    stdout: io.stdout,
+    note: (line) => io.stderr.write(`${printable(line)}\n`),
+    async connect() {
+      const { requestTimeout, ...flags } = program.opts<GlobalFlags>()
+      const server = await findServer(flags, io)
+      client = createClient({ server, ...(requestTimeout === undefined ? {} : { timeoutMs: requestTimeout }) })
+      return client
+    },
+  }
+  addServe(program)
+  addProjectVerbs(program, context)
+  addImportVerb(program, context)
+  addHistoryVerbs(program, context)
+  addGetVerb(program, context)
+  addAccessVerbs(program, context)
+  addGrantVerbs(program, context)
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return 0
+  } catch (error) {
+    return await reportFailure(error, client, io.stderr)
+  } finally {
+    client?.close()
+  }
+}
+
+function createProgram(io: CliIo): Command {
+  return new Command('weir')
+    .description('Image streams for every Docker and OCI client, in front of any registry.')
+    .version(`weir ${packageVersion()}`, '--version', 'print the version')
+    .option('--server <url>', "the server's address (WEIR_SERVER)")
+    .option('--token <token>', 'who you are to it (WEIR_TOKEN)')
+    .option('--certificate-authority <file>', "the authority of the server's certificate, PEM")
+    .option('--insecure-skip-tls-verify', 'trust any certificate; whoever answers learns the token')
+    .option('--kubeconfig <file>', 'where server and token are (KUBECONFIG, ./data/admin.kubeconfig, ~/.kube/config)')
+    .option('--request-timeout <duration>', 'how long one request may take', durationOption)
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [verb]', 'print the help of a verb')
+    .showHelpAfterError('(weir --help lists verbs and options)')
+    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
+    .exitOverride()
+}
+
+// The executable starts the server itself, without the rest of the command line; here is its help.
+function addServe(program: Command): void {
+  addVerb(program, 'serve', {
+    does: 'Runs the server until it is told to stop.',
+    example: 'weir serve --data /var/lib/weir --listen 127.0.0.1:5000',
+  })
+    .option('--config <file>', 'its configuration (WEIR_CONFIG, ./weir.yaml)')
+    .option('--data <directory>', 'where everything is kept')
+    .option('--listen <host:port>', 'the address of plain HTTP')
+    .action(() => {
+      throw new TypeError('serve is not a verb over the API')
+    })
+}
+
+function packageVersion(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  return manifest.version
+}
+
+async function reportFailure(error: unknown, client: Client | undefined, stderr: Output): Promise<number> {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  const known = error instanceof ApiError && client !== undefined ? await explain(error, client) : error
+  if (!(known instanceof CliError)) throw error
+  stderr.write(`${[`error: ${known.message}`, ...known.hints.map((hint) => `  ${hint}`)].map(printable).join('\n')}\n`)
+  return known.exitCode
+}

@@ -1,0 +1,202 @@
+import type { Command } from 'commander'
+import { isNameComponent } from '../oci/reference.ts'
+import { apiVersion, type ImageStream, type RbacSubject, type RoleBinding, resources } from './api.ts'
+import type { Client } from './client.ts'
+import { CliError, isAlreadyExists, isConflict, isForbidden, isNotFound, misuse } from './failures.ts'
+import { type Format, formatOption, printObject } from './output.ts'
+import { parseProject } from './references.ts'
+import { derivedName, findRole, fullRoleName, makeStreamRole, streamRoleRef } from './roles.ts'
+import { formatSubject, isSameSubject, parseSubject } from './subjects.ts'
+import { addVerb, type VerbContext } from './verbs.ts'
+
+type RoleRef = RoleBinding['roleRef']
+
+interface GrantOptions {
+  namespace: string
+  stream?: string
+  output?: Format
+}
+
+/** Who gets what, where. */
+interface Grant {
+  project: string
+  role: string
+  subject: RbacSubject
+  stream: string | undefined
+}
+
+const words = `ROLE is any role; pull and push are short for system:image-puller and system:image-pusher.
+SUBJECT is a user's name, group:NAME, serviceaccount:[PROJECT/]NAME or anonymous.`
+
+/** How often a binding that changes at the same time is read again. */
+const attempts = 5
+
+/** Adds `grant` and `revoke`. */
+export function addGrantVerbs(program: Command, context: VerbContext): void {
+  addVerb(program, 'grant <role> <subject>', {
+    does: 'Lets somebody do what a role says, in a project or with one stream of it.',
+    example: 'weir grant pull serviceaccount:ci -n demo',
+    words,
+  })
+    .requiredOption('-n, --namespace <project>', 'the project (required)')
+    .option('--stream <name>', 'this stream alone')
+    .addOption(formatOption())
+    .action(async (role: string, subject: string, options: GrantOptions) => {
+      const wanted = parseGrant(role, subject, options)
+      await grant(context, await context.connect(), wanted, options.output)
+    })
+  addVerb(program, 'revoke <role> <subject>', {
+    does: 'Takes back what was granted, whoever granted it.',
+    example: 'weir revoke pull serviceaccount:ci -n demo',
+    words,
+  })
+    .requiredOption('-n, --namespace <project>', 'the project (required)')
+    .option('--stream <name>', 'what was granted with this --stream')
+    .action(async (role: string, subject: string, options: GrantOptions) => {
+      const wanted = parseGrant(role, subject, options)
+      await revoke(context, await context.connect(), wanted)
+    })
+}
+
+function parseGrant(role: string, subject: string, { namespace, stream }: GrantOptions): Grant {
+  const project = parseProject(namespace)
+  if (stream !== undefined && !isNameComponent(stream)) {
+    throw misuse(`--stream: "${stream}" is not a stream's name; write it without its project and tag`)
+  }
+  if (!/^[^\s/%\p{Cc}]+$/u.test(role)) throw misuse(`"${role}" is not the name of a role`)
+  return { project, role: fullRoleName(role), subject: parseSubject(subject, project), stream }
+}
+
+function describe({ role, subject, stream, project }: Grant): string {
+  const place = stream === undefined ? project : `${project}/${stream}`
+  return `${role} in ${place} for ${formatSubject(subject)}`
+}
+
+async function grant(context: VerbContext, client: Client, wanted: Grant, format: Format | undefined): Promise<void> {
+  const { project, subject, stream } = wanted
+  const roleRef = await roleToBind(context, client, wanted)
+  const resource = resources.roleBindings
+  const name = derivedName(wanted.role, formatSubject(subject), ...(stream === undefined ? [] : [stream]))
+  const body = {
+    kind: 'RoleBinding',
+    apiVersion: apiVersion(resource),
+    metadata: { name, namespace: project },
+    roleRef,
+    subjects: [subject],
+  }
+  try {
+    const created = await client.request<RoleBinding>('POST', { resource, project }, { body })
+    printObject(context.stdout, format, created, { name, text: `granted: ${describe(wanted)}` })
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error
+    const { binding, isNew } = await restoreSubject(client, wanted, name, roleRef)
+    const text = `granted${isNew ? '' : ' already'}: ${describe(wanted)}`
+    printObject(context.stdout, format, binding, { name, text })
+  }
+}
+
+async function roleToBind(context: VerbContext, client: Client, { project, role, stream }: Grant): Promise<RoleRef> {
+  if (stream === undefined) return findRole(client, project, role)
+  const { roleRef, isWhole } = await makeStreamRole(client, project, role, stream)
+  if (!isWhole) context.note(`note: of ${role}, only rights on the stream itself can be given for one stream`)
+  if (!(await isThere(client, project, stream))) context.note(`note: ${project} has no stream "${stream}" yet`)
+  return roleRef
+}
+
+async function isThere(client: Client, project: string, stream: string): Promise<boolean> {
+  try {
+    return (await client.find<ImageStream>({ resource: resources.imageStreams, project, name: stream })) !== undefined
+  } catch (error) {
+    if (isForbidden(error)) return true
+    throw error
+  }
+}
+
+/** Puts a subject back into the binding that a grant once made and somebody changed. */
+async function restoreSubject(
+  client: Client,
+  { project, subject }: Grant,
+  name: string,
+  roleRef: RoleRef,
+): Promise<{ binding: RoleBinding; isNew: boolean }> {
+  const target = { resource: resources.roleBindings, project, name }
+  const binding = await client.request<RoleBinding>('GET', target)
+  if (!isSameRole(binding.roleRef, roleRef)) {
+    throw new CliError(
+      `binding ${name} in ${project} binds ${binding.roleRef.name}: somebody made it for something else`,
+      {
+        hints: ['delete it, then grant again'],
+      },
+    )
+  }
+  const subjects = binding.subjects ?? []
+  if (subjects.some((each) => isSameSubject(inProject(each, project), subject))) return { binding, isNew: false }
+  const body = withSubjects(binding, [...subjects, subject])
+  return { binding: await client.request<RoleBinding>('PUT', target, { body }), isNew: true }
+}
+
+async function revoke(context: VerbContext, client: Client, wanted: Grant): Promise<void> {
+  const { project, subject } = wanted
+  const { items } = await client.list<RoleBinding>({ resource: resources.roleBindings, project })
+  const theirs = items.filter(({ subjects }) => holds(subjects, project, subject))
+  const revoked = theirs.filter(({ roleRef }) => isWanted(roleRef, wanted))
+  if (revoked.length === 0) throw notGranted(wanted, theirs)
+  for (const binding of revoked) await removeSubject(client, wanted, binding)
+  context.stdout.write(`revoked: ${describe(wanted)}\n`)
+}
+
+function isWanted(roleRef: RoleRef, { role, stream }: Grant): boolean {
+  return stream === undefined ? roleRef.name === role : isSameRole(roleRef, streamRoleRef(role, stream))
+}
+
+async function removeSubject(client: Client, { project, subject }: Grant, found: RoleBinding): Promise<void> {
+  const target = { resource: resources.roleBindings, project, name: found.metadata?.name ?? '' }
+  let binding: RoleBinding | undefined = found
+  for (let attempt = 1; binding !== undefined && holds(binding.subjects, project, subject); attempt++) {
+    const rest: RbacSubject[] = (binding.subjects ?? []).filter(
+      (each) => !isSameSubject(inProject(each, project), subject),
+    )
+    try {
+      // The resourceVersion keeps what somebody else adds to the binding at this moment.
+      if (rest.length > 0) await client.request('PUT', target, { body: withSubjects(binding, rest) })
+      else await client.request('DELETE', target, { body: deleteOptions(binding) })
+      return
+    } catch (error) {
+      if (isNotFound(error)) return
+      if (!isConflict(error) || attempt === attempts) throw error
+      binding = await client.find<RoleBinding>(target)
+    }
+  }
+}
+
+function notGranted(wanted: Grant, theirs: readonly RoleBinding[]): CliError {
+  const roles = theirs.map(({ roleRef }) => roleRef.name)
+  const who = formatSubject(wanted.subject)
+  const has =
+    roles.length === 0
+      ? `${who} has nothing in ${wanted.project}`
+      : `${who} has in ${wanted.project}: ${roles.join(', ')}`
+  return new CliError(`not granted: ${describe(wanted)}`, { hints: [has] })
+}
+
+function holds(subjects: RoleBinding['subjects'], project: string, subject: RbacSubject): boolean {
+  return (subjects ?? []).some((each) => isSameSubject(inProject(each, project), subject))
+}
+
+// A service account without a namespace is one of the binding's own project.
+function inProject(subject: RbacSubject, project: string): RbacSubject {
+  return subject.kind === 'ServiceAccount' && !subject.namespace ? { ...subject, namespace: project } : subject
+}
+
+function isSameRole(a: RoleRef, b: RoleRef): boolean {
+  return a.kind === b.kind && a.name === b.name
+}
+
+function withSubjects(binding: RoleBinding, subjects: RbacSubject[]): RoleBinding {
+  return { ...binding, kind: 'RoleBinding', apiVersion: apiVersion(resources.roleBindings), subjects }
+}
+
+function deleteOptions({ metadata }: RoleBinding): object {
+  const { uid, resourceVersion } = metadata ?? {}
+  return { kind: 'DeleteOptions', apiVersion: 'v1', preconditions: { uid, resourceVersion } }
+}

@@ -1,0 +1,138 @@
+import type { Command } from 'commander'
+import { parseImageReference, type StreamName } from '../oci/reference.ts'
+import { apiVersion, type ImageStream, type ImageStreamImport, resources } from './api.ts'
+import type { Client } from './client.ts'
+import { CliError, misuse } from './failures.ts'
+import { failureOf, formatOutcome, type Outcome, outcomeOf } from './import-outcome.ts'
+import { type ImportWish, importSpec, type Wanted, wantedTags } from './import-plan.ts'
+import { type Format, formatOption, printable, printObject } from './output.ts'
+import { formatStreamReference, parseStreamReference, type StreamReference } from './references.ts'
+import { addVerb, changeCause, type VerbContext } from './verbs.ts'
+
+interface ImportOptions extends ImportWish {
+  reason?: string
+  output?: Format
+}
+
+/** Upstreams may be slow and many; Weir itself gives up on each long before. */
+const importPatienceMs = 600_000
+const maxImagesPerRequest = 100
+
+/** Adds `import-image`. */
+export function addImportVerb(program: Command, context: VerbContext): void {
+  addVerb(program, 'import-image <project/stream[:tag]>', {
+    does: 'Moves a tag to where its upstream points now, or makes it follow an upstream.',
+    example: 'weir import-image demo/app:prod --from quay.io/org/app:v1',
+  })
+    .option('--from <reference>', 'the image to follow from now on (default: the one that the tag follows)')
+    .option('--all', "every tag of the stream that follows a registry's image")
+    .option('--scheduled', 'look again by itself from now on')
+    .option('--insecure', 'accept plain HTTP or an unknown certificate, where the server allows it')
+    .option('--reason <text>', 'why, for the history')
+    .addOption(formatOption())
+    .action(async (target: string, options: ImportOptions) => {
+      const reference = parseStreamReference(target)
+      checkOptions(reference, options)
+      await importImage(context, reference, options)
+    })
+}
+
+function checkOptions({ tag }: StreamReference, { all, from }: ImportOptions): void {
+  if (all === true && tag !== undefined)
+    throw misuse('--all imports every tag: name the stream alone, or leave out --all')
+  if (all === true && from !== undefined) {
+    throw misuse('--all imports what the tags follow already; with --from, import one tag at a time')
+  }
+  if (from !== undefined && parseImageReference(from) === undefined) {
+    throw misuse(
+      `--from: "${from}" is not an image reference, such as quay.io/org/app:v1 or localhost:5100/lib/app@sha256:...`,
+    )
+  }
+}
+
+async function importImage(context: VerbContext, reference: StreamReference, options: ImportOptions): Promise<void> {
+  const client = await context.connect()
+  const { project, stream: name } = reference
+  const stream = await client.find<ImageStream>({ resource: resources.imageStreams, project, name })
+  const wanted = wantedTags(reference, options, stream)
+  for (const { tag, from, current } of wanted) {
+    const previous = current?.from?.name
+    if (previous === undefined || previous === from) continue
+    context.note(
+      `note: ${formatStreamReference({ ...reference, tag })} follows ${previous}; --from changes it to ${from}`,
+    )
+  }
+  const isDocument = options.output === 'json' || options.output === 'yaml'
+  const steps: ImageStreamImport[] = []
+  const outcomes: Outcome[] = []
+  // Each step is told when it is done: what it moved stays moved, whatever becomes of the next.
+  for (let start = 0; start < wanted.length; start += maxImagesPerRequest) {
+    const step = wanted.slice(start, start + maxImagesPerRequest)
+    const result = await postImport(client, reference, step, options)
+    const told = await outcomesOf(client, reference, step, result)
+    if (!isDocument) printOutcomes(context, options.output, told)
+    steps.push(result)
+    outcomes.push(...told)
+  }
+  if (isDocument) printObject(context.stdout, options.output, mergeSteps(steps), { name: '', text: '' })
+  reportFailures(context, outcomes)
+}
+
+async function postImport(
+  client: Client,
+  { project, stream }: StreamName,
+  wanted: readonly Wanted[],
+  options: ImportOptions,
+): Promise<ImageStreamImport> {
+  const resource = resources.imageStreamImports
+  const body = {
+    kind: 'ImageStreamImport',
+    apiVersion: apiVersion(resource),
+    metadata: { name: stream, namespace: project, ...changeCause(options.reason) },
+    spec: { import: true, images: wanted.map((each) => importSpec(each, options)) },
+    status: {},
+  }
+  return client.request('POST', { resource, project }, { body, patienceMs: importPatienceMs })
+}
+
+async function outcomesOf(
+  client: Client,
+  name: StreamName,
+  wanted: readonly Wanted[],
+  result: ImageStreamImport,
+): Promise<Outcome[]> {
+  const images = result.status?.images ?? []
+  const outcomes: Outcome[] = []
+  for (const [i, each] of wanted.entries()) outcomes.push(await outcomeOf(client, name, each, images[i]))
+  return outcomes
+}
+
+function printOutcomes({ stdout }: VerbContext, format: Format | undefined, outcomes: readonly Outcome[]): void {
+  const moved = outcomes.filter(({ failure }) => failure === undefined)
+  const line = format === 'name' ? formatStreamReference : formatOutcome
+  stdout.write(moved.map((outcome) => `${printable(line(outcome))}\n`).join(''))
+}
+
+/** One ImageStreamImport of all images, with the stream as the last step left it. */
+function mergeSteps(steps: readonly ImageStreamImport[]): ImageStreamImport {
+  const last = steps.at(-1)
+  return {
+    ...last,
+    spec: { ...last?.spec, images: steps.flatMap(({ spec }) => spec?.images ?? []) },
+    status: { ...last?.status, images: steps.flatMap(({ status }) => status?.images ?? []) },
+  }
+}
+
+function reportFailures(context: VerbContext, outcomes: readonly Outcome[]): void {
+  const failures = outcomes.flatMap((outcome) =>
+    outcome.failure === undefined ? [] : [failureOf(outcome, outcome.failure)],
+  )
+  const [first] = failures
+  if (first === undefined) return
+  if (outcomes.length === 1) throw first
+  for (const { message, hints } of failures) {
+    context.note(`error: ${message}`)
+    for (const hint of hints) context.note(`  ${hint}`)
+  }
+  throw new CliError(`${failures.length} of ${outcomes.length} tags were not imported`)
+}

@@ -1,0 +1,91 @@
+import type { ImageStream, TagReference } from './api.ts'
+import { CliError } from './failures.ts'
+import { formatStreamReference, type StreamReference } from './references.ts'
+
+/** What an import is to change of a tag's wishes, beside looking where its upstream points. */
+export interface ImportWish {
+  from?: string
+  /** Every tag of the stream that follows a registry's image. */
+  all?: boolean
+  scheduled?: boolean
+  insecure?: boolean
+}
+
+/** A tag to import, and what the stream wants of it now. */
+export interface Wanted {
+  tag: string
+  from: string
+  current: TagReference | undefined
+  /** The digest that the tag stands at. */
+  before: string | undefined
+}
+
+/**
+ * The tags that `reference` and `wish` mean; the tag defaults to `latest`.
+ *
+ * @throws CliError when there is nothing to import from
+ */
+export function wantedTags(reference: StreamReference, wish: ImportWish, stream: ImageStream | undefined): Wanted[] {
+  const specs = stream?.spec?.tags ?? []
+  const want = (tag: string, current: TagReference | undefined, from: string): Wanted => {
+    return { tag, current, from, before: standsAt(stream, tag) }
+  }
+  if (wish.all !== true) {
+    const tag = reference.tag ?? 'latest'
+    const current = specs.find((spec) => spec.name === tag)
+    return [want(tag, current, wish.from ?? followed({ ...reference, tag }, stream, current))]
+  }
+  const wanted = specs.flatMap((current) => {
+    const { name: tag, from, reference: isPointer } = current
+    return from?.kind === 'DockerImage' && isPointer !== true ? [want(tag, current, from.name)] : []
+  })
+  if (wanted.length > 0) return wanted
+  const name = formatStreamReference(reference)
+  const message = stream === undefined ? `there is no stream ${name}` : `no tag of ${name} follows a registry's image`
+  throw new CliError(message, { hints: [howToFollow(`${name}:TAG`)] })
+}
+
+function followed(
+  reference: StreamReference,
+  stream: ImageStream | undefined,
+  current: TagReference | undefined,
+): string {
+  if (current?.from?.kind === 'DockerImage') return current.from.name
+  const name = formatStreamReference(reference)
+  throw new CliError(whyNothingIsFollowed(reference, stream, current), { hints: [howToFollow(name)] })
+}
+
+function whyNothingIsFollowed(
+  { project, stream: streamName, tag }: StreamReference,
+  stream: ImageStream | undefined,
+  current: TagReference | undefined,
+): string {
+  const name = `${project}/${streamName}`
+  if (stream === undefined) return `there is no stream ${name}`
+  if (current?.from) return `${name}:${tag} follows ${current.from.kind} ${current.from.name}, not a registry's image`
+  const isThere = stream.status?.tags?.some((each) => each.tag === tag) ?? false
+  return isThere ? `${name}:${tag} follows no image: it was pushed` : `${name} has no tag "${tag}"`
+}
+
+function howToFollow(name: string): string {
+  return `say what to follow: weir import-image ${name} --from REGISTRY/REPOSITORY:TAG`
+}
+
+/** One element of an ImageStreamImport's `spec.images`; what the tag wants already stays wanted. */
+export function importSpec({ tag, from, current }: Wanted, wish: ImportWish): object {
+  const { insecure, scheduled, importMode = 'PreserveOriginal' } = current?.importPolicy ?? {}
+  return {
+    from: { kind: 'DockerImage', name: from },
+    to: { name: tag },
+    importPolicy: {
+      insecure: wish.insecure === true || insecure === true,
+      scheduled: wish.scheduled === true || scheduled === true,
+      importMode,
+    },
+    ...(current?.referencePolicy === undefined ? {} : { referencePolicy: current.referencePolicy }),
+  }
+}
+
+function standsAt(stream: ImageStream | undefined, tag: string): string | undefined {
+  return stream?.status?.tags?.find((each) => each.tag === tag)?.items?.[0]?.image || undefined
+}

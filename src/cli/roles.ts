@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto'
+import { apiVersion, type PolicyRule, type Role, type RoleBinding, resources } from './api.ts'
+import type { Client } from './client.ts'
+import { CliError, isAlreadyExists, isForbidden } from './failures.ts'
+
+type RoleRef = RoleBinding['roleRef']
+
+const rbacGroup = resources.roles.group
+const shortRoles: Readonly<Record<string, string>> = { pull: 'system:image-puller', push: 'system:image-pusher' }
+
+/** The whole name of a role, of which `pull` and `push` are short forms. */
+export function fullRoleName(role: string): string {
+  return shortRoles[role] ?? role
+}
+
+/**
+ * The role called `name`: a built-in one, else one of the project.
+ *
+ * @throws CliError that names the roles there are
+ */
+export async function findRole(client: Client, project: string, name: string): Promise<RoleRef> {
+  const { roleRef } = await readRole(client, project, name)
+  return roleRef
+}
+
+/** Refers to the role that {@link makeStreamRole} makes, without making it. */
+export function streamRoleRef(role: string, stream: string): RoleRef {
+  return { apiGroup: rbacGroup, kind: 'Role', name: derivedName(role, stream) }
+}
+
+/**
+ * Makes, or brings up to date, the project's Role that gives of role `name` what can be given for one stream. It stays
+ * when it is bound no more: alone it gives nothing, and taking it away could break a grant made at that moment.
+ *
+ * @returns `isWhole` is false when rights about other things than streams were left out
+ * @throws CliError when nothing can be given for one stream
+ */
+export async function makeStreamRole(
+  client: Client,
+  project: string,
+  name: string,
+  stream: string,
+): Promise<{ roleRef: RoleRef; isWhole: boolean }> {
+  const { rules } = await readRole(client, project, name)
+  if (rules === undefined) throw new CliError(`you may not read role ${name}, whose rights --stream would narrow`)
+  const narrowed = rules.flatMap((rule) => narrowRule(rule, stream))
+  if (narrowed.length === 0) throw new CliError(`role ${name} has no right that can be given for one stream`)
+  const isWhole = rules.every((rule) => (rule.resources ?? []).every(isAboutStreams))
+  const roleRef = streamRoleRef(name, stream)
+  const target = { resource: resources.roles, project }
+  const body = {
+    kind: 'Role',
+    apiVersion: apiVersion(resources.roles),
+    metadata: { name: roleRef.name, namespace: project },
+    rules: narrowed,
+  }
+  try {
+    await client.request('POST', target, { body })
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error
+    await client.request('PUT', { ...target, name: roleRef.name }, { body })
+  }
+  return { roleRef, isWhole }
+}
+
+/** A name that follows from `parts` alone, fit for any object: readable at its start, made unique by a hash. */
+export function derivedName(...parts: string[]): string {
+  const hash = createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16)
+  const readable = parts
+    .join('-')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .slice(0, 80)
+  return `weir-${readable}-${hash}`
+}
+
+// A role may be bound by people who may not read it; then it is taken to be a built-in one, and the server judges.
+async function readRole(
+  client: Client,
+  project: string,
+  name: string,
+): Promise<{ roleRef: RoleRef; rules: PolicyRule[] | undefined }> {
+  const clusterRole: RoleRef = { apiGroup: rbacGroup, kind: 'ClusterRole', name }
+  try {
+    const builtIn = await client.find<Role>({ resource: resources.clusterRoles, name })
+    if (builtIn !== undefined) return { roleRef: clusterRole, rules: builtIn.rules ?? [] }
+  } catch (error) {
+    if (!isForbidden(error)) throw error
+    return { roleRef: clusterRole, rules: undefined }
+  }
+  const own = await client.find<Role>({ resource: resources.roles, project, name })
+  if (own === undefined) throw await unknownRole(client, name)
+  return { roleRef: { apiGroup: rbacGroup, kind: 'Role', name }, rules: own.rules ?? [] }
+}
+
+async function unknownRole(client: Client, role: string): Promise<CliError> {
+  const { items } = await client.list<Role>({ resource: resources.clusterRoles })
+  const known = items.flatMap(({ metadata }) => metadata?.name ?? []).join(', ')
+  return new CliError(`there is no role "${role}"`, {
+    hints: [`roles: pull, push, ${known}, and those of the project`],
+  })
+}
+
+// Only a stream's own resources are named as it is. A rule about roles, narrowed to the name, would open a role of that name.
+function isAboutStreams(resource: string): boolean {
+  return resource === 'imagestreams' || resource.startsWith('imagestreams/')
+}
+
+function narrowRule(rule: PolicyRule, stream: string): PolicyRule[] {
+  const about = (rule.resources ?? []).filter(isAboutStreams)
+  const names = rule.resourceNames ?? []
+  if (about.length === 0 || (names.length > 0 && !names.includes(stream))) return []
+  return [{ ...rule, resources: about, resourceNames: [stream] }]
+}

@@ -1,0 +1,360 @@
+import { describe, expect, test } from 'vitest'
+import { type FakeApi, failure, startFakeApi } from './fake-api.ts'
+import { type CliResult, run } from './run.ts'
+
+const rbac = '/apis/rbac.authorization.k8s.io/v1'
+const bindings = `${rbac}/namespaces/demo/rolebindings`
+const roles = `${rbac}/namespaces/demo/roles`
+const clusterRoles = `${rbac}/clusterroles`
+const app = '/apis/image.openshift.io/v1/namespaces/demo/imagestreams/app'
+const apiGroup = 'rbac.authorization.k8s.io'
+const puller = { apiGroup, kind: 'ClusterRole', name: 'system:image-puller' }
+const ci = { kind: 'ServiceAccount', name: 'ci', namespace: 'demo' }
+const jane = { kind: 'User', apiGroup, name: 'jane' }
+const layers = { verbs: ['get'], apiGroups: ['', 'image.openshift.io'], resources: ['imagestreams/layers'] }
+
+interface Body {
+  metadata: { name: string }
+  roleRef: { name: string; kind: string }
+  subjects: object[]
+}
+
+async function weir(api: FakeApi, ...argv: string[]): Promise<CliResult> {
+  return run([...argv, '-n', 'demo', '--server', api.url, '--token', 't'])
+}
+
+/** An API that has the puller role and keeps bindings. */
+async function rbacApi(): Promise<FakeApi> {
+  const api = await startFakeApi()
+  api.answer('GET', `${clusterRoles}/system:image-puller`, {
+    body: { metadata: { name: 'system:image-puller' }, rules: [layers] },
+  })
+  api.answer('POST', bindings, ({ body }) => ({ status: 201, body: body as object }))
+  return api
+}
+
+function binding(name: string, roleRef: object, subjects: object[], resourceVersion = '5'): object {
+  return { metadata: { name, namespace: 'demo', uid: `uid-of-${name}`, resourceVersion }, roleRef, subjects }
+}
+
+function sentBinding(api: FakeApi): Body {
+  return api.sent('POST', bindings).at(-1) as Body
+}
+
+describe('grant', () => {
+  test.each([
+    ['serviceaccount:ci', ci, 'serviceaccount:demo/ci'],
+    ['jane', jane, 'jane'],
+    ['group:devs', { kind: 'Group', apiGroup, name: 'devs' }, 'group:devs'],
+    ['anonymous', { kind: 'Group', apiGroup, name: 'system:unauthenticated' }, 'anonymous'],
+  ])('pull %s binds the puller role', async (subject, bound, shown) => {
+    const api = await rbacApi()
+    const result = await weir(api, 'grant', 'pull', subject)
+    expect(result).toEqual({ code: 0, stdout: `granted: system:image-puller in demo for ${shown}\n`, stderr: '' })
+    expect(api.sent('POST', bindings)).toEqual([
+      {
+        kind: 'RoleBinding',
+        apiVersion: `${apiGroup}/v1`,
+        metadata: {
+          name: expect.stringMatching(/^weir-system-image-puller-[a-z0-9-]+-[0-9a-f]{16}$/),
+          namespace: 'demo',
+        },
+        roleRef: puller,
+        subjects: [bound],
+      },
+    ])
+  })
+
+  test('gives each grant a name of its own, the same each time', async () => {
+    const api = await rbacApi()
+    api.answer('GET', `${clusterRoles}/system:image-pusher`, { body: { rules: [layers] } })
+    const nameOf = async (...argv: string[]) => {
+      await weir(api, 'grant', ...argv)
+      return sentBinding(api).metadata.name
+    }
+    const names = [
+      await nameOf('pull', 'a-b'),
+      await nameOf('push', 'a-b'),
+      await nameOf('pull', 'a.b'),
+      await nameOf('pull', 'group:a-b'),
+      await nameOf('pull', 'serviceaccount:a/b'),
+    ]
+    expect(new Set(names).size).toBe(names.length)
+    expect(await nameOf('pull', 'a-b')).toBe(names[0])
+    expect(await nameOf('system:image-puller', 'a-b')).toBe(names[0])
+  })
+
+  test('twice is no error', async () => {
+    const api = await rbacApi()
+    await weir(api, 'grant', 'pull', 'jane')
+    const { metadata } = sentBinding(api)
+    api.answer('POST', bindings, failure(409, 'AlreadyExists', 'there'))
+    api.answer('GET', `${bindings}/${metadata.name}`, { body: binding(metadata.name, puller, [jane]) })
+    const result = await weir(api, 'grant', 'pull', 'jane')
+    expect(result).toEqual({ code: 0, stdout: 'granted already: system:image-puller in demo for jane\n', stderr: '' })
+    expect(api.asked()).not.toContain(`PUT ${bindings}/${metadata.name}`)
+  })
+
+  test('puts a subject back that somebody took out of its binding, and keeps those who are there', async () => {
+    const api = await rbacApi()
+    await weir(api, 'grant', 'pull', 'jane')
+    const path = `${bindings}/${sentBinding(api).metadata.name}`
+    api.answer('POST', bindings, failure(409, 'AlreadyExists', 'there'))
+    api.answer('GET', path, { body: binding('x', puller, [ci]) })
+    api.answer('PUT', path, ({ body }) => ({ body: body as object }))
+    expect((await weir(api, 'grant', 'pull', 'jane')).stdout).toBe('granted: system:image-puller in demo for jane\n')
+    expect(api.sent('PUT', path)).toMatchObject([
+      { kind: 'RoleBinding', metadata: { resourceVersion: '5' }, subjects: [ci, jane] },
+    ])
+  })
+
+  test('does not take a binding of that name to another role for a grant', async () => {
+    const api = await rbacApi()
+    await weir(api, 'grant', 'pull', 'jane')
+    const path = `${bindings}/${sentBinding(api).metadata.name}`
+    api.answer('POST', bindings, failure(409, 'AlreadyExists', 'there'))
+    api.answer('GET', path, { body: binding('x', { ...puller, name: 'view' }, [jane]) })
+    const result = await weir(api, 'grant', 'pull', 'jane')
+    expect(result).toMatchObject({ code: 1, stdout: '' })
+    expect(result.stderr).toContain('binds view')
+  })
+
+  test('of a role of the project binds that', async () => {
+    const api = await rbacApi()
+    api.answer('GET', `${roles}/own`, { body: { metadata: { name: 'own' }, rules: [layers] } })
+    await weir(api, 'grant', 'own', 'jane')
+    expect(sentBinding(api).roleRef).toEqual({ apiGroup, kind: 'Role', name: 'own' })
+  })
+
+  test('of a role that is not there names those that are, and binds nothing', async () => {
+    const api = await rbacApi()
+    api.answer('GET', clusterRoles, {
+      body: { items: [{ metadata: { name: 'view' } }, { metadata: { name: 'edit' } }] },
+    })
+    const result = await weir(api, 'grant', 'pul', 'jane')
+    expect(result).toMatchObject({ code: 1, stdout: '' })
+    expect(result.stderr).toContain('there is no role "pul"')
+    expect(result.stderr).toContain('pull, push, view, edit')
+    expect(api.sent('POST', bindings)).toEqual([])
+  })
+
+  test('by somebody who may bind roles but not read them is left to the server', async () => {
+    const api = await rbacApi()
+    api.answer('GET', `${clusterRoles}/system:image-puller`, failure(403, 'Forbidden', 'no'))
+    expect(await weir(api, 'grant', 'pull', 'jane')).toMatchObject({ code: 0 })
+    expect(sentBinding(api).roleRef).toEqual(puller)
+  })
+
+  test('of more than the caller has says that nobody can', async () => {
+    const api = await rbacApi()
+    api.answer(
+      'POST',
+      bindings,
+      failure(403, 'Forbidden', 'user "x" is attempting to grant RBAC permissions not currently held: ...'),
+    )
+    const result = await weir(api, 'grant', 'pull', 'jane')
+    expect(result.code).toBe(1)
+    expect(result.stderr).toContain('nobody can give more than he has')
+    expect(result.stderr).not.toContain('weir grant')
+  })
+
+  test('-o json prints the binding', async () => {
+    const api = await rbacApi()
+    const result = await weir(api, 'grant', 'pull', 'jane', '-o', 'json')
+    expect(JSON.parse(result.stdout)).toEqual(sentBinding(api))
+  })
+})
+
+describe('grant --stream', () => {
+  test('binds a role of the project that has the rights for that stream alone', async () => {
+    const api = await rbacApi()
+    api.answer('POST', roles, ({ body }) => ({ status: 201, body: body as object }))
+    api.answer('GET', app, { body: { metadata: { name: 'app' } } })
+    const result = await weir(api, 'grant', 'pull', 'jane', '--stream', 'app')
+    expect(result).toEqual({ code: 0, stdout: 'granted: system:image-puller in demo/app for jane\n', stderr: '' })
+    const [role] = api.sent('POST', roles) as Body[]
+    expect(role).toEqual({
+      kind: 'Role',
+      apiVersion: `${apiGroup}/v1`,
+      metadata: { name: expect.stringMatching(/^weir-system-image-puller-app-[0-9a-f]{16}$/), namespace: 'demo' },
+      rules: [{ ...layers, resourceNames: ['app'] }],
+    })
+    expect(sentBinding(api).roleRef).toEqual({ apiGroup, kind: 'Role', name: role?.metadata.name })
+  })
+
+  test('gives nothing but rights on streams: a role named like the stream stays closed', async () => {
+    const api = await rbacApi()
+    const rules = [
+      {
+        verbs: ['get', 'update'],
+        apiGroups: ['image.openshift.io'],
+        resources: ['imagestreams', 'imagestreamtags', 'imagestreams/layers'],
+      },
+      { verbs: ['*'], apiGroups: [apiGroup], resources: ['roles', 'rolebindings'] },
+      { verbs: ['*'], apiGroups: ['*'], resources: ['*'] },
+      { verbs: ['get'], apiGroups: ['image.openshift.io'], resources: ['imagestreams'], resourceNames: ['other'] },
+    ]
+    api.answer('GET', `${clusterRoles}/admin`, { body: { rules } })
+    api.answer('POST', roles, ({ body }) => ({ status: 201, body: body as object }))
+    const result = await weir(api, 'grant', 'admin', 'jane', '--stream', 'app')
+    expect(api.sent('POST', roles)).toMatchObject([
+      {
+        rules: [
+          {
+            verbs: ['get', 'update'],
+            apiGroups: ['image.openshift.io'],
+            resources: ['imagestreams', 'imagestreams/layers'],
+            resourceNames: ['app'],
+          },
+        ],
+      },
+    ])
+    expect(result.stderr).toContain('note: of admin, only rights on the stream itself')
+    expect(result.stderr).toContain('note: demo has no stream "app" yet')
+  })
+
+  test('brings its role up to date when it is there already', async () => {
+    const api = await rbacApi()
+    api.answer('POST', roles, ({ body }) => {
+      const { metadata } = body as Body
+      api.answer('PUT', `${roles}/${metadata.name}`, { body: body as object })
+      return failure(409, 'AlreadyExists', 'there')
+    })
+    api.answer('GET', app, failure(403, 'Forbidden', 'no'))
+    expect(await weir(api, 'grant', 'pull', 'jane', '--stream', 'app')).toMatchObject({ code: 0, stderr: '' })
+    expect(api.asked().filter((line) => line.startsWith('PUT'))).toHaveLength(1)
+  })
+
+  test('of a role without rights on streams is refused', async () => {
+    const api = await rbacApi()
+    api.answer('GET', `${clusterRoles}/cluster-admin`, {
+      body: { rules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }] },
+    })
+    const result = await weir(api, 'grant', 'cluster-admin', 'jane', '--stream', 'app')
+    expect(result).toMatchObject({ code: 1, stdout: '' })
+    expect(result.stderr).toContain('no right that can be given for one stream')
+    expect(api.sent('POST', bindings)).toEqual([])
+  })
+
+  test('of a role that may not be read is refused', async () => {
+    const api = await rbacApi()
+    api.answer('GET', `${clusterRoles}/system:image-puller`, failure(403, 'Forbidden', 'no'))
+    const result = await weir(api, 'grant', 'pull', 'jane', '--stream', 'app')
+    expect(result.stderr).toContain('you may not read role system:image-puller')
+    expect(api.sent('POST', bindings)).toEqual([])
+  })
+})
+
+describe('revoke', () => {
+  test('deletes the binding of the subject alone, as it was read', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', bindings, { body: { items: [binding('mine', puller, [jane]), binding('other', puller, [ci])] } })
+    api.answer('DELETE', `${bindings}/mine`, { body: { kind: 'Status', status: 'Success' } })
+    const result = await weir(api, 'revoke', 'pull', 'jane')
+    expect(result).toEqual({ code: 0, stdout: 'revoked: system:image-puller in demo for jane\n', stderr: '' })
+    expect(api.asked()).toEqual([`GET ${bindings}`, `DELETE ${bindings}/mine`])
+    expect(api.sent('DELETE', `${bindings}/mine`)).toEqual([
+      { kind: 'DeleteOptions', apiVersion: 'v1', preconditions: { uid: 'uid-of-mine', resourceVersion: '5' } },
+    ])
+  })
+
+  test('takes the subject out of bindings that others made, and leaves the rest in', async () => {
+    const api = await startFakeApi()
+    const local = { kind: 'ServiceAccount', name: 'ci' }
+    api.answer('GET', bindings, {
+      body: {
+        items: [
+          binding('theirs', puller, [jane, local]),
+          binding('by-user-name', puller, [{ kind: 'User', name: 'system:serviceaccount:demo:ci' }]),
+          binding('another-role', { ...puller, name: 'view' }, [ci]),
+          binding('another-account', puller, [{ ...ci, namespace: 'other' }]),
+        ],
+      },
+    })
+    api.answer('PUT', `${bindings}/theirs`, { body: {} })
+    api.answer('DELETE', `${bindings}/by-user-name`, { body: {} })
+    expect(await weir(api, 'revoke', 'pull', 'serviceaccount:ci')).toMatchObject({ code: 0 })
+    expect(api.asked()).toEqual([`GET ${bindings}`, `PUT ${bindings}/theirs`, `DELETE ${bindings}/by-user-name`])
+    expect(api.sent('PUT', `${bindings}/theirs`)).toMatchObject([
+      { metadata: { resourceVersion: '5' }, roleRef: puller, subjects: [jane] },
+    ])
+  })
+
+  test('reads again what changed meanwhile, and keeps who was added', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', bindings, { body: { items: [binding('mine', puller, [jane])] } })
+    api.answer('DELETE', `${bindings}/mine`, failure(409, 'Conflict', 'changed'))
+    api.answer('GET', `${bindings}/mine`, { body: binding('mine', puller, [jane, ci], '6') })
+    api.answer('PUT', `${bindings}/mine`, { body: {} })
+    expect(await weir(api, 'revoke', 'pull', 'jane')).toMatchObject({ code: 0 })
+    expect(api.sent('PUT', `${bindings}/mine`)).toMatchObject([{ metadata: { resourceVersion: '6' }, subjects: [ci] }])
+  })
+
+  test('gives up on what never stands still', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', bindings, { body: { items: [binding('mine', puller, [jane])] } })
+    api.answer('DELETE', `${bindings}/mine`, failure(409, 'Conflict', 'changed'))
+    api.answer('GET', `${bindings}/mine`, { body: binding('mine', puller, [jane]) })
+    expect(await weir(api, 'revoke', 'pull', 'jane')).toMatchObject({ code: 1, stdout: '' })
+    expect(api.sent('DELETE', `${bindings}/mine`)).toHaveLength(5)
+  })
+
+  test('does not mind that another revoked it at the same time', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', bindings, { body: { items: [binding('mine', puller, [jane])] } })
+    api.answer('DELETE', `${bindings}/mine`, failure(404, 'NotFound', 'gone'))
+    expect(await weir(api, 'revoke', 'pull', 'jane')).toMatchObject({ code: 0 })
+  })
+
+  test('of what is not granted fails, and says what is', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', bindings, {
+      body: { items: [binding('a', { ...puller, name: 'view' }, [jane]), binding('b', puller, [ci])] },
+    })
+    const result = await weir(api, 'revoke', 'pull', 'jane')
+    expect(result).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'error: not granted: system:image-puller in demo for jane\n  jane has in demo: view\n',
+    })
+    const other = await weir(api, 'revoke', 'pull', 'joe')
+    expect(other.stderr).toContain('joe has nothing in demo')
+  })
+
+  test('--stream takes back that stream alone', async () => {
+    const api = await rbacApi()
+    api.answer('POST', roles, ({ body }) => ({ status: 201, body: body as object }))
+    await weir(api, 'grant', 'pull', 'jane', '--stream', 'app')
+    const { roleRef, subjects } = sentBinding(api)
+    api.answer('GET', bindings, {
+      body: { items: [binding('all', puller, [jane]), binding('one', roleRef, subjects)] },
+    })
+    api.answer('DELETE', `${bindings}/one`, { body: {} })
+    expect(await weir(api, 'revoke', 'pull', 'jane', '--stream', 'app')).toMatchObject({
+      code: 0,
+      stdout: 'revoked: system:image-puller in demo/app for jane\n',
+    })
+    expect(api.asked().filter((line) => line.startsWith('DELETE'))).toEqual([`DELETE ${bindings}/one`])
+    expect(await weir(api, 'revoke', 'pull', 'jane', '--stream', 'other')).toMatchObject({ code: 1 })
+  })
+})
+
+test.each([
+  [['grant', 'pull']],
+  [['grant', 'pull', 'group:']],
+  [['grant', '', 'jane']],
+  [['grant', 'a/b', 'jane']],
+  [['grant', 'pull', 'jane', '--stream', 'demo/app']],
+  [['grant', 'pull', 'jane', '--stream', 'app:prod']],
+  [['revoke', 'pull', 'serviceaccount:a/b/c']],
+])('%j is misuse', async (argv) => {
+  const api = await rbacApi()
+  expect(await weir(api, ...argv)).toMatchObject({ code: 2, stdout: '' })
+  expect(api.requests).toEqual([])
+})
+
+test('grant without -n is misuse', async () => {
+  const result = await run(['grant', 'pull', 'jane', '--server', 'https://127.0.0.1:1'])
+  expect(result.code).toBe(2)
+  expect(result.stderr).toContain('--namespace')
+})
