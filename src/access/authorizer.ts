@@ -129,11 +129,9 @@ function createBindingIndex() {
 }
 
 function subjectKeys({ subjects }: Binding, project: string): string[] {
-  return (subjects ?? []).flatMap(({ kind, name, namespace }) => {
-    if (kind !== 'ServiceAccount') return [`${kind} ${name}`]
-    const home = namespace || project
-    return home === '' ? [] : [`User ${serviceAccountUser(home, name)}`]
-  })
+  return (subjects ?? []).map(({ kind, name, namespace }) =>
+    kind === 'ServiceAccount' ? `User ${serviceAccountUser(namespace || project, name)}` : `${kind} ${name}`,
+  )
 }
 
 function setOrDelete<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {

@@ -40,7 +40,8 @@ export interface AccessParts {
 }
 
 /**
- * Opens the access part and settles when its memory is filled.
+ * Opens the access part and settles when its memory is filled and a key can sign. The store has to keep changes of
+ * `object/`, `key/` and `meta/` for watches.
  *
  * @throws Error when the secret key's file can not be read or made
  */
@@ -51,6 +52,8 @@ export async function createAccess(options: AccessOptions): Promise<AccessParts>
   const rotation = options.keyRotationMs === undefined ? {} : { rotationMs: options.keyRotationMs }
   const longestTokenMs = Math.max(tokenLifetimeMs, maxTokenLifetimeMs)
   const keys = await createKeys({ store, secretKey, ...rotation, longestTokenMs, now, signal, log })
+  // The key set is public from the first answer on, and the first client does not wait for a key.
+  await keys.signing()
   const identities = createIdentities({ store, signal, log })
   const authorizer = createAuthorizer({ store, identities, signal, log })
   await authorizer.ready

@@ -100,6 +100,14 @@ describe('signing keys', () => {
     expect([keys.find(first), keys.find(second)]).toEqual([undefined, expect.anything()])
   })
 
+  test('one bound after the other in the same millisecond, each has its own key', async () => {
+    const ground = await accessGround()
+    const signers = new Set<string>()
+    for (let days = 1; days <= 8; days++)
+      signers.add(await signer(await openKeys(ground, { longestTokenMs: days * day })))
+    expect(signers.size).toBe(8)
+  })
+
   test('a longer bound while the next key waits for its turn brings one more key, not one a call', async () => {
     const ground = await accessGround()
     const short = await openKeys(ground, { longestTokenMs: day })
