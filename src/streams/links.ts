@@ -9,6 +9,7 @@ import { decode, encode, imageKey, lifeKey, linkKey } from './keys.ts'
 import { streamNotFound } from './lives.ts'
 import type { ImageRecord, LifeRecord, LinkRecord } from './records.ts'
 import type { Links, NewLink, StreamLink } from './streams.ts'
+import { createTurns, type InTurn } from './turns.ts'
 
 /** A link's key and the record it should come to, made from what is there; undefined leaves it as it is. */
 interface Step {
@@ -17,11 +18,15 @@ interface Step {
 }
 
 const maxAttempts = 20
+/** The stream's life is a precondition besides those of the links. */
+const maxStepLinks = commitLimits.maxOperations - 1
 /** Leaves room for what the engine adds to a commit. */
 const maxStepBytes = commitLimits.maxBytes / 2
 
 /** Reads and writes what streams may have of which digest, and what is known of images. */
 export function createLinks({ store, now }: { store: Store; now: () => number }): Links {
+  const inTurn = createTurns()
+
   async function life(name: StreamName): Promise<LifeRecord | undefined> {
     const entry = await store.get(lifeKey(name))
     return entry && decode<LifeRecord>(entry)
@@ -46,7 +51,7 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
       const steps = [...merged(links)].map(([digest, link]): Step => {
         return { key: linkKey(name, digest), next: (stored, living) => withLink(stored, link, living, now()) }
       })
-      await write(store, name, uid, steps)
+      await write(store, inTurn, name, uid, steps)
     },
     async revive(name, digest) {
       const living = await life(name)
@@ -54,7 +59,7 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
       const found = await lostLinks(store, name, digest, living, image)
       // The one asked for comes last: once it is there, so is all it names.
       const steps = found.reverse().map((key): Step => ({ key, next: (stored, to) => revived(stored, to, now()) }))
-      await write(store, name, living.uid, steps)
+      await write(store, inTurn, name, living.uid, steps)
       return get(name, digest)
     },
     async putImage(digest, record) {
@@ -67,28 +72,49 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
   }
 }
 
-/** Writes links in steps, each conditioned on the stream's life and on the links as read. */
-async function write(store: Store, name: StreamName, uid: string, steps: readonly Step[]): Promise<void> {
-  for (let done = 0, races = 0, cause: unknown; done < steps.length; ) {
-    const batch = steps.slice(done, done + commitLimits.maxOperations)
-    const lifeEntry = await store.get(lifeKey(name))
-    const living = lifeEntry && decode<LifeRecord>(lifeEntry)
-    if (lifeEntry === undefined || living?.uid !== uid) throw streamNotFound('NAME_UNKNOWN', name)
-    const stored = await Promise.all(batch.map(({ key }) => store.get(key)))
-    const { operations, preconditions, taken } = pack(batch, stored, living)
-    if (operations.length > 0) {
-      preconditions.push({ key: lifeKey(name), revision: lifeEntry.revision })
-      const result = await store.commit({ operations, preconditions })
-      // Whatever the answer, reading again shows which links are still missing.
-      if (result.status !== 'committed') {
-        if (result.status === 'unknown') cause = result.cause
-        if (++races >= maxAttempts) throw unavailable(`links of ${name.project}/${name.stream}`, cause)
-        continue
-      }
-    }
-    races = 0
-    done += taken
+/** Writes links in steps. A step that lost a race is made anew, and waits for its turn from then on. */
+async function write(
+  store: Store,
+  inTurn: InTurn,
+  name: StreamName,
+  uid: string,
+  steps: readonly Step[],
+): Promise<void> {
+  for (let done = 0; done < steps.length; ) {
+    const batch = steps.slice(done, done + maxStepLinks)
+    done += (await writeStep(store, name, uid, batch)) ?? (await inTurn(lifeKey(name), () => again(batch)))
   }
+
+  async function again(batch: readonly Step[]): Promise<number> {
+    for (let attempt = 1; attempt < maxAttempts; attempt++) {
+      const taken = await writeStep(store, name, uid, batch)
+      if (taken !== undefined) return taken
+    }
+    throw unavailable(`links of ${name.project}/${name.stream}`)
+  }
+}
+
+/**
+ * Writes as many of `batch` as one commit takes, conditioned on the stream's life and on the links as read. After a
+ * conflict or a lost answer, reading again shows which are still missing.
+ *
+ * @returns how many are written; undefined when it has to be tried again
+ */
+async function writeStep(
+  store: Store,
+  name: StreamName,
+  uid: string,
+  batch: readonly Step[],
+): Promise<number | undefined> {
+  const lifeEntry = await store.get(lifeKey(name))
+  const living = lifeEntry && decode<LifeRecord>(lifeEntry)
+  if (lifeEntry === undefined || living?.uid !== uid) throw streamNotFound('NAME_UNKNOWN', name)
+  const stored = await Promise.all(batch.map(({ key }) => store.get(key)))
+  const { operations, preconditions, taken } = pack(batch, stored, living)
+  if (operations.length === 0) return taken
+  preconditions.push({ key: lifeKey(name), revision: lifeEntry.revision })
+  const result = await store.commit({ operations, preconditions })
+  return result.status === 'committed' ? taken : undefined
 }
 
 /** As many steps as one commit can hold; steps that change nothing cost nothing. */
@@ -191,7 +217,7 @@ function streamLink(digest: Digest, { mediaType, size, locations, children }: Li
   return { digest, mediaType, size, locations, children: children ?? [] }
 }
 
-function unavailable(what: string, cause: unknown): RegistryError {
+function unavailable(what: string, cause?: unknown): RegistryError {
   return new RegistryError('UNAVAILABLE', {
     message: `${what} could not be written, the store was changed too often or failed; try again`,
     retryAfterSeconds: 1,

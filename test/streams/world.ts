@@ -53,11 +53,11 @@ export async function world(): Promise<World> {
 /** How a commit is answered. `lands` says whether it is written although the answer is `unknown`. */
 export type Fault =
   | { status: 'conflict'; key: string }
-  | { status: 'unknown'; lands: boolean; then?: () => Promise<unknown> }
+  | { status: 'unknown'; lands: boolean; after?: () => Promise<unknown> }
   | { status: 'committed'; first: () => Promise<unknown> }
 
 export interface FaultyStore extends Store {
-  /** Answers the next commits of tag records in this order; then the store answers by itself. */
+  /** Answers the next commits in this order; then the store answers by itself. */
   next: Fault[]
   /** Every commit that was asked for. */
   commits: Commit[]
@@ -95,7 +95,7 @@ function faultyStore(store: Store): FaultyStore {
         return store.commit(commit)
       }
       if (fault.lands) await store.commit(commit)
-      await fault.then?.()
+      await fault.after?.()
       return { status: 'unknown', cause: new Error('the disk went away') }
     },
   }
