@@ -1,0 +1,57 @@
+/** Everything Weir serves, in one router. */
+import { Hono } from 'hono'
+import type { Logger } from 'pino'
+import type { Authorizer, TokenService, Tokens } from '../access/access.ts'
+import type { PullThrough } from '../pull-through.ts'
+import type { StreamReader } from '../streams/streams.ts'
+import { createAuthorize } from './authorize.ts'
+import type { HttpContext, HttpEnv } from './exchange.ts'
+import { addHealthRoutes, type HealthCheck } from './health.ts'
+import { addMetricsRoute, type Metrics } from './metrics.ts'
+import { json, type RenderFailure, toResponse } from './respond.ts'
+import { addTokenRoutes } from './token.ts'
+import { addV2Routes } from './v2.ts'
+
+export interface AppDeps {
+  pullThrough: PullThrough
+  reader: Pick<StreamReader, 'streams'>
+  authorizer: Pick<Authorizer, 'can'>
+  tokens: Pick<Tokens, 'verifyRegistryToken' | 'jwks' | 'openidConfiguration'>
+  tokenService: TokenService
+  /** `/api`, `/apis`, `/version`, `/openapi`. */
+  api: Hono
+  checks: readonly HealthCheck[]
+  metrics: Metrics
+  renderFailure: RenderFailure
+  log: Logger
+}
+
+/** Keys change when they rotate, with an overlap that is much longer. */
+const discoveryHeaders = { 'cache-control': 'public, max-age=3600' }
+
+export function createApp(deps: AppDeps): Hono<HttpEnv> {
+  const { tokens, renderFailure, api } = deps
+  const app = new Hono<HttpEnv>()
+  addHealthRoutes(app, deps)
+  addMetricsRoute(app, deps)
+  addTokenRoutes(app, deps)
+  addV2Routes(app, { ...deps, authorize: createAuthorize(deps) })
+  app.get('/.well-known/openid-configuration', () =>
+    toResponse(json(200, tokens.openidConfiguration(), discoveryHeaders)),
+  )
+  app.get('/openid/v1/jwks', async () =>
+    toResponse(json(200, await tokens.jwks(), { ...discoveryHeaders, 'content-type': 'application/jwk-set+json' })),
+  )
+  app.route('/', api)
+  app.notFound(notFound)
+  app.onError((error, c) => {
+    const { requestId, publicUrl } = c.env
+    return toResponse(renderFailure(error, { path: c.req.path, requestId, publicUrl }))
+  })
+  return app
+}
+
+function notFound(c: HttpContext): Response {
+  const errors = [{ code: 'NAME_UNKNOWN', message: 'there is nothing at this path', detail: { path: c.req.path } }]
+  return toResponse(json(404, { errors }))
+}

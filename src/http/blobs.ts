@@ -1,0 +1,97 @@
+import type { ServerResponse } from 'node:http'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { Logger } from 'pino'
+import type { OpenBlob } from '../content/content.ts'
+import type { Digest } from '../oci/digest.ts'
+import { RegistryError } from '../oci/errors.ts'
+import type { StreamName } from '../oci/reference.ts'
+import type { PullThrough } from '../pull-through.ts'
+import { parseRange } from './byte-range.ts'
+import type { HttpContext } from './exchange.ts'
+import { matchesEtag } from './manifest-answer.ts'
+
+export interface BlobRouteDeps {
+  pullThrough: Pick<PullThrough, 'blob' | 'blobSize'>
+  log: Logger
+}
+
+export type ServeBlob = (c: HttpContext, name: StreamName, digest: string) => Promise<Response>
+
+/**
+ * GET and HEAD of a blob whose puller was let through.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-blobs
+ */
+export function createServeBlob({ pullThrough, log }: BlobRouteDeps): ServeBlob {
+  return async (c, name, digest) => {
+    const ifNoneMatch = c.req.header('if-none-match')
+    const unchanged = ifNoneMatch !== undefined && matchesEtag(ifNoneMatch, digest)
+    // Hono sends HEAD to the GET handler; opening the blob for it would cost a download.
+    if (c.req.method === 'HEAD' || unchanged) {
+      const found = await pullThrough.blobSize(name, digest)
+      return unchanged
+        ? new Response(null, { status: 304, headers: identity(found.digest) })
+        : new Response(null, { headers: { ...describe(found.digest), 'Content-Length': String(found.size) } })
+    }
+    const requested = parseRange(c.req.header('range'), c.req.header('if-range'), `"${digest}"`)
+    if (requested.kind === 'unsatisfiable') {
+      const { size } = await pullThrough.blobSize(name, digest)
+      throw new RegistryError('RANGE_INVALID', { detail: { size } })
+    }
+    const range = requested.kind === 'range' ? requested.range : undefined
+    const blob = await pullThrough.blob(name, digest, range)
+    const { incoming, outgoing, requestId } = c.env
+    const headers = { ...describe(blob.digest), 'Content-Length': String(blob.length) }
+    if (range === undefined) outgoing.writeHead(200, headers)
+    else outgoing.writeHead(206, { ...headers, 'Content-Range': contentRange(blob) })
+    const failure = await send(blob, outgoing)
+    if (failure !== undefined) log.warn({ err: failure, requestId, path: incoming.url }, 'blob cut off')
+    return RESPONSE_ALREADY_SENT
+  }
+}
+
+function identity(digest: Digest): Record<string, string> {
+  return { 'Docker-Content-Digest': digest, ETag: `"${digest}"` }
+}
+
+function describe(digest: Digest): Record<string, string> {
+  return { 'Content-Type': 'application/octet-stream', 'Accept-Ranges': 'bytes', ...identity(digest) }
+}
+
+function contentRange({ offset, length, size }: OpenBlob): string {
+  return `bytes ${offset}-${offset + length - 1}/${size}`
+}
+
+/**
+ * Sends `blob.length` bytes. A stream that fails, or holds more or less than it said, destroys the socket, so that no client
+ * takes what it got for the whole.
+ *
+ * @returns what went wrong; undefined also when the client left
+ */
+function send({ stream, length }: OpenBlob, outgoing: ServerResponse): Promise<unknown> {
+  return new Promise((resolve) => {
+    let sent = 0
+    let failure: unknown
+    const leave = (): void => {
+      stream.destroy()
+      resolve(failure)
+    }
+    const fail = (error: unknown): void => {
+      failure ??= error
+      outgoing.destroy()
+    }
+    stream.on('error', fail)
+    if (outgoing.destroyed) return leave()
+    outgoing.once('close', leave)
+    outgoing.on('drain', () => stream.resume())
+    stream.on('data', (chunk: Buffer) => {
+      sent += chunk.length
+      if (sent > length) fail(new Error(`the blob has more than the ${length} bytes it was said to have`))
+      else if (!outgoing.write(chunk)) stream.pause()
+    })
+    stream.on('close', () => {
+      if (sent === length && stream.readableEnded) outgoing.end()
+      else fail(new Error(`the blob ended after ${sent} of ${length} bytes`))
+    })
+  })
+}

@@ -1,0 +1,86 @@
+import type { Hono } from 'hono'
+import type { Registry } from 'prom-client'
+import type { HttpEnv } from './exchange.ts'
+
+/** What requests are counted under. */
+export type Route = 'ping' | 'catalog' | 'manifest' | 'blob' | 'tags' | 'v2' | 'token' | 'api' | 'health' | 'other'
+
+/** One line of the request counter, to be held by whoever counts often. */
+export interface RequestCount {
+  value: number
+}
+
+export interface Metrics {
+  /** The counter of a route, method and status: the same object each time. */
+  requests(route: Route, method: string, status: number): RequestCount
+  /** All metrics in the Prometheus text format. */
+  render(): Promise<{ contentType: string; text: string }>
+}
+
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+
+interface LabelledCount extends RequestCount {
+  labels: { route: Route; method: string; status: string }
+}
+
+/** Counts in plain numbers; the Prometheus client, and its process metrics, are loaded when first asked for. */
+export function createMetrics(): Metrics {
+  const counts = new Map<string, LabelledCount>()
+  let registry: Promise<Registry> | undefined
+  return {
+    requests(route, method, status) {
+      const known = methods.has(method) ? method : 'other'
+      const key = `${route} ${known} ${status}`
+      const found = counts.get(key)
+      if (found !== undefined) return found
+      const created = { value: 0, labels: { route, method: known, status: String(status) } }
+      counts.set(key, created)
+      return created
+    },
+    async render() {
+      registry ??= createRegistry(counts)
+      const loaded = await registry
+      return { contentType: loaded.contentType, text: await loaded.metrics() }
+    },
+  }
+}
+
+/** Adds `/metrics`. */
+export function addMetricsRoute(app: Hono<HttpEnv>, { metrics }: { metrics: Metrics }): void {
+  app.get('/metrics', async () => {
+    const { contentType, text } = await metrics.render()
+    return new Response(text, { headers: { 'content-type': contentType } })
+  })
+}
+
+/** The route that a path is counted under. */
+export function routeOf(path: string): Route {
+  if (path === '/v2' || path === '/v2/') return 'ping'
+  if (path.startsWith('/v2/')) {
+    const [, kind] = /\/(manifests|blobs|tags)\/[^/]+$/.exec(path) ?? []
+    if (kind === 'manifests') return 'manifest'
+    if (kind === 'blobs') return 'blob'
+    if (kind === 'tags') return 'tags'
+    return path === '/v2/_catalog' ? 'catalog' : 'v2'
+  }
+  if (path === '/token') return 'token'
+  if (/^\/apis?(?:\/|$)/.test(path)) return 'api'
+  return /^\/(?:healthz|livez|readyz)$/.test(path) ? 'health' : 'other'
+}
+
+async function createRegistry(counts: ReadonlyMap<string, LabelledCount>): Promise<Registry> {
+  const { Counter, Registry, collectDefaultMetrics } = await import('prom-client')
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  new Counter({
+    name: 'weir_http_requests_total',
+    help: 'HTTP requests answered, by route, method and status.',
+    labelNames: ['route', 'method', 'status'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const { labels, value } of counts.values()) this.inc(labels, value)
+    },
+  })
+  return registry
+}

@@ -1,0 +1,128 @@
+/** How failures look on each surface: `/v2/`, `/token` and the Kubernetes API. */
+import type { Logger } from 'pino'
+import { failureStatus, internalErrorStatus } from '../api/status.ts'
+import { formatBearerChallenge } from '../oci/challenge.ts'
+import { type ErrorCode, RegistryError } from '../oci/errors.ts'
+import { formatScopes, type Scope } from '../oci/scope.ts'
+
+/** An answer that is small and whole. Header names are lower case. */
+export interface Answer {
+  status: number
+  headers: Record<string, string>
+  body: string
+}
+
+/** What a rendering needs to know of the request. */
+export interface FailedRequest {
+  path: string
+  requestId: string
+  publicUrl: string
+}
+
+export type RenderFailure = (error: unknown, request: FailedRequest) => Answer
+
+/** Why a 401 of `/v2/` was given, in the `detail` of UNAUTHORIZED: what its challenge says. */
+export interface ChallengeDetail {
+  error?: 'invalid_token' | 'insufficient_scope'
+  /** Everything that the request needs. */
+  scope?: Scope
+}
+
+// The OCI spec allows its own codes alone; these are the nearest.
+const ociCodes: Partial<Record<ErrorCode, string>> = {
+  NOT_FOUND: 'NAME_UNKNOWN',
+  ALREADY_EXISTS: 'DENIED',
+  CONFLICT: 'DENIED',
+  INVALID: 'DENIED',
+  BAD_REQUEST: 'UNSUPPORTED',
+  FORBIDDEN: 'DENIED',
+  NOT_ACCEPTABLE: 'UNSUPPORTED',
+  UNSUPPORTED_MEDIA_TYPE: 'UNSUPPORTED',
+  TOO_LARGE: 'SIZE_INVALID',
+  EXPIRED: 'UNSUPPORTED',
+  RANGE_INVALID: 'SIZE_INVALID',
+}
+
+// RFC 6749 5.2.
+const oauthErrors: Partial<Record<ErrorCode, string>> = {
+  UNAUTHORIZED: 'invalid_client',
+  BAD_REQUEST: 'invalid_request',
+}
+
+/** `service` is the one that challenges name. */
+export function createRenderFailure({ service, log }: { service: string; log: Logger }): RenderFailure {
+  return (error, request) => {
+    if (!(error instanceof RegistryError)) log.error({ err: error, requestId: request.requestId }, 'request failed')
+    const known = error instanceof RegistryError ? error : undefined
+    if (/^\/apis?(?:\/|$)/.test(request.path)) return renderStatus(known, request)
+    const headers = { ...headersOf(known) }
+    if (request.path === '/token') return renderOauth(known, request, headers)
+    if (known?.code === 'UNAUTHORIZED') headers['www-authenticate'] = challengeOf(known, request, service)
+    return json(known?.status ?? 500, { errors: [ociError(known, request)] }, headers)
+  }
+}
+
+/** A JSON answer without `; charset`, which some clients compare. */
+export function json(status: number, body: unknown, headers: Record<string, string> = {}): Answer {
+  return { status, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) }
+}
+
+/** The answer as the router gives it. */
+export function toResponse({ status, headers, body }: Answer): Response {
+  return new Response(body, { status, headers })
+}
+
+function renderStatus(error: RegistryError | undefined, { requestId }: FailedRequest): Answer {
+  const status = error === undefined ? internalErrorStatus(requestId) : failureStatus(error)
+  return json(status.code ?? 500, status, headersOf(error))
+}
+
+// The one body that both OAuth clients and clients of the distribution spec find their message in.
+function renderOauth(
+  error: RegistryError | undefined,
+  request: FailedRequest,
+  headers: Record<string, string>,
+): Answer {
+  const detail = error?.detail as { oauth?: string } | undefined
+  const body = {
+    error: detail?.oauth ?? (error === undefined ? 'server_error' : (oauthErrors[error.code] ?? 'invalid_request')),
+    error_description: error?.message ?? 'internal error',
+    errors: [
+      { code: ociCode(error), message: error?.message ?? 'internal error', detail: requestDetail(error, request) },
+    ],
+  }
+  return json(error?.status ?? 500, body, { ...headers, 'cache-control': 'no-store' })
+}
+
+function ociError(error: RegistryError | undefined, request: FailedRequest): Record<string, unknown> {
+  return { code: ociCode(error), message: error?.message ?? 'internal error', detail: requestDetail(error, request) }
+}
+
+function ociCode(error: RegistryError | undefined): string {
+  return error === undefined ? 'UNKNOWN' : (ociCodes[error.code] ?? error.code)
+}
+
+function requestDetail(error: RegistryError | undefined, { requestId }: FailedRequest): unknown {
+  if (error === undefined) return { requestId }
+  if (error.code !== 'UNAUTHORIZED') return error.detail ?? error.upstream ?? null
+  const { scope } = (error.detail ?? {}) as ChallengeDetail
+  return scope?.actions.map((action) => ({ Type: scope.type, Class: '', Name: scope.name, Action: action })) ?? null
+}
+
+function headersOf(error: RegistryError | undefined): Record<string, string> {
+  const headers: Record<string, string> = {}
+  if (error?.retryAfterSeconds !== undefined) headers['retry-after'] = String(Math.ceil(error.retryAfterSeconds))
+  const { size } = (error?.detail ?? {}) as { size?: unknown }
+  if (error?.code === 'RANGE_INVALID' && typeof size === 'number') headers['content-range'] = `bytes */${size}`
+  return headers
+}
+
+function challengeOf(error: RegistryError, { publicUrl }: FailedRequest, service: string): string {
+  const detail = (error.detail ?? {}) as ChallengeDetail
+  return formatBearerChallenge({
+    realm: `${publicUrl}/token`,
+    service,
+    ...(detail.scope === undefined ? {} : { scope: formatScopes([detail.scope]) }),
+    ...(detail.error === undefined ? {} : { error: detail.error }),
+  })
+}

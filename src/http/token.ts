@@ -1,0 +1,100 @@
+/** `/token`: logins and scopes in, a token for `/v2/` out. */
+import type { Hono } from 'hono'
+import type { Access, TokenRequest, TokenService } from '../access/access.ts'
+import { RegistryError } from '../oci/errors.ts'
+import { formatScopes } from '../oci/scope.ts'
+import { readBody } from './body.ts'
+import type { HttpContext, HttpEnv } from './exchange.ts'
+import { json, toResponse } from './respond.ts'
+
+/** Most bytes of a form. */
+export const maxFormBytes = 64 * 1024
+
+/**
+ * Adds `/token`, GET and POST.
+ *
+ * @see https://distribution.github.io/distribution/spec/auth/token/
+ * @see https://distribution.github.io/distribution/spec/auth/oauth/
+ */
+export function addTokenRoutes(
+  app: Hono<HttpEnv>,
+  { tokenService }: { tokenService: Pick<TokenService, 'grant'> },
+): void {
+  app.get('/token', async (c) => {
+    const login = readBasic(c.req.header('authorization'))
+    return answer(tokenService, readRequest(new URL(c.req.url).searchParams, login))
+  })
+  app.post('/token', async (c) => {
+    const form = await readForm(c)
+    return answer(tokenService, readRequest(form, readPassword(form)), true)
+  })
+  app.all('/token', () => {
+    const errors = [{ code: 'UNSUPPORTED', message: 'only GET and POST are supported here', detail: null }]
+    return toResponse(json(405, { errors }, { allow: 'GET, HEAD, POST', 'cache-control': 'no-store' }))
+  })
+}
+
+async function answer(
+  tokenService: Pick<TokenService, 'grant'>,
+  request: TokenRequest,
+  oauth = false,
+): Promise<Response> {
+  const { token, access } = await tokenService.grant(request)
+  const body = {
+    token: token.token,
+    access_token: token.token,
+    expires_in: token.expiresInSeconds,
+    issued_at: new Date(token.issuedAt * 1000).toISOString().replace('.000', ''),
+    ...(oauth ? { token_type: 'Bearer', scope: scopeOf(access) } : {}),
+  }
+  return toResponse(json(200, body, { 'cache-control': 'no-store' }))
+}
+
+function scopeOf(access: readonly Access[]): string {
+  return formatScopes(access.filter(({ actions }) => actions.length > 0))
+}
+
+function readRequest(parameters: URLSearchParams, login: TokenRequest['login']): TokenRequest {
+  for (const name of new Set(parameters.keys())) {
+    // RFC 6749 3.1; scopes alone are repeated by clients.
+    if (name !== 'scope' && parameters.getAll(name).length > 1) throw invalid(`${name.slice(0, 64)} is given twice`)
+  }
+  const service = parameters.get('service') ?? undefined
+  return { login, service: service === '' ? undefined : service, scopes: parameters.getAll('scope') }
+}
+
+/** @throws RegistryError UNAUTHORIZED when there is an Authorization header that is not one Basic login */
+function readBasic(authorization: string | undefined): TokenRequest['login'] {
+  if (authorization === undefined) return undefined
+  const encoded = /^basic ([A-Za-z0-9+/]*={0,2})$/i.exec(authorization)?.[1]
+  const decoded = Buffer.from(encoded ?? '', 'base64').toString('utf8')
+  const colon = decoded.indexOf(':')
+  if (encoded === undefined || colon < 0) {
+    throw new RegistryError('UNAUTHORIZED', { message: 'the Authorization header is not one Basic login' })
+  }
+  return { user: decoded.slice(0, colon), secret: decoded.slice(colon + 1) }
+}
+
+function readPassword(form: URLSearchParams): NonNullable<TokenRequest['login']> {
+  const grantType = form.get('grant_type')
+  if (grantType === null) throw invalid('grant_type is missing; write grant_type=password')
+  if (grantType !== 'password') {
+    throw invalid('only grant_type=password is supported; no refresh tokens are issued', 'unsupported_grant_type')
+  }
+  const user = form.get('username')
+  const secret = form.get('password')
+  if (!user || !secret) throw invalid('username and password are required with grant_type=password')
+  return { user, secret }
+}
+
+/** @throws RegistryError BAD_REQUEST, TOO_LARGE */
+async function readForm(c: HttpContext): Promise<URLSearchParams> {
+  const type = (c.req.header('content-type') ?? '').split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/x-www-form-urlencoded')
+    throw invalid('Content-Type must be application/x-www-form-urlencoded')
+  return new URLSearchParams((await readBody(c.req.raw, maxFormBytes)).toString('utf8'))
+}
+
+function invalid(message: string, oauth = 'invalid_request'): RegistryError {
+  return new RegistryError('BAD_REQUEST', { message, detail: { oauth } })
+}

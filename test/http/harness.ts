@@ -1,0 +1,280 @@
+/** Weir's HTTP front on a free port, with small stand-ins for what is behind it. */
+import { type IncomingHttpHeaders, request } from 'node:http'
+import { connect } from 'node:net'
+import { Readable } from 'node:stream'
+import { Hono } from 'hono'
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import type { RegistryToken, TokenRequest, TokenService } from '../../src/access/access.ts'
+import type { OpenBlob, RangeRequest } from '../../src/content/content.ts'
+import { createApp } from '../../src/http/app.ts'
+import { createRequestIds } from '../../src/http/exchange.ts'
+import type { HealthCheck } from '../../src/http/health.ts'
+import { createListener } from '../../src/http/listener.ts'
+import { createMetrics } from '../../src/http/metrics.ts'
+import { createRenderFailure } from '../../src/http/respond.ts'
+import { listen } from '../../src/http/server.ts'
+import { createWarmManifest } from '../../src/http/warm-manifest.ts'
+import { type Digest, parseDigest } from '../../src/oci/digest.ts'
+import { RegistryError } from '../../src/oci/errors.ts'
+import { covers } from '../../src/oci/scope.ts'
+import type { PullThrough, ServedManifest } from '../../src/pull-through.ts'
+import type { StreamReader } from '../../src/streams/streams.ts'
+import type { Piece } from '../support/images.ts'
+
+export const publicUrl = 'https://weir.test:5443'
+export const service = 'weir.test:5000'
+
+export interface Answered {
+  status: number
+  headers: IncomingHttpHeaders
+  body: Buffer
+  /** The body as JSON. */
+  json(): unknown
+}
+
+export interface AskOptions {
+  method?: string
+  /** Sent as `Authorization: Bearer`. */
+  token?: string
+  headers?: Record<string, string | string[]>
+  body?: string | Buffer
+}
+
+export interface HarnessOptions {
+  /** Whether verified tokens are in memory, as the warm path wants them. */
+  warm?: boolean
+  checks?: readonly HealthCheck[]
+  api?: Hono
+  idleTimeoutMs?: number
+  grant?: TokenService['grant']
+  readBlob?: (bytes: Buffer) => Readable
+}
+
+export interface Harness {
+  port: number
+  ask(path: string, options?: AskOptions): Promise<Answered>
+  /** Sends bytes as they stand, answers everything until the connection ends. */
+  raw(text: string): Promise<string>
+  /** What a token may do; `pull` of `demo/app` unless told otherwise. */
+  tokens: Map<string, RegistryToken>
+  manifests: Map<string, ServedManifest>
+  blobs: Map<string, Piece>
+  tags: Map<string, string[]>
+  /** All streams, in byte order. */
+  streams: string[]
+  /** Streams that nobody may pull, as the records have it. */
+  hidden: Set<string>
+  grants: TokenRequest[]
+  /** What the domain was asked. */
+  calls: string[]
+  logged: string[]
+  /** Requests that the warm path answered. */
+  warmAnswers(): number
+  stop(graceMs: number): Promise<void>
+}
+
+/** `demo/app` can be pulled with the token `good`. */
+export async function startHttp(options: HarnessOptions = {}): Promise<Harness> {
+  const logged: string[] = []
+  const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) })
+  const state = createState(options)
+  const renderFailure = createRenderFailure({ service, log })
+  const metrics = createMetrics()
+  const chooseRequestId = createRequestIds('test')
+  const app = createApp({
+    ...state.deps,
+    api: options.api ?? new Hono(),
+    checks: options.checks ?? [],
+    metrics,
+    renderFailure,
+    log,
+  })
+  let warmAnswers = 0
+  const answerWarm = createWarmManifest({ ...state.deps, chooseRequestId, metrics, log })
+  const warmManifest: typeof answerWarm = (incoming, outgoing) => {
+    const answered = answerWarm(incoming, outgoing)
+    if (answered) warmAnswers += 1
+    return answered
+  }
+  const idle = options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }
+  const listening = await listen({ host: '127.0.0.1', port: 0, ...idle })
+  listening.serve(createListener({ app, warmManifest, metrics, chooseRequestId, renderFailure, publicUrl, log }))
+  onTestFinished(() => listening.stop(0))
+  const { port, stop } = listening
+  return {
+    ...state.shown,
+    port,
+    stop,
+    logged,
+    ask: (path, ask = {}) => send(port, path, ask),
+    raw: (text) => sendRaw(port, text),
+    warmAnswers: () => warmAnswers,
+  }
+}
+
+function createState(options: HarnessOptions) {
+  const tokens = new Map<string, RegistryToken>([['good', tokenFor('demo/app', ['pull'])]])
+  const manifests = new Map<string, ServedManifest>()
+  const blobs = new Map<string, Piece>()
+  const tags = new Map<string, string[]>()
+  const streams: string[] = []
+  const grants: TokenRequest[] = []
+  const calls: string[] = []
+  const shown = { tokens, manifests, blobs, tags, streams, grants, calls, hidden: new Set<string>() }
+
+  const tokenService: TokenService = {
+    grant:
+      options.grant ??
+      (async (request) => {
+        grants.push(request)
+        const token = { token: 'made', issuedAt: 1_767_225_600, expiresInSeconds: 900 }
+        return { token, access: [], subject: { name: 'x', groups: [] } }
+      }),
+    mayAccess: (token, { project, stream, action }) =>
+      covers(token.access, { type: 'repository', name: `${project}/${stream}`, actions: [action] })
+        ? 'allowed'
+        : 'insufficient',
+    mayListCatalog: (token) => covers(token.access, { type: 'registry', name: 'catalog', actions: ['*'] }),
+  }
+  const find = (stream: string, reference: string): ServedManifest => {
+    const found = manifests.get(`${stream}:${reference}`)
+    if (found === undefined) throw new RegistryError('MANIFEST_UNKNOWN')
+    return found
+  }
+  const blobOf = (text: string): Piece & { digest: Digest } => {
+    const digest = parseDigest(text)
+    if (digest === undefined) throw new RegistryError('DIGEST_INVALID')
+    const found = blobs.get(digest)
+    if (found === undefined) throw new RegistryError('BLOB_UNKNOWN')
+    return found
+  }
+  const pullThrough: PullThrough = {
+    warm: (project, stream, reference) => manifests.get(`${project}/${stream}:${reference}`),
+    async manifest({ project, stream }, reference, { head }) {
+      calls.push(`${head ? 'head' : 'get'} ${reference}`)
+      return find(`${project}/${stream}`, reference)
+    },
+    async blobSize(_name, text) {
+      calls.push('size')
+      const { digest, bytes } = blobOf(text)
+      return { digest, size: bytes.length }
+    },
+    async blob(_name, text, range) {
+      calls.push(`open ${JSON.stringify(range ?? 'whole')}`)
+      const { digest, bytes } = blobOf(text)
+      return { digest, ...openBlob(bytes, range, options.readBlob) }
+    },
+    async tags({ project, stream }, { after = '', limit }) {
+      const all = tags.get(`${project}/${stream}`)
+      if (all === undefined) throw new RegistryError('NAME_UNKNOWN')
+      return all.filter((tag) => tag > after).slice(0, limit)
+    },
+  }
+  const reader: Pick<StreamReader, 'streams'> = {
+    async streams(_project, { after, limit } = {}) {
+      const first = after === undefined ? '' : `${after.project}/${after.stream}`
+      return streams
+        .filter((name) => name > first)
+        .slice(0, limit)
+        .map(streamOf)
+    },
+  }
+  const verified = (token: string): RegistryToken => {
+    const found = tokens.get(token)
+    if (found !== undefined) return found
+    throw new RegistryError('UNAUTHORIZED', { detail: { error: 'invalid_token' } })
+  }
+  const deps = {
+    pullThrough,
+    reader,
+    tokenService,
+    authorizer: {
+      can: (_subject: unknown, _verb: string, _group: string, _resource: string, name: string, project: string) =>
+        !shown.hidden.has(`${project}/${name}`),
+    },
+    tokens: {
+      peekRegistryToken: (token: string) => (options.warm ? tokens.get(token) : undefined),
+      verifyRegistryToken: async (token: string) => verified(token),
+      jwks: async () => ({ keys: [{ kty: 'EC', kid: 'k1' }] }),
+      openidConfiguration: () => ({ issuer: publicUrl }),
+    },
+  }
+  return { shown, deps }
+}
+
+export function tokenFor(name: string, actions: string[], type = 'repository'): RegistryToken {
+  return { subject: { name: 'ci', groups: [] }, access: [{ type, name, actions }], expiresAt: 2 ** 40 }
+}
+
+export function served(piece: Piece, pin?: ServedManifest['pin']): ServedManifest {
+  return { digest: piece.digest, mediaType: piece.mediaType, size: piece.bytes.length, bytes: piece.bytes, pin }
+}
+
+function streamOf(name: string) {
+  const [project = '', stream = ''] = name.split('/')
+  return {
+    project,
+    stream,
+    uid: 'u',
+    projectUid: 'p',
+    creationTimestamp: '2026-01-01T00:00:00Z',
+    generation: 1,
+    resourceVersion: 1,
+    objectRevision: 1,
+    labels: {},
+    annotations: {},
+    lookupPolicy: { local: false },
+  }
+}
+
+function openBlob(bytes: Buffer, range: RangeRequest | undefined, read = (b: Buffer) => Readable.from([b])): OpenBlob {
+  const size = bytes.length
+  const offset = range?.start ?? (range?.end === undefined ? 0 : Math.max(0, size - range.end))
+  const end = range?.start === undefined ? size - 1 : Math.min(range.end ?? size - 1, size - 1)
+  if (range !== undefined && offset > end) throw new RegistryError('RANGE_INVALID', { detail: { size } })
+  const part = bytes.subarray(offset, end + 1)
+  return { size, offset, length: part.length, stream: part.length === 0 ? Readable.from([]) : read(part) }
+}
+
+function send(
+  port: number,
+  path: string,
+  { method = 'GET', token, headers = {}, body }: AskOptions,
+): Promise<Answered> {
+  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  return new Promise((resolve, reject) => {
+    const sent = request({
+      host: '127.0.0.1',
+      port,
+      path,
+      method,
+      headers: { ...authorization, ...headers },
+      agent: false,
+    })
+    sent.on('error', reject)
+    sent.on('response', (response) => {
+      const pieces: Buffer[] = []
+      response.on('data', (piece: Buffer) => pieces.push(piece))
+      response.on('error', reject)
+      response.on('end', () => {
+        const bytes = Buffer.concat(pieces)
+        const { statusCode = 0, headers: answered } = response
+        resolve({ status: statusCode, headers: answered, body: bytes, json: () => JSON.parse(bytes.toString('utf8')) })
+      })
+    })
+    sent.end(body)
+  })
+}
+
+function sendRaw(port: number, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(text))
+    let answered = ''
+    socket.on('data', (piece) => {
+      answered += piece.toString('latin1')
+    })
+    socket.on('error', reject)
+    socket.on('close', () => resolve(answered))
+  })
+}
