@@ -30,10 +30,11 @@ const concurrentReads = 8
 const goneMs = 60_000
 
 export function createBlobLinks({ reader, links, manifests, now, maxReads }: BlobLinksOptions): BlobLinks {
+  const clock = { perf: { now }, ttlResolution: 0 }
   /** The children of manifests whose content is linked, by stream and digest. */
-  const read = new LRUCache<string, readonly Digest[]>({ max: 20_000, perf: { now } })
+  const read = new LRUCache<string, readonly Digest[]>({ max: 20_000, ...clock })
   /** The resourceVersion up to which everything that a stream's pins name was read. */
-  const searched = new LRUCache<string, number>({ max: 5_000, perf: { now } })
+  const searched = new LRUCache<string, number>({ max: 5_000, ...clock })
   const searching = createSingleFlight<StreamLink | undefined>()
 
   /** Manifests that the stream's pins name, directly or through indexes, and that were not read yet. */
@@ -83,16 +84,16 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
     const unread = await unreadOf(stream)
     const seen = new Set(unread)
     const errors: unknown[] = []
-    for (let reads = 0; reads < unread.length; reads += concurrentReads) {
+    for (let reads = 0; reads < unread.length; ) {
       if (reads >= maxReads) throw unfinished()
-      const results = await Promise.all(
-        unread.slice(reads, reads + concurrentReads).map((child) => readOne(stream, child)),
-      )
+      const some = unread.slice(reads, reads + concurrentReads)
+      reads += some.length
+      const results = await Promise.all(some.map((child) => readOne(stream, child)))
       const found = await links.get(stream.name, digest)
       if (found !== undefined) return found
       for (const { children, error } of results) {
         if (error !== undefined) errors.push(error)
-        for (const child of children) if (!seen.has(child)) unread.push(child)
+        unread.push(...children.filter((child) => !seen.has(child)))
         for (const child of children) seen.add(child)
       }
     }

@@ -1,0 +1,274 @@
+import { buffer } from 'node:stream/consumers'
+import { expect, test } from 'vitest'
+import { digestOf } from '../../src/oci/digest.ts'
+import { RegistryError } from '../../src/oci/errors.ts'
+import { mediaTypes } from '../../src/oci/media-types.ts'
+import type { StreamName } from '../../src/oci/reference.ts'
+import type { PullThrough } from '../../src/pull-through.ts'
+import { changing, truncated, withBytes, withHeader } from '../support/fake-upstream-faults.ts'
+import { makeImage, makeIndex, type Piece, piece, type TestIndex } from '../support/images.ts'
+import { app, type PullWorld, pullWorld } from './world.ts'
+
+const evil: StreamName = { project: 'evil', stream: 'app' }
+const get = { head: false }
+const head = { head: true }
+
+/** `demo/app` holds an index all of whose content was pulled; `evil/app` holds an image of its own. */
+async function twoProjects(): Promise<PullWorld & { index: TestIndex; secrets: Piece[]; manifests: Piece[] }> {
+  const world = await pullWorld()
+  const index = makeIndex('secret')
+  await world.import(index)
+  for (const child of index.children) {
+    await world.pullThrough.manifest(app, child.manifest.digest, get)
+    for (const { digest } of child.layers) await buffer((await world.pullThrough.blob(app, digest)).stream)
+  }
+  await world.import(makeImage('harmless'), { name: evil, repository: 'evil/app' })
+  const manifests = [index.manifest, ...index.children.map((child) => child.manifest)]
+  const secrets = index.children.flatMap((child) => [child.config, ...child.layers])
+  return { ...world, index, manifests, secrets }
+}
+
+/** Everything that an answer tells: code, message, detail. */
+async function answer(asked: Promise<unknown>): Promise<unknown> {
+  try {
+    await asked
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error
+    const { code, message, detail, upstream, retryAfterSeconds } = error
+    return { code, message, detail, upstream, retryAfterSeconds }
+  }
+  throw new Error('it was answered')
+}
+
+const requests: [string, (pullThrough: PullThrough, name: StreamName, digest: string) => Promise<unknown>][] = [
+  ['GET of a blob', (pullThrough, name, digest) => pullThrough.blob(name, digest)],
+  ['HEAD of a blob', (pullThrough, name, digest) => pullThrough.blobSize(name, digest)],
+  ['a range of a blob', (pullThrough, name, digest) => pullThrough.blob(name, digest, { start: 0, end: 3 })],
+  ['GET of a manifest', (pullThrough, name, digest) => pullThrough.manifest(name, digest, get)],
+  ['HEAD of a manifest', (pullThrough, name, digest) => pullThrough.manifest(name, digest, head)],
+]
+
+test.each(requests)(
+  'I5: %s of another project is answered as if it existed nowhere, and asks nobody',
+  async (_, ask) => {
+    const world = await twoProjects()
+    const nowhere = digestOf('nowhere')
+    for (const { digest } of [...world.secrets, ...world.manifests]) {
+      for (const pullThrough of [world.pullThrough, world.restarted()]) {
+        expect(pullThrough.warm('evil', 'app', digest)).toBeUndefined()
+        const told = JSON.stringify(await answer(ask(pullThrough, evil, digest)))
+        const unknown = JSON.stringify(await answer(ask(pullThrough, evil, nowhere)))
+        expect(told.replaceAll(digest, nowhere)).toBe(unknown)
+      }
+    }
+    expect(world.asked()).toEqual([])
+  },
+)
+
+test('I5: a manifest that merely names the blobs of another project opens none of them', async () => {
+  const world = await twoProjects()
+  const described = world.secrets.map(({ digest, mediaType, bytes }) => ({ digest, mediaType, size: bytes.length }))
+  const [config, ...layers] = described
+  const naming = { schemaVersion: 2, mediaType: mediaTypes.ociManifest, config, layers }
+  await world.import(piece(mediaTypes.ociManifest, JSON.stringify(naming)), { name: evil, repository: 'evil/app' })
+  await world.pullThrough.manifest(evil, 'prod', get)
+  for (const { digest } of world.secrets) {
+    expect(await world.links.get(evil, digest)).toBeDefined()
+    for (const [, ask] of requests.slice(0, 3)) {
+      expect(await answer(ask(world.pullThrough, evil, digest))).toMatchObject({ code: 'BLOB_UNKNOWN' })
+    }
+    expect(await buffer((await world.pullThrough.blob(app, digest)).stream)).toBeDefined()
+  }
+  expect(world.asked().filter((request) => !request.includes(' evil/app '))).toHaveLength(world.secrets.length)
+})
+
+test('I5: an index that merely names the manifests of another project opens none of them, though they are held', async () => {
+  const world = await twoProjects()
+  const described = world.manifests.map(({ digest, mediaType, bytes }) => ({ digest, mediaType, size: bytes.length }))
+  const naming = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: described }
+  await world.import(piece(mediaTypes.ociIndex, JSON.stringify(naming)), { name: evil, repository: 'evil/app' })
+  for (const { digest } of world.manifests) {
+    for (const pullThrough of [world.pullThrough, world.restarted()]) {
+      expect(await answer(pullThrough.manifest(evil, digest, get))).toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+      expect(pullThrough.warm('evil', 'app', digest)).toBeUndefined()
+    }
+  }
+  for (const { digest } of world.secrets) {
+    expect(await answer(world.pullThrough.blob(evil, digest))).toMatchObject({ code: 'BLOB_UNKNOWN' })
+  }
+  for (const request of world.asked()) expect(request).toContain(' evil/app ')
+})
+
+test('I9: a fetch with the credentials of one project is not shared with another', async () => {
+  const world = await pullWorld()
+  const index = makeIndex('wanted')
+  await world.import(index)
+  await world.import(index, { name: evil })
+  const child = index.children[0]?.manifest.digest ?? ''
+  const held = world.registry.hold(new RegExp(`/manifests/${child}`))
+  const pulls = [app, evil].map((name) => world.pullThrough.manifest(name, child, get))
+  await held.arrived(2)
+  held.release()
+  await Promise.all(pulls)
+  expect(world.asked()).toEqual([`GET lib/app ${child}`, `GET lib/app ${child}`])
+})
+
+test('I5: the subject of a referrer is not opened by naming it', async () => {
+  const world = await twoProjects()
+  const image = makeImage('referrer')
+  const subject = { digest: world.index.manifest.digest, mediaType: mediaTypes.ociIndex, size: 1 }
+  const document = JSON.parse(image.manifest.bytes.toString())
+  world.registry.put('evil/app', image)
+  const referrer = piece(mediaTypes.ociManifest, JSON.stringify({ ...document, subject }))
+  await world.import(referrer, { name: evil, repository: 'evil/app' })
+  await world.pullThrough.manifest(evil, 'prod', get)
+  expect(await answer(world.pullThrough.manifest(evil, subject.digest, get))).toMatchObject({
+    code: 'MANIFEST_UNKNOWN',
+  })
+  expect(world.asked()).toEqual([])
+})
+
+test("I5: an upstream that lies in Docker-Content-Digest gets nobody another project's bytes", async () => {
+  const world = await twoProjects()
+  const secret = world.index.children[0]?.manifest ?? world.index.manifest
+  const index = makeIndex('bait')
+  await world.import(index, { name: evil, repository: 'evil/app' })
+  const child = index.children[0]?.manifest ?? index.manifest
+  world.registry.intercept(withHeader(/evil\/app/, 'docker-content-digest', secret.digest))
+  const served = await world.pullThrough.manifest(evil, child.digest, get)
+  expect(served).toMatchObject({ digest: child.digest, mediaType: child.mediaType })
+  expect(served.bytes).toEqual(child.bytes)
+  expect(world.pullThrough.warm('evil', 'app', secret.digest)).toBeUndefined()
+  expect(await answer(world.pullThrough.manifest(evil, secret.digest, get))).toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+})
+
+test('I4: wrong bytes for a child are refused, kept nowhere, and link nothing', async () => {
+  const world = await pullWorld()
+  const index = makeIndex('right')
+  await world.import(index)
+  const child = index.children[0]?.manifest ?? index.manifest
+  const wrong = makeImage('wrong')
+  const heal = world.registry.intercept(withBytes(new RegExp(child.digest), wrong.manifest.bytes))
+  expect(await answer(world.pullThrough.manifest(app, child.digest, get))).toMatchObject({
+    code: 'UNAVAILABLE',
+    upstream: { reason: 'BadDigest' },
+  })
+  expect(world.pullThrough.warm('demo', 'app', child.digest)).toBeUndefined()
+  expect(await world.links.get(app, wrong.config.digest)).toBeUndefined()
+  heal()
+  expect((await world.restarted().manifest(app, child.digest, get)).bytes).toEqual(child.bytes)
+})
+
+test.each([
+  ['media type', { mediaType: mediaTypes.dockerManifest }],
+  ['size', { size: 7 }],
+])('a child whose %s is not what its index says is no manifest of the stream', async (_, lie) => {
+  const world = await pullWorld()
+  const image = makeImage('described')
+  world.registry.put('lib/app', image)
+  const { digest, mediaType, bytes } = image.manifest
+  const described = { digest, mediaType, size: bytes.length, ...lie }
+  const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [described] }
+  await world.import(piece(mediaTypes.ociIndex, JSON.stringify(index)))
+  expect(await answer(world.pullThrough.manifest(app, digest, get))).toMatchObject({ code: 'MANIFEST_INVALID' })
+  expect(await world.links.get(app, image.config.digest)).toBeUndefined()
+})
+
+test('a child that came with another Content-Type than its index says is not guessed at', async () => {
+  const world = await pullWorld()
+  const { config, layers } = makeImage('typeless')
+  const describe = ({ digest, mediaType, bytes }: Piece) => ({ digest, mediaType, size: bytes.length })
+  const document = JSON.stringify({ schemaVersion: 2, config: describe(config), layers: layers.map(describe) })
+  const child = piece(mediaTypes.ociManifest, document)
+  world.registry.put('lib/app', child)
+  const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [describe(child)] }
+  await world.import(piece(mediaTypes.ociIndex, JSON.stringify(index)))
+  world.registry.intercept(withHeader(new RegExp(child.digest), 'content-type', mediaTypes.dockerManifest))
+  expect(await answer(world.pullThrough.manifest(app, child.digest, get))).toMatchObject({ code: 'MANIFEST_INVALID' })
+})
+
+test.each([
+  ['ambiguous', { manifests: [] }],
+  ['with a key in other letters', { Layers: [] }],
+])('a child that is %s is refused and links nothing', async (_, more) => {
+  const world = await pullWorld()
+  const image = makeImage('odd')
+  const document = { ...JSON.parse(image.manifest.bytes.toString()), ...more }
+  const child = piece(mediaTypes.ociManifest, JSON.stringify(document))
+  world.registry.put('lib/app', image)
+  world.registry.put('lib/app', child)
+  const described = { digest: child.digest, mediaType: child.mediaType, size: child.bytes.length }
+  const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [described] }
+  await world.import(piece(mediaTypes.ociIndex, JSON.stringify(index)))
+  expect(await answer(world.pullThrough.manifest(app, child.digest, get))).toMatchObject({ code: 'MANIFEST_INVALID' })
+  expect(await world.links.get(app, image.config.digest)).toBeUndefined()
+})
+
+test('I4: truncated, overlong and altered blobs never come whole', async () => {
+  const world = await pullWorld()
+  const bytes = Buffer.alloc(300_000, 'layer')
+  const image = makeImage('large', { layers: [bytes] })
+  await world.import(image)
+  const digest = image.layers[0]?.digest ?? ''
+  const chunked = (body: Buffer) =>
+    changing(/blobs/, ({ status, headers: { 'content-length': _, ...headers } }) => {
+      return { status, headers: { ...headers, 'transfer-encoding': 'chunked' }, body }
+    })
+  const altered = Buffer.from(bytes)
+  altered[5] = 0
+  for (const fault of [
+    truncated(/blobs/, 200_000),
+    chunked(bytes.subarray(0, 299_999)),
+    chunked(Buffer.concat([bytes, Buffer.from('more')])),
+    chunked(altered),
+    withBytes(/blobs/, altered),
+    withBytes(/blobs/, bytes.subarray(0, 299_999)),
+  ]) {
+    const heal = world.registry.intercept(fault)
+    let received = 0
+    const pull = async () => {
+      for await (const chunk of (await world.pullThrough.blob(app, digest)).stream) received += chunk.length
+    }
+    await expect(pull()).rejects.toThrow()
+    expect(received).toBeLessThan(bytes.length)
+    heal()
+  }
+  expect((await buffer((await world.pullThrough.blob(app, digest)).stream)).equals(bytes)).toBe(true)
+})
+
+test('I5: a stream made anew has nothing of the one before it', async () => {
+  const world = await pullWorld()
+  const index = makeIndex('before')
+  await world.import(index)
+  const child = index.children[0]?.manifest.digest ?? ''
+  const config = index.children[0]?.config.digest ?? ''
+  await world.pullThrough.manifest(app, 'prod', get)
+  await world.pullThrough.manifest(app, child, get)
+  await world.writer.delete(app)
+  const made = await world.writer.create(app)
+  await world.pins.reached(made.resourceVersion)
+  expect(await world.pins.uid(app)).toBe(made.uid)
+  world.asked()
+  for (const pullThrough of [world.pullThrough, world.restarted()]) {
+    for (const reference of ['prod', child, index.manifest.digest]) {
+      expect(pullThrough.warm('demo', 'app', reference)).toBeUndefined()
+      expect(await answer(pullThrough.manifest(app, reference, get))).toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+      expect(await answer(pullThrough.manifest(app, reference, head))).toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+    }
+    expect(await answer(pullThrough.blob(app, config))).toMatchObject({ code: 'BLOB_UNKNOWN' })
+    expect(await pullThrough.tags(app, {})).toEqual([])
+  }
+  expect(world.asked()).toEqual([])
+})
+
+test('I5: a deleted stream gives nothing out', async () => {
+  const world = await pullWorld()
+  const image = makeImage('deleted')
+  await world.import(image)
+  await world.pullThrough.manifest(app, 'prod', get)
+  await world.writer.delete(app)
+  await expect.poll(() => world.pullThrough.warm('demo', 'app', 'prod')).toBeUndefined()
+  expect(await answer(world.pullThrough.manifest(app, image.manifest.digest, get))).toMatchObject({
+    code: 'NAME_UNKNOWN',
+  })
+})
