@@ -70,8 +70,9 @@ export function createApi(options: ApiOptions): Hono<Env> {
       }
       return answer(200, discover(table, target, request.method))
     } catch (error) {
-      if (error instanceof RegistryError) return refuse(error, target)
-      throw error
+      if (!(error instanceof RegistryError)) throw error
+      if (error.status >= 500) log.warn({ err: error, method: request.method }, 'a request of the API was refused')
+      return refuse(error, target)
     }
   }
   app.all('/api/*', ({ req }) => serve(req.raw))

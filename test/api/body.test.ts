@@ -2,7 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { maxBodyBytes, parseObject, readBody } from '../../src/api/body.ts'
 
-function request(body: BodyInit | undefined, contentType?: string, headers: Record<string, string> = {}): Request {
+function request(
+  body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | undefined,
+  contentType?: string,
+  headers: Record<string, string> = {},
+): Request {
   const init = { method: 'POST', headers: { ...headers, ...(contentType && { 'content-type': contentType }) } }
   return new Request('http://localhost/', body === undefined ? init : { ...init, body, duplex: 'half' })
 }

@@ -42,9 +42,9 @@ const importSpec = z.object({
         .array(policies.extend({ from, to: z.object({ name: z.string().default('') }).nullish() }))
         .nullish()
         .transform((images) => images ?? []),
-      repository: z.unknown(),
+      repository: z.unknown().optional(),
     })
-    .default({ import: false, images: [], repository: undefined }),
+    .default({ import: false, images: [] }),
 })
 
 type Spec = z.infer<typeof importSpec>['spec']

@@ -21,7 +21,7 @@ const tokenRequest = z.object({
     .object({
       expirationSeconds: z.int().nullish(),
       audiences: z.array(z.string()).nullish(),
-      boundObjectRef: z.unknown(),
+      boundObjectRef: z.unknown().optional(),
     })
     .nullish(),
 })

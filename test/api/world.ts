@@ -1,0 +1,111 @@
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import { type AccessParts, createAccess } from '../../src/access/create-access.ts'
+import { type ApiOptions, createApi } from '../../src/api/api.ts'
+import { groupOf } from '../../src/api/groups.ts'
+import { createObjects, type Objects } from '../../src/store/objects.ts'
+import { temporaryDirectory } from '../support/directory.ts'
+import { type FlowsWorld, flowsWorld } from '../support/flows.ts'
+
+/** An answer with its parsed body. */
+export interface Answered {
+  status: number
+  headers: Headers
+  body: Record<string, unknown>
+}
+
+export interface Sent {
+  token?: string
+  /** Sent as it is when a string, otherwise as JSON. */
+  body?: unknown
+  headers?: Record<string, string>
+}
+
+/** The API over real parts, with the project `demo` and an admin. */
+export interface ApiWorld extends FlowsWorld, AccessParts {
+  objects: Objects
+  adminToken: string
+  /** The log, a line for each record. */
+  lines: string[]
+  send(method: string, path: string, sent?: Sent): Promise<Answered>
+  asAdmin(method: string, path: string, body?: unknown): Promise<Answered>
+  /** Makes a service account in `project` (default `demo`), binds `role` to it in `demo`, and answers its token. */
+  robot(name: string, role?: string, project?: string): Promise<string>
+}
+
+export const registryHost = 'weir.test:5000'
+export const imageApi = '/apis/image.openshift.io/v1'
+export const rbacApi = '/apis/rbac.authorization.k8s.io/v1'
+export const weirApi = '/apis/weir.dev/v1'
+export const inDemo = 'namespaces/demo'
+
+/** `replaced` parts stand in for the real ones. */
+export async function apiWorld(replaced: Partial<ApiOptions> = {}): Promise<ApiWorld> {
+  const flows = await flowsWorld()
+  const { store, clock } = flows
+  const now = clock.now
+  const closing = new AbortController()
+  onTestFinished(() => closing.abort())
+  const lines: string[] = []
+  const log = pino({ base: null }, { write: (line: string) => void lines.push(line) })
+  const access = await createAccess({
+    store,
+    secretKeyFile: join(await temporaryDirectory(), 'secret.key'),
+    issuer: 'https://weir.test:5443',
+    service: registryHost,
+    now,
+    signal: closing.signal,
+    log,
+  })
+  const objects = createObjects({ store, now, groupOf })
+  const api = createApi({ ...flows, ...access, objects, registryHost, version: '1.2.3', now, log, ...replaced })
+  const adminToken = (await access.admin.ensureAdmin({ kubeconfigExists: false })) ?? ''
+
+  const send: ApiWorld['send'] = async (method, path, { token, body, headers = {} } = {}) => {
+    const response = await api.request(path, {
+      method,
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    return { status: response.status, headers: response.headers, body: text === '' ? {} : JSON.parse(text) }
+  }
+  const asAdmin: ApiWorld['asAdmin'] = (method, path, body) =>
+    send(method, path, { token: adminToken, ...(body === undefined ? {} : { body }) })
+  const robot: ApiWorld['robot'] = async (name, role, project = 'demo') => {
+    const account = await objects.create('serviceaccounts', project, { metadata: { name } })
+    if (role !== undefined) {
+      const bound = await objects.create('rolebindings', 'demo', {
+        metadata: { name: `${project}-${name}-${role}` },
+        subjects: [{ kind: 'ServiceAccount', name, namespace: project }],
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+      })
+      await access.authorizer.reached(Number(bound.metadata.resourceVersion))
+    }
+    const { token } = await access.tokens.issueServiceAccountToken({ project, name, uid: account.metadata.uid })
+    return token
+  }
+  return { ...flows, ...access, objects, adminToken, lines, send, asAdmin, robot }
+}
+
+/** A refusal as it is answered, for `toMatchObject`. */
+export function refusal(code: number, reason: string, message?: unknown): Record<string, unknown> {
+  const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', reason, code }
+  return { status: code, body: { ...status, ...(message === undefined ? {} : { message }) } }
+}
+
+/** The refusal of an object for the causes at these fields. */
+export function invalidFields(...fields: string[]): Record<string, unknown> {
+  const causes = fields.map((field) => ({ field }))
+  return { status: 422, body: { kind: 'Status', reason: 'Invalid', code: 422, details: { causes } } }
+}
+
+/** The names of a list's items. */
+export function names({ body }: Answered): string[] {
+  return (body.items as { metadata: { name: string } }[]).map(({ metadata }) => metadata.name)
+}
