@@ -63,11 +63,10 @@ async function missingRight(error: ApiError, client: Client): Promise<string[]> 
   const { verb, resource, role } = neededRight(error)
   const { project, name } = error.target
   if (role === undefined || project === undefined) {
-    const list = verb === 'list' && error.target.resource !== resources.namespaces
-    const narrower = list ? ['or name one project: -n PROJECT'] : []
+    const isList = verb === 'list' && role !== undefined
     return [
-      `missing right: ${verb} ${resource}, in all projects; the administrator has it (data/admin.kubeconfig)`,
-      ...narrower,
+      `missing right: ${verb} ${resource}${isList ? ' in all projects' : ''}; the administrator has it (data/admin.kubeconfig)`,
+      ...(isList ? ['or name one project: -n PROJECT'] : []),
     ]
   }
   const subject = await callerAsSubject(client)

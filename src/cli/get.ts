@@ -1,5 +1,5 @@
 import { Argument, type Command } from 'commander'
-import { type ImageStream, type ImageStreamTag, type NamedTagEventList, resources } from './api.ts'
+import { type ApiList, type ImageStream, type ImageStreamTag, type NamedTagEventList, resources } from './api.ts'
 import { holdAnnotation } from './history.ts'
 import { digestColumns, type Format, formatOption, type Printing, printList } from './output.ts'
 import { parseProject } from './references.ts'
@@ -26,11 +26,17 @@ export function addGetVerb(program: Command, context: VerbContext): void {
       if (what === 'streams') {
         const streams = await client.list<ImageStream>({ resource: resources.imageStreams, ...place })
         printList(context.stdout, options.output, streams, streamPrinting)
+        noteIfNone(context, streams, 'streams', project)
       } else {
         const tags = await client.list<ImageStreamTag>({ resource: resources.imageStreamTags, ...place })
         printList(context.stdout, options.output, tags, tagPrinting)
+        noteIfNone(context, tags, 'tags', project)
       }
     })
+}
+
+function noteIfNone(context: VerbContext, { items }: ApiList, what: string, project: string | undefined): void {
+  if (items.length === 0) context.note(`no ${what} in ${project ?? 'any project'}`)
 }
 
 const streamPrinting: Printing<ImageStream> = {

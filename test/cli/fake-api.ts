@@ -30,6 +30,8 @@ export interface FakeApi {
   /** Requests as `METHOD path`. */
   asked(): string[]
   answer(method: string, path: string, responder: Responder): void
+  /** Answers what no `answer` is there for. */
+  otherwise(responder: Responder): void
   /** The bodies sent to `METHOD path`, in order. */
   sent(method: string, path: string): unknown[]
   stop(): Promise<void>
@@ -39,8 +41,9 @@ export interface FakeApi {
 export async function startFakeApi(certificate?: TestCertificate): Promise<FakeApi> {
   const requests: RecordedRequest[] = []
   const routes = new Map<string, Responder>()
+  let otherwise: Responder = ({ path }) => failure(404, 'NotFound', `${path} not found`)
   const listener: RequestListener = (message, response) => {
-    void handle(message, response, requests, routes)
+    void handle(message, response, requests, (key) => routes.get(key) ?? otherwise)
   }
   const server =
     certificate === undefined
@@ -58,10 +61,13 @@ export async function startFakeApi(certificate?: TestCertificate): Promise<FakeA
   const { port } = server.address() as AddressInfo
   const key = (method: string, path: string) => `${method} ${path}`
   return {
-    url: `${certificate === undefined ? 'http' : 'https'}://localhost:${port}`.replace('localhost', '127.0.0.1'),
+    url: `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
     requests,
     asked: () => requests.map(({ method, path }) => key(method, path)),
     answer: (method, path, responder) => void routes.set(key(method, path), responder),
+    otherwise: (responder) => {
+      otherwise = responder
+    },
     sent: (method, path) =>
       requests.filter((each) => each.method === method && each.path === path).map((each) => each.body),
     stop,
@@ -83,7 +89,7 @@ async function handle(
   message: IncomingMessage,
   response: ServerResponse,
   requests: RecordedRequest[],
-  routes: ReadonlyMap<string, Responder>,
+  responderOf: (key: string) => Responder,
 ): Promise<void> {
   const chunks: Buffer[] = []
   for await (const chunk of message) chunks.push(chunk as Buffer)
@@ -97,8 +103,7 @@ async function handle(
     body: text === '' ? undefined : JSON.parse(text),
   }
   requests.push(request)
-  const responder =
-    routes.get(`${request.method} ${request.path}`) ?? failure(404, 'NotFound', `${request.path} not found`)
+  const responder = responderOf(`${request.method} ${request.path}`)
   const reply = typeof responder === 'function' ? await responder(request) : responder
   const isText = typeof reply.body === 'string'
   response.writeHead(reply.status ?? 200, {

@@ -79,7 +79,11 @@ test('without -n both ask for all projects', async () => {
   const api = await startFakeApi()
   api.answer('GET', `${group}/imagestreams`, { body: { items: [] } })
   api.answer('GET', `${group}/imagestreamtags`, { body: { items: [] } })
-  expect(await get(api, 'streams')).toEqual({ code: 0, stdout: 'NAME  TAGS  UPDATED\n', stderr: '' })
+  expect(await get(api, 'streams')).toEqual({
+    code: 0,
+    stdout: 'NAME  TAGS  UPDATED\n',
+    stderr: 'no streams in any project\n',
+  })
   expect(await get(api, 'tags')).toMatchObject({ code: 0 })
   expect(api.asked()).toEqual([`GET ${group}/imagestreams`, `GET ${group}/imagestreamtags`])
 })
