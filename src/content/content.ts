@@ -67,8 +67,6 @@ export interface Content {
    * @throws RegistryError BLOB_UNKNOWN, or the upstream's failure
    */
   stat(link: Link): Promise<number>
-  /** Makes sure that `open` would find the bytes now: a location answers for them. @throws as `open` does */
-  probe(link: Link): Promise<void>
   /**
    * Opens a blob through `link`. A whole body is verified while it passes: the last piece is held back until the digest
    * matches, and on a mismatch the stream fails (I4).
