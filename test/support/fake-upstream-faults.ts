@@ -92,11 +92,11 @@ export function resetting(match: FakeMatch, times = Number.POSITIVE_INFINITY): F
 }
 
 /** Sends a body without end to matching requests, chunked. */
-export function endless(match: FakeMatch, headers: Record<string, string> = {}): FakeInterceptor {
+export function endless(match: FakeMatch, headers: Record<string, string> = {}, status = 200): FakeInterceptor {
   const chunk = Buffer.alloc(64 * 1024, ' ')
   return (req, res, next) => {
     if (!matches(match, requestOf(req))) return next()
-    res.writeHead(200, headers)
+    res.writeHead(status, headers)
     const pump = (): void => {
       while (!res.destroyed && res.write(chunk));
     }

@@ -118,7 +118,7 @@ export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Prom
       innermost,
     )
     const given = await chain()
-    if (given !== undefined) send(req, res, given)
+    if (given !== undefined && !res.headersSent && !res.destroyed) send(req, res, given)
   }
 
   onTestFinished(() => upstream.close())
