@@ -98,8 +98,8 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
     const sent = request(url, { dispatcher, method, headers, ...(signal && { signal }) })
     // An abort reaches undici's request only once its connection stands.
     const response = await unlessAborted(sent, signal)
-    // Queries may hold signatures that open the content to anybody.
-    log.debug({ method, host: url.host, path: url.pathname, status: response.statusCode }, 'asked')
+    // Where a registry sends on to, path and query may hold what opens the content to anybody.
+    log.debug({ host: ask.host, method, to: url.host, status: response.statusCode }, 'asked')
     return response
   }
 
