@@ -1,7 +1,5 @@
 /** The API's resources and shapes, as far as the verbs read and write them. */
 
-import type { Status } from './failures.ts'
-
 /** One kind of API object. `group` is empty for the core group. */
 export interface Resource {
   group: string
@@ -50,6 +48,23 @@ export function targetPath({ resource, project, name, subresource }: Target): st
 
 function escapeSegment(segment: string): string {
   return encodeURIComponent(segment).replaceAll('%3A', ':')
+}
+
+/** One element of `metav1.Status.details.causes`. */
+export interface StatusCause {
+  field?: string
+  reason?: string
+  message?: string
+}
+
+/** `metav1.Status`, as far as it is read here. */
+export interface Status {
+  kind: 'Status'
+  status?: string
+  message?: string
+  reason?: string
+  code?: number
+  details?: { name?: string; kind?: string; causes?: StatusCause[]; retryAfterSeconds?: number }
 }
 
 export interface ObjectMeta {

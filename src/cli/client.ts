@@ -1,8 +1,7 @@
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import type { ApiList, ApiObject, Target } from './api.ts'
-import { targetPath } from './api.ts'
-import { ApiError, CliError, isNotFound, type Status } from './failures.ts'
+import { type ApiList, type ApiObject, type Status, type Target, targetPath } from './api.ts'
+import { ApiError, CliError, isNotFound } from './failures.ts'
 import type { Server } from './server.ts'
 
 export interface RequestOptions {
@@ -184,7 +183,7 @@ function unreachable(server: Server, cause: unknown): CliError {
   if (untrusted.has(code)) {
     return new CliError(`${place} shows a certificate that is not trusted here (${code})`, {
       hints: [
-        "name its authority with --certificate-authority FILE; Weir's own is in its data/tls and in data/admin.kubeconfig",
+        "name its authority with --certificate-authority FILE; Weir's own is data/tls/ca.crt, and in data/admin.kubeconfig",
         'a kubeconfig of an earlier data directory trusts the earlier authority: take the new one',
       ],
       cause,
@@ -205,7 +204,10 @@ function unreachable(server: Server, cause: unknown): CliError {
   }
   if (!unanswered.has(code)) {
     return new CliError(`${place} broke the connection: ${code === '' ? message : code}`, {
-      hints: ['it may still do what was asked: look before asking again; its log says why'],
+      hints: [
+        'it may still do what was asked: look before asking again; its log says why',
+        ...(server.url.startsWith('http:') ? ['or it speaks HTTPS: then write https://'] : []),
+      ],
       cause,
     })
   }

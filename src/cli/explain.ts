@@ -1,7 +1,6 @@
 /** Turns a server's refusal into words that say what to do next. */
 
-import type { ObjectMeta, SelfSubjectReview, Target } from './api.ts'
-import { apiVersion, resources } from './api.ts'
+import { apiVersion, resources, type SelfSubjectReview, type Target } from './api.ts'
 import type { Client } from './client.ts'
 import { type ApiError, CliError } from './failures.ts'
 import { subjectOfUser } from './subjects.ts'
@@ -9,8 +8,7 @@ import { subjectOfUser } from './subjects.ts'
 /** The user name of the caller as the server knows it. */
 export async function whoIs(client: Client): Promise<SelfSubjectReview> {
   const resource = resources.selfSubjectReviews
-  const metadata: ObjectMeta = {}
-  const body = { kind: 'SelfSubjectReview', apiVersion: apiVersion(resource), metadata }
+  const body = { kind: 'SelfSubjectReview', apiVersion: apiVersion(resource) }
   return client.request<SelfSubjectReview>('POST', { resource }, { body })
 }
 

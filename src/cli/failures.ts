@@ -1,6 +1,6 @@
 /** What goes wrong on the command line, and what the person should do next. */
 
-import type { Target } from './api.ts'
+import type { Status, Target } from './api.ts'
 
 /** A failure to be shown as it is: one sentence, then a line for each thing to do about it. */
 export class CliError extends Error {
@@ -19,23 +19,6 @@ export class CliError extends Error {
 /** A command line that can not be meant: exit code 2. */
 export function misuse(message: string, ...hints: string[]): CliError {
   return new CliError(message, { exitCode: 2, hints })
-}
-
-/** One element of `metav1.Status.details.causes`. */
-export interface StatusCause {
-  field?: string
-  reason?: string
-  message?: string
-}
-
-/** `metav1.Status`, as far as it is read here. */
-export interface Status {
-  kind: 'Status'
-  status?: string
-  message?: string
-  reason?: string
-  code?: number
-  details?: { name?: string; kind?: string; causes?: StatusCause[]; retryAfterSeconds?: number }
 }
 
 /** The server's refusal of one request. */

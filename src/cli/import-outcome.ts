@@ -1,8 +1,8 @@
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
-import { type ImportedImage, resources, type TagEvent } from './api.ts'
+import { type ImportedImage, resources, type Status, type TagEvent } from './api.ts'
 import type { Client } from './client.ts'
 import { causesOf } from './explain.ts'
-import { CliError, isForbidden, isNotFound, type Status } from './failures.ts'
+import { CliError, isForbidden, isNotFound } from './failures.ts'
 import type { Wanted } from './import-plan.ts'
 import { formatStreamReference } from './references.ts'
 

@@ -114,6 +114,14 @@ describe('a server that does not answer as it should', () => {
     expect(result.stderr).toContain('npm start')
   })
 
+  test('HTTP asked of a server of HTTPS: says so', async () => {
+    const api = await startFakeApi(await makeCertificate())
+    const result = await whoami(api.url.replace('https:', 'http:'))
+    expect(result.code).toBe(1)
+    expect(result.stderr).toMatch(/then write https:|does not speak HTTP|is not Weir's API/)
+    expect(api.requests).toEqual([])
+  })
+
   test('a silent one: gives up after --request-timeout', async () => {
     const api = await startFakeApi()
     api.answer('POST', review, () => new Promise(() => {}))
