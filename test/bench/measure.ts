@@ -1,8 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { must } from '../interop/support/process.ts'
+import { loadHead } from './head-load.ts'
 
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
 
@@ -36,34 +35,38 @@ export interface Load {
   headers: Record<string, string>
   connections: number
   seconds: number
-  directory: string
 }
 
-/** Runs wrk once and takes the server's CPU time around it. */
+/** Loads a server once, with wrk for GET, and takes the server's CPU time around it. */
 export async function measure(load: Load): Promise<Round> {
-  const script = join(load.directory, `${load.method}.lua`)
-  await writeFile(script, `wrk.method = "${load.method}"\n`)
-  const headers = Object.entries(load.headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
   const before = cpuSeconds(load.pid)
-  const output = await must('wrk', [
-    '-t1',
-    `-c${load.connections}`,
-    `-d${load.seconds}s`,
-    '--latency',
-    '-s',
-    script,
-    ...headers,
-    load.url,
-  ])
-  const cpu = cpuSeconds(load.pid) - before
-  const requests = Number(/(\d+) requests in/.exec(output)?.[1])
-  const failures = Number(/Non-2xx or 3xx responses: (\d+)/.exec(output)?.[1] ?? 0)
+  const { requests, ...round } = await (load.method === 'GET' ? measureGet(load) : measureHead(load))
+  return { ...round, cpuMsPerRequest: ((cpuSeconds(load.pid) - before) * 1000) / requests }
+}
+
+type Measured = Omit<Round, 'cpuMsPerRequest'> & { requests: number }
+
+async function measureGet({ url, headers, connections, seconds }: Load): Promise<Measured> {
+  const lines = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`])
+  const output = await must('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...lines, url])
   return {
+    requests: Number(/(\d+) requests in/.exec(output)?.[1]),
     requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]),
     p50Ms: milliseconds(/50%\s+([\d.]+)(us|ms|s)/.exec(output)),
     p99Ms: milliseconds(/99%\s+([\d.]+)(us|ms|s)/.exec(output)),
-    cpuMsPerRequest: (cpu * 1000) / requests,
-    failures,
+    failures: Number(/Non-2xx or 3xx responses: (\d+)/.exec(output)?.[1] ?? 0),
+  }
+}
+
+async function measureHead({ url, headers, connections, seconds }: Load): Promise<Measured> {
+  const result = await loadHead(url, headers, connections, seconds)
+  const at = (share: number): number => result.latenciesMs[Math.floor(result.latenciesMs.length * share)] ?? Number.NaN
+  return {
+    requests: result.requests,
+    requestsPerSecond: result.requests / result.seconds,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+    failures: result.failures,
   }
 }
 

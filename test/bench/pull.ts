@@ -87,9 +87,9 @@ export async function run(): Promise<void> {
       `${cpus()[0]?.model}, ${cpus().length} cores; node ${process.version}; ${(await must('docker-registry', ['--version'])).trim()}`,
     )
     console.log(
-      `${rounds} interleaved rounds of ${seconds} s, wrk -t1 -c${connections}, manifest of ${image.manifest.bytes.length} bytes; median (least-most)`,
+      `${rounds} interleaved rounds of ${seconds} s, ${connections} connections (GET: wrk -t1, HEAD: our own loop), manifest of ${image.manifest.bytes.length} bytes; median (least-most)`,
     )
-    for (const method of ['GET', 'HEAD'] as const) await compare(method, contestants, directory)
+    for (const method of ['GET', 'HEAD'] as const) await compare(method, contestants)
     console.log(
       `weir RSS after the rounds: ${(residentBytes(weir.pid) / 1024 / 1024).toFixed(1)} MiB; upstream requests during the rounds: 0 (it was stopped)`,
     )
@@ -102,12 +102,11 @@ export async function run(): Promise<void> {
   for (const used of [directory, upstreamDirectory, idleDirectory]) await rm(used, { recursive: true, force: true })
 }
 
-async function compare(method: 'GET' | 'HEAD', contestants: readonly Contestant[], directory: string): Promise<void> {
+async function compare(method: 'GET' | 'HEAD', contestants: readonly Contestant[]): Promise<void> {
   const results = new Map<string, Round[]>(contestants.map(({ name }) => [name, []]))
-  for (const one of contestants) await measure({ ...one, method, connections, seconds: 2, directory })
+  for (const one of contestants) await measure({ ...one, method, connections, seconds: 2 })
   for (let round = 0; round < rounds; round += 1) {
-    for (const one of contestants)
-      results.get(one.name)?.push(await measure({ ...one, method, connections, seconds, directory }))
+    for (const one of contestants) results.get(one.name)?.push(await measure({ ...one, method, connections, seconds }))
   }
   for (const [name, list] of results) {
     const of = (key: keyof Round, digits?: number): string =>

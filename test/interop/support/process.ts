@@ -35,7 +35,9 @@ export function run(command: string, args: readonly string[], options: RunOption
         })
       },
     )
-    child.stdin?.end(input ?? '')
+    // A command may end without reading its input.
+    child.stdin?.on('error', () => undefined)
+    child.stdin?.end(input)
   })
 }
 
