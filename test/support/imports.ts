@@ -32,15 +32,17 @@ export const homes: Record<string, readonly string[]> = {
   'prom-client': ['http', 'weir'],
 }
 
-/** The part of the house that a file below `src` belongs to. */
+/** Parts that are files of their own, side by side below `src`. */
+const fileParts: Record<string, readonly string[]> = {
+  flows: ['pull-through', 'importer', 'tag-events', 'push', 'triggers'],
+  weir: ['weir', 'config', 'config-schema', 'config-values', 'admin-kubeconfig', 'log'],
+  main: ['main', 'serve'],
+}
+
+/** The part of the house that a file below `src` belongs to; a file at home nowhere is a part of its own name. */
 export function partOf(file: string): string {
-  const slash = file.indexOf('/')
-  if (slash > 0) {
-    const folder = file.slice(0, slash)
-    return folder === 'pull-through' ? 'flows' : folder
-  }
-  if (['weir.ts', 'config.ts', 'log.ts'].includes(file)) return 'weir'
-  return file === 'main.ts' ? 'main' : 'flows'
+  const [name = file] = file.split(/[/.]/)
+  return Object.keys(fileParts).find((part) => fileParts[part]?.includes(name)) ?? name
 }
 
 /** Reads the imports of every TypeScript file below `root`, dynamic and type imports as well. */
