@@ -12,6 +12,11 @@ import { json, type RenderFailure, toResponse } from './respond.ts'
 import { addTokenRoutes } from './token.ts'
 import { addV2Routes } from './v2.ts'
 
+/** What the API reads of the exchange. */
+export interface ApiEnv {
+  Bindings: { requestId?: string }
+}
+
 export interface AppDeps {
   pullThrough: PullThrough
   reader: Pick<StreamReader, 'streams'>
@@ -19,7 +24,7 @@ export interface AppDeps {
   tokens: Pick<Tokens, 'verifyRegistryToken' | 'jwks' | 'openidConfiguration'>
   tokenService: TokenService
   /** `/api`, `/apis`, `/version`, `/openapi`. */
-  api: Hono
+  api: Hono<ApiEnv>
   checks: readonly HealthCheck[]
   metrics: Metrics
   renderFailure: RenderFailure

@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import { expect, test } from 'vitest'
+import type { ApiEnv } from '../../src/http/app.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { makeImage } from '../support/images.ts'
 import { publicUrl, served, startHttp } from './harness.ts'
@@ -55,7 +56,7 @@ test('the OpenID documents are served as JSON to anybody', async () => {
 })
 
 test('the API is mounted at the root, and its own failures are a Status', async () => {
-  const api = new Hono()
+  const api = new Hono<ApiEnv>()
   api.get('/apis/x', (c) => c.json({ ok: true }))
   api.get('/apis/broken', () => {
     throw new TypeError('hush')

@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { RegistryToken, TokenRequest, TokenService } from '../../src/access/access.ts'
 import type { OpenBlob, RangeRequest } from '../../src/content/content.ts'
-import { createApp } from '../../src/http/app.ts'
+import { type ApiEnv, createApp } from '../../src/http/app.ts'
 import { createRequestIds } from '../../src/http/exchange.ts'
 import type { HealthCheck } from '../../src/http/health.ts'
 import { createListener } from '../../src/http/listener.ts'
@@ -45,7 +45,7 @@ export interface HarnessOptions {
   /** Whether verified tokens are in memory, as the warm path wants them. */
   warm?: boolean
   checks?: readonly HealthCheck[]
-  api?: Hono
+  api?: Hono<ApiEnv>
   idleTimeoutMs?: number
   grant?: TokenService['grant']
   readBlob?: (bytes: Buffer) => Readable
@@ -84,7 +84,7 @@ export async function startHttp(options: HarnessOptions = {}): Promise<Harness> 
   const chooseRequestId = createRequestIds('test')
   const app = createApp({
     ...state.deps,
-    api: options.api ?? new Hono(),
+    api: options.api ?? new Hono<ApiEnv>(),
     checks: options.checks ?? [],
     metrics,
     renderFailure,

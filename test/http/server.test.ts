@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { Hono } from 'hono'
 import { describe, expect, test } from 'vitest'
+import type { ApiEnv } from '../../src/http/app.ts'
 import { listen } from '../../src/http/server.ts'
 import { piece } from '../support/images.ts'
 import { startHttp } from './harness.ts'
@@ -32,7 +33,7 @@ describe('the request line and headers', () => {
   })
 
   test('the API sees escaped : and @ as they are', async () => {
-    const api = new Hono()
+    const api = new Hono<ApiEnv>()
     api.get('/apis/tags/:name', (c) => c.text(c.req.param('name')))
     const { ask } = await startHttp({ api })
     expect((await ask('/apis/tags/app%3Av1')).body.toString()).toBe('app:v1')
@@ -92,7 +93,7 @@ describe('a connection without progress', () => {
 
   test('is left alone while Weir itself is at work', async () => {
     const release = Promise.withResolvers<void>()
-    const api = new Hono()
+    const api = new Hono<ApiEnv>()
     api.get('/apis/slow', async (c) => {
       await release.promise
       return c.text('done')
@@ -113,7 +114,7 @@ describe('stopping', () => {
   test('lets an answer finish that is under way and takes no new connection', async () => {
     const release = Promise.withResolvers<void>()
     const arrived = Promise.withResolvers<void>()
-    const api = new Hono()
+    const api = new Hono<ApiEnv>()
     api.get('/apis/slow', async (c) => {
       arrived.resolve()
       await release.promise
@@ -142,7 +143,7 @@ describe('stopping', () => {
 
   test('cuts what does not finish in time', async () => {
     const arrived = Promise.withResolvers<void>()
-    const api = new Hono()
+    const api = new Hono<ApiEnv>()
     api.get('/apis/forever', async () => {
       arrived.resolve()
       return new Promise<Response>(() => {})

@@ -1,0 +1,55 @@
+/** `weir serve`: from its flags to a Weir that runs until a signal ends it. */
+import { parseArgs } from 'node:util'
+import type { Logger } from 'pino'
+import { ConfigError, loadConfig } from './config.ts'
+import { createLog } from './log.ts'
+import { StartError, startWeir, type Weir } from './weir.ts'
+
+/** Runs the server; sets the exit code: 1 when it can not start, 2 when it is misused. */
+export async function serve(argv: readonly string[]): Promise<void> {
+  const flags = readFlags(argv)
+  if (typeof flags === 'string') return fail(2, [`${flags}; see weir serve --help`])
+  try {
+    const { config, warnings } = loadConfig(flags, process.env)
+    const log = createLog(config.log)
+    for (const warning of warnings) log.warn(warning)
+    stopOnSignal(await startWeir(config, { log }), log)
+  } catch (error) {
+    if (error instanceof ConfigError) return fail(1, error.problems)
+    if (error instanceof StartError) return fail(1, [error.message])
+    throw error
+  }
+}
+
+function readFlags(argv: readonly string[]): { config?: string; data?: string; listen?: string } | string {
+  const text = { type: 'string' } as const
+  try {
+    return parseArgs({ args: [...argv], options: { config: text, data: text, listen: text } }).values
+  } catch (error) {
+    return error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
+  }
+}
+
+function stopOnSignal(weir: Weir, log: Logger): void {
+  let stopping = false
+  const stop = (): void => {
+    // A second signal is for those who do not want to wait.
+    if (stopping) process.exit(1)
+    stopping = true
+    log.info('weir is stopping')
+    weir.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'weir did not stop cleanly')
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+}
+
+function fail(exitCode: 1 | 2, problems: readonly string[]): void {
+  for (const problem of problems) process.stderr.write(`weir: ${problem}\n`)
+  process.exitCode = exitCode
+}

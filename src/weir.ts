@@ -1,0 +1,245 @@
+/** The composition root: config in, a running Weir out. The only place that knows which part is used. */
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { createAccess } from './access/create-access.ts'
+import { writeAdminKubeconfig } from './admin-kubeconfig.ts'
+import { createApi } from './api/api.ts'
+import { groupOf } from './api/groups.ts'
+import type { WeirConfig } from './config.ts'
+import { createContent } from './content/create-content.ts'
+import { createApp } from './http/app.ts'
+import { createRequestIds } from './http/exchange.ts'
+import { createListener } from './http/listener.ts'
+import { createMetrics } from './http/metrics.ts'
+import { createRenderFailure } from './http/respond.ts'
+import { type Listening, listen } from './http/server.ts'
+import { type Certificate, ownCertificate, readCertificate } from './http/tls.ts'
+import { createWarmManifest } from './http/warm-manifest.ts'
+import { createImporter } from './importer.ts'
+import { createBlobSource } from './pull-through/blob-source.ts'
+import { createPullThrough } from './pull-through.ts'
+import { createLevelStore } from './store/level.ts'
+import { createObjects } from './store/objects.ts'
+import type { Store } from './store/store.ts'
+import { createStreams } from './streams/create-streams.ts'
+import { createTagEvents } from './tag-events.ts'
+import { createAllowList } from './upstream/allow-list.ts'
+import { createUpstream } from './upstream/client.ts'
+import { credentialsFromRules } from './upstream/credentials.ts'
+
+/** Where a listener is: `publicUrl` as clients reach it, with the port that is bound where the config left it open. */
+export interface Address {
+  host: string
+  port: number
+  publicUrl: string
+}
+
+export interface Weir {
+  readonly http: Address
+  readonly https: Address
+  /** The file that `weir`, `kubectl` and `oc` find server and token in. */
+  readonly adminKubeconfig: string
+  /** Takes no more requests, lets those under way finish for `graceMs` (default 9 s), then closes everything. */
+  stop(graceMs?: number): Promise<void>
+}
+
+export interface WeirOptions {
+  log: Logger
+  /** Milliseconds since the epoch; default the system's clock. */
+  now?: () => number
+}
+
+/** Why Weir can not start, in one line for the person who starts it. */
+export class StartError extends Error {
+  constructor(message: string, cause: unknown) {
+    super(message, { cause })
+    this.name = 'StartError'
+  }
+}
+
+/** What is kept in the change log: everything that somebody watches. */
+const logged = ['object/', 'life/', 'stream/', 'tag/', 'key/', 'meta/']
+
+const version = readVersion()
+
+/** @throws StartError */
+export async function startWeir(config: WeirConfig, options: WeirOptions): Promise<Weir> {
+  const { log, now = Date.now } = options
+  await using opened = new AsyncDisposableStack()
+  const store = await openStore(config.data)
+  opened.defer(() => store.close())
+  const certificate = await openCertificate(config, now)
+  const [http, https] = await openListeners(config, certificate, opened)
+
+  const closing = new AbortController()
+  opened.defer(() => closing.abort())
+  const { signal } = closing
+  const service = new URL(http.address.publicUrl).host
+  const access = await createAccess({
+    store,
+    secretKeyFile: join(config.data, 'secret.key'),
+    issuer: config.auth.issuer ?? https.address.publicUrl,
+    service,
+    tokenLifetimeMs: config.auth.tokenLifetimeMs,
+    maxTokenLifetimeMs: config.auth.maxTokenLifetimeMs,
+    now,
+    signal,
+    log,
+  })
+  const upstream = createUpstream({
+    rules: config.upstreams,
+    credentialsFor: credentialsFromRules(config.upstreams),
+    userAgent: `weir/${version}`,
+    log,
+    now,
+  })
+  opened.defer(() => upstream.close())
+  const content = await createContent({
+    directory: join(config.data, 'content'),
+    source: createBlobSource(upstream),
+    log,
+  })
+  opened.defer(() => content.close())
+  const streams = createStreams({ store, now, signal })
+  const pullThrough = createPullThrough({ ...streams, content, upstream, now, log })
+  const allowed = createAllowList(
+    config.imports.allowedRegistries,
+    config.upstreams.map(({ host }) => host),
+  )
+  const importer = createImporter({ ...streams, content, upstream, allowed, log })
+  const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
+  const objects = createObjects({ store, now, groupOf })
+  const api = createApi({
+    ...streams,
+    ...access,
+    objects,
+    importer,
+    tagEvents,
+    registryHost: service,
+    version,
+    now,
+    log,
+  })
+
+  const metrics = createMetrics()
+  const renderFailure = createRenderFailure({ service, log })
+  const chooseRequestId = createRequestIds(randomBytes(4).toString('hex'))
+  const checks = [{ name: 'store', check: () => checkStore(store) }]
+  const shared = { ...access, reader: streams.reader, pullThrough, metrics, renderFailure, chooseRequestId, log }
+  const app = createApp({ ...shared, api, checks })
+  const warmManifest = createWarmManifest(shared)
+  const adminKubeconfig = join(config.data, 'admin.kubeconfig')
+  const { authority } = certificate
+  await writeAdminKubeconfig({ file: adminKubeconfig, server: https.address.publicUrl, authority, admin: access.admin })
+  for (const { listening, address } of [http, https]) {
+    listening.serve(createListener({ ...shared, app, warmManifest, publicUrl: address.publicUrl }))
+  }
+  log.info({ http: http.address, https: https.address, data: config.data, version }, 'weir is ready')
+
+  const resources = opened.move()
+  return {
+    http: http.address,
+    https: https.address,
+    adminKubeconfig,
+    async stop(graceMs = 9000) {
+      await Promise.all([http, https].map(({ listening }) => listening.stop(graceMs)))
+      await resources.disposeAsync()
+    },
+  }
+}
+
+async function openStore(data: string): Promise<Store> {
+  try {
+    await mkdir(data, { recursive: true, mode: 0o700 })
+    return await createLevelStore({ directory: join(data, 'store'), logged })
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === 'STORE_LOCKED') throw new StartError(`another Weir is running on the data directory ${data}`, error)
+    throw new StartError(`the data directory ${data} can not be used: ${messageOf(error)}`, error)
+  }
+}
+
+async function openCertificate({ tls, publicUrl, data }: WeirConfig, now: () => number): Promise<Certificate> {
+  const { certFile, keyFile } = tls
+  try {
+    if (certFile !== undefined && keyFile !== undefined) return await readCertificate({ certFile, keyFile })
+    const hosts = ['localhost', '127.0.0.1', '::1', hostOf(publicUrl), hostOf(tls.publicUrl)]
+    return await ownCertificate({ directory: join(data, 'tls'), hosts, now })
+  } catch (error) {
+    throw new StartError(`there is no certificate for HTTPS: ${messageOf(error)}`, error)
+  }
+}
+
+interface Listener {
+  listening: Listening
+  address: Address
+}
+
+async function openListeners(
+  config: WeirConfig,
+  { key, cert }: Certificate,
+  opened: AsyncDisposableStack,
+): Promise<[Listener, Listener]> {
+  const open = async (name: string, options: Parameters<typeof listen>[0], publicUrl: string): Promise<Listener> => {
+    try {
+      const listening = await listen(options)
+      opened.defer(() => listening.stop(0))
+      const { port } = listening
+      return { listening, address: { host: options.host, port, publicUrl: withPort(publicUrl, port) } }
+    } catch (error) {
+      throw new StartError(
+        `${name}: ${options.host}:${options.port} can not be listened on: ${listenProblem(error)}`,
+        error,
+      )
+    }
+  }
+  return [
+    await open('listen', config.listen, config.publicUrl),
+    await open('tls.listen', { ...config.tls.listen, tls: { key, cert } }, config.tls.publicUrl),
+  ]
+}
+
+function listenProblem(error: unknown): string {
+  switch (codeOf(error)) {
+    case 'EADDRINUSE':
+      return 'the port is in use; stop what uses it or choose another'
+    case 'EACCES':
+      return 'this user may not use the port; choose one above 1023'
+    case 'EADDRNOTAVAIL':
+      return 'this machine does not have the address'
+    default:
+      return messageOf(error)
+  }
+}
+
+// Any key does: what counts is that the engine answers.
+async function checkStore(store: Store): Promise<void> {
+  await store.get('meta/admin')
+}
+
+/** A port of 0 in a public URL stands for the one that is bound. */
+function withPort(publicUrl: string, port: number): string {
+  const url = new URL(publicUrl)
+  if (url.port === '0') url.port = String(port)
+  return url.origin
+}
+
+function hostOf(publicUrl: string): string {
+  return new URL(publicUrl).hostname.replace(/^\[(.*)\]$/, '$1')
+}
+
+function readVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  return String((manifest as { version: string }).version)
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
+}
