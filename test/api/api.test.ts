@@ -276,7 +276,7 @@ describe('a project that is missing', () => {
 
 test('a mistake inside is a bare 500 that tells nothing, and is logged', async () => {
   const tokens = { issueServiceAccountToken: () => Promise.reject(new TypeError('s3cr3t')) }
-  const { asAdmin, lines, objects } = await apiWorld({ tokens })
+  const { asAdmin, lines, objects } = await apiWorld(() => ({ tokens }))
   await objects.create('serviceaccounts', 'demo', { metadata: { name: 'ci' } })
   const { status, body } = await asAdmin('POST', '/api/v1/namespaces/demo/serviceaccounts/ci/token', {})
   expect(status).toBe(500)

@@ -40,8 +40,8 @@ export const rbacApi = '/apis/rbac.authorization.k8s.io/v1'
 export const weirApi = '/apis/weir.dev/v1'
 export const inDemo = 'namespaces/demo'
 
-/** `replaced` parts stand in for the real ones. */
-export async function apiWorld(replaced: Partial<ApiOptions> = {}): Promise<ApiWorld> {
+/** The parts that `replace` gives stand in for the real ones. */
+export async function apiWorld(replace: (real: ApiOptions) => Partial<ApiOptions> = () => ({})): Promise<ApiWorld> {
   const flows = await flowsWorld()
   const { store, clock } = flows
   const now = clock.now
@@ -59,7 +59,8 @@ export async function apiWorld(replaced: Partial<ApiOptions> = {}): Promise<ApiW
     log,
   })
   const objects = createObjects({ store, now, groupOf })
-  const api = createApi({ ...flows, ...access, objects, registryHost, version: '1.2.3', now, log, ...replaced })
+  const real = { ...flows, ...access, objects, registryHost, version: '1.2.3', now, log }
+  const api = createApi({ ...real, ...replace(real) })
   const adminToken = (await access.admin.ensureAdmin({ kubeconfigExists: false })) ?? ''
 
   const send: ApiWorld['send'] = async (method, path, { token, body, headers = {} } = {}) => {

@@ -34,8 +34,8 @@ export function importOf(
 }
 
 /** The API with an upstream whose `lib/app:v1` is there. */
-export async function imagesWorld(): Promise<ImagesWorld> {
-  const world = await apiWorld()
+export async function imagesWorld(...replace: Parameters<typeof apiWorld>): Promise<ImagesWorld> {
+  const world = await apiWorld(...replace)
   world.registry.put('lib/app', v1, { tag: 'v1' })
   const from = `${world.registry.host}/lib/app:v1`
   const importTag: ImagesWorld['importTag'] = (tag, stream) =>
