@@ -353,6 +353,7 @@ test('a manifest is not had as a blob, nor a blob as a manifest', async () => {
     await expect(world.pullThrough.blob(app, digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
     await expect(world.pullThrough.blobSize(app, digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
   }
+  expect(world.asked()).toEqual([`GET lib/app ${child?.manifest.digest}`])
   const config = child?.config.digest ?? ''
   await expect(world.pullThrough.manifest(app, config, get)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
   await expect(world.pullThrough.manifest(app, config, head)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
@@ -372,6 +373,38 @@ test.each([
   await expect(world.pullThrough.manifest(app, reference, get)).rejects.toMatchObject({ code: asManifest })
   await expect(world.pullThrough.blob(app, reference)).rejects.toMatchObject({ code: asBlob })
   expect(world.asked()).toEqual([])
+})
+
+test.each(['.hidden', 'a!b', 'a/b', '../prod', 'prod\u0000', 'x'.repeat(129)])(
+  '%j is not looked up as a tag',
+  async (reference) => {
+    const world = await pullWorld()
+    await world.import(makeImage('a'))
+    const pins = { ...world.pins, pin: () => Promise.reject(new TypeError('looked up')) }
+    const pulled = world.restarted({ pins }).manifest(app, reference, get)
+    await expect(pulled).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+  },
+)
+
+test('what memory has is served without asking the store for its link', async () => {
+  const world = await pullWorld()
+  const image = makeImage('warm')
+  await world.import(image)
+  let asked = 0
+  const links = {
+    ...world.links,
+    get: (...args: Parameters<typeof world.links.get>) => {
+      asked += 1
+      return world.links.get(...args)
+    },
+  }
+  const pullThrough = world.restarted({ links })
+  await pullThrough.manifest(app, 'prod', get)
+  for (const options of [get, head]) {
+    expect((await pullThrough.manifest(app, 'prod', options)).bytes).toEqual(image.manifest.bytes)
+    expect((await pullThrough.manifest(app, image.manifest.digest, options)).bytes).toEqual(image.manifest.bytes)
+  }
+  expect(asked).toBe(1)
 })
 
 test('a stream that does not exist is unknown by name', async () => {
