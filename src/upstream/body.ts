@@ -38,9 +38,6 @@ export function guardedBody(body: Readable, length: number | undefined, failure:
     else guarded.push(null)
   })
   body.on('error', (error) => guarded.destroy(failure(error)))
-  body.on('close', () => {
-    if (!body.readableEnded) guarded.destroy(failure(new Error('the connection was closed')))
-  })
   return guarded
 }
 

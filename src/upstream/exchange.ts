@@ -41,7 +41,6 @@ export function createExchange(options: ExchangeOptions): Exchange {
   async function send<A extends Answer>(want: Want, request: (ask: Ask) => Promise<A>): Promise<A> {
     const { from, method, headers, redirects, signal } = want
     const subject = subjectOf(want)
-    signal?.throwIfAborted()
     const origin = await origins.of(from.host, signal)
     const url = new URL(`/v2/${subject.repository}/${subject.kind}s/${subject.reference}`, origin)
     const ask: Ask = {

@@ -214,6 +214,9 @@ describe('a refused token', () => {
     registry.setAuth({ kind: 'bearer', users, realm: `${registry.origin}/token?new=1`, service: 'new' })
     expect(await client.resolve(at(registry.host), 'v1')).toMatchObject({ digest })
     expect(registry.tokenRequests.at(-1)?.service).toBe('new')
+    const before = registry.requests.length
+    await client.resolve(at(registry.host), 'v1')
+    expect(registry.requests.length - before).toBe(1)
   })
 
   test('does not make the registry get the login itself, though it asks for Basic then', async () => {

@@ -62,6 +62,13 @@ describe('resolve()', () => {
     })
   })
 
+  test('asks no more than HEAD where Content-Type has parameters', async () => {
+    const { registry, client } = await world()
+    registry.intercept(withHeader(/manifests/, 'content-type', `${mediaTypes.ociManifest}; charset=utf-8`))
+    expect(await client.resolve(at(registry.host), 'v1')).toMatchObject({ mediaType: mediaTypes.ociManifest })
+    expect(registry.matching(/manifests/)).toHaveLength(1)
+  })
+
   test('sees at once that a tag moved', async () => {
     const { registry, client } = await world()
     await client.resolve(at(registry.host), 'v1')
@@ -224,8 +231,9 @@ describe('an abort', () => {
     const controller = new AbortController()
     const pending = client.manifest(at(registry.host), 'v1', controller.signal)
     await hold.arrived()
-    controller.abort(new Error('enough'))
-    await expect(pending).rejects.toThrow('enough')
+    const reason = new Error('enough')
+    controller.abort(reason)
+    await expect(pending).rejects.toBe(reason)
     hold.release()
   })
 
@@ -240,8 +248,9 @@ describe('an abort', () => {
     const controller = new AbortController()
     const { body } = await client.blob(at(registry.host), layer.digest, undefined, controller.signal)
     const reading = read(body)
-    controller.abort(new Error('enough'))
-    await expect(reading).rejects.toThrow('enough')
+    const reason = new Error('enough')
+    controller.abort(reason)
+    await expect(reading).rejects.toBe(reason)
   })
 
   test('before the start sends nothing', async () => {

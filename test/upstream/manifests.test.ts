@@ -233,6 +233,13 @@ describe('a blob', () => {
     expect(error).toMatchObject({ code: 'UNAVAILABLE', upstream: { reason: 'Invalid' } })
   })
 
+  test('whose part has no end fails its stream', async () => {
+    const { registry, client } = await world()
+    registry.intercept(endless(/blobs/, { 'content-range': `bytes 2-7/${layer.bytes.length}` }, 206))
+    const { body } = await client.blob(at(registry.host), layer.digest, { start: 2, end: 7 })
+    expect(await failureOf(body.toArray())).toMatchObject({ code: 'UNAVAILABLE', upstream: { reason: 'Unreachable' } })
+  })
+
   test('whose part is longer or shorter than its Content-Range fails its stream', async () => {
     for (const bytes of [layer.bytes, layer.bytes.subarray(0, 2)]) {
       const { registry, client } = await world()

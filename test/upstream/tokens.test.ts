@@ -67,6 +67,8 @@ describe('a token', () => {
       'repository:lib/app:pull',
       'repository:lib/other:pull',
     ])
+    // Neither was sent where it is of no use: the first request went without, each of the others was let in.
+    expect(registry.matching(/manifests/)).toHaveLength(3)
   })
 
   test('is not shared by two logins, even of the same id', async () => {
@@ -122,7 +124,6 @@ describe('a token endpoint is not believed', () => {
     ['a token with a line break', '{"token":"abc\\r\\nX-Injected: yes"}'],
     ['a token with a NUL', '{"token":"abc\\u0000"}'],
     ['a token beyond ASCII', '{"token":"é"}'],
-    ['a token of 100 kB', JSON.stringify({ token: 'x'.repeat(100_000) })],
   ])('that answers %s', async (_what, body) => {
     const { registry, client } = await world()
     registry.intercept(answering(/token/, fakeAnswer(200, body)))
