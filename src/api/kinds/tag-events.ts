@@ -63,7 +63,7 @@ async function listEvents({ reader }: TagEventsOptions, call: Call): Promise<Pag
   const { stream = '', tag = '' } = options.fields
   // Whoever may read the tag may read where it stood before; a right can be limited to that tag.
   const events: Right = { verb: 'list', group, resource: 'tagevents', name: '', project }
-  if (!call.can({ ...tagRight('get', project, stream, tag) })) call.require(events)
+  if (!call.can(tagRight('get', project, stream, tag))) call.require(events)
   if (project === '' || stream === '' || tag === '') {
     throw new RegistryError('BAD_REQUEST', {
       message: 'tagevents are listed by tag: GET .../namespaces/PROJECT/tagevents?fieldSelector=stream=NAME,tag=NAME',
