@@ -82,9 +82,11 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
       // Harbor asks for Basic once it was sent a token: that is no new way in.
       const moved = told?.kind === 'bearer' && (told.realm !== realm || told.service !== service) ? told : undefined
       if (attempt >= maxTokens || (grant.fresh && moved === undefined)) return answer.status
-      if (moved !== undefined) remember(target, moved)
-      ;({ realm, service } = moved ?? { realm, service })
-      stale = moved === undefined ? grant.token : undefined
+      stale = grant.token
+      if (moved === undefined) continue
+      remember(target, moved)
+      realm = moved.realm
+      service = moved.service
     }
   }
 

@@ -47,16 +47,16 @@ export function createOrigins({ hosts, transport, probeMs }: OriginsOptions): Or
     }
   }
 
-  function probed(host: string): Promise<URL> {
-    const running = probes.get(host)
+  function probed(host: string, key: string): Promise<URL> {
+    const running = probes.get(key)
     if (running !== undefined) return running
     const started = probe(host)
       .then((origin) => {
-        known.set(host, origin)
+        known.set(key, origin)
         return origin
       })
-      .finally(() => probes.delete(host))
-    probes.set(host, started)
+      .finally(() => probes.delete(key))
+    probes.set(key, started)
     return started
   }
 
@@ -66,7 +66,7 @@ export function createOrigins({ hosts, transport, probeMs }: OriginsOptions): Or
       const secure = registryUrl(host, 'https')
       const insecure = hosts.policy(secure).insecure || hosts.policy(registryUrl(host, 'http')).insecure
       if (!insecure) return secure
-      return known.get(host) ?? unlessAborted(probed(host), signal)
+      return known.get(secure.host) ?? unlessAborted(probed(host, secure.host), signal)
     },
   }
 }

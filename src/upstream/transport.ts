@@ -137,14 +137,17 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
   return {
     open: (ask) => follow(ask, large),
     async whole(ask, maxBytes) {
-      const deadline = AbortSignal.timeout(wholeMs)
-      const signal = ask.signal === undefined ? deadline : AbortSignal.any([ask.signal, deadline])
+      const deadline = new AbortController()
+      const timer = setTimeout(() => deadline.abort(), wholeMs)
+      const signal = ask.signal === undefined ? deadline.signal : AbortSignal.any([ask.signal, deadline.signal])
       try {
         return await read({ ...ask, signal }, maxBytes)
       } catch (error) {
-        if (!deadline.aborted || ask.signal?.aborted === true) throw error
+        if (!deadline.signal.aborted || ask.signal?.aborted === true) throw error
         const message = `${ask.host} gave no whole answer within ${wholeMs / 1000} s`
         throw upstreamFailure(ask.host, 'Unreachable', message)
+      } finally {
+        clearTimeout(timer)
       }
     },
     async close() {

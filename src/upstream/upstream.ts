@@ -24,7 +24,10 @@ export interface FetchedManifest {
   bytes: Buffer
 }
 
-/** A blob's bytes, unverified: whoever reads them hashes them. `offset` is where they start, `size` the whole blob's. */
+/**
+ * A blob's bytes, unverified: whoever reads them hashes them. `offset` is where they start, `size` the whole blob's. A
+ * body that breaks off fails with a `RegistryError`; it never just ends short of `length`.
+ */
 export interface FetchedBlob {
   size: number | undefined
   offset: number
