@@ -82,13 +82,12 @@ export function createWatchers({
         }
         watcher.position = through
         if (ended()) return
-        // A watch from a revision that is still to come has no progress to tell.
-        if (through <= state.revision && (watcher.due || (watcher.prompt && told < through))) {
+        if (!isAhead(watcher) && (watcher.due || (watcher.prompt && told < through))) {
           watcher.due = false
           told = through
           yield { revision: through, changes: [] }
         }
-        if (watcher.position >= state.revision && !watcher.due && !ended()) await sleep(watcher)
+        if (isAhead(watcher) || (watcher.position === state.revision && !watcher.due)) await sleep(watcher, ended)
       }
     } finally {
       signal.removeEventListener('abort', onAbort)
@@ -96,7 +95,16 @@ export function createWatchers({
     }
   }
 
-  async function sleep(watcher: Watcher): Promise<void> {
+  /**
+   * Whether it knows more than was announced: a watch from a revision still to come, or a log that was just written. It
+   * must sleep and not look again, for without a turn of the event loop nothing would ever be announced.
+   */
+  function isAhead({ position }: Watcher): boolean {
+    return position > state.revision
+  }
+
+  async function sleep(watcher: Watcher, ended: () => boolean): Promise<void> {
+    if (ended()) return
     await new Promise<void>((resolve) => {
       idle.add(watcher)
       watcher.wake = () => {

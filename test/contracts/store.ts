@@ -437,6 +437,8 @@ function watchContract(open: Open): void {
     const now = await write(store, put('tag/a'))
     const batches = store.watch('tag/', { since: now + 2, signal: testSignal(), prompt: true })[Symbol.asyncIterator]()
     const first = batches.next()
+    const others = store.watch('tag/', { signal: testSignal() })[Symbol.asyncIterator]()
+    for (let ticks = 0; ticks < 3; ticks += 1) expect((await others.next()).value?.revision).toBe(now)
     await write(store, put('tag/a'))
     await write(store, put('tag/a'))
     expect((await first).value).toEqual({ revision: now + 2, changes: [] })
