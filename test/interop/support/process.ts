@@ -106,9 +106,9 @@ export async function freePort(): Promise<number> {
   return address.port
 }
 
-/** Whether an HTTP server answers at `url`, whatever it says. */
+/** Whether an HTTP server answers at `url` with success: 503 is what it says while it starts. */
 export async function answers(url: string): Promise<boolean> {
   const response = await fetch(url)
   await response.arrayBuffer()
-  return true
+  return response.ok
 }
