@@ -2,10 +2,10 @@ import { RegistryError } from '../oci/errors.ts'
 import type { Commit, CommitResult, Store } from '../store/store.ts'
 
 /**
- * What is known of a commit that was answered `unknown`: it `landed` at a revision; it is `open`, for what it was
- * conditioned on still stands; it is `lost`, for something else was written and this was not; or nobody can know.
+ * What is known of a commit that was answered `unknown`: it `landed` at a revision; it did not so far, and its
+ * preconditions let it through once at the most; or nobody can know.
  */
-export type Fate = { landed: number } | 'open' | 'lost' | 'unknowable'
+export type Fate = { landed: number } | 'open' | 'unknowable'
 
 export interface CommitOnce {
   commit: Commit
@@ -18,8 +18,8 @@ export interface CommitOnce {
 const maxAttempts = 3
 
 /**
- * Commits, and finds out what became of it when the store can not say. An open commit is sent again: its preconditions
- * let at most one of the two through, whichever arrives first.
+ * Commits, and finds out what became of it when the store can not say. An open commit is sent again: of the two
+ * at most one goes through, whichever arrives first, and a conflict then shows that neither did or will.
  *
  * @throws RegistryError UNAVAILABLE when it stays unknown whether it was written
  */
@@ -39,7 +39,6 @@ export async function commitOnce(
     if (typeof known === 'object') return { status: 'committed', revision: known.landed }
     if (known === 'unknowable') break
     if (result.status === 'conflict') return result
-    if (known === 'lost') return { status: 'conflict', key: commit.preconditions?.[0]?.key ?? '' }
   }
   throw new RegistryError('UNAVAILABLE', {
     message: `the store did not say whether it wrote ${what}; look before trying again`,

@@ -145,8 +145,7 @@ function firstRecords(stream: Stream): Operation[] {
 
 async function fateOfLife(store: Store, name: StreamName, uid: string): Promise<Fate> {
   const life = await store.get(lifeKey(name))
-  if (life === undefined) return 'open'
-  return decode<LifeRecord>(life).uid === uid ? { landed: life.revision } : 'lost'
+  return life !== undefined && decode<LifeRecord>(life).uid === uid ? { landed: life.revision } : 'open'
 }
 
 function projectNotFound(project: string): RegistryError {

@@ -25,7 +25,7 @@ export async function findRollbackEntry(
     ? atRevision(read, to)
     : to === undefined
       ? previous(read, tag)
-      : first(read, undefined, (e) => e.image === to && e.projectUid === tag.projectUid))
+      : first(read, undefined, (e) => e.image === to))
   if (entry === undefined) throw refusal(tag, to, notThere(to))
   if (entry.image === '') throw refusal(tag, to, `revision ${entry.revision} has no image to go back to`)
   if (entry.projectUid !== tag.projectUid) {
@@ -75,7 +75,7 @@ async function first(
 
 function notThere(to: RollbackTarget): string {
   if (to === undefined) return 'no older revision has another digest'
-  return typeof to === 'number' ? `there is no revision ${to}` : `no revision of this project has the digest ${to}`
+  return typeof to === 'number' ? `there is no revision ${to}` : `no revision has the digest ${to}`
 }
 
 function refusal(tag: { name: StreamName; tag: string }, to: RollbackTarget, why: string): RegistryError {

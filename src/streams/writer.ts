@@ -159,7 +159,7 @@ async function fateOf(
   if (entry === undefined) return 'unknowable'
   // Somebody wrote over the record. Another entry under this revision, or none, shows that this change never landed.
   const told = await store.get(eventKey(name, tag, entry.revision))
-  return told?.value === encode(entry) ? 'unknowable' : 'lost'
+  return told?.value === encode(entry) ? 'unknowable' : 'open'
 }
 
 function resultOf(

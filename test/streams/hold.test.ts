@@ -153,6 +153,13 @@ describe('resume', () => {
     expect(apply(resumed, { event: event('c', 'push') })?.entry?.image).toBe(digest('c'))
   })
 
+  test('together with a move is one change', () => {
+    const applied = apply(heldTag(), { hold: null, event: event('c', 'import') })
+    expect(applied?.entry?.image).toBe(digest('c'))
+    expect(applied?.record).not.toHaveProperty('hold')
+    expect(applied?.notices.map(({ kind }) => kind)).toEqual(['moved', 'resumed'])
+  })
+
   test('of a tag that is not held writes nothing', () => {
     expect(apply(apply(undefined, { event: event('a') })?.record, { hold: null })).toBeUndefined()
   })

@@ -109,6 +109,7 @@ describe('pins', () => {
     await w.writer.delete(app)
     const fresh = await w.writer.create(app)
     await w.pins.reached(fresh.resourceVersion)
+    expect(await w.pins.uid(app)).toBe(fresh.uid)
     expect(peek(w)).toBeUndefined()
     expect(await w.pins.pin(app, 'prod')).toBeUndefined()
     await change(w, { event: event('b') })
@@ -196,14 +197,17 @@ describe('a read that races with a change never leaves an old pin in memory', ()
   })
 })
 
-test('pins asked before changes are followed are right when they are', async () => {
+test('pins asked before changes are followed are read only when they are', async () => {
   const w = await pushed()
   const closing = new AbortController()
+  const opened = Promise.withResolvers<void>()
+  w.faults.beforeRange = () => opened.promise
   const early = createPins({ store: w.faults, signal: closing.signal })
   const asked = early.pin(app, 'prod')
-  const revision = await change(w, { event: event('b') })
-  await asked
-  await early.reached(revision)
+  const made = await w.writer.changeTag(app, 'prod', () => ({ event: event('b') }))
+  opened.resolve()
+  expect((await asked)?.digest).toBe(digest('b'))
+  await early.reached(made?.revision ?? 0)
   expect((await early.pin(app, 'prod'))?.digest).toBe(digest('b'))
   closing.abort()
 })

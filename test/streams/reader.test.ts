@@ -152,10 +152,12 @@ describe('streams', () => {
       if (key !== lifeKey(name)) return
       w.faults.afterGet = undefined
       await w.writer.delete(name)
+      await w.project('demo', 'uid-anew')
       await w.writer.create(name)
     }
     const read = await w.reader.stream(name)
     expect(read?.uid).not.toBe(old?.uid)
+    expect(read?.projectUid).toBe('uid-anew')
     expect(read).toEqual(await w.reader.stream(name))
   })
 

@@ -99,7 +99,7 @@ describe('rollback to', () => {
 
 test('revisions from before the project was made anew are no place to go back to', async () => {
   await expect(find(['a', 'b'], 1, 'new')).rejects.toMatchObject({ causes: [{ message: /earlier project/ }] })
-  await expect(find(['a', 'b'], digest('a'), 'new')).rejects.toMatchObject({ code: 'INVALID' })
+  await expect(find(['a', 'b'], digest('a'), 'new')).rejects.toMatchObject({ causes: [{ message: /earlier project/ }] })
   await expect(find(['a', 'b'], undefined, 'new')).rejects.toMatchObject({ code: 'INVALID' })
 })
 

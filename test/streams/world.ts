@@ -63,6 +63,8 @@ export interface FaultyStore extends Store {
   commits: Commit[]
   /** Called after each read of a key, before its value is handed on. */
   afterGet: ((key: string) => Promise<void>) | undefined
+  /** Called before each range is opened. */
+  beforeRange: (() => Promise<void>) | undefined
   gets: string[]
   ranges: RangeQuery[]
 }
@@ -75,6 +77,7 @@ function faultyStore(store: Store): FaultyStore {
     gets: [],
     ranges: [],
     afterGet: undefined,
+    beforeRange: undefined,
     async get(key) {
       faulty.gets.push(key)
       const entry = await store.get(key)
@@ -83,6 +86,7 @@ function faultyStore(store: Store): FaultyStore {
     },
     async range(query) {
       faulty.ranges.push(query)
+      await faulty.beforeRange?.()
       return store.range(query)
     },
     async commit(commit): Promise<CommitResult> {

@@ -204,9 +204,12 @@ describe('races', () => {
     const tags = Array.from({ length: 50 }, (_, i) => `v${i}`)
     await Promise.all(tags.map((tag) => change(w, { event: event('b') }, tag)))
     expect((await w.reader.stream(app))?.generation).toBe(1)
+    w.faults.commits = []
     const results = await Promise.all(tags.map((tag) => change(w, imported('c', `quay.io/org/app:${tag}`, tag), tag)))
     expect(results.map(({ stream }) => stream.generation).sort((a, b) => a - b)).toEqual(tags.map((_, i) => i + 2))
     expect((await w.reader.stream(app))?.generation).toBe(51)
+    // Each loses at most to those who came at once, then has its turn.
+    expect(w.faults.commits.length).toBeLessThan(150)
     for (const tag of tags) expect(await pinOf(w, tag)).toBe(digest('c'))
   })
 
@@ -240,6 +243,18 @@ describe('races', () => {
     })
     expect(seen).toEqual([digest('b'), digest('d')])
     expect(await pinOf(w)).toBe(digest('e'))
+  })
+
+  test('a background change of a stream that is made anew meanwhile is dropped', async () => {
+    const w = await pushed()
+    const anew = async () => {
+      await w.writer.delete(app)
+      await w.writer.create(app)
+    }
+    w.faults.next = [{ status: 'committed', first: anew }]
+    const options: ChangeOptions = { onConflict: 'drop' }
+    expect(await w.writer.changeTag(app, 'prod', () => ({ event: event('c') }), options)).toBeUndefined()
+    expect(await pinOf(w)).toBeUndefined()
   })
 
   test('a background change that lost only the race for the generation is not dropped', async () => {
@@ -342,6 +357,13 @@ describe('I2: a commit whose answer got lost', () => {
     w.faults.next = [{ status: 'unknown', lands: false }]
     expect(await change(w, b)).toMatchObject({ changed: true, entry: { revision: 2 } })
     expect(await counts(w)).toEqual({ entries: 2, notices: 2 })
+  })
+
+  test('that did not land is sent again, also of a change without an entry', async () => {
+    const w = await pushed()
+    w.faults.next = [{ status: 'unknown', lands: false }]
+    const result = await change(w, { lastSeen: digest('b') })
+    expect(result).toMatchObject({ changed: true, tag: { record: { lastSeen: { digest: digest('b') } } } })
   })
 
   test('that lands only after it was sent again is written once', async () => {
