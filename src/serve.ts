@@ -9,6 +9,8 @@ import { StartError, startWeir, type Weir } from './weir.ts'
 export async function serve(argv: readonly string[]): Promise<void> {
   const flags = readFlags(argv)
   if (typeof flags === 'string') return fail(2, [`${flags}; see weir serve --help`])
+  // Everything under the data directory is for this user alone.
+  process.umask(0o077)
   try {
     const { config, warnings } = loadConfig(flags, process.env)
     const log = createLog(config.log)

@@ -66,76 +66,31 @@ const logged = ['object/', 'life/', 'stream/', 'tag/', 'key/', 'meta/']
 const version = readVersion()
 
 /** @throws StartError */
-export async function startWeir(config: WeirConfig, options: WeirOptions): Promise<Weir> {
-  const { log, now = Date.now } = options
+export async function startWeir(config: WeirConfig, { log, now = Date.now }: WeirOptions): Promise<Weir> {
   await using opened = new AsyncDisposableStack()
   const store = await openStore(config.data)
   opened.defer(() => store.close())
   const certificate = await openCertificate(config, now)
-  const [http, https] = await openListeners(config, certificate, opened)
-
-  const closing = new AbortController()
-  opened.defer(() => closing.abort())
-  const { signal } = closing
+  const { http, https } = await openListeners(config, certificate, opened)
   const service = new URL(http.address.publicUrl).host
-  const access = await createAccess({
-    store,
-    secretKeyFile: join(config.data, 'secret.key'),
-    issuer: config.auth.issuer ?? https.address.publicUrl,
-    service,
-    tokenLifetimeMs: config.auth.tokenLifetimeMs,
-    maxTokenLifetimeMs: config.auth.maxTokenLifetimeMs,
-    now,
-    signal,
-    log,
-  })
-  const upstream = createUpstream({
-    rules: config.upstreams,
-    credentialsFor: credentialsFromRules(config.upstreams),
-    userAgent: `weir/${version}`,
-    log,
-    now,
-  })
-  opened.defer(() => upstream.close())
-  const content = await createContent({
-    directory: join(config.data, 'content'),
-    source: createBlobSource(upstream),
-    log,
-  })
-  opened.defer(() => content.close())
-  const streams = createStreams({ store, now, signal })
-  const pullThrough = createPullThrough({ ...streams, content, upstream, now, log })
-  const allowed = createAllowList(
-    config.imports.allowedRegistries,
-    config.upstreams.map(({ host }) => host),
-  )
-  const importer = createImporter({ ...streams, content, upstream, allowed, log })
-  const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
-  const objects = createObjects({ store, now, groupOf })
-  const api = createApi({
-    ...streams,
-    ...access,
-    objects,
-    importer,
-    tagEvents,
-    registryHost: service,
-    version,
-    now,
-    log,
-  })
+  const issuer = config.auth.issuer ?? https.address.publicUrl
+  const parts = await openParts({ config, store, service, issuer, opened, log, now })
+  const api = createApi({ ...parts, registryHost: service, version, now, log })
 
-  const metrics = createMetrics()
-  const renderFailure = createRenderFailure({ service, log })
-  const chooseRequestId = createRequestIds(randomBytes(4).toString('hex'))
-  const checks = [{ name: 'store', check: () => checkStore(store) }]
-  const shared = { ...access, reader: streams.reader, pullThrough, metrics, renderFailure, chooseRequestId, log }
-  const app = createApp({ ...shared, api, checks })
-  const warmManifest = createWarmManifest(shared)
   const adminKubeconfig = join(config.data, 'admin.kubeconfig')
-  const { authority } = certificate
-  await writeAdminKubeconfig({ file: adminKubeconfig, server: https.address.publicUrl, authority, admin: access.admin })
+  const server = https.address.publicUrl
+  await writeAdminKubeconfig({ file: adminKubeconfig, server, authority: certificate.authority, admin: parts.admin })
+  const front = {
+    ...parts,
+    metrics: createMetrics(),
+    renderFailure: createRenderFailure({ service, log }),
+    chooseRequestId: createRequestIds(randomBytes(4).toString('hex')),
+    log,
+  }
+  const app = createApp({ ...front, api, checks: [{ name: 'store', check: () => checkStore(store) }] })
+  const warmManifest = createWarmManifest(front)
   for (const { listening, address } of [http, https]) {
-    listening.serve(createListener({ ...shared, app, warmManifest, publicUrl: address.publicUrl }))
+    listening.serve(createListener({ ...front, app, warmManifest, publicUrl: address.publicUrl }))
   }
   log.info({ http: http.address, https: https.address, data: config.data, version }, 'weir is ready')
 
@@ -149,6 +104,44 @@ export async function startWeir(config: WeirConfig, options: WeirOptions): Promi
       await resources.disposeAsync()
     },
   }
+}
+
+interface PartsOptions {
+  config: WeirConfig
+  store: Store
+  service: string
+  issuer: string
+  opened: AsyncDisposableStack
+  log: Logger
+  now: () => number
+}
+
+/** Everything between the store and the surfaces. */
+async function openParts({ config, store, service, issuer, opened, log, now }: PartsOptions) {
+  const closing = new AbortController()
+  opened.defer(() => closing.abort())
+  const { signal } = closing
+  const { tokenLifetimeMs, maxTokenLifetimeMs } = config.auth
+  const secretKeyFile = join(config.data, 'secret.key')
+  const lifetimes = { tokenLifetimeMs, maxTokenLifetimeMs }
+  const access = await createAccess({ store, secretKeyFile, issuer, service, ...lifetimes, now, signal, log })
+
+  const rules = config.upstreams
+  const credentialsFor = credentialsFromRules(rules)
+  const upstream = createUpstream({ rules, credentialsFor, userAgent: `weir/${version}`, log, now })
+  opened.defer(() => upstream.close())
+  const source = createBlobSource(upstream)
+  const content = await createContent({ directory: join(config.data, 'content'), source, log })
+  opened.defer(() => content.close())
+
+  const streams = createStreams({ store, now, signal })
+  const objects = createObjects({ store, now, groupOf })
+  const pullThrough = createPullThrough({ ...streams, content, upstream, now, log })
+  const named = rules.map(({ host }) => host)
+  const allowed = createAllowList(config.imports.allowedRegistries, named)
+  const importer = createImporter({ ...streams, content, upstream, allowed, log })
+  const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
+  return { ...access, ...streams, objects, pullThrough, importer, tagEvents }
 }
 
 async function openStore(data: string): Promise<Store> {
@@ -182,7 +175,7 @@ async function openListeners(
   config: WeirConfig,
   { key, cert }: Certificate,
   opened: AsyncDisposableStack,
-): Promise<[Listener, Listener]> {
+): Promise<{ http: Listener; https: Listener }> {
   const open = async (name: string, options: Parameters<typeof listen>[0], publicUrl: string): Promise<Listener> => {
     try {
       const listening = await listen(options)
@@ -196,10 +189,10 @@ async function openListeners(
       )
     }
   }
-  return [
-    await open('listen', config.listen, config.publicUrl),
-    await open('tls.listen', { ...config.tls.listen, tls: { key, cert } }, config.tls.publicUrl),
-  ]
+  return {
+    http: await open('listen', config.listen, config.publicUrl),
+    https: await open('tls.listen', { ...config.tls.listen, tls: { key, cert } }, config.tls.publicUrl),
+  }
 }
 
 function listenProblem(error: unknown): string {

@@ -1,6 +1,6 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { access, constants, writeFile } from 'node:fs/promises'
+import { access, constants, readdir, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -50,6 +50,14 @@ test('serve answers, logs JSON alone, and ends with 0 on SIGTERM', async () => {
   expect(await exited).toBe(0)
   for (const line of output.stdout.trim().split('\n')) expect(() => JSON.parse(line)).not.toThrow()
   expect(output.stderr).toBe('')
+})
+
+test('what serve keeps is readable by its user alone', async () => {
+  const data = join(await temporaryDirectory(), 'data')
+  await ready(['--data', data])
+  for (const entry of await readdir(data, { withFileTypes: true })) {
+    expect([entry.name, (await stat(join(data, entry.name))).mode & 0o077]).toEqual([entry.name, 0])
+  }
 })
 
 test('SIGINT ends it too, while a connection is kept alive', async () => {

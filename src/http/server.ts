@@ -22,14 +22,15 @@ export interface Listening {
   stop(graceMs: number): Promise<void>
 }
 
-const serverOptions: ServerOptions = {
+/** How long Node itself waits for what, in milliseconds, and how large headers may be. */
+export const serverOptions = {
   // A total time would kill long transfers: idleness is supervised instead.
   requestTimeout: 0,
   headersTimeout: 30_000,
   // Above what load balancers keep an idle connection for.
   keepAliveTimeout: 75_000,
   maxHeaderSize: 16 * 1024,
-}
+} as const satisfies ServerOptions
 
 /** @throws NodeJS.ErrnoException EADDRINUSE, EACCES, EADDRNOTAVAIL, ... */
 export async function listen(options: ListenOptions): Promise<Listening> {

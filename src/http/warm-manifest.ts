@@ -53,8 +53,8 @@ export function createWarmManifest(deps: WarmManifestDeps): WarmManifest {
     const { status, headers } = manifestHead(manifest, ifNoneMatch)
     headers.push('Docker-Distribution-API-Version', 'registry/2.0', 'X-Request-Id', requestId)
     outgoing.writeHead(status, headers)
-    if (method === 'GET' && status === 200) outgoing.end(manifest.bytes)
-    else outgoing.end()
+    // Node leaves the body of HEAD and 304 out.
+    outgoing.end(manifest.bytes)
     counts[method][status].value += 1
     if (logs) log.debug({ requestId, method, path: url, status, warm: true }, 'request')
     return true

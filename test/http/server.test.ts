@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { Hono } from 'hono'
 import { describe, expect, test } from 'vitest'
 import type { ApiEnv } from '../../src/http/app.ts'
-import { listen } from '../../src/http/server.ts'
+import { listen, serverOptions } from '../../src/http/server.ts'
 import { piece } from '../support/images.ts'
 import { startHttp } from './harness.ts'
 
@@ -141,6 +141,26 @@ describe('stopping', () => {
     await closed
   })
 
+  test('closes a kept connection as soon as its last answer is out', async () => {
+    const release = Promise.withResolvers<void>()
+    const arrived = Promise.withResolvers<void>()
+    const api = new Hono<ApiEnv>()
+    api.get('/apis/slow', async (c) => {
+      arrived.resolve()
+      await release.promise
+      return c.text('done')
+    })
+    const { port, stop } = await startHttp({ api })
+    const socket = connect(port, '127.0.0.1')
+    const answered = new Promise<string>((resolve) => socket.once('data', (bytes) => resolve(bytes.toString())))
+    socket.write('GET /apis/slow HTTP/1.1\r\nHost: x\r\n\r\n')
+    await arrived.promise
+    const stopped = stop(60_000)
+    release.resolve()
+    expect(await answered).toMatch(/^HTTP\/1\.1 200 /)
+    await stopped
+  })
+
   test('cuts what does not finish in time', async () => {
     const arrived = Promise.withResolvers<void>()
     const api = new Hono<ApiEnv>()
@@ -157,6 +177,13 @@ describe('stopping', () => {
 })
 
 describe('listening', () => {
+  test('no total time ends a request, and idle connections are kept longer than load balancers do', async () => {
+    expect(serverOptions.requestTimeout).toBe(0)
+    const { port } = await startHttp()
+    const answer = await fetch(`http://127.0.0.1:${port}/livez`)
+    expect(answer.headers.get('keep-alive')).toBe('timeout=75')
+  })
+
   test('a port in use is an error with its code', async () => {
     const { port } = await startHttp()
     await expect(listen({ host: '127.0.0.1', port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
