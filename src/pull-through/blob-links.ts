@@ -25,16 +25,30 @@ export interface BlobLinksOptions {
   maxReads: number
 }
 
+/** What became of reading one manifest: its children, or why they are not known. */
+interface ReadManifest {
+  children: readonly Digest[]
+  error?: unknown
+}
+
+/** What became of reading many. */
+interface Reading {
+  link: StreamLink | undefined
+  tried: readonly Digest[]
+  errors: readonly unknown[]
+}
+
 const concurrentReads = 8
 /** How long a child that an upstream does not have is not asked for again. */
 const goneMs = 60_000
 
 export function createBlobLinks({ reader, links, manifests, now, maxReads }: BlobLinksOptions): BlobLinks {
-  const clock = { perf: { now }, ttlResolution: 0 }
   /** The children of manifests whose content is linked, by stream and digest. */
-  const read = new LRUCache<string, readonly Digest[]>({ max: 20_000, ...clock })
+  const read = new LRUCache<string, readonly Digest[]>({ max: 20_000 })
+  /** Manifests that are not to be had, by stream and digest. */
+  const gone = new LRUCache<string, true>({ max: 5_000, ttl: goneMs, ttlResolution: 0, perf: { now } })
   /** The resourceVersion up to which everything that a stream's pins name was read. */
-  const searched = new LRUCache<string, number>({ max: 5_000, ...clock })
+  const searched = new LRUCache<string, number>({ max: 5_000 })
   const searching = createSingleFlight<StreamLink | undefined>()
 
   /** Manifests that the stream's pins name, directly or through indexes, and that were not read yet. */
@@ -61,44 +75,49 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
     return children
   }
 
-  /** Reads a manifest, so that what it names is linked. @returns its children, and why it could not be read */
-  async function readOne(
-    stream: LivingStream,
-    digest: Digest,
-  ): Promise<{ children: readonly Digest[]; error?: unknown }> {
+  /** Reads a manifest, so that what it names is linked. */
+  async function readOne(stream: LivingStream, digest: Digest): Promise<ReadManifest> {
     const link = await links.get(stream.name, digest)
-    if (link === undefined || !isManifestType(link.mediaType)) return { children: await childrenOf(stream, digest) }
     try {
-      await manifests.load(stream, link)
+      if (link !== undefined && isManifestType(link.mediaType)) await manifests.load(stream, link)
       return { children: await childrenOf(stream, digest) }
     } catch (error) {
       if (!namesNothing(error)) return { children: [], error }
-      read.set(keyOf(stream, digest), [], { ttl: goneMs })
+      gone.set(keyOf(stream, digest), true)
       return { children: [] }
     }
+  }
+
+  /** Reads manifests, and those that they name, until the digest is linked. */
+  async function readUntilLinked(stream: LivingStream, digest: Digest, unread: readonly Digest[]): Promise<Reading> {
+    const queue = [...unread]
+    const seen = new Set(queue)
+    const errors: unknown[] = []
+    for (let reads = 0; reads < queue.length; ) {
+      if (reads >= maxReads) throw unfinished()
+      const some = queue.slice(reads, reads + concurrentReads)
+      reads += some.length
+      const results = await Promise.all(some.map((child) => readOne(stream, child)))
+      const link = await links.get(stream.name, digest)
+      if (link !== undefined) return { link, tried: queue, errors }
+      for (const { children, error } of results) {
+        if (error !== undefined) errors.push(error)
+        queue.push(...children.filter((child) => !seen.has(child)))
+        for (const child of children) seen.add(child)
+      }
+    }
+    return { link: undefined, tried: queue, errors }
   }
 
   async function search(stream: LivingStream, digest: Digest): Promise<StreamLink | undefined> {
     const version = (await reader.stream(stream.name))?.resourceVersion
     if (version === undefined || searched.get(stream.uid) === version) return undefined
     const unread = await unreadOf(stream)
-    const seen = new Set(unread)
-    const errors: unknown[] = []
-    for (let reads = 0; reads < unread.length; ) {
-      if (reads >= maxReads) throw unfinished()
-      const some = unread.slice(reads, reads + concurrentReads)
-      reads += some.length
-      const results = await Promise.all(some.map((child) => readOne(stream, child)))
-      const found = await links.get(stream.name, digest)
-      if (found !== undefined) return found
-      for (const { children, error } of results) {
-        if (error !== undefined) errors.push(error)
-        unread.push(...children.filter((child) => !seen.has(child)))
-        for (const child of children) seen.add(child)
-      }
-    }
+    const obtainable = unread.filter((child) => !gone.has(keyOf(stream, child)))
+    const { link, tried, errors } = await readUntilLinked(stream, digest, obtainable)
+    if (link !== undefined) return link
     if (errors.length > 0) throw errors[0]
-    searched.set(stream.uid, version, { ttl: goneMs })
+    if ([...unread, ...tried].every((child) => read.has(keyOf(stream, child)))) searched.set(stream.uid, version)
     return undefined
   }
 

@@ -31,7 +31,7 @@ export interface Manifests {
   /** What memory has of a digest for the stream with this uid. */
   peek(uid: string, digest: string): LoadedManifest | undefined
   /**
-   * The exact bytes behind a link of the stream. What they name is linked to the stream before they are given out.
+   * Reads the exact bytes behind a link of the stream into memory. What they name is linked to the stream before they are given out.
    *
    * @throws RegistryError MANIFEST_UNKNOWN, MANIFEST_INVALID, or the upstream's failure
    */
@@ -97,9 +97,8 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     }
   }
 
-  async function load(stream: LivingStream, link: Link): Promise<LoadedManifest> {
-    const key = keyOf(stream.uid, link.digest)
-    return cache.get(key) ?? loading(key, () => obtain(stream, link))
+  function load(stream: LivingStream, link: Link): Promise<LoadedManifest> {
+    return loading(keyOf(stream.uid, link.digest), () => obtain(stream, link))
   }
 
   return {

@@ -68,10 +68,11 @@ test('an index within an index is read to its leaves', async () => {
     JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }),
   )
   await world.import(outer)
-  expect(await world.pullThrough.blobSize(app, configOf(inner.children[0]))).toBeDefined()
   const pullThrough = world.restarted({ maxReads: 1 })
-  await expect(pullThrough.blobSize(app, nowhere)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
-  await expect(pullThrough.blobSize(app, nowhere)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+  const leaf = configOf(inner.children[1])
+  await expect(pullThrough.blobSize(app, leaf)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  expect(await pullThrough.blobSize(app, leaf)).toMatchObject({ digest: leaf })
+  await expect(world.pullThrough.blobSize(app, nowhere)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
 })
 
 test('lookups at the same time share what they read', async () => {
@@ -88,7 +89,7 @@ test('lookups at the same time share what they read', async () => {
   expect(manifests).toHaveLength(3)
 })
 
-test('lookups of one blob share one answer', async () => {
+test('lookups of one blob share one answer, and the tags are walked again only after the stream changed', async () => {
   const world = await pullWorld()
   await world.import(makeIndex('shared'))
   let walks = 0
@@ -103,6 +104,33 @@ test('lookups of one blob share one answer', async () => {
   const lookups = Array.from({ length: 10 }, () => pullThrough.blobSize(app, nowhere))
   for (const { status } of await Promise.allSettled(lookups)) expect(status).toBe('rejected')
   expect(walks).toBe(1)
+  await expect(pullThrough.blobSize(app, digestOf('elsewhere'))).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+  expect(walks).toBe(1)
+  await world.import(makeImage('change'), { tag: 'other' })
+  await expect(pullThrough.blobSize(app, nowhere)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+  expect(walks).toBe(2)
+})
+
+test('what was read once is not looked up again when the stream changes', async () => {
+  const world = await pullWorld()
+  for (const tag of ['a', 'b', 'c', 'd']) await world.import(makeIndex(tag), { tag })
+  let asked = 0
+  const links = {
+    ...world.links,
+    get: (...args: Parameters<typeof world.links.get>) => {
+      asked += 1
+      return world.links.get(...args)
+    },
+  }
+  const pullThrough = world.restarted({ links })
+  const lookUp = async () => {
+    asked = 0
+    await expect(pullThrough.blobSize(app, nowhere)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+    return asked
+  }
+  expect(await lookUp()).toBeGreaterThan(8)
+  await world.import(makeImage('change'), { tag: 'other' })
+  expect(await lookUp()).toBe(2)
 })
 
 test('no more than so many manifests are read for one answer, and the next goes on from there', async () => {
@@ -150,6 +178,7 @@ test('a child that the upstream does not have names nothing, and is asked for ag
   const lookUp = () => world.pullThrough.blobSize(app, configOf(absent))
   await expect(lookUp()).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
   expect(world.asked()).toContain(`GET lib/app ${absent?.manifest.digest}`)
+  await world.import(makeImage('change'), { tag: 'other' })
   world.registry.put('lib/app', absent ?? index)
   world.clock.advance(59_000)
   await expect(lookUp()).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
@@ -173,5 +202,6 @@ test('a child that is no manifest names nothing', async () => {
   await world.import(piece(mediaTypes.ociIndex, JSON.stringify(index)))
   expect(await world.pullThrough.blobSize(app, image.config.digest)).toBeDefined()
   await expect(world.pullThrough.blob(app, nowhere)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+  expect(world.asked()).not.toContain(`GET lib/app ${other.digest}`)
   expect(await buffer((await world.pullThrough.blob(app, other.digest)).stream)).toEqual(other.bytes)
 })

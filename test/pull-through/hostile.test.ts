@@ -113,6 +113,23 @@ test('I9: a fetch with the credentials of one project is not shared with another
   expect(world.asked()).toEqual([`GET lib/app ${child}`, `GET lib/app ${child}`])
 })
 
+test('I5: a fetch under way for one repository is not shared with a link to another', async () => {
+  const world = await pullWorld()
+  const index = makeIndex('wanted')
+  const other = { project: 'demo', stream: 'other' }
+  await world.import(index)
+  await world.import(index.manifest, { name: other, repository: 'lib/naming' })
+  const child = index.children[0]?.manifest.digest ?? ''
+  const held = world.registry.hold(new RegExp(`/manifests/${child}`))
+  const pulls = Promise.allSettled([app, other].map((name) => world.pullThrough.manifest(name, child, get)))
+  await held.arrived(2)
+  held.release()
+  expect(await pulls).toMatchObject([
+    { status: 'fulfilled', value: { digest: child } },
+    { status: 'rejected', reason: { code: 'MANIFEST_UNKNOWN' } },
+  ])
+})
+
 test('I5: the subject of a referrer is not opened by naming it', async () => {
   const world = await twoProjects()
   const image = makeImage('referrer')
