@@ -6,6 +6,8 @@ import { parseManifest } from './oci/manifest.ts'
 import { formatImageReference, type ImageReference, parseImageReference, type StreamName } from './oci/reference.ts'
 import { imageRecord, linksOf } from './streams/admission.ts'
 import { requireNotHeld } from './streams/hold.ts'
+import { streamNotFound } from './streams/lives.ts'
+import { requireTagUnchanged, type Seen } from './streams/preconditions.ts'
 import type { Cause, ImageRecord, ImportPolicy, TagReference } from './streams/records.ts'
 import type { CurrentTag, Links, Stream, StreamReader, StreamWriter, Tag } from './streams/streams.ts'
 import { requireValid, validateTagName } from './streams/validation.ts'
@@ -86,10 +88,10 @@ export function createImporter(options: ImporterOptions): Importer {
   async function openStream(request: ImportRequest): Promise<Stream | undefined> {
     const stream = await reader.stream(request)
     if (stream === undefined) {
-      if (request.resourceVersion !== undefined || request.uid !== undefined) throw streamNotFound(request)
+      if (request.resourceVersion !== undefined || request.uid !== undefined) throw streamNotFound('NOT_FOUND', request)
       return request.dryRun === true ? undefined : await createOrRead(request)
     }
-    if (request.uid !== undefined && request.uid !== stream.uid) throw streamNotFound(request)
+    if (request.uid !== undefined && request.uid !== stream.uid) throw streamNotFound('NOT_FOUND', request)
     return stream
   }
 
@@ -182,7 +184,7 @@ export function createImporter(options: ImporterOptions): Importer {
     await writer.changeTag(stream, wanted.to, (current) => {
       raced = (current.tag?.storeRevision ?? 0) !== (before?.storeRevision ?? 0)
       if (raced) return undefined
-      checkUnchangedFor(request, stream, current)
+      requireTagUnchanged(current, wanted.to, seenBy(request, stream))
       const event = {
         dockerImageReference,
         image: fetched.digest,
@@ -223,7 +225,7 @@ export function createImporter(options: ImporterOptions): Importer {
       'import failed',
     )
     await writer.changeTag(stream, wanted.to, (current) => {
-      checkUnchangedFor(request, stream, current)
+      requireTagUnchanged(current, wanted.to, seenBy(request, stream))
       const condition = { reason, message: error.message }
       return current.tag?.record.spec === undefined
         ? { spec: specOf(current, wanted), reimport: true, condition }
@@ -285,26 +287,7 @@ function specOf(current: CurrentTag, wanted: ImportImage): Omit<TagReference, 'g
   }
 }
 
-/** A resourceVersion sent by a client conflicts exactly when something that the write would change changed after it. */
-function checkUnchangedFor(request: ImportRequest, stream: Stream, current: CurrentTag): void {
-  const subject = { name: request.stream, kind: 'imagestreams', group: 'image.openshift.io' }
-  if (current.stream.uid !== stream.uid) {
-    throw new RegistryError('CONFLICT', {
-      subject,
-      message: `the image stream ${request.stream} was deleted and created anew during the import`,
-    })
-  }
-  if (request.resourceVersion === undefined || current.tag === undefined) return
-  if (current.tag.storeRevision <= Number(request.resourceVersion)) return
-  throw new RegistryError('CONFLICT', {
-    subject,
-    message: `the image stream was updated from "${request.resourceVersion}" to "${current.tag.storeRevision}": tag ${current.tag.name} changed`,
-  })
-}
-
-function streamNotFound(name: StreamName): RegistryError {
-  return new RegistryError('NOT_FOUND', {
-    message: `imagestreams.image.openshift.io "${name.stream}" not found`,
-    subject: { name: name.stream, kind: 'imagestreams', group: 'image.openshift.io' },
-  })
+/** The uid of the stream at the start counts as seen: links were given to that stream and no other. */
+function seenBy({ resourceVersion }: ImportRequest, { uid }: Stream): Seen {
+  return { uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) }
 }

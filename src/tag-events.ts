@@ -6,6 +6,7 @@ import { RegistryError } from './oci/errors.ts'
 import { type Manifest, parseManifest } from './oci/manifest.ts'
 import type { StreamName } from './oci/reference.ts'
 import type { PullThrough } from './pull-through.ts'
+import { streamNotFound } from './streams/lives.ts'
 import type { Cause, LedgerEntry } from './streams/records.ts'
 import { findRollbackEntry, type RollbackTarget } from './streams/rollback.ts'
 import type { ChangeResult, CurrentTag, Links, StreamReader, StreamWriter } from './streams/streams.ts'
@@ -64,7 +65,7 @@ export function createTagEvents(options: TagEventsOptions): TagEvents {
 
   async function rollbackOnce(name: StreamName, tag: string, to: RollbackTarget, request: RollbackRequest) {
     const stream = await reader.stream(name)
-    if (stream === undefined) throw new RegistryError('NAME_UNKNOWN', streamSubject(name))
+    if (stream === undefined) throw streamNotFound('NAME_UNKNOWN', name)
     const before = await reader.tag(name, tag)
     const read = (bound: number | undefined) =>
       reader.ledger(name, tag, { limit: ledgerPage, ...(bound === undefined ? {} : { before: bound }) })
@@ -204,13 +205,6 @@ function notHeld(name: StreamName, tag: string): RegistryError {
     message,
     causes: [{ field: 'tag', reason: 'FieldValueInvalid', message }],
   })
-}
-
-function streamSubject({ stream }: StreamName) {
-  return {
-    message: `imagestreams.image.openshift.io "${stream}" not found`,
-    subject: { name: stream, kind: 'imagestreams', group: 'image.openshift.io' },
-  }
 }
 
 function tagSubject({ stream }: StreamName, tag: string) {

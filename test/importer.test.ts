@@ -266,7 +266,7 @@ describe('preconditions of an import', () => {
     world.registry.put('lib/app', makeImage('v3'), { tag: 'v1' })
     await expect(stale).rejects.toMatchObject({
       code: 'CONFLICT',
-      message: expect.stringContaining('tag prod changed'),
+      message: expect.stringContaining('(revision 2)'),
     })
   })
 
