@@ -13,9 +13,9 @@ COPY src ./src
 COPY config ./config
 
 # 1000 is the image's user `node`; a number lets Kubernetes see that it is not root.
-RUN install -d -o 1000 -g 1000 -m 0700 /var/lib/weir && ln -s /opt/weir/src/main.ts /usr/local/bin/weir
+RUN install -d -o 1000 -g 1000 -m 0700 /var/lib/weir && ln -s /opt/weir/src/main.js /usr/local/bin/weir
 USER 1000:1000
 VOLUME /var/lib/weir
 EXPOSE 5000 5443
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["node", "-e", "fetch('http://127.0.0.1:5000/readyz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "src/main.ts", "serve"]
+CMD ["node", "src/main.js", "serve"]

@@ -47,7 +47,7 @@ export function partOf(file: string): string {
 
 /** Reads the imports of every TypeScript file below `root`, dynamic and type imports as well. */
 export function readImports(root: string): ImportGraph {
-  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => /\.[jt]s$/.test(file))
   return new Map(files.map((file) => [file, importsOf(root, file)]))
 }
 
@@ -73,7 +73,7 @@ export function forbiddenChains(graph: ImportGraph): string[] {
     const allowed = [partOf(start), ...(layers[partOf(start)] ?? [])]
     for (const path of walk(graph, start)) {
       const end = path.at(-1) ?? start
-      // A dynamic entry such as main.ts may reach everything; the others may reach, through whatever, only their left.
+      // The entry, which imports dynamically, may reach everything; others may reach, through whatever, only their left.
       if (!allowed.includes(partOf(end)) && partOf(start) !== 'main') chains.push(path.join(' -> '))
     }
     for (const name of graph.get(start)?.packages ?? []) {

@@ -17,7 +17,7 @@ export interface RunningWeir extends Service {
   tryWeir(...args: string[]): Promise<Finished>
 }
 
-const main = resolve(import.meta.dirname, '../../../src/main.ts')
+const main = resolve(import.meta.dirname, '../../../src/main.js')
 
 /** Starts Weir in `directory` on free ports, with `config` merged over the least that it needs. */
 export async function startWeir(directory: string, config: Record<string, unknown> = {}): Promise<RunningWeir> {
