@@ -95,7 +95,15 @@ function renderOauth(
 }
 
 function ociError(error: RegistryError | undefined, request: FailedRequest): Record<string, unknown> {
-  return { code: ociCode(error), message: error?.message ?? 'internal error', detail: requestDetail(error, request) }
+  return { code: ociCode(error), message: pullMessage(error), detail: requestDetail(error, request) }
+}
+
+/** Who may pull need not be told which of the project's logins an upstream refused: the API says that (DESIGN 7). */
+function pullMessage(error: RegistryError | undefined): string {
+  if (error === undefined) return 'internal error'
+  const { upstream } = error
+  if (error.code !== 'DENIED' || upstream?.status === undefined) return error.message
+  return `${upstream.host} answered ${upstream.status}: denied, or not there`
 }
 
 function ociCode(error: RegistryError | undefined): string {

@@ -168,11 +168,6 @@ describe('the warm path answers as the router does', () => {
 describe('what can not be served', () => {
   test.each([
     ['MANIFEST_UNKNOWN', new RegistryError('MANIFEST_UNKNOWN'), 404],
-    [
-      'a refused upstream login',
-      new RegistryError('DENIED', { upstream: { host: 'a.example', reason: 'Unauthorized', status: 401 } }),
-      403,
-    ],
     ['an unreachable upstream', new RegistryError('UNAVAILABLE'), 503],
     ['a code of the API alone', new RegistryError('NOT_FOUND'), 404],
   ])('%s is told in the form of the spec', async (_name, error, status) => {
@@ -190,6 +185,20 @@ describe('what can not be served', () => {
       { code: expect.stringMatching(/^[A-Z_]+$/), message: error.message, detail: error.upstream ?? null },
     ])
     expect(errors[0]?.code).not.toBe('NOT_FOUND')
+  })
+
+  test('I9: a refused login is told by host and status alone, not by its name', async () => {
+    const { ask, manifests } = await world()
+    const upstream = { host: 'a.example', reason: 'Unauthorized', status: 401 } as const
+    Object.defineProperty(manifests, 'get', {
+      value: () => {
+        throw new RegistryError('DENIED', { message: 'login upstreams[0] (robot) was refused', upstream })
+      },
+    })
+    const answer = await ask('/v2/demo/app/manifests/prod', { token: 'good' })
+    expect(answer.status).toBe(403)
+    const message = 'a.example answered 401: denied, or not there'
+    expect(answer.json()).toEqual({ errors: [{ code: 'DENIED', message, detail: upstream }] })
   })
 
   test('429 carries Retry-After', async () => {
