@@ -253,6 +253,22 @@ test('a cold manifest is fetched once for all who want it, of any stream with th
   expect(world.asked()).toEqual([`GET lib/app ${child}`])
 })
 
+test('pulls of one manifest at the same time link what it names once', async () => {
+  const world = await pullWorld()
+  await world.import(makeImage('linked'))
+  let added = 0
+  const links = {
+    ...world.links,
+    add: (...args: Parameters<typeof world.links.add>) => {
+      added += 1
+      return world.links.add(...args)
+    },
+  }
+  const pullThrough = world.restarted({ links })
+  await Promise.all(Array.from({ length: 10 }, () => pullThrough.manifest(app, 'prod', get)))
+  expect(added).toBe(1)
+})
+
 test('a failed fetch is not remembered', async () => {
   const world = await pullWorld()
   const index = makeIndex('flaky')

@@ -75,6 +75,21 @@ test('an index within an index is read to its leaves', async () => {
   await expect(world.pullThrough.blobSize(app, nowhere)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
 })
 
+test('an absent child of an index within an index is asked for again after a minute too', async () => {
+  const world = await pullWorld()
+  const inner = makeIndex('inner')
+  const { digest, mediaType, bytes } = inner.manifest
+  const manifests = [{ digest, mediaType, size: bytes.length }]
+  const outer = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }
+  world.registry.put('lib/app', inner.manifest)
+  await world.import(piece(mediaTypes.ociIndex, JSON.stringify(outer)))
+  const leaf = configOf(inner.children[1])
+  await expect(world.pullThrough.blobSize(app, leaf)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+  world.registry.put('lib/app', inner)
+  world.clock.advance(61_000)
+  expect(await world.pullThrough.blobSize(app, leaf)).toMatchObject({ digest: leaf })
+})
+
 test('lookups at the same time share what they read', async () => {
   const world = await pullWorld()
   const index = makeIndex('shared', ['amd64', 'arm64', 'riscv64'])
