@@ -42,6 +42,7 @@ export interface PullThroughOptions {
   pins: Pins
   content: Content
   upstream: Upstream
+  /** Milliseconds since the epoch; default the system clock. */
   now?: () => number
   /** Most bytes of manifests in memory; default 64 MiB. */
   maxCachedBytes?: number
