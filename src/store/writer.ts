@@ -55,7 +55,7 @@ export function createWriter({ database, state, retainRevisions, announce, retry
   let draining: Promise<void> | undefined
   let recovering: Promise<void> | undefined
   let failure: unknown
-  // The newest revision that a batch carried, whether or not it came to be written.
+  // The newest revision that a batch carried, whether or not it came to be written: none is given twice.
   let given = state.revision
 
   async function drain(): Promise<void> {
@@ -132,7 +132,6 @@ export function createWriter({ database, state, retainRevisions, announce, retry
         if (found.revision < state.revision) {
           throw new Error(`the disk lost revisions ${found.revision + 1} to ${state.revision}`)
         }
-        given = Math.max(given, found.revision)
         state = found
         failure = undefined
         announce(state, undefined)

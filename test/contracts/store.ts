@@ -218,7 +218,9 @@ function commitContract(open: Open): void {
   test('a closed store takes no commit', async () => {
     const { store } = await open()
     const taken = write(store, put('tag/a'))
-    await store.close()
+    const closing = store.close()
+    await expect(store.commit({ operations: [put('tag/b')] })).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    await closing
     expect(await taken).toBeGreaterThan(0)
     await expect(store.commit({ operations: [put('tag/b')] })).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     await expect(store.get('tag/a')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
@@ -430,6 +432,17 @@ function watchContract(open: Open): void {
     const next = batches.next()
     const revision = await write(store, put('object/x'))
     expect(await next).toEqual({ done: false, value: { revision, changes: [] } })
+  })
+
+  test('a watch from a revision still to come is not set back by what happens elsewhere', async () => {
+    const { store } = await open()
+    const now = await write(store, put('tag/a'))
+    const batches = store.watch('tag/', { since: now + 2, signal: testSignal() })[Symbol.asyncIterator]()
+    const first = batches.next()
+    await write(store, put('object/x'))
+    await write(store, put('tag/a'))
+    const revision = await write(store, put('tag/b'))
+    expect((await first).value?.revision).toBe(revision)
   })
 
   test('a watch from a revision still to come is silent until then', async () => {

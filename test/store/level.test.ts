@@ -100,6 +100,17 @@ describe('createLevelStore', () => {
     expect(await batches).toHaveLength(200)
   })
 
+  test('a watch that falls behind the retention ends with CompactedError, not with a gap', async () => {
+    const { store } = await tappedStore({ retainRevisions: 10, filled: 5 })
+    const batches = store.watch('tag/', { since: 4, signal: testSignal() })[Symbol.asyncIterator]()
+    expect((await batches.next()).value?.revision).toBe(5)
+    // More than is kept in memory for all watches.
+    for (let i = 0; i < 20; i += 1) {
+      await Promise.all(Array.from({ length: 100 }, (_, j) => write(store, put('tag/a', `${i}.${j}`))))
+    }
+    await expect(batches.next()).rejects.toThrow(CompactedError)
+  })
+
   test('meta/base raises the revision at the next start, and what was before is compacted', async () => {
     const directory = await temporaryDirectory()
     const store = await openStore({ directory })
@@ -203,13 +214,44 @@ describe('group commit', () => {
         .then(() => heard.push('conflict')),
       next.then(() => heard.push('watched')),
     ])
-    while (database.writes < 2) await store.get('tag/a')
+    while (database.writes < 1) await store.get('tag/a')
     expect(await store.get('tag/a')).toBeUndefined()
     expect((await store.range({ prefix: 'tag/' })).revision).toBe(0)
     expect(heard).toEqual([])
     release()
     await all
     expect(heard).toHaveLength(3)
+  })
+})
+
+describe('a batch that is on the disk before the store heard of it', () => {
+  test('is in a range together with its revision', async () => {
+    const { store, database } = await tappedStore()
+    await write(store, put('tag/a'))
+    const { written, release } = database.holdAnswers()
+    const committed = write(store, put('tag/b'), put('tag/c'))
+    await written
+    const snapshot = await store.range({ prefix: 'tag/' })
+    expect(snapshot.revision).toBe(2)
+    expect((await Array.fromAsync(snapshot)).map(({ revision }) => revision)).toEqual([1, 2, 2])
+    release()
+    expect(await committed).toBe(2)
+  })
+
+  test('is told once to a watch that reads it in the log', async () => {
+    const { store, database } = await tappedStore({ progressIntervalMs: 1, filled: 3 })
+    const { written, release } = database.holdAnswers()
+    const committed = write(store, put('tag/b'))
+    await written
+    const batches = store.watch('tag/', { since: 0, signal: testSignal() })[Symbol.asyncIterator]()
+    for (let revision = 1; revision <= 4; revision += 1) expect((await batches.next()).value?.revision).toBe(revision)
+    const next = batches.next()
+    // The interval passes several times while the watch knows more than the store.
+    const others = store.watch('tag/', { signal: testSignal() })[Symbol.asyncIterator]()
+    for (let ticks = 0; ticks < 3; ticks += 1) expect((await others.next()).value?.revision).toBe(3)
+    release()
+    await committed
+    expect((await next).value).toEqual({ revision: 4, changes: [] })
   })
 })
 
@@ -340,12 +382,16 @@ async function openStore(options: Omit<LevelStoreOptions, 'logged'> & { logged?:
   return store
 }
 
-async function tappedStore({ retryMs = 1 } = {}) {
+/** A store on a tapped database; `filled` commits were made before it was opened. */
+async function tappedStore({ retryMs = 1, progressIntervalMs = 60_000, retainRevisions = 100_000, filled = 0 } = {}) {
   const directory = await temporaryDirectory()
+  const before = await createLevelStore({ directory, logged })
+  for (let i = 0; i < filled; i += 1) await write(before, put('tag/a', String(i)))
+  await before.close()
   const database = tapDatabase(await openDatabase(directory))
-  const store = await createStoreOn(database, { logged, retryMs, progressIntervalMs: 60_000 })
+  const store = await createStoreOn(database, { logged, retryMs, progressIntervalMs, retainRevisions })
   onTestFinished(() => store.close())
-  return { store, database, directory }
+  return { store, database }
 }
 
 /** Writes as soon as the store takes commits again. */

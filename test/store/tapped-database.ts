@@ -17,6 +17,8 @@ export interface TappedDatabase extends Database {
   loseRevisions(count: number): void
   /** Holds writes until the answer is called. */
   holdWrites(): () => void
+  /** Writes, but holds the news of it until the answer is called; `written` settles when it is on the disk. */
+  holdAnswers(): { written: Promise<void>; release: () => void }
 }
 
 /** Taps a database. */
@@ -29,6 +31,7 @@ export function tapDatabase(database: Database): TappedDatabase {
   let reopenings = 0
   let lost = 0
   let held: Promise<void> | undefined
+  let onWritten: (() => Promise<void>) | undefined
   return {
     ...database,
     get writes() {
@@ -49,12 +52,22 @@ export function tapDatabase(database: Database): TappedDatabase {
       held = promise
       return resolve
     },
+    holdAnswers() {
+      const written = Promise.withResolvers<void>()
+      const released = Promise.withResolvers<void>()
+      onWritten = () => {
+        written.resolve()
+        return released.promise
+      }
+      return { written: written.promise, release: released.resolve }
+    },
     async write(batch) {
       writes += 1
       await held
       const failing = fault
       fault = undefined
       if (failing !== 'before') await database.write(batch)
+      await onWritten?.()
       if (failing !== undefined) throw new Error('EIO: the disk failed')
     },
     get reopenings() {
