@@ -16,6 +16,7 @@ import {
   startDockerEngine,
 } from './support/clients.ts'
 import { type DockerRegistry, startDockerRegistry } from './support/docker-registry.ts'
+import { run } from './support/process.ts'
 import { realImage, realIndex } from './support/real-images.ts'
 import { type RunningWeir, startWeir } from './support/weir.ts'
 
@@ -25,6 +26,8 @@ const images = {
   'an OCI index': realIndex('oci index v1'),
   'a Docker manifest list': realIndex('docker list v1', { docker: true }),
 }
+const first = realImage('first')
+const second = realImage('second')
 const kinds = Object.keys(images) as (keyof typeof images)[]
 const streams = {
   'an OCI image': 'oci',
@@ -73,11 +76,22 @@ beforeAll(async () => {
   }
   // The upstream moves on; what was accepted stays.
   for (const kind of kinds) await registry.put(`lib/${streams[kind]}`, realImage(`${kind} v2`), 'v1')
+  await rollBackAndForth()
   login = { username: 'ci', password: (await weir.weir('token', 'ci', '-n', 'demo')).trim() }
   stranger = { username: 'ci', password: (await weir.weir('token', 'ci', '-n', 'other')).trim() }
   await weir.weir('grant', 'pull', 'serviceaccount:ci', '-n', 'demo')
   await weir.weir('grant', 'pull', 'anonymous', '-n', 'open')
 }, 300_000)
+
+/** Two streams whose upstream moved: `accepted` was imported again, `rolled` was imported again and rolled back. */
+async function rollBackAndForth(): Promise<void> {
+  await registry.put('lib/moving', first, 'v1')
+  const from = `${registry.host}/lib/moving:v1`
+  for (const stream of ['accepted', 'rolled']) await weir.weir('import-image', `demo/${stream}:prod`, '--from', from)
+  await registry.put('lib/moving', second, 'v1')
+  for (const stream of ['accepted', 'rolled']) await weir.weir('import-image', `demo/${stream}:prod`)
+  await weir.weir('rollback', 'demo/rolled:prod', '--reason', 'bad build')
+}
 
 afterAll(async () => {
   await containerd?.stop()
@@ -109,6 +123,13 @@ describe.each(clientNames)('%s', (name) => {
     expect(pulled, pulled.stderr).toMatchObject({ code: 0, digest: images[kind].manifest.digest })
   })
 
+  test('gets what was accepted by hand, and after a rollback the first digest again', async () => {
+    const accepted = await pull(`${weir.host}/demo/accepted:prod`, login)
+    expect(accepted, accepted.stderr).toMatchObject({ code: 0, digest: second.manifest.digest })
+    const rolled = await pull(`${weir.host}/demo/rolled:prod`, login)
+    expect(rolled, rolled.stderr).toMatchObject({ code: 0, digest: first.manifest.digest })
+  })
+
   test('is refused without a login where anonymous may not', async () => {
     expect((await pull(`${weir.host}/demo/oci:prod`)).code).not.toBe(0)
   })
@@ -130,4 +151,15 @@ describe.each(clientNames)('%s', (name) => {
     const moved = realImage('an OCI image v2').manifest.digest
     expect((await pull(`${weir.host}/demo/oci@${moved}`, login)).code).not.toBe(0)
   })
+})
+
+test('skopeo pulls over HTTPS, trusting the CA that Weir made', async () => {
+  const env = { SSL_CERT_FILE: join(weir.directory, 'data/tls/ca.crt') }
+  const reference = `docker://${new URL(weir.apiUrl).host}/demo/oci:prod`
+  const credentials = ['--creds', `${login.username}:${login.password}`]
+  const inspected = await run('skopeo', ['inspect', ...credentials, reference], { env })
+  expect(inspected.code, inspected.stderr).toBe(0)
+  expect(JSON.parse(inspected.stdout)).toMatchObject({ Digest: images['an OCI image'].manifest.digest })
+  const untrusting = await run('skopeo', ['inspect', ...credentials, reference])
+  expect(untrusting.stderr).toContain('certificate')
 })
