@@ -320,6 +320,17 @@ function rangeContract(open: Open): void {
     await writing
   })
 
+  test('large values are read whole, from ranges and by watches', async () => {
+    const { store, reopen } = await open()
+    const value = 'x'.repeat(50_000)
+    let last = 0
+    for (let i = 0; i < 30; i += 1) last = await write(store, put(`tag/${10 + i}`, value))
+    const again = await reopen()
+    expect(await entriesOf(again, { prefix: 'tag/' })).toHaveLength(30)
+    expect(await entriesOf(again, { prefix: 'tag/', limit: 20, reverse: true })).toHaveLength(20)
+    expect(await changesUpTo(again.watch('tag/', { since: 0, signal: testSignal() }), last)).toHaveLength(30)
+  })
+
   test('reading may stop early, or never begin, and the store still closes', async () => {
     const { store } = await open()
     await fill(store, 2000)
@@ -449,10 +460,15 @@ function watchContract(open: Open): void {
     const { store } = await open(10)
     const now = await write(store, put('tag/a'))
     const batches = store.watch('tag/', { since: now + 2, signal: testSignal(), prompt: true })[Symbol.asyncIterator]()
-    const first = batches.next()
+    let isSilent = true
+    const first = batches.next().finally(() => {
+      isSilent = false
+    })
     const others = store.watch('tag/', { signal: testSignal() })[Symbol.asyncIterator]()
     for (let ticks = 0; ticks < 3; ticks += 1) expect((await others.next()).value?.revision).toBe(now)
     await write(store, put('tag/a'))
+    await others.next()
+    expect(isSilent).toBe(true)
     await write(store, put('tag/a'))
     expect((await first).value).toEqual({ revision: now + 2, changes: [] })
     const revision = await write(store, put('tag/b'))
@@ -464,10 +480,21 @@ function watchContract(open: Open): void {
     const controller = new AbortController()
     const { signal } = controller
     const waiting = store.watch('tag/', { signal })[Symbol.asyncIterator]().next()
+    await write(store, put('object/x'))
     controller.abort()
     expect(await waiting).toEqual({ done: true, value: undefined })
     await write(store, put('tag/a'))
     expect(await Array.fromAsync(store.watch('tag/', { since: 0, signal }))).toEqual([])
+  })
+
+  test('a watch that told its progress ends when its signal aborts', async () => {
+    const { store } = await open()
+    const controller = new AbortController()
+    const { signal } = controller
+    const batches = store.watch('tag/', { signal, prompt: true })[Symbol.asyncIterator]()
+    expect((await batches.next()).value?.changes).toEqual([])
+    controller.abort()
+    expect(await batches.next()).toEqual({ done: true, value: undefined })
   })
 
   test('a watch ends between batches when its signal aborts', async () => {

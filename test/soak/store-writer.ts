@@ -1,10 +1,12 @@
 /**
  * Commits as fast as it can, many at once, until it is killed, and prints on stdout what it does: `open`, then for each
- * commit `begin` and one of `ack` and `conflict`. Writing to a pipe is synchronous, so that what it knew is not lost.
+ * commit `begin` and one of `ack` and `conflict`, before it goes on: what `process.stdout` has queued behind a full pipe
+ * would be lost with the process.
  *
  * `node test/soak/store-writer.ts DIRECTORY SESSION`
  */
 
+import { writeSync } from 'node:fs'
 import { createLevelStore } from '../../src/store/level.ts'
 import type { Operation, Precondition } from '../../src/store/store.ts'
 import { eventKeys, soakOptions, writerCount } from './store-soak.ts'
@@ -39,5 +41,5 @@ function valueFor(id: string): string {
 }
 
 function say(line: string): void {
-  process.stdout.write(`${line}\n`)
+  writeSync(1, `${line}\n`)
 }

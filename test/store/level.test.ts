@@ -137,15 +137,18 @@ describe('createLevelStore', () => {
     expect(await changesUpTo(again.watch('tag/', { since: 0, signal: testSignal() }), last)).toHaveLength(2)
   })
 
-  test.each(['-1', '"5"', '1e400', 'x'])('meta/base %s is refused', async (value) => {
-    const directory = await temporaryDirectory()
-    const store = await openStore({ directory })
-    await write(store, put('meta/base', value))
-    await store.close()
-    await expect(openStore({ directory })).rejects.toThrow('meta/base')
-    // The directory is free again.
-    await expect(openStore({ directory })).rejects.toThrow('meta/base')
-  })
+  test.each(['-1', '"5"', '1e400', 'x', '', '0x10', '99999999999999999999'])(
+    'meta/base %s is refused',
+    async (value) => {
+      const directory = await temporaryDirectory()
+      const store = await openStore({ directory })
+      await write(store, put('meta/base', value))
+      await store.close()
+      await expect(openStore({ directory })).rejects.toThrow('meta/base')
+      // The directory is free again.
+      await expect(openStore({ directory })).rejects.toThrow('meta/base')
+    },
+  )
 
   test('a prefix that is logged from now on has no past', async () => {
     const directory = await temporaryDirectory()
