@@ -45,7 +45,7 @@ export interface RangeQuery {
   reverse?: boolean
 }
 
-/** One consistent snapshot, read lazily; later commits do not change it. */
+/** One consistent snapshot, read lazily and once; later commits do not change it. */
 export interface Snapshot extends AsyncIterable<Entry> {
   /** The store's revision at which this snapshot was taken. */
   readonly revision: number

@@ -123,6 +123,27 @@ describe('createMirror', () => {
     ])
   })
 
+  test('stands as it is while the store cannot be read, and catches up afterwards', async () => {
+    const store = await openStore()
+    await write(store, put('tag/a', '1'))
+    let failures = 0
+    const failing: Store = {
+      ...store,
+      async *watch(prefix, options) {
+        failures += 1
+        if (failures === 1) throw new RegistryError('UNAVAILABLE')
+        yield* store.watch(prefix, options)
+      },
+    }
+    const { mirror, map, resets } = mirrorMap(failing)
+    await mirror.ready
+    const revision = await write(store, put('tag/b', '1'))
+    expect([...map.keys()]).toEqual(['tag/a'])
+    await mirror.reached(revision)
+    expect([...map.keys()]).toEqual(['tag/a', 'tag/b'])
+    expect(resets()).toBe(0)
+  })
+
   test('ready rejects when the store cannot be read at the start', async () => {
     const store = await openStore()
     await store.close()
