@@ -55,7 +55,10 @@ export const configSchema = z.strictObject({
     .prefault({}),
   data: text.prefault('./data'),
   store: z.strictObject({ kind: z.literal('level', { error: 'write level' }).default('level') }).prefault({}),
-  upstreams: z.array(upstreamSchema).superRefine(checkHosts, always()).default([]),
+  upstreams: z
+    .array(upstreamSchema, { error: 'write a list: - host: localhost:5100' })
+    .superRefine(checkHosts, always())
+    .default([]),
   imports: z
     .strictObject({
       allowedRegistries: z
@@ -83,9 +86,10 @@ export const configSchema = z.strictObject({
 export type ParsedConfig = z.output<typeof configSchema>
 type ParsedUpstream = z.output<typeof upstreamSchema>
 
-// The checks below see values whose other keys may be wrong: every problem is told in one go.
+// The checks below see values that may be wrong in other ways, or no objects at all: every problem is told in one go.
 
 function checkLogin(upstream: ParsedUpstream, context: z.RefinementCtx): void {
+  if (!isRecord(upstream)) return
   const require = (key: keyof ParsedUpstream, why: string): void => {
     if (upstream[key] === undefined || upstream[key] === null)
       context.addIssue({ code: 'custom', path: [key], message: why })
@@ -111,6 +115,7 @@ function checkCertificate(
   tls: { certFile?: string | null | undefined; keyFile?: string | null | undefined },
   context: z.RefinementCtx,
 ): void {
+  if (!isRecord(tls)) return
   if (tls.certFile && !tls.keyFile)
     context.addIssue({ code: 'custom', path: ['keyFile'], message: 'required with certFile' })
   if (tls.keyFile && !tls.certFile)
@@ -118,6 +123,7 @@ function checkCertificate(
 }
 
 function checkHosts(upstreams: readonly ParsedUpstream[], context: z.RefinementCtx): void {
+  if (!Array.isArray(upstreams)) return
   const seen = new Set<unknown>()
   for (const [index, upstream] of upstreams.entries()) {
     const host: unknown = upstream?.host
@@ -126,6 +132,10 @@ function checkHosts(upstreams: readonly ParsedUpstream[], context: z.RefinementC
     }
     seen.add(host)
   }
+}
+
+function isRecord(value: unknown): boolean {
+  return typeof value === 'object' && value !== null
 }
 
 function always(): { when: () => boolean } {

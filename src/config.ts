@@ -109,7 +109,8 @@ function readTree(file: ConfigSources['file']): Record<string, unknown> {
   if (problems.length > 0) throw new ConfigError(problems)
   const tree: unknown = document.toJS() ?? {}
   if (!isRecord(tree)) throw new ConfigError([`${file.name}: write keys and values, such as listen: 127.0.0.1:5000`])
-  return tree
+  // A key with nothing below it, all its entries commented out, is as good as absent.
+  return Object.fromEntries(Object.entries(tree).filter(([, value]) => value !== null))
 }
 
 /** Lays environment and flags over the tree; answers which path came from where. */
@@ -119,7 +120,7 @@ function override(tree: Record<string, unknown>, { environment = {}, flags = {} 
     if (value === undefined || value === '') return
     const [first = '', second] = path
     if (second === undefined) tree[first] = value
-    else if (tree[first] === undefined || tree[first] === null) tree[first] = { [second]: value }
+    else if (tree[first] === undefined) tree[first] = { [second]: value }
     else if (isRecord(tree[first])) tree[first] = { ...tree[first], [second]: value }
     else return
     origins.set(path.join('.'), origin)
@@ -164,7 +165,10 @@ interface Secrets {
   warnings: string[]
 }
 
-/** Reads the password files that the tree names, valid otherwise or not, so that their problems are told with the others. */
+/**
+ * Reads the files that the tree names, be it valid otherwise or not, so that their problems are told with the others: the
+ * passwords, and whether certificate and key can be read.
+ */
 function readSecrets(tree: Record<string, unknown>): Secrets {
   const secrets: Secrets = { passwords: new Map(), problems: [], warnings: [] }
   const upstreams = Array.isArray(tree.upstreams) ? tree.upstreams : []
@@ -172,19 +176,25 @@ function readSecrets(tree: Record<string, unknown>): Secrets {
     const file: unknown = isRecord(upstream) ? upstream.passwordFile : undefined
     if (typeof file !== 'string' || file === '') continue
     const path = `upstreams[${index}].passwordFile`
-    const password = checkSecretFile(path, file, secrets)?.replace(/\r?\n$/, '')
+    const password = checkFile(path, file, secrets, true)?.replace(/\r?\n$/, '')
     if (password === '') secrets.problems.push(`${path}: ${file} is empty`)
     else if (password !== undefined) secrets.passwords.set(index, password)
   }
-  const keyFile: unknown = isRecord(tree.tls) ? tree.tls.keyFile : undefined
-  if (typeof keyFile === 'string' && keyFile !== '') checkSecretFile('tls.keyFile', keyFile, secrets)
+  const tls = isRecord(tree.tls) ? tree.tls : {}
+  for (const [key, isSecret] of [
+    ['certFile', false],
+    ['keyFile', true],
+  ] as const) {
+    const file = tls[key]
+    if (typeof file === 'string' && file !== '') checkFile(`tls.${key}`, file, secrets, isSecret)
+  }
   return secrets
 }
 
-function checkSecretFile(path: string, file: string, { problems, warnings }: Secrets): string | undefined {
+function checkFile(path: string, file: string, { problems, warnings }: Secrets, isSecret: boolean): string | undefined {
   try {
     const mode = statSync(file).mode & 0o777
-    if (mode & 0o004)
+    if (isSecret && mode & 0o004)
       warnings.push(`${path}: ${file} can be read by everybody (mode 0${mode.toString(8)}); chmod 600 it`)
     return readFileSync(file, 'utf8')
   } catch (error) {

@@ -97,7 +97,7 @@ export function createImporter(options: ImporterOptions): Importer {
 
   async function createOrRead(name: StreamName): Promise<Stream> {
     try {
-      return await writer.create({ project: name.project, stream: name.stream })
+      return await writer.create(nameOf(name))
     } catch (error) {
       // Two imports of different tags may both be the first of a new stream.
       const stream =
@@ -181,7 +181,7 @@ export function createImporter(options: ImporterOptions): Importer {
     }
     const image = await admit(stream, reference, fetched)
     let raced = false
-    await writer.changeTag(stream, wanted.to, (current) => {
+    const moved = await writer.changeTag(stream, wanted.to, (current) => {
       raced = (current.tag?.storeRevision ?? 0) !== (before?.storeRevision ?? 0)
       if (raced) return undefined
       requireTagUnchanged(current, wanted.to, seenBy(request, stream))
@@ -193,6 +193,10 @@ export function createImporter(options: ImporterOptions): Importer {
       }
       return { spec: specOf(current, wanted), reimport: true, event, lastSeen: fetched.digest }
     })
+    if (moved?.entry !== undefined) {
+      const { revision, cause } = moved.entry
+      log.info({ ...nameOf(stream), tag: wanted.to, revision, image: fetched.digest, by: cause.by }, 'tag imported')
+    }
     // What was asked of the upstream before another's move may be older than that move: asked again, decided anew.
     return raced ? 'raced' : { ...told, image }
   }
@@ -220,10 +224,7 @@ export function createImporter(options: ImporterOptions): Importer {
   async function recordFailure({ request, stream }: Frame, wanted: ImportImage, error: RegistryError): Promise<void> {
     if (stream === undefined || request.dryRun === true) return
     const reason = error.upstream?.reason ?? 'Invalid'
-    log.info(
-      { project: request.project, stream: request.stream, tag: wanted.to, from: wanted.from, reason },
-      'import failed',
-    )
+    log.info({ ...nameOf(request), tag: wanted.to, from: wanted.from, reason }, 'import failed')
     await writer.changeTag(stream, wanted.to, (current) => {
       requireTagUnchanged(current, wanted.to, seenBy(request, stream))
       const condition = { reason, message: error.message }
@@ -274,6 +275,10 @@ function causeOf(request: ImportRequest, wanted: ImportImage): Cause {
     from: { kind: 'DockerImage', name: wanted.from },
     ...(request.reason === undefined ? {} : { reason: request.reason }),
   }
+}
+
+function nameOf({ project, stream }: StreamName): StreamName {
+  return { project, stream }
 }
 
 function specOf(current: CurrentTag, wanted: ImportImage): Omit<TagReference, 'generation'> {

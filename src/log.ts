@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino'
+import { RegistryError } from './oci/errors.ts'
 
 export interface LogOptions {
   level: LoggerOptions['level'] & string
@@ -35,8 +36,9 @@ export function scrub(text: string): string {
     .replace(/([?&][A-Za-z0-9_.~%[\]-]+=)[^&\s"\\]+/g, `$1${hidden}`)
 }
 
-// Errors of libraries carry whole requests in their other properties.
-function describeError(error: unknown): unknown {
+// Errors of libraries carry whole requests in their other properties. A RegistryError is an answer: it says by itself
+// what happened, and where in the code is of no use to whoever runs Weir.
+function describeError(error: unknown, withStack = !(error instanceof RegistryError)): unknown {
   if (!(error instanceof Error)) return String(error)
   const { name, message, stack, cause } = error
   const code = 'code' in error ? error.code : undefined
@@ -44,8 +46,8 @@ function describeError(error: unknown): unknown {
     type: name,
     message,
     ...(typeof code === 'string' ? { code } : {}),
-    stack,
-    ...(cause === undefined ? {} : { cause: describeError(cause) }),
+    ...(withStack ? { stack } : {}),
+    ...(cause === undefined ? {} : { cause: describeError(cause, withStack) }),
   }
 }
 

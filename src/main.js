@@ -4,9 +4,14 @@
  * JavaScript: Node loads its TypeScript compiler for the first file that the compile cache does not have yet, and keeps
  * its 14 MB; an entry that needs none lets every file after it come stripped from the cache.
  */
-import { enableCompileCache } from 'node:module'
+import * as module from 'node:module'
 
-enableCompileCache()
+const major = Number(process.versions.node.split('.', 1)[0])
+if (major < 24) {
+  process.stderr.write(`weir: this is Node ${process.versions.node}, and Weir needs 24 or newer\n`)
+  process.exit(1)
+}
+module.enableCompileCache()
 const [verb, ...rest] = process.argv.slice(2)
 const wantsHelp = rest.includes('--help') || rest.includes('-h')
 // Each side is loaded alone: neither carries the other's weight.

@@ -15,7 +15,10 @@ export async function serve(argv: readonly string[]): Promise<void> {
     const { config, warnings } = loadConfig(flags, process.env)
     const log = createLog(config.log)
     for (const warning of warnings) log.warn(warning)
-    stopOnSignal(await startWeir(config, { log }), log)
+    // From here on a signal means a clean stop: whoever saw the first answer may send one at once.
+    const signal = nextSignal()
+    const weir = await startWeir(config, { log })
+    void signal.then(() => stop(weir, log))
   } catch (error) {
     if (error instanceof ConfigError) return fail(1, error.problems)
     if (error instanceof StartError) return fail(1, [error.message])
@@ -32,23 +35,30 @@ function readFlags(argv: readonly string[]): { config?: string; data?: string; l
   }
 }
 
-function stopOnSignal(weir: Weir, log: Logger): void {
-  let stopping = false
-  const stop = (): void => {
-    // A second signal is for those who do not want to wait.
-    if (stopping) process.exit(1)
-    stopping = true
-    log.info('weir is stopping')
-    weir.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log.error({ err: error }, 'weir did not stop cleanly')
-        process.exit(1)
-      },
-    )
+/** Settles at the first SIGTERM or SIGINT. */
+function nextSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false
+    const ask = (): void => {
+      // A second signal is for those who do not want to wait.
+      if (asked) process.exit(1)
+      asked = true
+      resolve()
+    }
+    process.on('SIGTERM', ask)
+    process.on('SIGINT', ask)
+  })
+}
+
+async function stop(weir: Weir, log: Logger): Promise<void> {
+  log.info('weir is stopping')
+  try {
+    await weir.stop()
+    process.exit(0)
+  } catch (error) {
+    log.error({ err: error }, 'weir did not stop cleanly')
+    process.exit(1)
   }
-  process.on('SIGTERM', stop)
-  process.on('SIGINT', stop)
 }
 
 function fail(exitCode: 1 | 2, problems: readonly string[]): void {

@@ -69,6 +69,8 @@ export function createTagEvents(options: TagEventsOptions): TagEvents {
     const before = await reader.tag(name, tag)
     const read = (bound: number | undefined) =>
       reader.ledger(name, tag, { limit: ledgerPage, ...(bound === undefined ? {} : { before: bound }) })
+    if (before === undefined && (await read(undefined)).length === 0)
+      throw new RegistryError('NOT_FOUND', tagSubject(name, tag))
     const target = await findRollbackEntry(read, to, {
       name,
       tag,
@@ -96,7 +98,7 @@ export function createTagEvents(options: TagEventsOptions): TagEvents {
       if (!(error instanceof RegistryError)) throw error
       const why = `the content of ${digest} is neither held nor obtainable: ${error.message}`
       throw new RegistryError('INVALID', {
-        message: `tag ${JSON.stringify(tag)} of image stream ${name.project}/${name.stream} can not be rolled back: ${why}`,
+        message: `tag ${JSON.stringify(tag)} of image stream ${name.project}/${name.stream} can not be rolled back: ${why}; a rollback needs the upstream to answer for what Weir does not keep`,
         causes: [{ field: 'to', reason: 'FieldValueInvalid', message: why }],
         subject: { name: `${name.stream}:${tag}`, kind: 'imagestreamtags', group: 'image.openshift.io' },
         ...(error.upstream === undefined ? {} : { upstream: error.upstream }),
@@ -160,7 +162,10 @@ export function createTagEvents(options: TagEventsOptions): TagEvents {
       const to = parseTarget(request.to)
       for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
         const result = await rollbackOnce(name, tag, to, request)
-        if (result?.entry !== undefined) return { ...result, entry: result.entry }
+        if (result?.entry === undefined) continue
+        const { revision, image } = result.entry
+        log.info({ ...name, tag, revision, image, by: request.by, ...reasonOf(request) }, 'tag rolled back and held')
+        return { ...result, entry: result.entry }
       }
       throw new RegistryError('CONFLICT', {
         message: `tag ${JSON.stringify(tag)} of image stream ${name.project}/${name.stream} kept being changed by others; try again`,
@@ -175,6 +180,7 @@ export function createTagEvents(options: TagEventsOptions): TagEvents {
         return { hold: null }
       })
       if (resumed === undefined) throw new TypeError('a change by hand is decided anew, never dropped')
+      log.info({ ...name, tag, by: request.by, ...reasonOf(request) }, 'tag resumed')
       await checkSource(name, resumed, request)
       const now = await reader.tag(name, tag)
       return { ...resumed, tag: now, revision: Math.max(resumed.revision, now?.storeRevision ?? 0) }

@@ -124,7 +124,11 @@ async function openParts({ config, store, service, issuer, opened, log, now }: P
   const { tokenLifetimeMs, maxTokenLifetimeMs } = config.auth
   const secretKeyFile = join(config.data, 'secret.key')
   const lifetimes = { tokenLifetimeMs, maxTokenLifetimeMs }
-  const access = await createAccess({ store, secretKeyFile, issuer, service, ...lifetimes, now, signal, log })
+  const access = await createAccess({ store, secretKeyFile, issuer, service, ...lifetimes, now, signal, log }).catch(
+    (error: unknown) => {
+      throw new StartError(`the signing keys can not be used: ${messageOf(error)}`, error)
+    },
+  )
 
   const rules = config.upstreams
   const credentialsFor = credentialsFromRules(rules)

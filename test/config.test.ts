@@ -162,6 +162,7 @@ log: loud
       'log',
       'publicUrl',
       'store.kind',
+      'tls.certFile',
       'tls.keyFile',
       'tls.publicUrl',
       'upstreams[0].insecure',
@@ -177,6 +178,11 @@ log: loud
     ])
     expect(problems.join('\n')).not.toContain('hush')
     for (const problem of problems) expect(problem).not.toMatch(/Invalid input|undefined/)
+  })
+
+  test('a key whose entries are all commented out means its default', () => {
+    const { config } = parseConfig({ file: { name: 'weir.yaml', text: 'upstreams:\ntls:\nlog:\n' } })
+    expect(config).toEqual(parseConfig({}).config)
   })
 
   test.each([
@@ -209,6 +215,11 @@ log: loud
       'upstreams[0].projects: means nothing',
     ],
     ['a word that breaks challenges', 'publicUrl: http://basic.example', 'publicUrl: '],
+    ['upstreams that are no list', 'upstreams: { host: a.example }', 'upstreams: write a list'],
+    ['upstreams that are a text', 'upstreams: localhost:5100', 'upstreams: write a list'],
+    ['an upstream that is a text', 'upstreams: [localhost:5100]', 'upstreams[0]: '],
+    ['an upstream that is nothing', 'upstreams: [null]', 'upstreams[0]: '],
+    ['a part that is a number', 'tls: 5', 'tls: '],
     ['a list where keys belong', '- a', 'weir.yaml: write keys and values'],
     ['broken YAML', 'listen: [', 'weir.yaml: '],
     ['a key twice', 'data: a\ndata: b', 'weir.yaml: '],

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { createLog, scrub } from '../src/log.ts'
+import { RegistryError } from '../src/oci/errors.ts'
 
 function capture(format: 'json' | 'text' = 'json') {
   const lines: string[] = []
@@ -42,6 +43,18 @@ test('what is no secret stays readable', () => {
   const text = 'GET https://registry.example/v2/lib/app/manifests/v1 answered 401 Bearer challenge'
   expect(scrub(text)).toBe(text)
   expect(scrub('import of lib/app@sha256:abc failed')).toBe('import of lib/app@sha256:abc failed')
+})
+
+test('an answer is logged without the place in the code, anything else with it', () => {
+  const lines: string[] = []
+  const log = createLog({ level: 'info', format: 'json' }, { write: (line) => lines.push(line) })
+  const cause = new Error('connect ECONNREFUSED')
+  log.warn({ err: new RegistryError('UNAVAILABLE', { message: 'a.example does not answer', cause }) }, 'answer')
+  log.warn({ err: new TypeError('broken') }, 'mistake')
+  const [answer, mistake] = lines.map((line) => JSON.parse(line).err)
+  expect(answer).toMatchObject({ message: 'a.example does not answer', cause: { message: 'connect ECONNREFUSED' } })
+  expect(JSON.stringify(answer)).not.toContain('stack')
+  expect(mistake.stack).toContain('log.test.ts')
 })
 
 test('text names level, message and fields', () => {

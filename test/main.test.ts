@@ -67,6 +67,24 @@ test('SIGINT ends it too, while a connection is kept alive', async () => {
   expect(await exited).toBe(0)
 })
 
+test('a signal in the middle of the start ends it cleanly too', async () => {
+  const data = join(await temporaryDirectory(), 'data')
+  const { process: started, exited, output } = await run(['serve', '--listen', '127.0.0.1:0', '--data', data])
+  // The store is there before anything else, and nothing answers yet.
+  await expect.poll(() => readdir(data).catch(() => []), { timeout: 20_000, interval: 2 }).toContain('store')
+  started.kill('SIGTERM')
+  expect(await exited).toBe(0)
+  expect(output.stdout).toContain('weir is stopping')
+})
+
+test('a secret key that is none ends it with 1 and one line', async () => {
+  const data = await temporaryDirectory()
+  await writeFile(join(data, 'secret.key'), 'short', { mode: 0o600 })
+  const { exited, output } = await run(['serve', '--listen', '127.0.0.1:0', '--data', data])
+  expect(await exited).toBe(1)
+  expect(output.stderr).toMatch(/^weir: the signing keys can not be used: .*secret\.key holds 5 bytes[^\n]*\n$/)
+})
+
 test('a second serve on the same data directory ends with 1 and one line', async () => {
   const data = join(await temporaryDirectory(), 'data')
   await ready(['--data', data])

@@ -83,6 +83,11 @@ describe('rollback', () => {
     expect(await world.pullThrough.blobSize(app, v1.config.digest)).toMatchObject({ size: v1.config.bytes.length })
   })
 
+  test('of a tag that never was is NOT_FOUND', async () => {
+    const world = await worldAt(v1)
+    await expect(world.tagEvents.rollback(app, 'never', { by: 'ann' })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
   test('of a stream that is not there is NAME_UNKNOWN', async () => {
     const world = await flowsWorld()
     await expect(world.tagEvents.rollback(app, 'prod', { by: 'ann' })).rejects.toMatchObject({ code: 'NAME_UNKNOWN' })

@@ -244,7 +244,7 @@ describe('starting and stopping', () => {
   test('a certificate that can not be read is told by its file', async () => {
     const world = await startWorld()
     const tls = { listen: '127.0.0.1:0', certFile: '/nowhere/tls.crt', keyFile: '/dev/null' }
-    await expect(world.restart({ tls })).rejects.toThrow(/^there is no certificate for HTTPS: \/nowhere\/tls\.crt/)
+    await expect(world.restart({ tls })).rejects.toThrow(/^tls\.certFile: \/nowhere\/tls\.crt cannot be read/)
     await world.restart()
   })
 

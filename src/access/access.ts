@@ -96,7 +96,7 @@ export interface Tokens {
    */
   issueRegistryToken(subject: Subject, access: readonly Access[]): Promise<IssuedToken>
   /**
-   * Signs a service account's token. `expiresInSeconds` default 3600, at most `auth.maxTokenLifetime`.
+   * Signs a service account's token. `expiresInSeconds` at most `auth.maxTokenLifetime`; default 3600, or that when it is less.
    *
    * @throws RegistryError INVALID naming the bound
    */

@@ -89,8 +89,10 @@ export function createTokens(options: TokensOptions): Tokens {
       }
       return issued
     },
-    issueServiceAccountToken: async ({ project, name, uid }, expiresInSeconds = 3600) => {
-      checkLifetime(expiresInSeconds, Math.floor(maxTokenLifetimeMs / 1000))
+    issueServiceAccountToken: async ({ project, name, uid }, wantedSeconds) => {
+      const mostSeconds = Math.floor(maxTokenLifetimeMs / 1000)
+      const expiresInSeconds = wantedSeconds ?? Math.min(3600, mostSeconds)
+      checkLifetime(expiresInSeconds, mostSeconds)
       const sub = serviceAccountSubject({ project, name, uid }).name
       const kubernetes = { namespace: project, serviceaccount: { name, uid } }
       return sign({ sub, aud: issuer, 'kubernetes.io': kubernetes }, expiresInSeconds)

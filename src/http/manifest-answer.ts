@@ -7,9 +7,6 @@ export interface ManifestHead {
   headers: string[]
 }
 
-/** Most characters of a warning's text; 4096 bytes is the limit of all warnings together. */
-const maxWarningLength = 1024
-
 /** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests */
 export function manifestHead(served: ServedManifest, ifNoneMatch: string | undefined): ManifestHead {
   const { digest, pin } = served
@@ -32,7 +29,8 @@ export function manifestHead(served: ServedManifest, ifNoneMatch: string | undef
     if (pin.condition !== undefined)
       headers.push(
         'Warning',
-        warning(`served from the pin: the newest import failed, ${pin.condition.reason}: ${pin.condition.message}`),
+        // Who may pull need not be told where from, and with which login, an import was tried: the API says that.
+        `299 - "served from the pin: the newest import failed (${pin.condition.reason}) at ${pin.condition.lastTransitionTime}"`,
       )
   }
   return { status: headers[0] === 'Content-Type' ? 200 : 304, headers }
@@ -48,13 +46,4 @@ export function matchesEtag(ifNoneMatch: string, digest: string): boolean {
     const tag = part.trim()
     return tag === '*' || tag.replace(/^W\//, '').replace(/^"(.*)"$/, '$1') === digest
   })
-}
-
-/** One Warning of the distribution spec: code 299, agent `-`, no date, printable ASCII. */
-function warning(text: string): string {
-  const printable = text
-    .replace(/[^\x21-\x7e]+/g, ' ')
-    .trim()
-    .slice(0, maxWarningLength)
-  return `299 - "${printable.replace(/["\\]/g, '\\$&')}"`
 }

@@ -194,6 +194,12 @@ describe("a service account's token", () => {
     }
   })
 
+  test('lives as long as the bound where that is less than an hour and nothing was asked', async () => {
+    const world = await accessWorld({ maxTokenLifetimeMs: 600_000 })
+    const account = await world.account('demo', 'ci')
+    expect(await world.tokens.issueServiceAccountToken(account)).toMatchObject({ expiresInSeconds: 600 })
+  })
+
   test('is good at once where memory does not know the account yet', async () => {
     const ground = await accessGround()
     const news = Promise.withResolvers<void>()
