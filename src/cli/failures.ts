@@ -60,3 +60,13 @@ export function isConflict(error: unknown): boolean {
 export function isForbidden(error: unknown): boolean {
   return error instanceof ApiError && error.code === 403
 }
+
+/** What `answer` comes to, or `otherwise` when the caller may not have it. */
+export async function unlessForbidden<T, D>(answer: Promise<T>, otherwise: D): Promise<T | D> {
+  try {
+    return await answer
+  } catch (error) {
+    if (isForbidden(error)) return otherwise
+    throw error
+  }
+}

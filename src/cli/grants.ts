@@ -2,10 +2,10 @@ import type { Command } from 'commander'
 import { isNameComponent } from '../oci/reference.ts'
 import { apiVersion, type ImageStream, type RbacSubject, type RoleBinding, resources } from './api.ts'
 import type { Client } from './client.ts'
-import { CliError, isAlreadyExists, isConflict, isForbidden, isNotFound, misuse } from './failures.ts'
+import { CliError, isAlreadyExists, isConflict, isNotFound, misuse, unlessForbidden } from './failures.ts'
 import { type Format, formatOption, printObject } from './output.ts'
 import { parseProject } from './references.ts'
-import { derivedName, findRole, fullRoleName, makeStreamRole, streamRoleRef } from './roles.ts'
+import { derivedName, describeRoles, findRole, fullRoleName, makeStreamRole, streamRoleRef } from './roles.ts'
 import { formatSubject, isSameSubject, parseSubject } from './subjects.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
 
@@ -104,12 +104,8 @@ async function roleToBind(context: VerbContext, client: Client, { project, role,
 }
 
 async function isThere(client: Client, project: string, stream: string): Promise<boolean> {
-  try {
-    return (await client.find<ImageStream>({ resource: resources.imageStreams, project, name: stream })) !== undefined
-  } catch (error) {
-    if (isForbidden(error)) return true
-    throw error
-  }
+  const found = client.find<ImageStream>({ resource: resources.imageStreams, project, name: stream })
+  return (await unlessForbidden(found, 'unknown')) !== undefined
 }
 
 /** Puts a subject back into the binding that a grant once made and somebody changed. */
@@ -140,7 +136,7 @@ async function revoke(context: VerbContext, client: Client, wanted: Grant): Prom
   const { items } = await client.list<RoleBinding>({ resource: resources.roleBindings, project })
   const theirs = items.filter(({ subjects }) => holds(subjects, project, subject))
   const revoked = theirs.filter(({ roleRef }) => isWanted(roleRef, wanted))
-  if (revoked.length === 0) throw notGranted(wanted, theirs)
+  if (revoked.length === 0) throw await notGranted(client, wanted, theirs)
   for (const binding of revoked) await removeSubject(client, wanted, binding)
   context.stdout.write(`revoked: ${describe(wanted)}\n`)
 }
@@ -169,8 +165,9 @@ async function removeSubject(client: Client, { project, subject }: Grant, found:
   }
 }
 
-function notGranted(wanted: Grant, theirs: readonly RoleBinding[]): CliError {
-  const roles = theirs.map(({ roleRef }) => roleRef.name)
+async function notGranted(client: Client, wanted: Grant, theirs: readonly RoleBinding[]): Promise<CliError> {
+  const refs = theirs.map(({ roleRef }) => roleRef)
+  const roles = await describeRoles(client, wanted.project, refs)
   const who = formatSubject(wanted.subject)
   const has =
     roles.length === 0

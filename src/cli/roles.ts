@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { apiVersion, type PolicyRule, type Role, type RoleBinding, resources } from './api.ts'
+import { apiVersion, type PolicyRule, type Role, type RoleBinding, resources, type Target } from './api.ts'
 import type { Client } from './client.ts'
-import { CliError, isAlreadyExists, isForbidden } from './failures.ts'
+import { CliError, isAlreadyExists, isForbidden, unlessForbidden } from './failures.ts'
 
 type RoleRef = RoleBinding['roleRef']
 
@@ -61,6 +61,28 @@ export async function makeStreamRole(
     await client.request('PUT', { ...target, name: roleRef.name }, { body })
   }
   return { roleRef, isWhole }
+}
+
+/**
+ * What was granted, as it is said to `weir grant`: of a role that {@link makeStreamRole} made, the role that it narrows
+ * and the stream. A role that the caller may not read is told by its name.
+ */
+export async function describeRoles(client: Client, project: string, refs: readonly RoleRef[]): Promise<string[]> {
+  if (refs.every(({ kind }) => kind !== 'Role')) return refs.map(({ name }) => name)
+  const own = await listRoles(client, { resource: resources.roles, project })
+  const builtIn = await listRoles(client, { resource: resources.clusterRoles })
+  const names = [...builtIn, ...own].flatMap(({ metadata }) => metadata?.name ?? [])
+  return refs.map((ref) => {
+    const made = ref.kind === 'Role' ? own.find(({ metadata }) => metadata?.name === ref.name) : undefined
+    const stream = made?.rules?.[0]?.resourceNames?.[0]
+    const narrowed = stream === undefined ? undefined : names.find((name) => derivedName(name, stream) === ref.name)
+    return narrowed === undefined ? ref.name : `${narrowed} (granted with --stream ${stream})`
+  })
+}
+
+async function listRoles(client: Client, target: Target): Promise<Role[]> {
+  const list = await unlessForbidden(client.list<Role>(target), undefined)
+  return list?.items ?? []
 }
 
 /** A name that follows from `parts` alone, fit for any object: readable at its start, made unique by a hash. */

@@ -1,45 +1,22 @@
 import { describe, expect, test } from 'vitest'
-import { type FakeApi, failure, startFakeApi } from './fake-api.ts'
-import { type CliResult, run } from './run.ts'
-
-const rbac = '/apis/rbac.authorization.k8s.io/v1'
-const bindings = `${rbac}/namespaces/demo/rolebindings`
-const roles = `${rbac}/namespaces/demo/roles`
-const clusterRoles = `${rbac}/clusterroles`
-const app = '/apis/image.openshift.io/v1/namespaces/demo/imagestreams/app'
-const apiGroup = 'rbac.authorization.k8s.io'
-const puller = { apiGroup, kind: 'ClusterRole', name: 'system:image-puller' }
-const ci = { kind: 'ServiceAccount', name: 'ci', namespace: 'demo' }
-const jane = { kind: 'User', apiGroup, name: 'jane' }
-const layers = { verbs: ['get'], apiGroups: ['', 'image.openshift.io'], resources: ['imagestreams/layers'] }
-
-interface Body {
-  metadata: { name: string }
-  roleRef: { name: string; kind: string }
-  subjects: object[]
-}
-
-async function weir(api: FakeApi, ...argv: string[]): Promise<CliResult> {
-  return run([...argv, '-n', 'demo', '--server', api.url, '--token', 't'])
-}
-
-/** An API that has the puller role and keeps bindings. */
-async function rbacApi(): Promise<FakeApi> {
-  const api = await startFakeApi()
-  api.answer('GET', `${clusterRoles}/system:image-puller`, {
-    body: { metadata: { name: 'system:image-puller' }, rules: [layers] },
-  })
-  api.answer('POST', bindings, ({ body }) => ({ status: 201, body: body as object }))
-  return api
-}
-
-function binding(name: string, roleRef: object, subjects: object[], resourceVersion = '5'): object {
-  return { metadata: { name, namespace: 'demo', uid: `uid-of-${name}`, resourceVersion }, roleRef, subjects }
-}
-
-function sentBinding(api: FakeApi): Body {
-  return api.sent('POST', bindings).at(-1) as Body
-}
+import { failure } from './fake-api.ts'
+import {
+  apiGroup,
+  app,
+  type Body,
+  binding,
+  bindings,
+  ci,
+  clusterRoles,
+  jane,
+  layers,
+  puller,
+  rbacApi,
+  roles,
+  sentBinding,
+  weir,
+} from './rbac-api.ts'
+import { run } from './run.ts'
 
 describe('grant', () => {
   test.each([
@@ -242,100 +219,6 @@ describe('grant --stream', () => {
     const result = await weir(api, 'grant', 'pull', 'jane', '--stream', 'app')
     expect(result.stderr).toContain('you may not read role system:image-puller')
     expect(api.sent('POST', bindings)).toEqual([])
-  })
-})
-
-describe('revoke', () => {
-  test('deletes the binding of the subject alone, as it was read', async () => {
-    const api = await startFakeApi()
-    api.answer('GET', bindings, { body: { items: [binding('mine', puller, [jane]), binding('other', puller, [ci])] } })
-    api.answer('DELETE', `${bindings}/mine`, { body: { kind: 'Status', status: 'Success' } })
-    const result = await weir(api, 'revoke', 'pull', 'jane')
-    expect(result).toEqual({ code: 0, stdout: 'revoked: system:image-puller in demo for jane\n', stderr: '' })
-    expect(api.asked()).toEqual([`GET ${bindings}`, `DELETE ${bindings}/mine`])
-    expect(api.sent('DELETE', `${bindings}/mine`)).toEqual([
-      { kind: 'DeleteOptions', apiVersion: 'v1', preconditions: { uid: 'uid-of-mine', resourceVersion: '5' } },
-    ])
-  })
-
-  test('takes the subject out of bindings that others made, and leaves the rest in', async () => {
-    const api = await startFakeApi()
-    const local = { kind: 'ServiceAccount', name: 'ci' }
-    api.answer('GET', bindings, {
-      body: {
-        items: [
-          binding('theirs', puller, [jane, local]),
-          binding('by-user-name', puller, [{ kind: 'User', name: 'system:serviceaccount:demo:ci' }]),
-          binding('another-role', { ...puller, name: 'view' }, [ci]),
-          binding('another-account', puller, [{ ...ci, namespace: 'other' }]),
-        ],
-      },
-    })
-    api.answer('PUT', `${bindings}/theirs`, { body: {} })
-    api.answer('DELETE', `${bindings}/by-user-name`, { body: {} })
-    expect(await weir(api, 'revoke', 'pull', 'serviceaccount:ci')).toMatchObject({ code: 0 })
-    expect(api.asked()).toEqual([`GET ${bindings}`, `PUT ${bindings}/theirs`, `DELETE ${bindings}/by-user-name`])
-    expect(api.sent('PUT', `${bindings}/theirs`)).toMatchObject([
-      { metadata: { resourceVersion: '5' }, roleRef: puller, subjects: [jane] },
-    ])
-  })
-
-  test('reads again what changed meanwhile, and keeps who was added', async () => {
-    const api = await startFakeApi()
-    api.answer('GET', bindings, { body: { items: [binding('mine', puller, [jane])] } })
-    api.answer('DELETE', `${bindings}/mine`, failure(409, 'Conflict', 'changed'))
-    api.answer('GET', `${bindings}/mine`, { body: binding('mine', puller, [jane, ci], '6') })
-    api.answer('PUT', `${bindings}/mine`, { body: {} })
-    expect(await weir(api, 'revoke', 'pull', 'jane')).toMatchObject({ code: 0 })
-    expect(api.sent('PUT', `${bindings}/mine`)).toMatchObject([{ metadata: { resourceVersion: '6' }, subjects: [ci] }])
-  })
-
-  test('gives up on what never stands still', async () => {
-    const api = await startFakeApi()
-    api.answer('GET', bindings, { body: { items: [binding('mine', puller, [jane])] } })
-    api.answer('DELETE', `${bindings}/mine`, failure(409, 'Conflict', 'changed'))
-    api.answer('GET', `${bindings}/mine`, { body: binding('mine', puller, [jane]) })
-    expect(await weir(api, 'revoke', 'pull', 'jane')).toMatchObject({ code: 1, stdout: '' })
-    expect(api.sent('DELETE', `${bindings}/mine`)).toHaveLength(5)
-  })
-
-  test('does not mind that another revoked it at the same time', async () => {
-    const api = await startFakeApi()
-    api.answer('GET', bindings, { body: { items: [binding('mine', puller, [jane])] } })
-    api.answer('DELETE', `${bindings}/mine`, failure(404, 'NotFound', 'gone'))
-    expect(await weir(api, 'revoke', 'pull', 'jane')).toMatchObject({ code: 0 })
-  })
-
-  test('of what is not granted fails, and says what is', async () => {
-    const api = await startFakeApi()
-    api.answer('GET', bindings, {
-      body: { items: [binding('a', { ...puller, name: 'view' }, [jane]), binding('b', puller, [ci])] },
-    })
-    const result = await weir(api, 'revoke', 'pull', 'jane')
-    expect(result).toEqual({
-      code: 1,
-      stdout: '',
-      stderr: 'error: not granted: system:image-puller in demo for jane\n  jane has in demo: view\n',
-    })
-    const other = await weir(api, 'revoke', 'pull', 'joe')
-    expect(other.stderr).toContain('joe has nothing in demo')
-  })
-
-  test('--stream takes back that stream alone', async () => {
-    const api = await rbacApi()
-    api.answer('POST', roles, ({ body }) => ({ status: 201, body: body as object }))
-    await weir(api, 'grant', 'pull', 'jane', '--stream', 'app')
-    const { roleRef, subjects } = sentBinding(api)
-    api.answer('GET', bindings, {
-      body: { items: [binding('all', puller, [jane]), binding('one', roleRef, subjects)] },
-    })
-    api.answer('DELETE', `${bindings}/one`, { body: {} })
-    expect(await weir(api, 'revoke', 'pull', 'jane', '--stream', 'app')).toMatchObject({
-      code: 0,
-      stdout: 'revoked: system:image-puller in demo/app for jane\n',
-    })
-    expect(api.asked().filter((line) => line.startsWith('DELETE'))).toEqual([`DELETE ${bindings}/one`])
-    expect(await weir(api, 'revoke', 'pull', 'jane', '--stream', 'other')).toMatchObject({ code: 1 })
   })
 })
 
