@@ -16,6 +16,13 @@ export interface KubeconfigServer {
 
 type Fields = Record<string, unknown>
 
+const unreadable: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a directory',
+}
+
 /**
  * Reads the current context of the kubeconfig `file`, which messages call `shown`. Relative paths inside are relative to the file.
  *
@@ -53,8 +60,8 @@ export async function readText(file: string, shown: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code
-    throw new CliError(`can not read ${shown}: ${code === 'ENOENT' ? 'there is no such file' : code}`, { cause })
+    const { code = 'unknown error' } = cause as NodeJS.ErrnoException
+    throw new CliError(`can not read ${shown}: ${unreadable[code] ?? code}`, { cause })
   }
 }
 

@@ -98,10 +98,11 @@ async function findKubeconfig(
   })
 }
 
+// A file that can not be looked at is not taken for a missing one: the next could name another server.
 async function exists(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
-    () => false,
+    ({ code }: NodeJS.ErrnoException) => code !== 'ENOENT' && code !== 'ENOTDIR',
   )
 }
 
