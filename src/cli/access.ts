@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { apiVersion, resources, type TokenRequest } from './api.ts'
 import type { Client } from './client.ts'
 import { whoIs } from './explain.ts'
@@ -9,7 +9,7 @@ import { addVerb, durationOption, type VerbContext } from './verbs.ts'
 
 interface TokenOptions {
   namespace: string
-  duration: number
+  duration?: number
 }
 
 /** Adds `token` and `whoami`. */
@@ -19,19 +19,16 @@ export function addAccessVerbs(program: Command, context: VerbContext): void {
     example: 'weir token ci -n demo --duration 24h',
   })
     .requiredOption('-n, --namespace <project>', 'the project (required)')
-    .addOption(
-      new Option('--duration <duration>', 'how long the token lives')
-        .argParser(durationOption)
-        .default(3_600_000, '1h'),
-    )
-    .action(async (account: string, options: TokenOptions) => {
-      const project = parseProject(options.namespace)
+    .option('--duration <duration>', "how long the token lives (default: the server's)", durationOption)
+    .action(async (account: string, { namespace, duration }: TokenOptions) => {
+      const project = parseProject(namespace)
       if (!/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(account)) {
         throw misuse(
           `"${account}" is not a service account's name: lower case letters and digits, with . - between them`,
         )
       }
-      await printToken(context, await context.connect(), project, account, Math.floor(options.duration / 1000))
+      const seconds = duration === undefined ? undefined : Math.floor(duration / 1000)
+      await printToken(context, await context.connect(), project, account, seconds)
     })
   addVerb(program, 'whoami', {
     does: 'Prints who you are to the server.',
@@ -46,7 +43,7 @@ async function printToken(
   client: Client,
   project: string,
   account: string,
-  seconds: number,
+  seconds: number | undefined,
 ): Promise<void> {
   const request = await requestToken(client, project, account, seconds).catch(async (error: unknown) => {
     if (!isNotFound(error)) throw error
@@ -55,14 +52,20 @@ async function printToken(
   })
   const { token, expirationTimestamp } = request.status ?? {}
   if (!token) throw new CliError('the server answered without a token')
-  if ((request.spec?.expirationSeconds ?? seconds) < seconds) {
+  if (seconds !== undefined && (request.spec?.expirationSeconds ?? seconds) < seconds) {
     context.note(`the server lets this token live until ${expirationTimestamp} only`)
   }
   context.stdout.write(`${token}\n`)
 }
 
-async function requestToken(client: Client, project: string, name: string, seconds: number): Promise<TokenRequest> {
-  const body = { kind: 'TokenRequest', apiVersion: 'authentication.k8s.io/v1', spec: { expirationSeconds: seconds } }
+async function requestToken(
+  client: Client,
+  project: string,
+  name: string,
+  seconds: number | undefined,
+): Promise<TokenRequest> {
+  const spec = seconds === undefined ? {} : { expirationSeconds: seconds }
+  const body = { kind: 'TokenRequest', apiVersion: 'authentication.k8s.io/v1', spec }
   const target = { resource: resources.serviceAccounts, project, name, subresource: 'token' }
   return client.request<TokenRequest>('POST', target, { body })
 }

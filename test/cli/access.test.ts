@@ -23,7 +23,7 @@ describe('token', () => {
     api.answer('POST', token, issued('abc.def.ghi'))
     expect(await weir(api, 'token', 'ci', '-n', 'demo')).toEqual({ code: 0, stdout: 'abc.def.ghi\n', stderr: '' })
     expect(api.sent('POST', token)).toEqual([
-      { kind: 'TokenRequest', apiVersion: 'authentication.k8s.io/v1', spec: { expirationSeconds: 3600 } },
+      { kind: 'TokenRequest', apiVersion: 'authentication.k8s.io/v1', spec: {} },
     ])
     expect(api.asked()).toEqual([`POST ${token}`])
   })
@@ -59,6 +59,13 @@ describe('token', () => {
     const result = await weir(api, 'token', 'ci', '-n', 'demo')
     expect(result).toMatchObject({ code: 1, stdout: '' })
     expect(result.stderr).toContain('weir new-project demo')
+  })
+
+  test('without --duration lives as long as the server says, and no longer one was promised', async () => {
+    const api = await startFakeApi()
+    api.answer('POST', token, issued('abc', 60))
+    expect(await weir(api, 'token', 'ci', '-n', 'demo')).toEqual({ code: 0, stdout: 'abc\n', stderr: '' })
+    expect(api.sent('POST', token)).not.toHaveProperty('0.spec.expirationSeconds')
   })
 
   test('says when it lives shorter than asked', async () => {
