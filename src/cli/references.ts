@@ -1,5 +1,8 @@
-import { isNameComponent, isTag, parseStreamName, type StreamName } from '../oci/reference.ts'
+import { isTag, parseStreamName, type StreamName } from '../oci/reference.ts'
 import { misuse } from './failures.ts'
+
+// RFC 1123, as the server wants it of a project.
+const projectPattern = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 /** A stream and perhaps a tag, as a person wrote them. */
 export interface StreamReference extends StreamName {
@@ -25,6 +28,7 @@ export function parseStreamReference(value: string): StreamReference {
         : `"${value}" has ${parts} part${parts === 1 ? '' : 's'}, and a stream is named by two: project/stream:tag`,
     )
   }
+  parseProject(name.project)
   if (tag === undefined) return name
   if (!isTag(tag)) {
     throw misuse(`"${tag}" is not a tag: letters, digits, . _ - (not first), at most 128 characters`)
@@ -46,6 +50,6 @@ export function formatStreamReference({ project, stream, tag }: StreamReference)
 
 /** Checks the name of a project. @throws CliError misuse */
 export function parseProject(value: string): string {
-  if (isNameComponent(value)) return value
-  throw misuse(`"${value}" is not a project: lower case letters and digits, with . _ - between them`)
+  if (projectPattern.test(value)) return value
+  throw misuse(`"${value}" is not a project: at most 63 lower case letters and digits, with - between them`)
 }

@@ -154,7 +154,9 @@ describe('new-project', () => {
 
   test('of an impossible name is misuse', async () => {
     const api = await startFakeApi()
-    expect(await weir(api, 'new-project', 'a/b')).toMatchObject({ code: 2, stdout: '' })
+    for (const name of ['a/b', 'a.b', 'a_b', 'a-', 'A', 'a'.repeat(64)]) {
+      expect(await weir(api, 'new-project', name)).toMatchObject({ code: 2, stdout: '' })
+    }
     expect(api.requests).toEqual([])
   })
 })

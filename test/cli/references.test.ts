@@ -8,12 +8,13 @@ import {
   parseTagReference,
 } from '../../src/cli/references.ts'
 
+const project = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?$/)
 const component = fc.stringMatching(/^[a-z0-9]{1,8}([._-][a-z0-9]{1,8})?$/)
 const tag = fc.stringMatching(/^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}$/)
 
 test('a reference that was formatted is parsed as it was', () => {
   fc.assert(
-    fc.property(component, component, fc.option(tag, { nil: undefined }), (project, stream, name) => {
+    fc.property(project, component, fc.option(tag, { nil: undefined }), (project, stream, name) => {
       const reference = { project, stream, ...(name === undefined ? {} : { tag: name }) }
       expect(parseStreamReference(formatStreamReference(reference))).toEqual(reference)
     }),
@@ -41,6 +42,7 @@ test.each([
   ['a/b/c:prod', 'has 3 parts'],
   ['localhost:5000/demo/app:prod', 'has 3 parts'],
   ['demo/App:prod', 'not a project and a stream'],
+  ['de.mo/app:prod', '"de.mo" is not a project'],
   ['/app:prod', 'not a project and a stream'],
   ['demo/:prod', 'not a project and a stream'],
   ['demo/app:', 'not a tag'],
@@ -58,7 +60,8 @@ test('a tag can be required', () => {
   expect(() => parseTagReference('demo/app')).toThrow('write demo/app:TAG')
 })
 
-test('a project is one component', () => {
-  expect(parseProject('demo')).toBe('demo')
-  for (const value of ['', 'a/b', 'Demo', '..', 'a b']) expect(() => parseProject(value)).toThrow('is not a project')
+test('a project is a DNS label, as the server wants it', () => {
+  for (const value of ['demo', '1', 'a--b', 'a'.repeat(63)]) expect(parseProject(value)).toBe(value)
+  const others = ['', 'a/b', 'Demo', '..', 'a b', 'a.b', 'a_b', '-a', 'a-', 'a\n', 'a'.repeat(64)]
+  for (const value of others) expect(() => parseProject(value)).toThrow('is not a project')
 })
