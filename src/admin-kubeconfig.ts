@@ -1,7 +1,7 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
 import { parse, stringify } from 'yaml'
 import { z } from 'zod'
 import type { Admin } from './access/access.ts'
+import { readIfThere, replaceFile } from './http/whole-files.ts'
 
 export interface AdminKubeconfigOptions {
   file: string
@@ -16,7 +16,8 @@ export interface AdminKubeconfigOptions {
 const name = 'weir'
 
 /**
- * Writes the kubeconfig of the admin, mode 0600. The token in a file that is there stays; server and authority are put right. Deleting the file and starting again makes a new token and ends the old.
+ * Writes the kubeconfig of the admin, mode 0600. The token in a file that is there stays; server and authority are put
+ * right. Deleting the file and starting again makes a new token and ends the old.
  *
  * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
  */
@@ -28,9 +29,7 @@ export async function writeAdminKubeconfig({ file, server, authority, admin }: A
   if (token === undefined) throw new TypeError('the admin has no token')
   const text = stringify(kubeconfig(server, authority, token))
   if (text === before) return
-  const draft = `${file}.${process.pid}.tmp`
-  await writeFile(draft, text, { mode: 0o600 })
-  await rename(draft, file)
+  await replaceFile(file, text, 0o600)
 }
 
 function kubeconfig(server: string, authority: string | undefined, token: string): object {
@@ -53,14 +52,5 @@ function tokenIn(text: string): string | undefined {
     return shape.safeParse(parse(text)).data?.users.find((entry) => entry.name === name)?.user.token
   } catch {
     return undefined
-  }
-}
-
-async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
   }
 }

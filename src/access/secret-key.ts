@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes, randomUUID } from 'node:crypto'
 import { open, readFile, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Logger } from 'pino'
@@ -57,8 +57,9 @@ async function readIfThere(file: string): Promise<Buffer | undefined> {
 async function create(file: string): Promise<Buffer> {
   const bytes = randomBytes(keyBytes)
   // Renamed into place whole and synced: half a key after a power loss would open nothing that was sealed with it.
-  const draft = `${file}.${process.pid}.tmp`
-  const handle = await open(draft, 'w', 0o600)
+  // A link planted under the draft's name must not receive the key.
+  const draft = `${file}.${randomUUID()}.tmp`
+  const handle = await open(draft, 'wx', 0o600)
   try {
     await handle.chmod(0o600)
     await handle.writeFile(bytes)

@@ -1,9 +1,10 @@
 /** The certificate of the HTTPS listener: the operator's, or one of Weir's own authority. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import type { KeyPair } from './make-certificate.ts'
+import { readIfThere, replaceFile } from './whole-files.ts'
 
 /** PEM. `authority` is there for Weir's own certificates: what clients have to trust. */
 export interface Certificate {
@@ -108,29 +109,14 @@ async function readPair(directory: string, name: string): Promise<KeyPair | unde
 
 async function writePair(directory: string, name: string, { cert, key }: KeyPair): Promise<void> {
   // A crash in between leaves a pair that does not belong together, and the next start makes another.
-  await replace(join(directory, `${name}.key`), key, 0o600)
-  await replace(join(directory, `${name}.crt`), cert, 0o644)
-}
-
-async function replace(file: string, content: string, mode: number): Promise<void> {
-  const draft = `${file}.${process.pid}.tmp`
-  await writeFile(draft, content, { mode })
-  await rename(draft, file)
+  await replaceFile(join(directory, `${name}.key`), key, 0o600)
+  await replaceFile(join(directory, `${name}.crt`), cert, 0o644)
 }
 
 async function readPem(file: string): Promise<string> {
   const pem = await readIfThere(file)
   if (pem === undefined) throw new Error(`${file} is not there`)
   return pem
-}
-
-async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
 }
 
 function attempt<T>(make: () => T): T | undefined {
