@@ -51,11 +51,20 @@ function describeError(error: unknown, withStack = !(error instanceof RegistryEr
   }
 }
 
+// A reason that somebody gave must not make a line of its own, or move the cursor.
+function isPlain(text: string): boolean {
+  return !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(text)
+}
+
+function plain(text: string): string {
+  return isPlain(text) ? text : JSON.stringify(text)
+}
+
 function toText(line: string): string {
   const { time, level, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>
   const rest = Object.entries(fields).map(
-    ([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+    ([key, value]) => ` ${key}=${typeof value === 'string' && isPlain(value) ? value : JSON.stringify(value)}`,
   )
   const stack = typeof err === 'object' && err !== null && 'stack' in err ? `\n${String(err.stack)}` : ''
-  return `${String(time)} ${String(level).toUpperCase().padEnd(5)} ${String(msg ?? '')}${rest.join('')}${stack}\n`
+  return `${String(time)} ${String(level).toUpperCase().padEnd(5)} ${plain(String(msg ?? ''))}${rest.join('')}${stack}\n`
 }

@@ -57,6 +57,14 @@ test('an answer is logged without the place in the code, anything else with it',
   expect(mistake.stack).toContain('log.test.ts')
 })
 
+test('text keeps what somebody wrote within its line', () => {
+  const { log, lines } = capture('text')
+  log.info({ reason: 'fine\n2026 ERROR forged\u001b[2J' }, 'tag rolled back')
+  expect(lines.join().trimEnd()).not.toContain('\n')
+  expect(lines.join()).not.toContain('\u001b')
+  expect(lines.join()).toContain('reason="fine\\n2026')
+})
+
 test('text names level, message and fields', () => {
   const { log, lines } = capture('text')
   log.warn({ host: 'a.example', n: 2 }, 'slow')
