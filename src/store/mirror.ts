@@ -34,6 +34,8 @@ export interface MirrorOptions {
 export type CreateMirror = (store: Store, options: MirrorOptions) => Mirror
 
 const chunkEntries = 1000
+/** In characters: a thousand large objects would be read twice over into memory at the start. */
+const chunkSize = 1024 * 1024
 const retryMs = 1000
 
 /** Starts to follow at once. A store that fails for a while leaves the mirror as it stands; it catches up afterwards. */
@@ -64,11 +66,14 @@ export const createMirror: CreateMirror = (store, { prefix, apply, reset, preloa
   async function load(): Promise<void> {
     const snapshot = await store.range(preload ? { prefix } : { prefix, limit: 0 })
     let entries: Entry[] = []
+    let size = 0
     for await (const entry of snapshot) {
       entries.push(entry)
-      if (isReady || entries.length < chunkEntries) continue
+      size += entry.value.length
+      if (isReady || (entries.length < chunkEntries && size < chunkSize)) continue
       applyEntries(entries, snapshot.revision)
       entries = []
+      size = 0
     }
     if (isReady) reset()
     if (entries.length > 0) applyEntries(entries, snapshot.revision)
