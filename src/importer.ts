@@ -138,6 +138,12 @@ export function createImporter(options: ImporterOptions): Importer {
     return resolved.digest === image ? { digest: image, mediaType: link.mediaType, bytes } : undefined
   }
 
+  /** What was fetched, as the stream has it: the media type under which it linked the bytes first stays theirs. */
+  async function asLinked(stream: Stream, fetched: FetchedManifest): Promise<FetchedManifest> {
+    const link = await links.get(stream, fetched.digest)
+    return link === undefined ? fetched : { ...fetched, mediaType: link.mediaType }
+  }
+
   /** Keeps bytes and links, both before the tag may move. */
   async function admit(stream: Stream, reference: ImageReference, fetched: FetchedManifest): Promise<ImageRecord> {
     const manifest = parseManifest(fetched.bytes, fetched.mediaType)
@@ -163,7 +169,8 @@ export function createImporter(options: ImporterOptions): Importer {
     const before = stream && (await reader.tag(stream, wanted.to))
     requireNotHeld(before?.record, 'import', request, wanted.to)
     const held = await unchanged(reference, frame, before)
-    const fetched = held ?? (await fetch(reference, request.project))
+    const answered = held ?? (await fetch(reference, request.project))
+    const fetched = stream === undefined ? answered : await asLinked(stream, answered)
     const dockerImageReference = formatImageReference({
       host: reference.host,
       repository: reference.repository,
@@ -179,7 +186,9 @@ export function createImporter(options: ImporterOptions): Importer {
     if (stream === undefined || request.dryRun === true) {
       return { ...told, image: imageRecord(parseManifest(fetched.bytes, fetched.mediaType), fetched.bytes.length) }
     }
-    const image = await admit(stream, reference, fetched)
+    // What the stream stands at already was admitted when the tag moved there.
+    const known = held && (await links.image(fetched.digest, fetched.mediaType))
+    const image = known ?? (await admit(stream, reference, fetched))
     let raced = false
     const moved = await writer.changeTag(stream, wanted.to, (current) => {
       raced = (current.tag?.storeRevision ?? 0) !== (before?.storeRevision ?? 0)
@@ -213,17 +222,35 @@ export function createImporter(options: ImporterOptions): Importer {
         message: `tag ${wanted.to} was changed by somebody else again and again; try once more`,
       })
     } catch (error) {
-      if (!(error instanceof RegistryError)) throw error
-      // A race, a hold or a bad field is the caller's news and says nothing about the upstream.
-      if (error.code === 'CONFLICT' && frame.request.resourceVersion !== undefined) throw error
-      if (error.upstream !== undefined || error.code === 'MANIFEST_INVALID') await recordFailure(frame, wanted, error)
-      return { to: wanted.to, error }
+      return { to: wanted.to, error: await failed(frame, wanted, error) }
     }
+  }
+
+  /** Of one image alone: whatever went wrong, the others of the request go on (I7). */
+  async function failed(frame: Frame, wanted: ImportImage, error: unknown): Promise<RegistryError> {
+    const known = error instanceof RegistryError ? error : unexpected(frame, wanted, error)
+    const { code, upstream } = known
+    // A race, a hold or a bad field is the caller's news and says nothing about the upstream.
+    if (code === 'CONFLICT' && frame.request.resourceVersion !== undefined) throw known
+    if (upstream === undefined && code !== 'MANIFEST_INVALID' && code !== 'UNKNOWN') return known
+    try {
+      await recordFailure(frame, wanted, known)
+    } catch (cause) {
+      if (cause instanceof RegistryError && cause.code === 'CONFLICT') throw cause
+      log.error({ ...nameOf(frame.request), tag: wanted.to, err: cause }, 'failed import not recorded')
+    }
+    return known
+  }
+
+  /** The client is told nothing of a programmer's mistake: the log has it. */
+  function unexpected({ request }: Frame, wanted: ImportImage, error: unknown): RegistryError {
+    log.error({ ...nameOf(request), tag: wanted.to, from: wanted.from, err: error }, 'import failed unexpectedly')
+    return new RegistryError('UNKNOWN', { message: 'internal error while importing; the log of the server has it' })
   }
 
   async function recordFailure({ request, stream }: Frame, wanted: ImportImage, error: RegistryError): Promise<void> {
     if (stream === undefined || request.dryRun === true) return
-    const reason = error.upstream?.reason ?? 'Invalid'
+    const reason = error.upstream?.reason ?? (error.code === 'UNKNOWN' ? 'InternalError' : 'Invalid')
     log.info({ ...nameOf(request), tag: wanted.to, from: wanted.from, reason }, 'import failed')
     await writer.changeTag(stream, wanted.to, (current) => {
       requireTagUnchanged(current, wanted.to, seenBy(request, stream))

@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import type { ImportedImage, ImportResult } from '../src/importer.ts'
+import { digestOf } from '../src/oci/digest.ts'
 import type { RegistryError } from '../src/oci/errors.ts'
+import { mediaTypes } from '../src/oci/media-types.ts'
 import type { Tag } from '../src/streams/streams.ts'
 import { fakeAnswer, fakeError } from './support/fake-upstream-answers.ts'
 import { type FlowsWorld, flowsWorld } from './support/flows.ts'
-import { makeImage, makeIndex } from './support/images.ts'
+import { makeImage, makeIndex, piece } from './support/images.ts'
 
 const v1 = makeImage('v1')
 const v2 = makeImage('v2')
@@ -253,6 +255,75 @@ describe('I7: a failed import changes no pin and is a visible condition', () => 
     world.registry.put('lib/app', v2, { tag: 'v1' })
     expect(failure(await world.importImage('app', 'prod', world.from)).code).toBe('MANIFEST_INVALID')
     expect((await tagOf(world)).record.items[0]?.image).toBe(v1.manifest.digest)
+  })
+})
+
+describe('what one image of a request comes to is its own', () => {
+  const type = 'application/vnd.oci.image.layer.v1.tar+gzip'
+  const big = piece(
+    mediaTypes.ociManifest,
+    JSON.stringify({
+      schemaVersion: 2,
+      config: { mediaType: type, digest: v1.config.digest, size: 2 },
+      layers: Array.from({ length: 7500 }, (_, i) => ({ mediaType: type, digest: digestOf(`layer ${i}`), size: i })),
+    }),
+  )
+  const bigIndex = piece(
+    mediaTypes.ociIndex,
+    JSON.stringify({
+      schemaVersion: 2,
+      manifests: Array.from({ length: 9000 }, (_, i) => ({
+        mediaType: mediaTypes.ociManifest,
+        digest: digestOf(`manifest ${i}`),
+        size: i,
+      })),
+    }),
+  )
+
+  test.each([
+    ['7500 layers', big],
+    ['9000 manifests', bigIndex],
+  ])('I7: one that names %s is MANIFEST_INVALID, a condition, and fails no other', async (_, content) => {
+    const world = await worldWith()
+    world.registry.put('lib/big', content, { tag: 'v1' })
+    const images = ['lib/big', 'lib/app'].map((repository, i) => ({
+      from: `${world.registry.host}/${repository}:v1`,
+      to: `t${i}`,
+      importPolicy: {},
+    }))
+    const result = await world.importer.import({ ...app, by: 'admin', images })
+    expect(failure(result)).toMatchObject({ code: 'MANIFEST_INVALID', message: expect.stringContaining('names') })
+    expect((await tagOf(world, 't0')).record.condition).toMatchObject({ reason: 'Invalid' })
+    expect(digests(result.images)).toEqual([undefined, v1.manifest.digest])
+  })
+})
+
+describe('I5: the media type of an image', () => {
+  const bare = (mediaType: string) =>
+    piece(mediaType, JSON.stringify({ ...JSON.parse(v1.manifest.bytes.toString('utf8')), mediaType: undefined }))
+  const [oci, docker] = [bare(mediaTypes.ociManifest), bare(mediaTypes.dockerManifest)]
+
+  test('is the one that this stream was told, whatever others were told of the same bytes', async () => {
+    const world = await worldWith()
+    world.registry.put('lib/oci', oci, { tag: 'v1' })
+    world.registry.put('lib/docker', docker, { tag: 'v1' })
+    await world.importImage('first', 'prod', `${world.registry.host}/lib/docker:v1`)
+    const result = await world.importImage('app', 'prod', `${world.registry.host}/lib/oci:v1`)
+    expect(result.images).toMatchObject([{ mediaType: oci.mediaType, image: { mediaType: oci.mediaType } }])
+    const link = await world.links.get(app, oci.digest)
+    expect(await world.links.image(oci.digest, link?.mediaType ?? '')).toMatchObject({ mediaType: oci.mediaType })
+  })
+
+  test('stays the one that the stream was told first', async () => {
+    const world = await worldWith()
+    world.registry.put('lib/oci', oci, { tag: 'v1' })
+    world.registry.put('lib/docker', docker, { tag: 'v1' })
+    await world.importImage('app', 'prod', `${world.registry.host}/lib/docker:v1`)
+    const result = await world.importImage('app', 'next', `${world.registry.host}/lib/oci:v1`)
+    expect(result.images).toMatchObject([{ mediaType: docker.mediaType }])
+    expect(await world.pullThrough.manifest(app, 'next', { head: false })).toMatchObject({
+      mediaType: docker.mediaType,
+    })
   })
 })
 

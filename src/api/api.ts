@@ -27,7 +27,7 @@ export interface ApiOptions {
   objects: Objects
   reader: StreamReader
   writer: StreamWriter
-  links: Pick<Links, 'image'>
+  links: Pick<Links, 'get' | 'image'>
   pins: Pick<Pins, 'reached'>
   importer: Importer
   tagEvents: TagEvents

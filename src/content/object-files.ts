@@ -14,6 +14,8 @@ export interface ObjectFiles {
   /** The lines noted beside a digest; a line that a crash cut short is among them. */
   notes(digest: Digest): Promise<string[]>
   addNote(digest: Digest, line: string): Promise<void>
+  /** Writes the notes of a digest again as they are: as much work as adding one. There must be some. */
+  rewriteNotes(digest: Digest): Promise<void>
 }
 
 /** Opens the directory, which is made when absent, and clears away what a crash left unfinished. */
@@ -44,12 +46,8 @@ export async function openObjectFiles(directory: string): Promise<ObjectFiles> {
     read: (digest) => unlessAbsent(readFile(pathOf(directory, digest))),
     async write(digest, bytes) {
       const path = await makePath(digest)
-      // What can not be read is replaced too.
-      const there = await readFile(path).catch(() => undefined)
-      if (there === undefined || !there.equals(bytes)) {
-        await replaceFile(path, join(unfinished, randomUUID()), bytes)
-      }
-      // Also when the file is there: whoever renamed it may not have come to this line yet.
+      // Also what is there already: the time that it takes must not tell that another stream has it (I5).
+      await replaceFile(path, join(unfinished, randomUUID()), bytes)
       await syncDirectory(dirname(path))
     },
     async notes(digest) {
@@ -57,16 +55,12 @@ export async function openObjectFiles(directory: string): Promise<ObjectFiles> {
       return text?.split('\n') ?? []
     },
     async addNote(digest, line) {
-      const path = await makePath(digest)
-      const file = await open(notesOf(path), 'a')
-      try {
-        // The line break before it ends a line that a crash cut short.
-        await file.appendFile(`\n${line}\n`)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await syncDirectory(dirname(path))
+      // The line break before it ends a line that a crash cut short.
+      await writeNotes(await makePath(digest), 'a', `\n${line}\n`)
+    },
+    async rewriteNotes(digest) {
+      // Every note begins with a line break, the first one too.
+      await writeNotes(await makePath(digest), 'r+', '\n')
     },
   }
 }
@@ -78,6 +72,17 @@ function pathOf(directory: string, digest: Digest): string {
 
 function notesOf(path: string): string {
   return `${path}.locations`
+}
+
+async function writeNotes(path: string, flags: 'a' | 'r+', text: string): Promise<void> {
+  const file = await open(notesOf(path), flags)
+  try {
+    await file.appendFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await syncDirectory(dirname(path))
 }
 
 async function replaceFile(path: string, temporary: string, bytes: Buffer): Promise<void> {

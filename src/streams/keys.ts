@@ -1,4 +1,4 @@
-import type { Digest } from '../oci/digest.ts'
+import { type Digest, digestHex, digestOf } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { objectKey } from '../store/objects.ts'
 import type { Entry, RangeQuery } from '../store/store.ts'
@@ -48,8 +48,9 @@ export function linkKey(name: StreamName, digest: Digest): string {
   return `link/${path(name)}/${digest}`
 }
 
-export function imageKey(digest: Digest): string {
-  return `image/${digest}`
+/** The media type is hashed: it may hold any character. */
+export function imageKey(digest: Digest, mediaType: string): string {
+  return `image/${digest}/${digestHex(digestOf(mediaType))}`
 }
 
 /** The lives of a project's streams, or of all, after the stream `after`. */

@@ -39,8 +39,8 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
     return record.uid === living.uid ? streamLink(digest, record) : undefined
   }
 
-  async function image(digest: Digest): Promise<ImageRecord | undefined> {
-    const entry = await store.get(imageKey(digest))
+  async function image(digest: Digest, mediaType: string): Promise<ImageRecord | undefined> {
+    const entry = await store.get(imageKey(digest, mediaType))
     return entry && decode<ImageRecord>(entry)
   }
 
@@ -63,11 +63,10 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
       return get(name, digest)
     },
     async putImage(digest, record) {
-      if ((await store.get(imageKey(digest))) !== undefined) return
-      const operations: Operation[] = [{ type: 'put', key: imageKey(digest), value: encode(record) }]
-      const result = await store.commit({ operations, preconditions: [{ key: imageKey(digest), revision: 0 }] })
+      const key = imageKey(digest, record.mediaType)
+      const result = await store.commit({ operations: [{ type: 'put', key, value: encode(record) }] })
       if (result.status !== 'unknown') return
-      if ((await store.get(imageKey(digest))) === undefined) throw unavailable(`image ${digest}`, result.cause)
+      if ((await store.get(key)) === undefined) throw unavailable(`image ${digest}`, result.cause)
     },
   }
 }
@@ -197,7 +196,7 @@ async function lostLinks(
     const record = entry && decode<LinkRecord>(entry)
     if (record === undefined || !isLost(record, life)) continue
     keys.push(linkKey(name, next))
-    const known = await image(next)
+    const known = await image(next, record.mediaType)
     const parts = [...(known?.manifests ?? []), ...(known?.layers ?? []), ...(known?.config ? [known.config] : [])]
     for (const named of [...(record.children ?? []), ...parts.map((part) => part.digest)]) queue.add(named)
   }

@@ -132,7 +132,10 @@ export interface LinkRecord {
   createdAt: string
 }
 
-/** `image/<digest>`: what the manifest tells of an image, whoever imported it. No right follows from it. */
+/**
+ * `image/<digest>/<sha256 of the media type>`: what the manifest tells of an image that is linked with that media type. It
+ * follows from the two alone, so that nothing one stream was told shows in another (I5). No right follows from it.
+ */
 export interface ImageRecord {
   mediaType: string
   size: number

@@ -133,8 +133,12 @@ export interface Links {
    * anew.
    */
   revive(name: StreamName, digest: Digest): Promise<StreamLink | undefined>
-  /** The record of an image, whoever told it; undefined when its manifest was never seen. */
-  image(digest: Digest): Promise<ImageRecord | undefined>
+  /** The record of an image as linked with this media type; undefined when its manifest was never seen as that. */
+  image(digest: Digest, mediaType: string): Promise<ImageRecord | undefined>
+  /**
+   * Keeps the record of an image under its own media type. It is written whether or not it is there: the time that it
+   * takes must not tell that another stream has the image (I5).
+   */
   putImage(digest: Digest, image: ImageRecord): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
@@ -88,6 +88,20 @@ test('the same bytes coming through many locations at once are proven for each',
   for (const opened of [content, await reopen()]) {
     for (const one of locations) expect(await opened.manifest(linkTo(digest, one))).toEqual(bytes)
   }
+})
+
+test('I5: what is held is written again, so that the time of a put tells nothing, and nothing grows', async () => {
+  const { content, directory } = await world()
+  await content.putManifest(digest, bytes, location)
+  const path = fileOf(directory, digest)
+  const state = () => Promise.all([path, `${path}.locations`].map((file) => stat(file, { bigint: true })))
+  const [file, notes] = await state()
+  await content.putManifest(digest, bytes, location)
+  const [fileAfter, notesAfter] = await state()
+  expect(fileAfter?.ino).not.toBe(file?.ino)
+  expect(notesAfter?.mtimeNs).not.toBe(notes?.mtimeNs)
+  expect(notesAfter?.size).toBe(notes?.size)
+  expect(await content.manifest(linkTo(digest, location))).toEqual(bytes)
 })
 
 test('bytes put here are given out through a link that says so, and through no location', async () => {

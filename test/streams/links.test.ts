@@ -192,14 +192,23 @@ function imageOf(layers: Digest[], config: Digest): ImageRecord {
 }
 
 describe('image records', () => {
-  test('are read as they were put, and put once', async () => {
+  test('I5: of the same bytes are one for each media type, and tell nothing of another', async () => {
     const { w } = await streamed()
-    expect(await w.links.image(digest('a'))).toBeUndefined()
     await w.links.putImage(digest('a'), imageOf([], digest('d')))
+    expect(await w.links.image(digest('a'), imageType)).toEqual(imageOf([], digest('d')))
+    expect(await w.links.image(digest('a'), 'text/plain')).toBeUndefined()
+    const other = { ...imageOf([], digest('d')), mediaType: 'text/plain' }
+    await w.links.putImage(digest('a'), other)
+    expect(await w.links.image(digest('a'), 'text/plain')).toEqual(other)
+    expect(await w.links.image(digest('a'), imageType)).toEqual(imageOf([], digest('d')))
+  })
+
+  test('I5: are written alike whether or not they are there', async () => {
+    const { w } = await streamed()
     w.faults.commits = []
-    await w.links.putImage(digest('a'), imageOf([digest('c')], digest('d')))
-    expect(w.faults.commits).toEqual([])
-    expect(await w.links.image(digest('a'))).toEqual(imageOf([], digest('d')))
+    for (let i = 0; i < 2; i++) await w.links.putImage(digest('a'), imageOf([], digest('d')))
+    expect(w.faults.commits).toHaveLength(2)
+    expect(w.faults.commits[1]).toEqual(w.faults.commits[0])
   })
 
   test('whose write got lost are UNAVAILABLE, unless they landed', async () => {

@@ -11,7 +11,7 @@ import type { ApiObject, Call, DeleteOptions, Page, Resource } from '../resource
 export interface ImageStreamTagsOptions {
   reader: StreamReader
   writer: Pick<StreamWriter, 'changeTag'>
-  links: Pick<Links, 'image'>
+  links: Pick<Links, 'get' | 'image'>
   pins: Pick<Pins, 'reached'>
   /** The store's newest revision. */
   newestRevision(): Promise<number>
@@ -55,7 +55,9 @@ async function getTag(
   const tag = stream && (await reader.tag(stream, tagName))
   const head = tag?.record.items[0]
   if (stream === undefined || tag === undefined || !head?.image) return undefined
-  const image = await links.image(head.image)
+  // As this stream's pullers get it, whatever others were told of the same bytes (I5).
+  const link = await links.get(stream, head.image)
+  const image = link && (await links.image(head.image, link.mediaType))
   if (image === undefined) return undefined
   const reference = resolveReference(registryHost, stream, tag.record, head)
   return imageStreamTagObject(
