@@ -14,8 +14,14 @@ export function encodeContinue(position: Readonly<Record<string, unknown>>): str
 export function decodeContinue<T>(schema: ZodType<T>, token: string | undefined): T | undefined {
   if (token === undefined) return undefined
   try {
-    return schema.parse(JSON.parse(Buffer.from(token, 'base64url').toString('utf8')))
+    return schema.parse(JSON.parse(Buffer.from(token, 'base64url').toString('utf8'), wellFormed))
   } catch {
     throw new RegistryError('BAD_REQUEST', { message: 'continue: not a token of this list; start the list again' })
   }
+}
+
+// A lone surrogate has no UTF-8 form, so it is in no key.
+function wellFormed(_name: string, value: unknown): unknown {
+  if (typeof value === 'string' && !value.isWellFormed()) throw new TypeError('not well-formed')
+  return value
 }

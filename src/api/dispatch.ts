@@ -1,11 +1,12 @@
 import type { Authenticator, Authorizer, Subject } from '../access/access.ts'
 import { type ErrorSubject, RegistryError } from '../oci/errors.ts'
 import { authenticate } from './authenticate.ts'
+import { maxBodyBytes, maxSmallBodyBytes } from './body.ts'
 import { listObject, listPage } from './list.ts'
 import { type Matched, match, methodNotAllowed, rightOf } from './match.ts'
 import { parseQuery } from './query.ts'
 import { readDeleteOptions, readObject } from './request-body.ts'
-import type { ApiObject, Call, RequestOptions, Resource } from './resource.ts'
+import type { Admission, ApiObject, Call, RequestOptions, Resource } from './resource.ts'
 import { forbidden, hasRight } from './right.ts'
 import { successStatus } from './status.ts'
 import type { ObjectTarget } from './target.ts'
@@ -38,8 +39,12 @@ export function createDispatch(options: DispatchOptions): (request: Request, tar
     const handler = verb === 'create' ? served.handlers.create : served.handlers.update
     if (handler === undefined) throw methodNotAllowed(target, request.method)
     const kinds = served.bodyKinds ?? [served.kind]
-    const body = await readObject(request, { ...target, apiVersion: type.apiVersion, kinds })
-    if (row.namespaced && verb === 'create' && !(await projectExists(target.project))) throw noProject(target.project)
+    const isAllowed = admissionOf(matched) === 'right'
+    const maxBytes = isAllowed ? maxBodyBytes : maxSmallBodyBytes
+    const body = await readObject(request, { ...target, apiVersion: type.apiVersion, kinds, maxBytes })
+    // Before a right was checked, the answer would tell anyone which projects there are.
+    if (isAllowed && row.namespaced && verb === 'create' && !(await projectExists(target.project)))
+      throw noProject(target.project)
     return { status: verb === 'create' ? 201 : 200, body: { ...type, ...(await handler(call, body)) } }
   }
 
@@ -47,10 +52,10 @@ export function createDispatch(options: DispatchOptions): (request: Request, tar
     const subject = await authenticate(authenticator, request.headers)
     const query = new URL(request.url).searchParams
     const matched = match(table, target, request.method, query)
-    const { row, served, verb, type } = matched
+    const { row, verb, type } = matched
     const requested = parseQuery(query, verb === 'list' ? [...commonFields, ...(row.fieldSelectors ?? [])] : [])
     const call = callOf(authorizer, subject, target, requested)
-    if ((served.admission?.[verb] ?? 'right') === 'right') call.require(rightOf(matched, requested))
+    if (admissionOf(matched) === 'right') call.require(rightOf(matched, requested))
     refuseDryRun(matched, requested.dryRun)
     switch (verb) {
       case 'get':
@@ -68,6 +73,10 @@ export function createDispatch(options: DispatchOptions): (request: Request, tar
 /** What a request is about, for a failure that does not say it itself. */
 export function subjectOf({ name, resource, group }: ObjectTarget): ErrorSubject {
   return { name, kind: resource, group }
+}
+
+function admissionOf({ served, verb }: Matched): Admission {
+  return served.admission?.[verb] ?? 'right'
 }
 
 function callOf(

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { RegistryError } from '../oci/errors.ts'
-import { parseObject, readBody } from './body.ts'
+import { maxSmallBodyBytes, parseObject, readBody } from './body.ts'
 import { parseDryRun } from './query.ts'
 import type { DeleteOptions } from './resource.ts'
 
@@ -12,6 +12,8 @@ export interface Expected {
   project: string
   /** Empty for a POST to a collection. */
   name: string
+  /** Most bytes of the body. */
+  maxBytes: number
 }
 
 const envelope = z.object({
@@ -33,7 +35,7 @@ const deleteOptions = z.object({
  * @throws RegistryError BAD_REQUEST, UNSUPPORTED_MEDIA_TYPE, TOO_LARGE
  */
 export async function readObject(request: Request, expected: Expected): Promise<Record<string, unknown>> {
-  const body = await readBody(request)
+  const body = await readBody(request, expected.maxBytes)
   if (body === undefined) throw badRequest('the request has no body')
   const { kind, apiVersion, metadata } = parseObject(envelope, body)
   if (apiVersion && apiVersion !== expected.apiVersion) {
@@ -63,7 +65,7 @@ export async function readObject(request: Request, expected: Expected): Promise<
  * @throws RegistryError BAD_REQUEST, UNSUPPORTED_MEDIA_TYPE, TOO_LARGE
  */
 export async function readDeleteOptions(request: Request): Promise<DeleteOptions & { dryRun: boolean }> {
-  const body = await readBody(request)
+  const body = await readBody(request, maxSmallBodyBytes)
   if (body === undefined) return { dryRun: false }
   const { kind, dryRun, preconditions } = parseObject(deleteOptions, body)
   if (kind && kind !== 'DeleteOptions') throw badRequest(`the kind in the data (${kind}) is not DeleteOptions`)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { maxBodyBytes, parseObject, readBody } from '../../src/api/body.ts'
+import { maxBodyBytes, maxSmallBodyBytes, parseObject, readBody } from '../../src/api/body.ts'
 
 function request(
   body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | undefined,
@@ -88,6 +88,40 @@ describe('readBody()', () => {
     const sent = request(body, 'application/json', { 'content-length': String(maxBodyBytes + 1) })
     await expect(readBody(sent)).rejects.toMatchObject({ code: 'TOO_LARGE' })
     expect(body.given()).toBeLessThan(3)
+  })
+
+  test.each([
+    ['keys of a map', (i: number) => `${i.toString(36)}: 1\n`, ''],
+    ['keys of a flow map', (i: number) => `${i.toString(36)},`, '{'],
+    ['errors', () => ',', 'a: ['],
+  ])('parses YAML full of %s in less than a second', async (_, piece, start) => {
+    let yaml = start
+    for (let i = 0; yaml.length < maxSmallBodyBytes - 10; i += 1) yaml += piece(i)
+    const startedAt = performance.now()
+    await readBody(request(yaml, 'application/yaml')).catch(() => undefined)
+    expect(performance.now() - startedAt).toBeLessThan(1000)
+  })
+
+  test('refuses YAML beyond 64 KiB without parsing it', async () => {
+    const yaml = `a: ${'x'.repeat(maxSmallBodyBytes)}`
+    await expect(readBody(request(yaml, 'application/yaml'))).rejects.toMatchObject({
+      code: 'TOO_LARGE',
+      message: expect.stringContaining('65536'),
+    })
+  })
+
+  test.each([
+    ['application/json', 100_000],
+    ['application/json', 101],
+    ['application/yaml', 101],
+  ])('refuses as %s a body of %i levels', async (type, levels) => {
+    const body = `{"a":${'['.repeat(levels - 1)}${']'.repeat(levels - 1)}}`
+    await expect(readBody(request(body, type))).rejects.toMatchObject({ code: 'BAD_REQUEST' })
+  })
+
+  test('takes a body of 100 levels', async () => {
+    const body = `{"a":${'['.repeat(99)}${']'.repeat(99)}}`
+    expect(await readBody(request(body, 'application/json'))).toHaveProperty('a')
   })
 
   test('takes a body of exactly the limit', async () => {

@@ -46,6 +46,31 @@ describe('tag events', () => {
     ])
   })
 
+  test('I5: tell nobody without a right whether a project is there', async () => {
+    const { send } = await moved()
+    const ask = (project: string) => send('POST', `${weirApi}/namespaces/${project}/tagevents`, { body: rollback() })
+    const [there, absent] = [await ask('demo'), await ask('gone')]
+    expect(there).toMatchObject(refusal(403, 'Forbidden'))
+    expect(absent.status).toBe(403)
+    expect(JSON.stringify(absent.body)).toBe(
+      JSON.stringify(there.body).replaceAll('"demo', '"gone').replaceAll('demo', 'gone'),
+    )
+  })
+
+  test('in a project that is not there are 404 for who may move its tags', async () => {
+    const { asAdmin } = await moved()
+    expect(await asAdmin('POST', `${weirApi}/namespaces/gone/tagevents`, rollback())).toMatchObject(
+      refusal(404, 'NotFound'),
+    )
+  })
+
+  test('are not asked for with more than 64 KiB', async () => {
+    const { asAdmin } = await moved()
+    expect(await asAdmin('POST', events, rollback({ reason: 'x'.repeat(70_000) }))).toMatchObject(
+      refusal(413, 'RequestEntityTooLarge', expect.stringContaining('65536')),
+    )
+  })
+
   test('are listed in pages', async () => {
     const { asAdmin } = await moved()
     await asAdmin('POST', events, rollback())
