@@ -34,6 +34,7 @@ const dnsLabelPattern = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/
 const dnsSubdomainPattern = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/
 const qualifiedNamePattern =
   /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/
+const pathSegmentPattern = /^[A-Za-z0-9._~:@-]{1,253}$/
 const labelValuePattern = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/
 
 /** RFC 1123 label: names of projects. Every one is also a path component of a repository name. */
@@ -48,11 +49,14 @@ export const dnsSubdomain: NameRule = (name) =>
     ? undefined
     : "must be at most 253 lower case letters, digits, '-' or '.', and start and end with a letter or digit"
 
-/** What can be one segment of a path: names of roles and bindings. */
+/**
+ * What every client can send as one segment of a path, and the server takes: names of roles and bindings. What some client
+ * would escape otherwise made objects that nobody could name again, a grant that could not be taken back among them.
+ */
 export const pathSegment: NameRule = (name) =>
-  name.length > 253 || name === '.' || name === '..' || /[/%\p{Cc}\p{Cs}]/u.test(name)
-    ? "must be at most 253 characters without '/', '%' or control characters, and not '.' or '..'"
-    : undefined
+  pathSegmentPattern.test(name) && name !== '.' && name !== '..'
+    ? undefined
+    : "must be at most 253 letters, digits, '.', '_', '~', ':', '@' or '-', and not '.' or '..'"
 
 /** One component of a repository name: names of image streams. */
 export const streamName: NameRule = (name) =>

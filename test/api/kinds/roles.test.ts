@@ -76,10 +76,13 @@ describe('roles', () => {
     expect(await asAdmin('POST', roles, role(rules))).toMatchObject(invalidFields(field))
   })
 
-  test.each(['a/b', 'a%b', '.', '..'])('are not named %s', async (name) => {
-    const { asAdmin } = await apiWorld()
-    expect(await asAdmin('POST', roles, role([pull], name))).toMatchObject(invalidFields('metadata.name'))
-  })
+  test.each(['a/b', 'a%b', '.', '..', 'é', 'a b', 'a?b', 'a#b', 'a\\b', 'a!b', 'a+b', 'x'.repeat(254)])(
+    'are not named %s',
+    async (name) => {
+      const { asAdmin } = await apiWorld()
+      expect(await asAdmin('POST', roles, role([pull], name))).toMatchObject(invalidFields('metadata.name'))
+    },
+  )
 
   test('with more rights than memory holds, or larger than a commit, are refused', async () => {
     const { asAdmin, send, robot } = await apiWorld()
