@@ -11,7 +11,15 @@ export interface HostPolicy {
 /** The operator's rules by host and port. */
 export interface Hosts {
   policy(url: URL): HostPolicy
+  /**
+   * The rules as they hold for where the registry at `url` sends on to: all of them when a rule names it. One that no rule
+   * names gains nothing from the rules for others: what they open to Weir is not open to whoever can be imported from.
+   */
+  seenFrom(url: URL): Hosts
 }
+
+const noPolicy: HostPolicy = { named: false, insecure: false }
+const noRules: Hosts = { policy: () => noPolicy, seenFrom: () => noRules }
 
 /** Reads the rules. A host without a port means the default one: 443, and 80 where plain HTTP is acceptable. */
 export function createHosts(rules: readonly UpstreamRule[]): Hosts {
@@ -22,7 +30,11 @@ export function createHosts(rules: readonly UpstreamRule[]): Hosts {
       policies.set(key, { named: true, insecure: insecure || (policies.get(key)?.insecure ?? false) })
     }
   }
-  return { policy: (url) => policies.get(hostKey(url)) ?? { named: false, insecure: false } }
+  const hosts: Hosts = {
+    policy: (url) => policies.get(hostKey(url)) ?? noPolicy,
+    seenFrom: (url) => (hosts.policy(url).named ? hosts : noRules),
+  }
+  return hosts
 }
 
 /**

@@ -77,15 +77,32 @@ export interface TransportOptions {
   lookup?: LookupFunction
 }
 
+/** Connections for manifests and tokens, and for blobs. */
+interface Agents {
+  small: Agent
+  large: Agent
+}
+
 /** Most redirects from a request to its answer. */
 const maxRedirects = 5
 const redirectStatuses = new Set([301, 302, 303, 307, 308])
 
 export function createTransport({ hosts, userAgent, log, timeouts, lookup }: TransportOptions): Transport {
   const { connectMs, headersMs, wholeMs, blobIdleMs } = timeouts
-  const connect = createConnector({ hosts, connectTimeoutMs: connectMs, ...(lookup && { lookup }) })
-  const small = new Agent({ connect, headersTimeout: headersMs, bodyTimeout: headersMs })
-  const large = new Agent({ connect, headersTimeout: headersMs, bodyTimeout: blobIdleMs })
+  const allAgents = new Map<Hosts, Agents>()
+
+  /** A connection that some rules allow is not for who asks under others. */
+  function agentsOf(rules: Hosts): Agents {
+    const made = allAgents.get(rules)
+    if (made !== undefined) return made
+    const connect = createConnector({ hosts: rules, connectTimeoutMs: connectMs, ...(lookup && { lookup }) })
+    const agents = {
+      small: new Agent({ connect, headersTimeout: headersMs, bodyTimeout: headersMs }),
+      large: new Agent({ connect, headersTimeout: headersMs, bodyTimeout: blobIdleMs }),
+    }
+    allAgents.set(rules, agents)
+    return agents
+  }
 
   async function hop(ask: Ask, dispatcher: Dispatcher): Promise<Dispatcher.ResponseData> {
     const headers = {
@@ -103,7 +120,9 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
     return response
   }
 
-  async function follow(ask: Ask, dispatcher: Dispatcher): Promise<OpenAnswer> {
+  async function follow(ask: Ask, answers: keyof Agents): Promise<OpenAnswer> {
+    const rules = hosts.seenFrom(ask.url)
+    const dispatcher = agentsOf(rules)[answers]
     let { url, authorization } = ask
     for (let redirects = 0; ; redirects++) {
       const response = await hop({ ...ask, url, authorization }, dispatcher).catch((error: unknown) => {
@@ -115,14 +134,14 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
       if (redirects >= maxRedirects) {
         throw upstreamFailure(ask.host, 'Invalid', `${ask.host} redirects more than ${maxRedirects} times`)
       }
-      const target = redirectTarget(ask.host, url, answer.headers.location, hosts)
+      const target = redirectTarget(ask.host, url, answer.headers.location, rules)
       if (target.origin !== url.origin) authorization = undefined
       url = target
     }
   }
 
   async function read(ask: Ask, maxBytes: number): Promise<WholeAnswer> {
-    const { body, ...answer } = await follow(ask, small)
+    const { body, ...answer } = await follow(ask, 'small')
     if (answer.status !== 200) {
       answer.discard()
       return { ...answer, bytes: Buffer.alloc(0) }
@@ -135,7 +154,7 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
   }
 
   return {
-    open: (ask) => follow(ask, large),
+    open: (ask) => follow(ask, 'large'),
     async whole(ask, maxBytes) {
       const deadline = new AbortController()
       const timer = setTimeout(() => deadline.abort(), wholeMs)
@@ -151,7 +170,7 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
       }
     },
     async close() {
-      await Promise.all([small.destroy(), large.destroy()])
+      await Promise.all([...allAgents.values()].flatMap(({ small, large }) => [small.destroy(), large.destroy()]))
     },
   }
 }

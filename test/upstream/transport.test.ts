@@ -1,11 +1,13 @@
 import { setDefaultCACertificates } from 'node:tls'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createHosts } from '../../src/upstream/hosts.ts'
+import { createTransport, defaultTimeouts } from '../../src/upstream/transport.ts'
 import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from '../support/fake-upstream.ts'
 import { fakeAnswer } from '../support/fake-upstream-answers.ts'
 import { answering, endless, failing, redirecting, resetting, truncated } from '../support/fake-upstream-faults.ts'
 import { createFakeAuthority } from '../support/fake-upstream-tls.ts'
 import { makeImage, piece } from '../support/images.ts'
-import { at, failureOf, loginRule, read, startClient } from './start-client.ts'
+import { at, failureOf, loginRule, read, recordingLog, startClient } from './start-client.ts'
 
 const image = makeImage('transport')
 const [layer = image.config] = image.layers
@@ -130,6 +132,28 @@ describe('a redirect', () => {
     expect(error.message).toContain('which is not an https URL')
     expect(plain.requests).toEqual([])
   })
+
+  test.each(['http', 'https'])(
+    'by a registry that no rule names gains nothing from the rules for others (%s)',
+    async (scheme) => {
+      const [registry, inner] = [await start(), await start()]
+      registry.intercept(redirecting(/blobs/, (path) => `${scheme}://${inner.host}${path}`))
+      const all = createHosts([registry.host, inner.host].map((host) => ({ host, insecure: true })))
+      // Loopback can only be asked when it is named: this registry is, but sends on like one that is not.
+      const sendsOn = createHosts([{ host: registry.host, insecure: true }])
+      const transport = createTransport({
+        hosts: { ...all, seenFrom: () => sendsOn },
+        userAgent: 'weir/test',
+        log: recordingLog().log,
+        timeouts: defaultTimeouts,
+      })
+      onTestFinished(() => transport.close())
+      const url = new URL(`/v2/lib/app/blobs/${layer.digest}`, registry.origin)
+      const error = await failureOf(transport.open({ host: registry.host, url, method: 'GET' }))
+      expect(error).toMatchObject({ code: 'DENIED', upstream: { reason: 'NotAllowed' } })
+      expect(inner.requests).toEqual([])
+    },
+  )
 
   test.each([
     'ftp://127.0.0.1/x',
