@@ -62,7 +62,7 @@ export function isForbidden(error: unknown): boolean {
 }
 
 /** What `answer` comes to, or `otherwise` when the caller may not have it. */
-export async function unlessForbidden<T, D>(answer: Promise<T>, otherwise: D): Promise<T | D> {
+export async function unlessForbidden<T, const D>(answer: Promise<T>, otherwise: D): Promise<T | D> {
   try {
     return await answer
   } catch (error) {

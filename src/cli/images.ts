@@ -3,7 +3,7 @@ import { parseImageReference, type StreamName } from '../oci/reference.ts'
 import { apiVersion, type ImageStream, type ImageStreamImport, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { CliError, misuse } from './failures.ts'
-import { failureOf, formatOutcome, type Outcome, outcomeOf } from './import-outcome.ts'
+import { failureOf, formatFollowing, formatOutcome, type Outcome, outcomesOf } from './import-outcome.ts'
 import { type ImportWish, importSpec, type Wanted, wantedTags } from './import-plan.ts'
 import { type Format, formatOption, printable, printObject } from './output.ts'
 import { formatStreamReference, parseStreamReference, type StreamReference } from './references.ts'
@@ -26,7 +26,7 @@ export function addImportVerb(program: Command, context: VerbContext): void {
   })
     .option('--from <reference>', 'the image to follow from now on (default: the one that the tag follows)')
     .option('--all', "every tag of the stream that follows a registry's image")
-    .option('--scheduled', 'look again by itself from now on')
+    .option('--scheduled', 'write down that the server look again by itself; it does not do so yet')
     .option('--insecure', 'accept plain HTTP or an unknown certificate, where the server allows it')
     .option('--reason <text>', 'why, for the history')
     .addOption(formatOption())
@@ -55,13 +55,6 @@ async function importImage(context: VerbContext, reference: StreamReference, opt
   const { project, stream: name } = reference
   const stream = await client.find<ImageStream>({ resource: resources.imageStreams, project, name })
   const wanted = wantedTags(reference, options, stream)
-  for (const { tag, from, current } of wanted) {
-    const previous = current?.from?.name
-    if (previous === undefined || previous === from) continue
-    context.note(
-      `note: ${formatStreamReference({ ...reference, tag })} follows ${previous}; --from changes it to ${from}`,
-    )
-  }
   const isDocument = options.output === 'json' || options.output === 'yaml'
   const steps: ImageStreamImport[] = []
   const outcomes: Outcome[] = []
@@ -71,10 +64,16 @@ async function importImage(context: VerbContext, reference: StreamReference, opt
     const result = await postImport(client, reference, step, options)
     const told = await outcomesOf(client, reference, step, result)
     if (!isDocument) printOutcomes(context, options.output, told)
+    noteFollowing(context, told)
     steps.push(result)
     outcomes.push(...told)
   }
   if (isDocument) printObject(context.stdout, options.output, mergeSteps(steps), { name: '', text: '' })
+  if (options.scheduled === true) {
+    context.note(
+      'note: the server writes --scheduled down, and does not look by itself yet: import again to move a tag',
+    )
+  }
   reportFailures(context, outcomes)
 }
 
@@ -95,16 +94,8 @@ async function postImport(
   return client.request('POST', { resource, project }, { body, patienceMs: importPatienceMs })
 }
 
-async function outcomesOf(
-  client: Client,
-  name: StreamName,
-  wanted: readonly Wanted[],
-  result: ImageStreamImport,
-): Promise<Outcome[]> {
-  const images = result.status?.images ?? []
-  const outcomes: Outcome[] = []
-  for (const [i, each] of wanted.entries()) outcomes.push(await outcomeOf(client, name, each, images[i]))
-  return outcomes
+function noteFollowing(context: VerbContext, outcomes: readonly Outcome[]): void {
+  for (const line of outcomes.map(formatFollowing)) if (line !== undefined) context.note(`note: ${line}`)
 }
 
 function printOutcomes({ stdout }: VerbContext, format: Format | undefined, outcomes: readonly Outcome[]): void {

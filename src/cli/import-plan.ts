@@ -1,6 +1,7 @@
 import type { ImageStream, TagReference } from './api.ts'
 import { CliError } from './failures.ts'
 import { formatStreamReference, type StreamReference } from './references.ts'
+import { tagOf } from './stream-tags.ts'
 
 /** What an import is to change of a tag's wishes, beside looking where its upstream points. */
 export interface ImportWish {
@@ -28,7 +29,7 @@ export interface Wanted {
 export function wantedTags(reference: StreamReference, wish: ImportWish, stream: ImageStream | undefined): Wanted[] {
   const specs = stream?.spec?.tags ?? []
   const want = (tag: string, current: TagReference | undefined, from: string): Wanted => {
-    return { tag, current, from, before: standsAt(stream, tag) }
+    return { tag, current, from, before: tagOf(stream, tag)?.image }
   }
   if (wish.all !== true) {
     const tag = reference.tag ?? 'latest'
@@ -46,7 +47,7 @@ export function wantedTags(reference: StreamReference, wish: ImportWish, stream:
 }
 
 function followed(
-  reference: StreamReference,
+  reference: Required<StreamReference>,
   stream: ImageStream | undefined,
   current: TagReference | undefined,
 ): string {
@@ -56,15 +57,15 @@ function followed(
 }
 
 function whyNothingIsFollowed(
-  { project, stream: streamName, tag }: StreamReference,
+  { project, stream: streamName, tag }: Required<StreamReference>,
   stream: ImageStream | undefined,
   current: TagReference | undefined,
 ): string {
   const name = `${project}/${streamName}`
   if (stream === undefined) return `there is no stream ${name}`
   if (current?.from) return `${name}:${tag} follows ${current.from.kind} ${current.from.name}, not a registry's image`
-  const isThere = stream.status?.tags?.some((each) => each.tag === tag) ?? false
-  return isThere ? `${name}:${tag} follows no image: it was pushed` : `${name} has no tag "${tag}"`
+  const isThere = tagOf(stream, tag) !== undefined
+  return isThere ? `${name}:${tag} follows no image` : `${name} has no tag "${tag}"`
 }
 
 function howToFollow(name: string): string {
@@ -84,8 +85,4 @@ export function importSpec({ tag, from, current }: Wanted, wish: ImportWish): ob
     },
     ...(current?.referencePolicy === undefined ? {} : { referencePolicy: current.referencePolicy }),
   }
-}
-
-function standsAt(stream: ImageStream | undefined, tag: string): string | undefined {
-  return stream?.status?.tags?.find((each) => each.tag === tag)?.items?.[0]?.image || undefined
 }

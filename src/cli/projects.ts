@@ -1,5 +1,7 @@
 import type { Command } from 'commander'
 import { type ApiObject, apiVersion, resources } from './api.ts'
+import type { Client } from './client.ts'
+import { CliError, unlessForbidden } from './failures.ts'
 import { type Format, formatOption, printObject } from './output.ts'
 import { parseProject } from './references.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
@@ -19,4 +21,15 @@ export function addProjectVerbs(program: Command, context: VerbContext): void {
       const created = await client.request<ApiObject>('POST', { resource }, { body })
       printObject(context.stdout, options.output, created, { name: project, text: `project ${project} created` })
     })
+}
+
+/**
+ * Tells a project that is not there from one that has nothing; who may not read it is not told.
+ *
+ * @throws CliError when there is no such project
+ */
+export async function requireProject(client: Client, project: string): Promise<void> {
+  const found = client.find<ApiObject>({ resource: resources.namespaces, name: project })
+  if ((await unlessForbidden(found, 'unknown')) !== undefined) return
+  throw new CliError(`project ${project} not found; create it with: weir new-project ${project}`)
 }

@@ -9,6 +9,11 @@ export interface StreamReference extends StreamName {
   tag?: string
 }
 
+/** A tag by its whole name. */
+export interface TagName extends StreamName {
+  tag: string
+}
+
 /**
  * Parses `project/stream[:tag]`.
  *
@@ -37,7 +42,7 @@ export function parseStreamReference(value: string): StreamReference {
 }
 
 /** Parses `project/stream:tag`. @throws CliError misuse */
-export function parseTagReference(value: string): StreamName & { tag: string } {
+export function parseTagReference(value: string): TagName {
   const { project, stream, tag } = parseStreamReference(value)
   if (tag === undefined) throw misuse(`"${value}" names no tag; write ${project}/${stream}:TAG`)
   return { project, stream, tag }

@@ -1,0 +1,59 @@
+/** A tag's ledger, as the verbs read it. */
+
+import { type ApiList, resources, type TagEvent } from './api.ts'
+import type { Client } from './client.ts'
+import { CliError } from './failures.ts'
+import { requireProject } from './projects.ts'
+import { formatStreamReference, type TagName } from './references.ts'
+
+/** The events of a tag, newest first; all of them unless `limit` says how many. */
+export async function listEvents(
+  client: Client,
+  { project, stream, tag }: TagName,
+  { limit }: { limit?: number } = {},
+): Promise<ApiList<TagEvent>> {
+  const query = { fieldSelector: `stream=${stream},tag=${tag}` }
+  const options = limit === undefined ? { query } : { query, limit }
+  return client.list<TagEvent>({ resource: resources.tagEvents, project }, options)
+}
+
+/** The failure of what needs a history and finds none. @throws CliError when not even the project is there */
+export async function noHistory(client: Client, name: TagName): Promise<CliError> {
+  await requireProject(client, name.project)
+  return new CliError(
+    `${formatStreamReference(name)} has no history: there is no such tag, or it never stood anywhere`,
+    {
+      hints: ['the spelling is project/stream:tag; `weir get tags` shows those there are'],
+    },
+  )
+}
+
+/**
+ * The one digest in a tag's ledger that begins with `prefix`, hexadecimal digits with or without their algorithm.
+ *
+ * @throws CliError when there is none, or several
+ */
+export async function findDigest(client: Client, name: TagName, prefix: string): Promise<string> {
+  const { items } = await listEvents(client, name)
+  if (items.length === 0) throw await noHistory(client, name)
+  const digests = new Set(items.flatMap(({ image }) => (image ? [image] : [])))
+  const matches = [...digests].filter((digest) => digest.startsWith(prefix) || hexOf(digest).startsWith(prefix))
+  const [match, ...others] = matches
+  const reference = formatStreamReference(name)
+  if (match === undefined) {
+    throw new CliError(`no revision of ${reference} has a digest that begins with ${prefix}`, {
+      hints: [`\`weir history ${reference}\` shows those there are`],
+    })
+  }
+  if (others.length === 0) return match
+  throw new CliError(
+    `${matches.length} digests in the history of ${reference} begin with ${prefix}: write more of it`,
+    {
+      hints: matches.slice(0, 5),
+    },
+  )
+}
+
+function hexOf(digest: string): string {
+  return digest.slice(digest.indexOf(':') + 1)
+}
