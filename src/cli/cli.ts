@@ -6,10 +6,11 @@ import { explain } from './explain.ts'
 import { ApiError, CliError } from './failures.ts'
 import { addGetVerb } from './get.ts'
 import { addGrantVerbs } from './grants.ts'
-import { addHistoryVerbs } from './history.ts'
+import { addHistoryVerb } from './history.ts'
 import { addImportVerb } from './images.ts'
 import { type Output, printable } from './output.ts'
 import { addProjectVerbs } from './projects.ts'
+import { addRollbackVerbs } from './rollback.ts'
 import { findServer, type ServerFlags, type Surroundings } from './server.ts'
 import { addVerb, durationOption, type VerbContext } from './verbs.ts'
 
@@ -45,7 +46,8 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addServe(program)
   addProjectVerbs(program, context)
   addImportVerb(program, context)
-  addHistoryVerbs(program, context)
+  addHistoryVerb(program, context)
+  addRollbackVerbs(program, context)
   addGetVerb(program, context)
   addAccessVerbs(program, context)
   addGrantVerbs(program, context)

@@ -1,8 +1,10 @@
 import { Argument, type Command } from 'commander'
-import { type ApiList, type ImageStream, type ImageStreamTag, type NamedTagEventList, resources } from './api.ts'
-import { holdAnnotation } from './history.ts'
-import { digestColumns, type Format, formatOption, type Printing, printList } from './output.ts'
-import { parseProject } from './references.ts'
+import { type ImageStream, type ImageStreamTag, resources } from './api.ts'
+import type { Client } from './client.ts'
+import { digestColumns, type Format, formatOption, type Printing, printDocuments, printRows } from './output.ts'
+import { requireProject } from './projects.ts'
+import { formatStreamReference, parseProject } from './references.ts'
+import { type StreamTag, tagsOf } from './stream-tags.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
 
 interface GetOptions {
@@ -19,33 +21,65 @@ export function addGetVerb(program: Command, context: VerbContext): void {
     .addArgument(new Argument('<what>', 'what to list').choices(['streams', 'tags']))
     .option('-n, --namespace <project>', 'the project (default: all, for those who may)')
     .addOption(formatOption())
-    .action(async (what: 'streams' | 'tags', options: GetOptions) => {
-      const project = options.namespace === undefined ? undefined : parseProject(options.namespace)
-      const client = await context.connect()
-      const place = project === undefined ? {} : { project }
-      if (what === 'streams') {
-        const streams = await client.list<ImageStream>({ resource: resources.imageStreams, ...place })
-        printList(context.stdout, options.output, streams, streamPrinting)
-        noteIfNone(context, streams, 'streams', project)
-      } else {
-        const tags = await client.list<ImageStreamTag>({ resource: resources.imageStreamTags, ...place })
-        printList(context.stdout, options.output, tags, tagPrinting)
-        noteIfNone(context, tags, 'tags', project)
-      }
+    .action(async (what: 'streams' | 'tags', { namespace, output }: GetOptions) => {
+      const project = namespace === undefined ? undefined : parseProject(namespace)
+      const list = what === 'streams' ? listStreams : listTags
+      await list(context, await context.connect(), project, output)
     })
 }
 
-function noteIfNone(context: VerbContext, { items }: ApiList, what: string, project: string | undefined): void {
-  if (items.length === 0) context.note(`no ${what} in ${project ?? 'any project'}`)
+async function listStreams(
+  context: VerbContext,
+  client: Client,
+  project: string | undefined,
+  format: Format | undefined,
+): Promise<void> {
+  const streams = await client.list<ImageStream>({ resource: resources.imageStreams, ...inProject(project) })
+  if (streams.items.length === 0) await noteNone(context, client, 'streams', project)
+  if (format === 'json' || format === 'yaml') printDocuments(context.stdout, format, streams)
+  else printRows(context.stdout, format, streams.items, streamPrinting)
+}
+
+/** The API's list has only tags that stand somewhere; people are also shown those whose first import failed. */
+async function listTags(
+  context: VerbContext,
+  client: Client,
+  project: string | undefined,
+  format: Format | undefined,
+): Promise<void> {
+  if (format === 'json' || format === 'yaml') {
+    const tags = await client.list<ImageStreamTag>({ resource: resources.imageStreamTags, ...inProject(project) })
+    if (tags.items.length === 0) await noteNone(context, client, 'tags', project)
+    printDocuments(context.stdout, format, tags)
+    return
+  }
+  const streams = await client.list<ImageStream>({ resource: resources.imageStreams, ...inProject(project) })
+  const tags = streams.items.flatMap(tagsOf)
+  if (tags.length === 0) await noteNone(context, client, 'tags', project)
+  printRows(context.stdout, format, tags, tagPrinting)
+}
+
+function inProject(project: string | undefined): { project?: string } {
+  return project === undefined ? {} : { project }
+}
+
+async function noteNone(
+  context: VerbContext,
+  client: Client,
+  what: string,
+  project: string | undefined,
+): Promise<void> {
+  if (project !== undefined) await requireProject(client, project)
+  context.note(`no ${what} in ${project ?? 'any project'}`)
 }
 
 const streamPrinting: Printing<ImageStream> = {
   name: nameOf,
   columns: [
     { header: 'NAME', value: nameOf },
-    { header: 'TAGS', value: (stream) => shortList(tagsOf(stream)), narrow: true },
-    { header: 'TAGS', value: (stream) => tagsOf(stream).join(','), wide: true },
-    { header: 'UPDATED', value: (stream) => updated(stream) },
+    { header: 'TAGS', value: (stream) => shortList(tagNames(stream)), narrow: true },
+    { header: 'TAGS', value: (stream) => tagNames(stream).join(','), wide: true },
+    { header: 'UPDATED', value: updated },
     {
       header: 'REPOSITORY',
       value: ({ status }) => status?.publicDockerImageRepository ?? status?.dockerImageRepository ?? '',
@@ -54,14 +88,14 @@ const streamPrinting: Printing<ImageStream> = {
   ],
 }
 
-const tagPrinting: Printing<ImageStreamTag> = {
-  name: nameOf,
+const tagPrinting: Printing<StreamTag> = {
+  name: formatStreamReference,
   columns: [
-    { header: 'NAME', value: nameOf },
-    ...digestColumns<ImageStreamTag>('DIGEST', ({ image }) => image?.metadata?.name ?? '-'),
-    { header: 'UPDATED', value: ({ metadata }) => metadata?.creationTimestamp ?? '' },
+    { header: 'NAME', value: formatStreamReference },
+    ...digestColumns<StreamTag>('DIGEST', ({ image }) => image ?? '-'),
+    { header: 'UPDATED', value: ({ movedAt }) => movedAt ?? '-' },
     { header: 'STATE', value: stateOf },
-    { header: 'FROM', value: ({ tag }) => tag?.from?.name ?? '-', wide: true },
+    { header: 'FROM', value: ({ from }) => from?.name ?? '-', wide: true },
   ],
 }
 
@@ -69,22 +103,8 @@ function nameOf({ metadata }: ImageStream): string {
   return `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`
 }
 
-/** Newest first, as `oc get` orders them. */
-function newestFirst(stream: ImageStream): NamedTagEventList[] {
-  return (stream.status?.tags ?? []).toSorted((a, b) => compare(movedAt(b), movedAt(a)) || compare(a.tag, b.tag))
-}
-
-function compare(a: string, b: string): number {
-  if (a === b) return 0
-  return a < b ? -1 : 1
-}
-
-function movedAt({ items }: NamedTagEventList): string {
-  return items?.[0]?.created ?? ''
-}
-
-function tagsOf(stream: ImageStream): string[] {
-  return newestFirst(stream).map(({ tag }) => tag)
+function tagNames(stream: ImageStream): string[] {
+  return tagsOf(stream).map(({ tag }) => tag)
 }
 
 function shortList(tags: readonly string[]): string {
@@ -93,13 +113,12 @@ function shortList(tags: readonly string[]): string {
   return `${shown.join(',')}${more === 0 ? '' : ` + ${more} more`}`
 }
 
+/** When the newest of its tags moved. RFC 3339 of the server, in seconds and UTC, has the order of time. */
 function updated(stream: ImageStream): string {
-  const [newest] = newestFirst(stream)
-  return newest === undefined ? '' : movedAt(newest)
+  return tagsOf(stream).reduce((newest, { movedAt = '' }) => (movedAt > newest ? movedAt : newest), '')
 }
 
-function stateOf({ metadata, conditions }: ImageStreamTag): string {
-  if (metadata?.annotations?.[holdAnnotation] !== undefined) return 'held'
-  const failed = conditions?.find(({ type, status }) => type === 'ImportSuccess' && status === 'False')
-  return failed === undefined ? '' : `import failed: ${failed.reason ?? ''}`
+function stateOf({ isHeld, failure }: StreamTag): string {
+  if (isHeld) return 'held'
+  return failure === undefined ? '' : `import failed: ${failure.reason ?? ''}`
 }

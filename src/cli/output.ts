@@ -1,6 +1,6 @@
 import { Option } from 'commander'
 import { stringify } from 'yaml'
-import type { ApiList, ApiObject } from './api.ts'
+import type { ApiList } from './api.ts'
 
 /** Where text goes: `process.stdout`, or a test's array. */
 export interface Output {
@@ -68,25 +68,20 @@ export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly
     .join('')
 }
 
-/** Prints a list as the format says; JSON and YAML are a `kind: List` whose items carry their kind, as kubectl prints them. */
-export function printList<Row extends ApiObject>(
+/** Prints a list as a `kind: List` whose items carry their kind, as kubectl does. */
+export function printDocuments(out: Output, format: 'json' | 'yaml', list: ApiList): void {
+  printDocument(out, format, completeList(list))
+}
+
+/** Prints rows as a table, wide or not, or by their names alone. */
+export function printRows<Row>(
   out: Output,
-  format: Format | undefined,
-  list: ApiList<Row>,
-  printing: Printing<Row>,
+  format: 'wide' | 'name' | undefined,
+  rows: readonly Row[],
+  { name, columns }: Printing<Row>,
 ): void {
-  if (format === 'json' || format === 'yaml') {
-    printDocument(out, format, completeList(list))
-    return
-  }
-  const names = () =>
-    list.items
-      .map(
-        (row) => `${printable(printing.name(row))}
-`,
-      )
-      .join('')
-  out.write(format === 'name' ? names() : formatTable(printing.columns, list.items, format === 'wide'))
+  const names = () => rows.map((row) => `${printable(name(row))}\n`).join('')
+  out.write(format === 'name' ? names() : formatTable(columns, rows, format === 'wide'))
 }
 
 /** Prints one object; `text` is what people read. */
@@ -109,7 +104,7 @@ function printDocument(out: Output, format: 'json' | 'yaml', value: object): voi
   out.write(text)
 }
 
-function completeList<Row extends ApiObject>(list: ApiList<Row>): object {
+function completeList(list: ApiList): object {
   const type = {
     ...(list.apiVersion === undefined ? {} : { apiVersion: list.apiVersion }),
     ...(list.kind === undefined ? {} : { kind: list.kind.replace(/List$/, '') }),

@@ -1,8 +1,11 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type FakeApi, failure, startFakeApi } from './fake-api.ts'
 import { type CliResult, run } from './run.ts'
 
 const group = '/apis/image.openshift.io/v1'
+const streams = `${group}/namespaces/demo/imagestreams`
+const imageStreamTags = `${group}/namespaces/demo/imagestreamtags`
+const namespace = '/api/v1/namespaces/demo'
 const digest = `sha256:${'a'.repeat(64)}`
 
 async function get(api: FakeApi, ...argv: string[]): Promise<CliResult> {
@@ -15,85 +18,169 @@ function stream(name: string, tags: Record<string, string>): object {
   return { metadata: { name, namespace: 'demo' }, spec: {}, status: { publicDockerImageRepository, tags: listed } }
 }
 
+function source(name: string): object {
+  return { kind: 'DockerImage', name }
+}
+
+function failed(reason: string): object {
+  return { type: 'ImportSuccess', status: 'False', reason, message: 'gone' }
+}
+
+/** A stream of tags that stand, that are held, that fail, and that were never more than wanted. */
+const app = {
+  metadata: { name: 'app', namespace: 'demo' },
+  spec: {
+    tags: [
+      { name: 'prod', from: source('quay.io/org/app:v1'), annotations: { 'weir.dev/hold': '{}' } },
+      { name: 'new', from: source('quay.io/org/app:v9') },
+      { name: 'test', from: source('quay.io/org/app:v2'), annotations: null },
+      { name: 'Wanted', from: source('quay.io/org/app:v3') },
+    ],
+  },
+  status: {
+    tags: [
+      { tag: 'test', items: [{ created: '2026-01-02T00:00:00Z', image: digest }], conditions: [failed('NotFound')] },
+      { tag: 'new', items: null, conditions: [failed('Unreachable')] },
+      { tag: 'prod', items: [{ created: '2026-01-01T00:00:00Z', image: digest }], conditions: [failed('NotFound')] },
+      { tag: 'pushed', items: [{ created: '2026-01-03T00:00:00Z', image: digest }] },
+    ],
+  },
+}
+
 const tags = {
   kind: 'ImageStreamTagList',
   apiVersion: 'image.openshift.io/v1',
   items: [
     {
-      metadata: {
-        name: 'app:prod',
-        namespace: 'demo',
-        creationTimestamp: '2026-01-01T00:00:00Z',
-        annotations: { 'weir.dev/hold': '{}' },
-      },
-      tag: { name: 'prod', from: { kind: 'DockerImage', name: 'quay.io/org/app:v1' } },
-      image: { metadata: { name: digest } },
-    },
-    {
-      metadata: { name: 'app:test', namespace: 'demo', creationTimestamp: '2026-01-02T00:00:00Z' },
-      tag: null,
-      conditions: [{ type: 'ImportSuccess', status: 'False', reason: 'NotFound', message: 'gone' }],
+      metadata: { name: 'app:prod', namespace: 'demo', creationTimestamp: '2026-01-01T00:00:00Z' },
+      tag: { name: 'prod', from: source('quay.io/org/app:v1') },
       image: { metadata: { name: digest } },
     },
   ],
 }
 
-test('get streams lists a project’s streams, newest tags first', async () => {
-  const api = await startFakeApi()
-  const many = Object.fromEntries(Array.from({ length: 14 }, (_, i) => [`v${i}`, `2026-01-${i + 10}T00:00:00Z`]))
-  const two = { v1: '2026-01-01T00:00:00Z', v2: '2026-01-02T00:00:00Z' }
-  const items = [stream('app', two), stream('empty', {}), stream('many', many)]
-  api.answer('GET', `${group}/namespaces/demo/imagestreams`, { body: { kind: 'ImageStreamList', items } })
-  expect((await get(api, 'streams', '-n', 'demo')).stdout).toBe(
-    [
-      'NAME        TAGS                                              UPDATED',
-      'demo/app    v2,v1                                             2026-01-02T00:00:00Z',
-      'demo/empty',
-      'demo/many   v13,v12,v11,v10,v9,v8,v7,v6,v5,v4,v3,v2 + 2 more  2026-01-23T00:00:00Z',
-      '',
-    ].join('\n'),
-  )
-  expect((await get(api, 'streams', '-n', 'demo', '-o', 'name')).stdout).toBe('demo/app\ndemo/empty\ndemo/many\n')
-  const wide = await get(api, 'streams', '-n', 'demo', '-o', 'wide')
-  expect(wide.stdout).toContain(',v3,v2,v1,v0  ')
-  expect(wide.stdout).toContain('localhost:5000/demo/app\n')
+describe('get streams', () => {
+  test('lists a project’s streams, their tags in the order of their bytes', async () => {
+    const api = await startFakeApi()
+    const many = Object.fromEntries(Array.from({ length: 14 }, (_, i) => [`v${i}`, `2026-01-${i + 10}T00:00:00Z`]))
+    const three = { b: '2026-01-01T00:00:00Z', a: '2026-01-02T00:00:00Z', B: '2026-01-01T12:00:00Z' }
+    const items = [stream('app', three), stream('empty', {}), stream('many', many)]
+    api.answer('GET', streams, { body: { kind: 'ImageStreamList', items } })
+    expect((await get(api, 'streams', '-n', 'demo')).stdout).toBe(
+      [
+        'NAME        TAGS                                              UPDATED',
+        'demo/app    B,a,b                                             2026-01-02T00:00:00Z',
+        'demo/empty',
+        'demo/many   v0,v1,v10,v11,v12,v13,v2,v3,v4,v5,v6,v7 + 2 more  2026-01-23T00:00:00Z',
+        '',
+      ].join('\n'),
+    )
+    expect((await get(api, 'streams', '-n', 'demo', '-o', 'name')).stdout).toBe('demo/app\ndemo/empty\ndemo/many\n')
+    const wide = await get(api, 'streams', '-n', 'demo', '-o', 'wide')
+    expect(wide.stdout).toContain(',v6,v7,v8,v9  ')
+    expect(wide.stdout).toContain('localhost:5000/demo/app\n')
+  })
+
+  test('names the tags that were never more than wanted', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', streams, { body: { items: [app] } })
+    expect((await get(api, 'streams', '-n', 'demo')).stdout).toContain('Wanted,new,prod,pushed,test')
+  })
 })
 
-test('get tags shows where they stand, and what is the matter with them', async () => {
-  const api = await startFakeApi()
-  api.answer('GET', `${group}/namespaces/demo/imagestreamtags`, { body: tags })
-  expect((await get(api, 'tags', '-n', 'demo')).stdout).toBe(
-    [
-      'NAME           DIGEST               UPDATED               STATE',
-      'demo/app:prod  sha256:aaaaaaaaaaaa  2026-01-01T00:00:00Z  held',
-      'demo/app:test  sha256:aaaaaaaaaaaa  2026-01-02T00:00:00Z  import failed: NotFound',
-      '',
-    ].join('\n'),
-  )
-  const wide = await get(api, 'tags', '-n', 'demo', '-o', 'wide')
-  expect(wide.stdout).toContain(`${digest}  2026-01-01T00:00:00Z  held                     quay.io/org/app:v1\n`)
-  expect((await get(api, 'tags', '-n', 'demo', '-o', 'name')).stdout).toBe('demo/app:prod\ndemo/app:test\n')
+describe('get tags', () => {
+  test('shows where they stand and what is the matter with them, also those that never stood', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', streams, { body: { items: [app] } })
+    expect((await get(api, 'tags', '-n', 'demo')).stdout).toBe(
+      [
+        'NAME             DIGEST               UPDATED               STATE',
+        'demo/app:Wanted  -                    -',
+        'demo/app:new     -                    -                     import failed: Unreachable',
+        'demo/app:prod    sha256:aaaaaaaaaaaa  2026-01-01T00:00:00Z  held',
+        'demo/app:pushed  sha256:aaaaaaaaaaaa  2026-01-03T00:00:00Z',
+        'demo/app:test    sha256:aaaaaaaaaaaa  2026-01-02T00:00:00Z  import failed: NotFound',
+        '',
+      ].join('\n'),
+    )
+    const wide = await get(api, 'tags', '-n', 'demo', '-o', 'wide')
+    expect(wide.stdout).toMatch(new RegExp(`${digest}  2026-01-01T00:00:00Z  held +quay.io/org/app:v1\n`))
+    expect(wide.stdout).toMatch(/import failed: Unreachable +quay.io\/org\/app:v9\n/)
+    expect((await get(api, 'tags', '-n', 'demo', '-o', 'name')).stdout).toBe(
+      ['Wanted', 'new', 'prod', 'pushed', 'test'].map((tag) => `demo/app:${tag}\n`).join(''),
+    )
+    expect(api.asked()).toEqual(Array.from({ length: 3 }, () => `GET ${streams}`))
+  })
+
+  test('a condition that is over, or another one, is no failure', async () => {
+    const api = await startFakeApi()
+    const conditions = [
+      { ...failed('NotFound'), status: 'True' },
+      { ...failed('NotFound'), type: 'Other' },
+    ]
+    const status = { tags: [{ tag: 'prod', items: [{ image: digest, created: '2026-01-01T00:00:00Z' }], conditions }] }
+    api.answer('GET', streams, { body: { items: [{ ...app, spec: {}, status }] } })
+    expect((await get(api, 'tags', '-n', 'demo')).stdout).toContain('2026-01-01T00:00:00Z\n')
+  })
+
+  test.each(['json', 'yaml'])('-o %s gives a List of the API’s objects', async (format) => {
+    const api = await startFakeApi()
+    api.answer('GET', imageStreamTags, { body: tags })
+    const { stdout } = await get(api, 'tags', '-n', 'demo', '-o', format)
+    const type = { kind: 'ImageStreamTag', apiVersion: 'image.openshift.io/v1' }
+    if (format === 'yaml') expect(stdout).toContain('kind: ImageStreamTag\n')
+    else expect(JSON.parse(stdout)).toMatchObject({ kind: 'List', items: [{ ...type, ...tags.items[0] }] })
+    expect(api.asked()).toEqual([`GET ${imageStreamTags}`])
+  })
 })
 
 test('without -n both ask for all projects', async () => {
   const api = await startFakeApi()
   api.answer('GET', `${group}/imagestreams`, { body: { items: [] } })
-  api.answer('GET', `${group}/imagestreamtags`, { body: { items: [] } })
   expect(await get(api, 'streams')).toEqual({
     code: 0,
     stdout: 'NAME  TAGS  UPDATED\n',
     stderr: 'no streams in any project\n',
   })
-  expect(await get(api, 'tags')).toMatchObject({ code: 0 })
-  expect(api.asked()).toEqual([`GET ${group}/imagestreams`, `GET ${group}/imagestreamtags`])
+  expect(await get(api, 'tags')).toMatchObject({ code: 0, stderr: 'no tags in any project\n' })
+  expect(api.asked()).toEqual([`GET ${group}/imagestreams`, `GET ${group}/imagestreams`])
 })
 
-test('-o json gives a List of the API’s objects', async () => {
-  const api = await startFakeApi()
-  api.answer('GET', `${group}/imagestreamtags`, { body: tags })
-  const document: unknown = JSON.parse((await get(api, 'tags', '-o', 'json')).stdout)
-  const type = { kind: 'ImageStreamTag', apiVersion: 'image.openshift.io/v1' }
-  expect(document).toMatchObject({ kind: 'List', items: tags.items.map((item) => ({ ...type, ...item })) })
+describe.each([
+  ['streams', [], streams],
+  ['tags', [], streams],
+  ['tags', ['-o', 'name'], streams],
+  ['tags', ['-o', 'json'], imageStreamTags],
+])('get %s %j of nothing', (what, output, path) => {
+  const empty = async () => {
+    const api = await startFakeApi()
+    api.answer('GET', path, { body: { kind: 'XList', items: [] } })
+    return { api, list: () => get(api, what, '-n', 'demo', ...output) }
+  }
+
+  test('in a project that is there is no failure', async () => {
+    const { api, list } = await empty()
+    api.answer('GET', namespace, { body: { kind: 'Namespace', metadata: { name: 'demo' } } })
+    expect(await list()).toMatchObject({ code: 0, stderr: `no ${what} in demo\n` })
+  })
+
+  test('in a project that is not there says how to make it', async () => {
+    const { list } = await empty()
+    const stderr = 'error: project demo not found; create it with: weir new-project demo\n'
+    expect(await list()).toEqual({ code: 1, stdout: '', stderr })
+  })
+
+  test('in a project that the caller may not read says no more than he may know', async () => {
+    const { api, list } = await empty()
+    api.answer('GET', namespace, failure(403, 'Forbidden', 'no'))
+    expect(await list()).toMatchObject({ code: 0, stderr: `no ${what} in demo\n` })
+  })
+
+  test('is not taken for the answer when the project can not be asked for', async () => {
+    const { api, list } = await empty()
+    api.answer('GET', namespace, failure(500, 'InternalError', 'broken'))
+    expect(await list()).toMatchObject({ code: 1, stdout: '' })
+  })
 })
 
 test('a refusal prints no half table', async () => {

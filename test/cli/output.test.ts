@@ -7,8 +7,9 @@ import {
   type Format,
   formatTable,
   printable,
-  printList,
+  printDocuments,
   printObject,
+  printRows,
   shortDigest,
 } from '../../src/cli/output.ts'
 
@@ -23,10 +24,10 @@ function printed(format: Format | undefined, items: ApiObject[]): string {
   const out: string[] = []
   const list = { kind: 'ThingList', apiVersion: 'things/v1', metadata: { resourceVersion: '7' }, items }
   const named = [{ header: 'NAME', value: (row: ApiObject) => row.metadata?.name ?? '' }]
-  printList({ write: (text) => out.push(text) }, format, list, {
-    columns: named,
-    name: (row) => `${row.metadata?.name}`,
-  })
+  const printing = { columns: named, name: (row: ApiObject) => `${row.metadata?.name}` }
+  const stdout = { write: (text: string) => out.push(text) }
+  if (format === 'json' || format === 'yaml') printDocuments(stdout, format, list)
+  else printRows(stdout, format, items, printing)
   return out.join('')
 }
 
