@@ -30,8 +30,17 @@ export interface PullThrough {
   manifest(name: StreamName, reference: string, options: { head: boolean }): Promise<ServedManifest>
   /** @throws RegistryError BLOB_UNKNOWN, DIGEST_INVALID, or the upstream's failure */
   blobSize(name: StreamName, digest: string): Promise<{ digest: Digest; size: number }>
-  /** @throws RegistryError BLOB_UNKNOWN, DIGEST_INVALID, RANGE_INVALID, or the upstream's failure */
-  blob(name: StreamName, digest: string, range?: RangeRequest): Promise<OpenBlob & { digest: Digest }>
+  /**
+   * `signal` aborts when nobody waits for the blob any more.
+   *
+   * @throws RegistryError BLOB_UNKNOWN, DIGEST_INVALID, RANGE_INVALID, or the upstream's failure
+   */
+  blob(
+    name: StreamName,
+    digest: string,
+    range?: RangeRequest,
+    signal?: AbortSignal,
+  ): Promise<OpenBlob & { digest: Digest }>
   /** Tag names in byte order. @throws RegistryError NAME_UNKNOWN */
   tags(name: StreamName, options: { after?: string; limit?: number }): Promise<string[]>
 }
@@ -123,9 +132,9 @@ export function createPullThrough(options: PullThroughOptions): PullThrough {
       return { digest: link.digest, size: await content.stat(link) }
     },
 
-    async blob(name, written, range) {
+    async blob(name, written, range, signal) {
       const link = await blobLink(name, written)
-      return { digest: link.digest, ...(await content.open(link, range)) }
+      return { digest: link.digest, ...(await content.open(link, range, signal)) }
     },
 
     async tags(name, { after, limit = Number.POSITIVE_INFINITY }) {

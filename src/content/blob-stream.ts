@@ -124,7 +124,10 @@ async function* verified(
   yield* held
 }
 
-/** Passes `length` bytes on after `skip` others: an upstream that ignores Range answers whole. */
+/**
+ * Passes `length` bytes on after `skip` others: an upstream that ignores Range answers whole. However many are to be skipped,
+ * since else no client could go on with a layer from there; but only for as long as the client waits for them.
+ */
 async function* cut(
   body: Readable,
   skip: number,

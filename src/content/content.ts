@@ -69,10 +69,11 @@ export interface Content {
   stat(link: Link): Promise<number>
   /**
    * Opens a blob through `link`. A whole body is verified while it passes: the last piece is held back until the digest
-   * matches, and on a mismatch the stream fails (I4).
+   * matches, and on a mismatch the stream fails (I4). `signal` ends the waiting for its first byte, which the upstream may
+   * never send; later the stream is destroyed instead.
    *
    * @throws RegistryError RANGE_INVALID with `detail.size`, or the upstream's failure
    */
-  open(link: Link, range?: RangeRequest): Promise<OpenBlob>
+  open(link: Link, range?: RangeRequest, signal?: AbortSignal): Promise<OpenBlob>
   close(): Promise<void>
 }

@@ -61,10 +61,11 @@ export async function createContent({ directory, source, log }: ContentOptions):
       await write.finally(() => writes.delete(write))
     },
     stat,
-    async open(link, range) {
+    async open(link, range, left) {
+      const signal = left === undefined ? closing.signal : AbortSignal.any([closing.signal, left])
       const size = link.size ?? (await stat(link))
       const extent = extentOf(range, size)
-      const stream = await streamBlob({ link, size, ...extent }, { source, signal: closing.signal, log })
+      const stream = await streamBlob({ link, size, ...extent }, { source, signal, log })
       return { size, ...extent, stream }
     },
     async close() {

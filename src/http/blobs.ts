@@ -39,14 +39,34 @@ export function createServeBlob({ pullThrough, log }: BlobRouteDeps): ServeBlob 
       throw new RegistryError('RANGE_INVALID', { detail: { size } })
     }
     const range = requested.kind === 'range' ? requested.range : undefined
-    const blob = await pullThrough.blob(name, digest, range)
     const { incoming, outgoing, requestId } = c.env
+    const blob = await whileWaiting(outgoing, (signal) => pullThrough.blob(name, digest, range, signal))
+    if (blob === undefined) return RESPONSE_ALREADY_SENT
     const headers = { ...describe(blob.digest), 'Content-Length': String(blob.length) }
     if (range === undefined) outgoing.writeHead(200, headers)
     else outgoing.writeHead(206, { ...headers, 'Content-Range': contentRange(blob) })
     const failure = await send(blob, outgoing)
     if (failure !== undefined) log.warn({ err: failure, requestId, path: incoming.url }, 'blob cut off')
     return RESPONSE_ALREADY_SENT
+  }
+}
+
+/** Work for a client: aborted when it leaves, and undefined then, since there is nobody to tell how it ended. */
+async function whileWaiting<T>(
+  outgoing: ServerResponse,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T | undefined> {
+  const left = new AbortController()
+  const leave = (): void => left.abort()
+  outgoing.once('close', leave)
+  if (outgoing.destroyed) left.abort()
+  try {
+    return await work(left.signal)
+  } catch (error) {
+    if (left.signal.aborted) return undefined
+    throw error
+  } finally {
+    outgoing.off('close', leave)
   }
 }
 

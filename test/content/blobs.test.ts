@@ -257,6 +257,32 @@ test('a client that leaves ends the upstream request, also one that stalls', asy
   expect(body?.destroyed).toBe(true)
 })
 
+test.each([false, true])(
+  'a client that leaves before its first byte ends the upstream request (Range ignored: %s)',
+  async (ignoresRange) => {
+    const { content, source } = await world()
+    const link = linkTo(big, first, second)
+    source.put(first, link.digest, { bytes: big, ignoresRange, stallsAfter: ignoresRange ? 200_000 : 0 })
+    source.put(second, link.digest, { bytes: big })
+    const left = new AbortController()
+    const opened = content.open(link, { start: 250_000 }, left.signal)
+    await expect.poll(() => source.bodies.length).toBe(1)
+    left.abort()
+    await expect(opened).rejects.toThrow()
+    expect(source.bodies[0]?.destroyed).toBe(true)
+    expect(source.asked).toHaveLength(1)
+  },
+)
+
+test('a client that left before the location answers asks it nothing more', async () => {
+  const { content, source } = await world()
+  const link = linkTo(big, first, second)
+  source.put(first, link.digest, { bytes: big })
+  await expect(content.open(link, undefined, AbortSignal.abort())).rejects.toThrow()
+  expect(source.bodies.every(({ destroyed }) => destroyed)).toBe(true)
+  expect(source.asked.length).toBeLessThanOrEqual(1)
+})
+
 test('a client that reads nothing makes the upstream wait', async () => {
   const { content, source } = await world()
   const huge = Buffer.alloc(8 * 1024 * 1024)

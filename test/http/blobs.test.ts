@@ -144,6 +144,32 @@ test('a client that leaves ends the stream behind it', async () => {
   await closed.promise
 })
 
+test('a client that leaves before the first byte ends the waiting for it, and is no failure', async () => {
+  const [waited, aborted] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const beforeBlob = (signal: AbortSignal | undefined) =>
+    new Promise<void>((_resolve, reject) => {
+      signal?.addEventListener('abort', () => {
+        reject(signal.reason)
+        aborted.resolve()
+      })
+      waited.resolve()
+    })
+  const { port, logged, ask } = await world({ beforeBlob })
+  const sent = request({ host: '127.0.0.1', port, path, headers: { authorization: 'Bearer good' } })
+  sent.on('error', () => {})
+  sent.end()
+  await waited.promise
+  sent.destroy()
+  await aborted.promise
+  expect((await ask('/livez')).status).toBe(200)
+  expect(logged.join()).not.toMatch(/"level":[456]0/)
+})
+
+test('a blob that comes late is served while the client waits', async () => {
+  const { ask } = await world({ beforeBlob: async (signal) => expect(signal?.aborted).toBe(false) })
+  expect((await ask(path, { token: 'good' })).body.equals(blob.bytes)).toBe(true)
+})
+
 function failing(bytes: Buffer): Readable {
   return Readable.from(
     (async function* () {

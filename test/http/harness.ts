@@ -49,6 +49,8 @@ export interface HarnessOptions {
   idleTimeoutMs?: number
   grant?: TokenService['grant']
   readBlob?: (bytes: Buffer) => Readable
+  /** What a blob waits for before there is a stream. */
+  beforeBlob?: (signal: AbortSignal | undefined) => Promise<void>
 }
 
 export interface Harness {
@@ -160,8 +162,9 @@ function createState(options: HarnessOptions) {
       const { digest, bytes } = blobOf(text)
       return { digest, size: bytes.length }
     },
-    async blob(_name, text, range) {
+    async blob(_name, text, range, signal) {
       calls.push(`open ${JSON.stringify(range ?? 'whole')}`)
+      await options.beforeBlob?.(signal)
       const { digest, bytes } = blobOf(text)
       return { digest, ...openBlob(bytes, range, options.readBlob) }
     },
