@@ -41,12 +41,21 @@ interface Reading {
 const concurrentReads = 8
 /** How long a child that an upstream does not have is not asked for again. */
 const goneMs = 60_000
+/** How long a manifest that could not be read is not asked for again: else each lookup would ask for each of them. */
+const failedMs = 5_000
 
 export function createBlobLinks({ reader, links, manifests, now, maxReads }: BlobLinksOptions): BlobLinks {
   /** The children of manifests whose content is linked, by stream and digest. */
   const read = new LRUCache<string, readonly Digest[]>({ max: 20_000 })
   /** Manifests that are not to be had, by stream and digest. */
   const gone = new LRUCache<string, true>({ max: 5_000, ttl: goneMs, ttlResolution: 0, perf: { now } })
+  /** Why manifests could not be read, by stream and digest. */
+  const failed = new LRUCache<string, { error: unknown }>({
+    max: 5_000,
+    ttl: failedMs,
+    ttlResolution: 0,
+    perf: { now },
+  })
   /** The resourceVersion up to which everything that a stream's pins name was read. */
   const searched = new LRUCache<string, number>({ max: 5_000 })
   const searching = createSingleFlight<StreamLink | undefined>()
@@ -77,14 +86,21 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
 
   /** Reads a manifest, so that what it names is linked. */
   async function readOne(stream: LivingStream, digest: Digest): Promise<ReadManifest> {
+    const key = keyOf(stream, digest)
+    // Another lookup may have tried it meanwhile.
+    const failure = failed.get(key)
+    if (failure !== undefined) return { children: [], error: failure.error }
     const link = await links.get(stream.name, digest)
     try {
       if (link !== undefined && isManifestType(link.mediaType)) await manifests.load(stream, link)
       return { children: await childrenOf(stream, digest) }
     } catch (error) {
-      if (!namesNothing(error)) return { children: [], error }
-      gone.set(keyOf(stream, digest), true)
-      return { children: [] }
+      if (namesNothing(error)) {
+        gone.set(key, true)
+        return { children: [] }
+      }
+      failed.set(key, { error })
+      return { children: [], error }
     }
   }
 
@@ -113,10 +129,12 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
     const version = (await reader.stream(stream.name))?.resourceVersion
     if (version === undefined || searched.get(stream.uid) === version) return undefined
     const unread = await unreadOf(stream)
-    const obtainable = unread.filter((child) => !gone.has(keyOf(stream, child)))
+    const failures = unread.flatMap((child) => failed.get(keyOf(stream, child)) ?? [])
+    const obtainable = unread.filter((child) => !gone.has(keyOf(stream, child)) && !failed.has(keyOf(stream, child)))
     const { link, tried, errors } = await readUntilLinked(stream, digest, obtainable)
     if (link !== undefined) return link
-    if (errors.length > 0) throw errors[0]
+    const [error] = [...errors, ...failures.map((failure) => failure.error)]
+    if (error !== undefined) throw error
     if ([...unread, ...tried].every((child) => read.has(keyOf(stream, child)))) searched.set(stream.uid, version)
     return undefined
   }

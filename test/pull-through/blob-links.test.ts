@@ -173,7 +173,47 @@ test.each([
   await expect(world.pullThrough.blob(app, nowhere)).rejects.toMatchObject({ code })
   expect(await world.pullThrough.blobSize(app, configOf(index.children[1]))).toBeDefined()
   heal()
+  world.clock.advance(5_001)
   expect(await world.pullThrough.blobSize(app, configOf(index.children[0]))).toBeDefined()
+})
+
+test('children that fail are asked for once in five seconds, however many blobs are looked up', async () => {
+  const world = await pullWorld()
+  const index = makeIndex(
+    'broken',
+    Array.from({ length: 20 }, (_, i) => `arch${i}`),
+  )
+  await world.import(index)
+  const heal = world.registry.intercept(failing(/manifests\/sha256/, 500))
+  const lookUp = (i: number) => world.pullThrough.blobSize(app, digestOf(`random ${i}`))
+  await expect(lookUp(0)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  const once = world.asked().length
+  expect(once).toBeGreaterThanOrEqual(20)
+  world.clock.advance(4_000)
+  for (let i = 1; i < 20; i++) await expect(lookUp(i)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  expect(world.asked()).toEqual([])
+  world.clock.advance(1_001)
+  await expect(Promise.all(Array.from({ length: 20 }, (_, i) => lookUp(i)))).rejects.toThrow()
+  expect(world.asked().length).toBeLessThanOrEqual(once)
+  heal()
+  world.clock.advance(5_001)
+  expect(await world.pullThrough.blobSize(app, configOf(index.children[19]))).toBeDefined()
+})
+
+test('children that fail do not keep those after them from being read', async () => {
+  const world = await pullWorld()
+  const index = makeIndex(
+    'half',
+    Array.from({ length: 10 }, (_, i) => `arch${i}`),
+  )
+  await world.import(index)
+  for (const child of index.children.slice(0, 8)) {
+    world.registry.intercept(failing(new RegExp(child.manifest.digest), 500))
+  }
+  const pullThrough = world.restarted({ maxReads: 8 })
+  const last = configOf(index.children[9])
+  await expect(pullThrough.blobSize(app, last)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  expect(await pullThrough.blobSize(app, last)).toMatchObject({ digest: last })
 })
 
 test('a child with wrong bytes is not taken for one that names nothing', async () => {
