@@ -4,7 +4,7 @@ import { anonymous, mastersGroup, type PolicyRule, type Rbac, type RoleRef, type
 import { type Identities, serviceAccountUser } from './identities.ts'
 import { mirrorObjects } from './object-mirror.ts'
 import { builtinRoles } from './roles.ts'
-import { type Binding, bindingSchema, type Right, roleSchema, ruleAllows, spellOut } from './rules.ts'
+import { type Binding, bindingSchema, compileRule, type Right, type RuleTest, roleSchema, spellOut } from './rules.ts'
 
 export interface AuthorizerOptions {
   store: Store
@@ -14,21 +14,25 @@ export interface AuthorizerOptions {
   log: Logger
 }
 
-type Rules = readonly PolicyRule[]
+/** A role with its rules ready to be asked. */
+interface Role {
+  rules: readonly PolicyRule[]
+  tests: readonly RuleTest[]
+}
 
-const builtinRules: ReadonlyMap<string, Rules> = new Map(builtinRoles.map(({ name, rules }) => [name, rules]))
+const builtin: ReadonlyMap<string, Role> = new Map(builtinRoles.map(({ name, rules }) => [name, roleOf(rules)]))
 
 /** Kubernetes RBAC over the roles and bindings in the store, evaluated in memory. */
 export function createAuthorizer({ store, identities, signal, log }: AuthorizerOptions): Rbac {
-  const roles = new Map<string, Rules>()
+  const roles = new Map<string, Role>()
   const bindings = createBindingIndex()
   const follow = { store, signal, log }
   const roleMirrors = ['roles', 'clusterroles'].map((resource) =>
-    mirrorObjects<Rules>({
+    mirrorObjects<Role>({
       ...follow,
       resource,
       parse: (value) => readRole(value),
-      set: (project, name, rules) => setOrDelete(roles, `${project}/${name}`, rules),
+      set: (project, name, role) => setOrDelete(roles, `${project}/${name}`, role),
       reset: () => deleteWhere(roles, (key) => key.startsWith('/') === (resource === 'clusterroles')),
     }),
   )
@@ -43,29 +47,46 @@ export function createAuthorizer({ store, identities, signal, log }: AuthorizerO
   )
   const sources = [...roleMirrors, ...bindingMirrors, identities]
 
-  const rulesOf: Rbac['rulesOf'] = ({ kind, name }, project) => {
+  const roleAt = ({ kind, name }: Pick<RoleRef, 'kind' | 'name'>, project: string): Role | undefined => {
     if (kind === 'Role') return project === '' ? undefined : roles.get(`${project}/${name}`)
-    return builtinRules.get(name) ?? roles.get(`/${name}`)
+    return builtin.get(name) ?? roles.get(`/${name}`)
   }
   const holds = (subject: Subject, right: Right, project: string): boolean =>
-    bindings.some(subject, project, (roleRef, place) =>
-      (rulesOf(roleRef, place) ?? []).some((rule) => ruleAllows(rule, right)),
+    bindings.some(
+      subject,
+      project,
+      (roleRef, place) => roleAt(roleRef, place)?.tests.some((test) => test(right)) ?? false,
     )
+  const testsOf = (subject: Subject, project: string): RuleTest[] => {
+    const held = new Set<Role>()
+    for (const each of [subject, anonymous]) {
+      bindings.some(each, project, (roleRef, place) => {
+        const role = roleAt(roleRef, place)
+        if (role !== undefined) held.add(role)
+        return false
+      })
+    }
+    return [...held].flatMap(({ tests }) => tests)
+  }
   const may = (subject: Subject, right: Right, project: string): boolean =>
     subject.groups.includes(mastersGroup) || holds(subject, right, project) || holds(anonymous, right, project)
 
   return {
     can: (subject, verb, group, resource, name, project) => may(subject, { verb, group, resource, name }, project),
-    holdsAll: (subject, rules, project) =>
-      spellOut(rules)
-        .filter((right) => !may(subject, right, project))
+    holdsAll: (subject, rules, project) => {
+      const rights = spellOut(rules)
+      if (subject.groups.includes(mastersGroup)) return []
+      const tests = testsOf(subject, project)
+      return rights
+        .filter((right) => !tests.some((test) => test(right)))
         .map(({ verb, group, resource, name }) => ({
           verbs: [verb],
           apiGroups: [group],
           resources: [resource],
-          ...(name === '' ? {} : { resourceNames: [name] }),
-        })),
-    rulesOf,
+          ...(name === undefined ? {} : { resourceNames: [name] }),
+        }))
+    },
+    rulesOf: (roleRef, project) => roleAt(roleRef, project)?.rules,
     get version() {
       return sources.reduce((sum, source) => sum + source.version, 0)
     },
@@ -76,22 +97,35 @@ export function createAuthorizer({ store, identities, signal, log }: AuthorizerO
   }
 }
 
-function readRole(value: unknown): Rules | undefined {
+function readRole(value: unknown): Role | undefined {
   const role = roleSchema.safeParse(value).data
-  return role === undefined ? undefined : (role.rules ?? [])
+  return role === undefined ? undefined : roleOf(role.rules ?? [])
+}
+
+function roleOf(rules: readonly PolicyRule[]): Role {
+  return { rules, tests: rules.map(compileRule) }
+}
+
+/** A role with the bindings that give it; many bindings to one role cost an answer no more than one. */
+interface Given {
+  roleRef: RoleRef
+  ids: Set<string>
 }
 
 /** Bindings by project ('' for the whole cluster) and by whom they name. */
 function createBindingIndex() {
   const byName = new Map<string, { roleRef: RoleRef; keys: string[] }>()
-  const bySubject = new Map<string, Map<string, RoleRef>>()
+  const bySubject = new Map<string, Map<string, Given>>()
 
   const remove = (id: string, project: string) => {
-    for (const key of byName.get(id)?.keys ?? []) {
+    const { roleRef, keys } = byName.get(id) ?? { keys: [] }
+    for (const key of keys) {
       const place = `${project} ${key}`
-      const refs = bySubject.get(place)
-      refs?.delete(id)
-      if (refs?.size === 0) bySubject.delete(place)
+      const given = bySubject.get(place)
+      const ids = given?.get(refKey(roleRef))?.ids
+      ids?.delete(id)
+      if (ids?.size === 0) given?.delete(refKey(roleRef))
+      if (given?.size === 0) bySubject.delete(place)
     }
     byName.delete(id)
   }
@@ -99,16 +133,20 @@ function createBindingIndex() {
     const id = `${project}/${name}`
     remove(id, project)
     if (binding === undefined) return
+    const { roleRef } = binding
     const keys = subjectKeys(binding, project)
-    byName.set(id, { roleRef: binding.roleRef, keys })
+    byName.set(id, { roleRef, keys })
     for (const key of keys) {
       const place = `${project} ${key}`
-      const refs = bySubject.get(place) ?? new Map<string, RoleRef>()
-      bySubject.set(place, refs.set(id, binding.roleRef))
+      const given = bySubject.get(place) ?? new Map<string, Given>()
+      const ids = given.get(refKey(roleRef))?.ids ?? new Set()
+      bySubject.set(place, given.set(refKey(roleRef), { roleRef, ids: ids.add(id) }))
     }
   }
   const someAt = (project: string, key: string, test: (roleRef: RoleRef, project: string) => boolean): boolean => {
-    for (const roleRef of bySubject.get(`${project} ${key}`)?.values() ?? []) if (test(roleRef, project)) return true
+    for (const { roleRef } of bySubject.get(`${project} ${key}`)?.values() ?? []) {
+      if (test(roleRef, project)) return true
+    }
     return false
   }
   return {
@@ -126,6 +164,10 @@ function createBindingIndex() {
       return places.some((place) => keys.some((key) => someAt(place, key, test)))
     },
   }
+}
+
+function refKey(roleRef: RoleRef | undefined): string {
+  return `${roleRef?.kind} ${roleRef?.name}`
 }
 
 function subjectKeys({ subjects }: Binding, project: string): string[] {

@@ -196,6 +196,55 @@ describe('holdsAll()', () => {
   })
 })
 
+describe('many bindings to one role', () => {
+  const names = Array.from({ length: 1000 }, (_, i) => `n${i}`)
+  const wide = { verbs: ['get'], apiGroups: [''], resources: ['imagestreams/layers'], resourceNames: names }
+
+  async function manyBindings(): Promise<AccessWorld> {
+    const world = await accessWorld()
+    await world.role('demo', 'wide', [wide])
+    const value = JSON.stringify({ roleRef: roleRef('wide', 'Role'), subjects: [user('ann')] })
+    for (let i = 0; i < 5; i += 1) {
+      const operations = names.slice(0, 100).map((name) => ({
+        type: 'put' as const,
+        key: `object/rolebindings/demo/${i}${name}`,
+        value,
+      }))
+      const written = await world.store.commit({ operations })
+      await world.authorizer.reached(written.status === 'committed' ? written.revision : 0)
+    }
+    return world
+  }
+
+  test('cost a decision, and the check of what is given, no more than one', async () => {
+    const { authorizer } = await manyBindings()
+    const startedAt = performance.now()
+    for (let i = 0; i < 1000; i += 1) authorizer.can(ann, 'get', '', 'imagestreams/layers', `other${i}`, 'demo')
+    expect(authorizer.holdsAll(ann, [wide], 'demo')).toEqual([])
+    expect(performance.now() - startedAt).toBeLessThan(150)
+  })
+
+  test('give it until the last of them is gone', async () => {
+    const world = await accessWorld()
+    const first = await world.bind('demo', puller, user('ann'))
+    const second = await world.bind('demo', puller, user('ann'))
+    await world.remove(second)
+    expect(pull(world, ann)).toBe(true)
+    await world.remove(first)
+    expect(pull(world, ann)).toBe(false)
+  })
+})
+
+test('whoever holds an empty resource name can give neither all objects nor create any', async () => {
+  const world = await accessWorld()
+  const empty = { verbs: ['create', 'get'], apiGroups: [''], resources: ['imagestreams'], resourceNames: [''] }
+  const { resourceNames: _, ...all } = empty
+  await world.role('demo', 'empty', [empty])
+  await world.put('object/rolebindings/demo/one', { roleRef: roleRef('empty', 'Role'), subjects: [user('ann')] })
+  expect(world.authorizer.can(ann, 'create', '', 'imagestreams', '', 'demo')).toBe(false)
+  expect(world.authorizer.holdsAll(ann, [all], 'demo')).toHaveLength(2)
+})
+
 test('rulesOf() finds built-in and stored roles, a Role in its project alone', async () => {
   const world = await accessWorld()
   await world.role('demo', 'mine', [])
