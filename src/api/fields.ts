@@ -20,6 +20,12 @@ export function notSupported(field: string, value: unknown, supported: readonly 
   return { field, reason: 'FieldValueNotSupported', message }
 }
 
+/** Says of a list with more than `most` items that it is too long; what is no list is another check's business. */
+export function atMost(field: string, list: unknown, most: number): FieldCause[] {
+  if (!Array.isArray(list) || list.length <= most) return []
+  return [{ field, reason: 'FieldValueTooMany', message: `Too many: ${list.length}: must have at most ${most} items` }]
+}
+
 /**
  * Refuses an object for all its causes at once.
  *

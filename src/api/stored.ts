@@ -1,6 +1,6 @@
 import { type ZodType, z } from 'zod'
 import { type ErrorSubject, type FieldCause, RegistryError } from '../oci/errors.ts'
-import type { Objects, StoredObject } from '../store/objects.ts'
+import type { ObjectPage, Objects, StoredObject } from '../store/objects.ts'
 import { parseObject } from './body.ts'
 import { requireValid } from './fields.ts'
 import {
@@ -24,6 +24,8 @@ export interface StoredKind<T extends Fields> {
   /** What is kept of an object beside its metadata; other fields are dropped. */
   schema: ZodType<T>
   nameRule: NameRule
+  /** Says what is wrong with a body before it is parsed at a cost: lists that are too long. */
+  checkSent?(body: Fields): FieldCause[]
   /** Says what is wrong with the fields of a new or replaced object. */
   check?(fields: T, call: Call): FieldCause[]
   /** What may not change from `before` to `after`. */
@@ -36,6 +38,14 @@ export interface StoredKind<T extends Fields> {
 
 /** Most bytes of one stored object, well below what a commit may hold. */
 const maxObjectBytes = 512 * 1024
+
+/** Most items of a page of any list, whatever its `limit`. */
+export const maxPageItems = 500
+
+/** A page takes no further items once it has so many bytes. */
+export const maxPageBytes = 16 * 1024 * 1024
+
+const batchSize = 20
 
 /**
  * The handlers of a kind whose objects are records as the client sent them.
@@ -53,11 +63,10 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
     const { metadata } = parseObject(envelope, body)
     const sent = { ...metadata, ...(pathName === undefined ? {} : { name: pathName }) }
     const own = ownMetadata(sent)
+    requireValid(kind.checkSent?.(body) ?? [], subjectOf(own.name))
     const fields = parseObject(kind.schema, body)
     requireValid([...checkMetadata(sent, kind.nameRule), ...(kind.check?.(fields, call) ?? [])], subjectOf(own.name))
-    if (Buffer.byteLength(JSON.stringify({ own, fields })) > maxObjectBytes) {
-      throw new RegistryError('TOO_LARGE', { message: `the object is larger than ${maxObjectBytes} bytes` })
-    }
+    requireStorable({ own, fields })
     kind.authorize?.(fields, call, own.name)
     return { sent, own, fields }
   }
@@ -105,7 +114,7 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
 
   return {
     get: (call) => objects.get(resource, call.project, call.name),
-    list: ({ project, options }) => objects.list(resource, project || undefined, pageOptions(options)),
+    list: ({ project, options }) => listPage(objects, resource, project || undefined, options),
     create,
     update,
     delete: async (call, preconditions) => {
@@ -122,10 +131,37 @@ export async function newestRevision(objects: Objects): Promise<number> {
   return Number((await objects.list('namespaces', '', { limit: 1 })).resourceVersion)
 }
 
-/** The part of a request's options that `Objects.list` takes. */
-export function pageOptions(options: Call['options']): { limit?: number; continue?: string } {
-  return {
-    ...(options.limit === undefined ? {} : { limit: options.limit }),
-    ...(options.continue === undefined ? {} : { continue: options.continue }),
+/** @throws RegistryError TOO_LARGE for what is larger than an object may be */
+export function requireStorable(object: object): void {
+  if (byteLength(object) > maxObjectBytes) {
+    throw new RegistryError('TOO_LARGE', { message: `the object is larger than ${maxObjectBytes} bytes` })
+  }
+}
+
+/** Bytes of `object` as it is answered. */
+export function byteLength(object: object): number {
+  return Buffer.byteLength(JSON.stringify(object))
+}
+
+/** A page within the bounds of number and size; where they cut it, `continue` leads on, as Kubernetes allows. */
+async function listPage(
+  objects: Objects,
+  resource: string,
+  project: string | undefined,
+  { limit = maxPageItems, continue: start }: Call['options'],
+): Promise<ObjectPage> {
+  const count = Math.min(limit, maxPageItems)
+  const items: StoredObject[] = []
+  let bytes = 0
+  for (let next = start; ; ) {
+    const wanted = Math.min(batchSize, count - items.length)
+    const page = await objects.list(resource, project, {
+      limit: wanted,
+      ...(next === undefined ? {} : { continue: next }),
+    })
+    items.push(...page.items)
+    bytes += page.items.reduce((sum, item) => sum + byteLength(item), 0)
+    next = page.continue
+    if (next === undefined || items.length >= count || bytes >= maxPageBytes) return { ...page, items }
   }
 }

@@ -7,6 +7,7 @@ import { decodeContinue, encodeContinue } from '../continue.ts'
 import { imageGroup } from '../groups.ts'
 import { imageObject, imageStreamTagObject, resolveReference, tagAnnotations } from '../image-objects.ts'
 import type { ApiObject, Call, DeleteOptions, Page, Resource } from '../resource.ts'
+import { byteLength, maxPageBytes, maxPageItems } from '../stored.ts'
 
 export interface ImageStreamTagsOptions {
   reader: StreamReader
@@ -17,6 +18,8 @@ export interface ImageStreamTagsOptions {
   newestRevision(): Promise<number>
   registryHost: string
 }
+
+const streamBatch = 100
 
 const continueSchema = z.object({ project: z.string(), stream: z.string(), tag: z.string() })
 
@@ -68,17 +71,21 @@ async function getTag(
 }
 
 async function listTags(options: ImageStreamTagsOptions, call: Call): Promise<Page> {
-  const { limit = Number.POSITIVE_INFINITY } = call.options
+  const limit = Math.min(call.options.limit ?? maxPageItems, maxPageItems)
   const start = decodeContinue(continueSchema, call.options.continue)
   const resourceVersion = String(await options.newestRevision())
   const items: ApiObject[] = []
+  let bytes = 0
   for await (const { stream, tag } of tagsAfter(options.reader, call.project, start)) {
-    // Found beyond the limit: there is a next page, and it begins after the last item of this one.
-    if (items.length >= limit) return { items, resourceVersion, continue: positionOf(items.at(-1)) }
+    // Found beyond a limit: there is a next page, and it begins after the last item of this one.
+    if (items.length >= limit || bytes >= maxPageBytes)
+      return { items, resourceVersion, continue: positionOf(items.at(-1)) }
     const head = tag.record.items[0]
     if (!head?.image) continue
     const reference = resolveReference(options.registryHost, stream, tag.record, head)
-    items.push(imageStreamTagObject(stream, tag, imageObject(head.image, reference, null, undefined)))
+    const item = imageStreamTagObject(stream, tag, imageObject(head.image, reference, null, undefined))
+    items.push(item)
+    bytes += byteLength(item)
   }
   return { items, resourceVersion }
 }
@@ -91,8 +98,12 @@ async function* tagsAfter(
 ): AsyncGenerator<{ stream: Stream; tag: Tag }> {
   const first = start && (project === '' || start.project === project) ? await reader.stream(start) : undefined
   if (first !== undefined) yield* tagsOf(reader, first, start?.tag)
-  for (const stream of await reader.streams(project || undefined, start && { after: start })) {
-    yield* tagsOf(reader, stream, undefined)
+  let after: StreamName | undefined = start
+  for (;;) {
+    const batch: Stream[] = await reader.streams(project || undefined, { ...(after && { after }), limit: streamBatch })
+    for (const stream of batch) yield* tagsOf(reader, stream, undefined)
+    after = batch.at(-1)
+    if (batch.length < streamBatch) return
   }
 }
 

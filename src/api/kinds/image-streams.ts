@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { RegistryError } from '../../oci/errors.ts'
-import type { StreamName } from '../../oci/reference.ts'
 import { requireStreamUnchanged } from '../../streams/preconditions.ts'
 import type { Pins, Stream, StreamReader, StreamWriter } from '../../streams/streams.ts'
 import { parseObject } from '../body.ts'
@@ -10,6 +9,7 @@ import { imageGroup } from '../groups.ts'
 import { imageStreamObject } from '../image-objects.ts'
 import { checkMetadata, ownMetadata, streamName, withMetadata } from '../metadata.ts'
 import type { ApiObject, Call, DeleteOptions, Page, Resource } from '../resource.ts'
+import { byteLength, maxPageBytes, maxPageItems, requireStorable } from '../stored.ts'
 
 export interface ImageStreamsOptions {
   reader: StreamReader
@@ -65,32 +65,29 @@ export async function showStream(
   return imageStreamObject(registryHost, stream, await reader.tags(stream))
 }
 
-/** Streams of a project, or of all, after `after`, and the token for the next page when `limit` cut them. */
-export async function pageOfStreams(
-  reader: Pick<StreamReader, 'streams'>,
-  { project, options: { limit } }: Call,
-  after: StreamName | undefined,
-): Promise<{ streams: Stream[]; next: StreamName | undefined }> {
-  const streams = await reader.streams(project || undefined, {
-    ...(after && { after }),
-    // One more than asked for tells whether there is a next page.
-    ...(limit !== undefined && { limit: limit + 1 }),
-  })
-  const page = streams.slice(0, limit)
-  const last = page.at(-1)
-  return { streams: page, next: streams.length > page.length ? last : undefined }
-}
-
 async function listStreams(options: ImageStreamsOptions, call: Call): Promise<Page> {
+  const { limit = maxPageItems } = call.options
   const after = decodeContinue(continueSchema, call.options.continue)
   const resourceVersion = String(await options.newestRevision())
-  const { streams, next } = await pageOfStreams(options.reader, call, after)
+  const count = Math.min(limit, maxPageItems)
+  // One more than asked for tells whether there is a next page.
+  const range = { ...(after && { after }), limit: count + 1 }
+  const streams = await options.reader.streams(call.project || undefined, range)
   const items: ApiObject[] = []
-  for (const stream of streams) items.push(await showStream(options, stream))
+  let bytes = 0
+  for (const stream of streams.slice(0, count)) {
+    if (bytes >= maxPageBytes) break
+    const item = await showStream(options, stream)
+    items.push(item)
+    bytes += byteLength(item)
+  }
+  const last = streams[items.length - 1]
   return {
     items,
     resourceVersion,
-    ...(next && { continue: encodeContinue({ project: next.project, stream: next.stream }) }),
+    ...(last && streams.length > items.length
+      ? { continue: encodeContinue({ project: last.project, stream: last.stream }) }
+      : {}),
   }
 }
 
@@ -109,6 +106,7 @@ async function createStream(
     : []
   requireValid([...checkMetadata(metadata, streamName), ...tags, ...repository], subject)
   const { labels = {}, annotations = {} } = ownMetadata(metadata ?? {})
+  requireStorable({ labels, annotations })
   const lookupPolicy = { local: spec?.lookupPolicy?.local ?? false }
   const wanted = { project: call.project, stream: name }
   if (!call.options.dryRun) {

@@ -1,17 +1,19 @@
 import { z } from 'zod'
 import type { Rbac, Subject } from '../../access/access.ts'
-import type { Objects, StoredObject } from '../../store/objects.ts'
+import { formatContinue } from '../../store/continue-token.ts'
+import { type Objects, objectKey, type StoredObject } from '../../store/objects.ts'
 import { parseObject } from '../body.ts'
 import { projectGroup, rbacGroup } from '../groups.ts'
 import { dnsLabel, withMetadata } from '../metadata.ts'
-import type { ApiObject, Call, Handlers, Page, Resource } from '../resource.ts'
-import { pageOptions, storedHandlers } from '../stored.ts'
+import type { ApiObject, Call, Handlers, Page, RequestOptions, Resource } from '../resource.ts'
+import { maxPageItems, storedHandlers } from '../stored.ts'
 
 export interface ProjectsOptions {
   objects: Objects
   authorizer: Pick<Rbac, 'reached'>
 }
 
+const batchSize = 100
 const requesterAnnotation = 'openshift.io/requester'
 const serviceAccountUser = /^system:serviceaccount:([^:]+):([^:]+)$/
 
@@ -66,12 +68,46 @@ function readers(
       const project = await objects.get('namespaces', '', name)
       return project && projectObject(project)
     },
-    /** Everyone may list, and sees what he may get; a page can so be shorter than its limit. */
-    list: async (call): Promise<Page> => {
-      const page = await objects.list('namespaces', '', pageOptions(call.options))
+    /** Everyone may list, and sees what he may get. */
+    list: async (call) => {
       const seesAll = call.can({ verb: 'list', group, resource, name: '', project: '' })
-      return { ...page, items: page.items.filter((each) => seesAll || maySee(call, each)).map(projectObject) }
+      return visiblePage(objects, call.options, (project) => seesAll || maySee(call, project))
     },
+  }
+}
+
+/** A page of the projects that `isVisible` shows; its `continue` names the last of them, never one that is hidden. */
+async function visiblePage(
+  objects: Objects,
+  { limit = maxPageItems, continue: start }: RequestOptions,
+  isVisible: (project: StoredObject) => boolean,
+): Promise<Page> {
+  const count = Math.min(limit, maxPageItems)
+  const visible: StoredObject[] = []
+  let next = start
+  let resourceVersion: string
+  do {
+    const page = await objects.list('namespaces', '', {
+      limit: batchSize,
+      ...(next === undefined ? {} : { continue: next }),
+    })
+    visible.push(...page.items.filter(isVisible))
+    next = page.continue
+    resourceVersion = page.resourceVersion
+  } while (next !== undefined && visible.length <= count)
+  const items = visible.slice(0, count)
+  const last = items.at(-1)
+  return {
+    items: items.map(projectObject),
+    resourceVersion,
+    ...(last !== undefined && visible.length > items.length
+      ? {
+          continue: formatContinue({
+            after: objectKey('namespaces', '', last.metadata.name),
+            revision: Number(resourceVersion),
+          }),
+        }
+      : {}),
   }
 }
 

@@ -3,7 +3,7 @@ import type { Rbac } from '../../access/access.ts'
 import { builtinRoles } from '../../access/roles.ts'
 import { type FieldCause, RegistryError } from '../../oci/errors.ts'
 import type { Objects, StoredObject } from '../../store/objects.ts'
-import { forbiddenField, invalid, notSupported, required } from '../fields.ts'
+import { atMost, forbiddenField, invalid, notSupported, required } from '../fields.ts'
 import { rbacGroup } from '../groups.ts'
 import { dnsLabel, dnsSubdomain, pathSegment } from '../metadata.ts'
 import type { Call, Resource } from '../resource.ts'
@@ -14,6 +14,8 @@ export interface RoleBindingsOptions {
   objects: Objects
   authorizer: Pick<Rbac, 'holdsAll' | 'rulesOf' | 'reached'>
 }
+
+const maxSubjects = 1000
 
 type SubjectKind = 'User' | 'Group' | 'ServiceAccount'
 
@@ -58,6 +60,7 @@ export function roleBindings({ objects, authorizer }: RoleBindingsOptions): Reso
     resource: 'rolebindings',
     schema: bindingFields,
     nameRule: pathSegment,
+    checkSent: ({ subjects }) => atMost('subjects', subjects, maxSubjects),
     check: checkBinding,
     checkChange: checkRoleRef,
     authorize: (fields, call, name) => authorizeBinding(authorizer, fields, call, name),

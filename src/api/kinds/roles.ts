@@ -3,7 +3,7 @@ import type { PolicyRule, Rbac, Subject } from '../../access/access.ts'
 import { builtinRoles } from '../../access/roles.ts'
 import { type FieldCause, RegistryError } from '../../oci/errors.ts'
 import type { Objects } from '../../store/objects.ts'
-import { forbiddenField, required } from '../fields.ts'
+import { atMost, forbiddenField, invalid, required } from '../fields.ts'
 import { rbacGroup } from '../groups.ts'
 import { pathSegment } from '../metadata.ts'
 import type { ApiObject, Call, Resource } from '../resource.ts'
@@ -13,6 +13,9 @@ export interface RolesOptions {
   objects: Objects
   authorizer: Pick<Rbac, 'holdsAll' | 'reached'>
 }
+
+const maxRules = 100
+const maxListItems = 1000
 
 const strings = z.array(z.string())
 const roleFields = z.object({
@@ -40,6 +43,7 @@ export function roles({ objects, authorizer }: RolesOptions): Resource {
     resource: 'roles',
     schema: roleFields,
     nameRule: pathSegment,
+    checkSent: checkLengths,
     check: checkRules,
     authorize: ({ rules }, call, name) => {
       const right = { group: rbacGroup, resource: 'roles', name, project: call.project }
@@ -112,11 +116,27 @@ function policyRule({ verbs, apiGroups, resources, resourceNames }: RoleFields['
   return { verbs, apiGroups: apiGroups ?? [], resources: resources ?? [], ...(resourceNames && { resourceNames }) }
 }
 
+// Each question whether somebody may do something passes through the rules of his roles.
+function checkLengths({ rules }: Record<string, unknown>): FieldCause[] {
+  const tooMany = atMost('rules', rules, maxRules)
+  if (tooMany.length > 0 || !Array.isArray(rules)) return tooMany
+  return rules.flatMap((rule: unknown, i) =>
+    typeof rule === 'object' && rule !== null
+      ? Object.entries(rule).flatMap(([field, list]) => atMost(`rules[${i}].${field}`, list, maxListItems))
+      : [],
+  )
+}
+
 function checkRules({ rules }: RoleFields, _call: Call): FieldCause[] {
   return rules.flatMap((rule, i) => {
     const at = `rules[${i}]`
     const causes: FieldCause[] = []
     if (rule.verbs.length === 0) causes.push(required(`${at}.verbs`, 'verbs must contain at least one value'))
+    if (rule.resourceNames?.includes('')) {
+      causes.push(
+        invalid(`${at}.resourceNames`, '', 'no object has an empty name; leave resourceNames out to mean all'),
+      )
+    }
     if (rule.nonResourceURLs?.length) {
       causes.push(forbiddenField(`${at}.nonResourceURLs`, 'namespaced rules cannot apply to non-resource URLs'))
     }

@@ -1,8 +1,27 @@
 import { describe, expect, test } from 'vitest'
-import { imageApi, invalidFields, names, refusal, registryHost } from '../world.ts'
+import { apiWorld, imageApi, inDemo, invalidFields, names, refusal, registryHost } from '../world.ts'
 import { imagesWorld, streams, tags } from './images.ts'
 
 describe('image streams', () => {
+  test('are listed in pages of at most 500, also without a limit', async () => {
+    const { asAdmin, writer } = await apiWorld()
+    const empty = { labels: {}, annotations: {}, lookupPolicy: { local: false } }
+    for (let i = 0; i < 501; i += 1) await writer.create({ project: 'demo', stream: `s${1000 + i}` }, empty)
+    const path = `${imageApi}/${inDemo}/imagestreams`
+    const first = await asAdmin('GET', path)
+    expect(names(first)).toHaveLength(500)
+    const { continue: next } = first.body.metadata as { continue: string }
+    expect(names(await asAdmin('GET', `${path}?continue=${next}`))).toEqual(['s1500'])
+  })
+
+  test('with more labels than an object may hold are refused', async () => {
+    const { asAdmin } = await apiWorld()
+    const labels = Object.fromEntries(Array.from({ length: 40_000 }, (_, i) => [`label-${i}`, 'value']))
+    expect(
+      await asAdmin('POST', `${imageApi}/${inDemo}/imagestreams`, { metadata: { name: 'app', labels } }),
+    ).toMatchObject(refusal(413, 'RequestEntityTooLarge'))
+  })
+
   test('are created empty, with labels, annotations and lookup policy', async () => {
     const { asAdmin } = await imagesWorld()
     const created = await asAdmin('POST', streams, {

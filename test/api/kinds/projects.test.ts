@@ -97,6 +97,46 @@ describe('projects', () => {
     }
   })
 
+  test('I5: in pages tell nothing of those that the caller may not see', async () => {
+    const { send, robot, objects, asAdmin } = await apiWorld()
+    for (const name of ['aaa', 'hidden', 'zzz']) await objects.create('namespaces', '', { metadata: { name } })
+    const token = await robot('viewer', 'view')
+    for (const path of [namespaces, projects]) {
+      const anonymous = await send('GET', `${path}?limit=1`)
+      expect(names(anonymous)).toEqual([])
+      expect(anonymous.body.metadata).not.toHaveProperty('continue')
+      const own = await send('GET', `${path}?limit=1`, { token })
+      expect(names(own)).toEqual(['demo'])
+      expect(own.body.metadata).not.toHaveProperty('continue')
+      const first = await asAdmin('GET', `${path}?limit=2`)
+      expect(names(first)).toEqual(['aaa', 'demo'])
+      const { continue: next } = first.body.metadata as { continue: string }
+      const second = await asAdmin('GET', `${path}?limit=2&continue=${next}`)
+      expect(names(second)).toEqual(['hidden', 'zzz'])
+      expect(second.body.metadata).not.toHaveProperty('continue')
+    }
+  })
+
+  test('are found behind many that the caller may not see, and the pages go on from the last visible one', async () => {
+    const { send, robot, objects, authorizer } = await apiWorld()
+    for (let i = 0; i < 210; i += 1) await objects.create('namespaces', '', { metadata: { name: `c${1000 + i}` } })
+    await objects.create('namespaces', '', { metadata: { name: 'zzz' } })
+    const token = await robot('viewer', 'view')
+    const bound = await objects.create('rolebindings', 'zzz', {
+      metadata: { name: 'viewer' },
+      subjects: [{ kind: 'ServiceAccount', name: 'viewer', namespace: 'demo' }],
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
+    })
+    await authorizer.reached(Number(bound.metadata.resourceVersion))
+    const first = await send('GET', `${namespaces}?limit=1`, { token })
+    expect(names(first)).toEqual(['demo'])
+    const { continue: next } = first.body.metadata as { continue: string }
+    expect(Buffer.from(next, 'base64url').toString()).toContain('/demo"')
+    const second = await send('GET', `${namespaces}?limit=1&continue=${next}`, { token })
+    expect(names(second)).toEqual(['zzz'])
+    expect(second.body.metadata).not.toHaveProperty('continue')
+  })
+
   test('that are not there are 404 for those who may look anywhere', async () => {
     const { asAdmin } = await apiWorld()
     expect(await asAdmin('GET', `${namespaces}/gone`)).toMatchObject(

@@ -70,6 +70,7 @@ describe('roles', () => {
     [[{ ...pull, verbs: [] }], 'rules[0].verbs'],
     [[pull, { ...pull, resources: [] }], 'rules[1].resources'],
     [[{ ...pull, apiGroups: [] }], 'rules[0].apiGroups'],
+    [[{ ...pull, resourceNames: ['app', ''] }], 'rules[0].resourceNames'],
     [[{ ...pull, nonResourceURLs: ['/metrics'] }], 'rules[0].nonResourceURLs'],
   ])('with the rules %j are refused', async (rules, field) => {
     const { asAdmin } = await apiWorld()
@@ -93,6 +94,43 @@ describe('roles', () => {
     const large = role([{ ...pull, resourceNames: Array.from({ length: 20 }, () => 'x'.repeat(100_000)) }])
     expect(await asAdmin('POST', roles, large)).toMatchObject(refusal(413, 'RequestEntityTooLarge'))
   })
+})
+
+test('a list of roles without a limit ends at 500, and goes on by its token', async () => {
+  const { asAdmin, objects } = await apiWorld()
+  for (let i = 0; i < 501; i += 1) {
+    await objects.create('roles', 'demo', { metadata: { name: `r${1000 + i}` }, rules: [] })
+  }
+  const first = await asAdmin('GET', roles)
+  expect(names(first)).toHaveLength(500)
+  const { continue: next } = first.body.metadata as { continue: string }
+  expect(names(await asAdmin('GET', `${roles}?limit=10000&continue=${next}`))).toEqual(['r1500'])
+})
+
+test('a page of large roles ends at about 16 MiB', async () => {
+  const { asAdmin, objects } = await apiWorld()
+  const annotations = { large: 'x'.repeat(400_000) }
+  for (let i = 0; i < 70; i += 1)
+    await objects.create('roles', 'demo', { metadata: { name: `r${100 + i}`, annotations } })
+  const first = await asAdmin('GET', roles)
+  expect(names(first).length).toBeLessThan(70)
+  const { continue: next } = first.body.metadata as { continue: string }
+  expect([...names(first), ...names(await asAdmin('GET', `${roles}?continue=${next}`))]).toHaveLength(70)
+})
+
+test('roles with longer lists than a decision may cost are refused, naming the bound', async () => {
+  const { asAdmin } = await apiWorld()
+  const many = (count: number) => Array.from({ length: count }, (_, i) => `n${i}`)
+  expect((await asAdmin('POST', roles, role([{ ...pull, resourceNames: many(1000) }]))).status).toBe(201)
+  for (const [field, rules] of [
+    ['rules[0].resourceNames', [{ ...pull, resourceNames: many(1001) }]],
+    ['rules[0].verbs', [{ ...pull, verbs: many(1001) }]],
+    ['rules', Array(101).fill(pull)],
+  ] as const) {
+    const refused = await asAdmin('POST', roles, role(rules, 'more'))
+    expect(refused).toMatchObject(invalidFields(field))
+    expect(refused.body.message).toMatch(/at most 100/)
+  }
 })
 
 describe('a caller who would give himself more', () => {
