@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import { failureStatus, internalErrorStatus } from '../api/status.ts'
 import { formatBearerChallenge } from '../oci/challenge.ts'
-import { type ErrorCode, RegistryError } from '../oci/errors.ts'
+import { type ErrorCode, RegistryError, type UpstreamFailure, type UpstreamReason } from '../oci/errors.ts'
 import { formatScopes, type Scope } from '../oci/scope.ts'
 
 /** An answer that is small and whole. Header names are lower case. */
@@ -43,6 +43,18 @@ const ociCodes: Partial<Record<ErrorCode, string>> = {
   RANGE_INVALID: 'SIZE_INVALID',
 }
 
+const upstreamReasons: Record<UpstreamReason, string> = {
+  NotFound: 'not there',
+  Unauthorized: 'denied, or not there',
+  Forbidden: 'denied, or not there',
+  TooManyRequests: 'too many requests',
+  Unreachable: 'not available',
+  Tls: 'its TLS or its certificate can not be trusted',
+  BadDigest: 'it has other content than asked for',
+  NotAllowed: 'not allowed here',
+  Invalid: 'its answer is not valid',
+}
+
 // RFC 6749 5.2.
 const oauthErrors: Partial<Record<ErrorCode, string>> = {
   UNAUTHORIZED: 'invalid_client',
@@ -52,7 +64,10 @@ const oauthErrors: Partial<Record<ErrorCode, string>> = {
 /** `service` is the one that challenges name. */
 export function createRenderFailure({ service, log }: { service: string; log: Logger }): RenderFailure {
   return (error, request) => {
-    if (!(error instanceof RegistryError)) log.error({ err: error, requestId: request.requestId }, 'request failed')
+    if (isCutOff(error)) log.debug({ requestId: request.requestId }, 'request cut off by its client')
+    else if (!(error instanceof RegistryError)) {
+      log.error({ err: error, requestId: request.requestId }, 'request failed')
+    }
     const known = error instanceof RegistryError ? error : undefined
     if (/^\/apis?(?:\/|$)/.test(request.path)) return renderStatus(known, request)
     const headers = { ...headersOf(known) }
@@ -60,6 +75,11 @@ export function createRenderFailure({ service, log }: { service: string; log: Lo
     if (known?.code === 'UNAUTHORIZED') headers['www-authenticate'] = challengeOf(known, request, service)
     return json(known?.status ?? 500, { errors: [ociError(known, request)] }, headers)
   }
+}
+
+/** Node's error for a request whose client left before its body was whole. */
+function isCutOff(error: unknown): boolean {
+  return error instanceof Error && error.message === 'aborted' && 'code' in error && error.code === 'ECONNRESET'
 }
 
 /** A JSON answer without `; charset`, which some clients compare. */
@@ -98,12 +118,11 @@ function ociError(error: RegistryError | undefined, request: FailedRequest): Rec
   return { code: ociCode(error), message: pullMessage(error), detail: requestDetail(error, request) }
 }
 
-/** Who may pull need not be told which of the project's logins an upstream refused: the API says that (DESIGN 7). */
+/** Who may pull need not be told the repository behind a stream, its login or its address: the API says that (DESIGN 7). */
 function pullMessage(error: RegistryError | undefined): string {
-  if (error === undefined) return 'internal error'
-  const { upstream } = error
-  if (error.code !== 'DENIED' || upstream?.status === undefined) return error.message
-  return `${upstream.host} answered ${upstream.status}: denied, or not there`
+  if (error?.upstream === undefined) return error?.message ?? 'internal error'
+  const { host, status, reason } = error.upstream
+  return `${host}${status === undefined ? '' : ` answered ${status}`}: ${upstreamReasons[reason]}`
 }
 
 function ociCode(error: RegistryError | undefined): string {
@@ -112,9 +131,16 @@ function ociCode(error: RegistryError | undefined): string {
 
 function requestDetail(error: RegistryError | undefined, { requestId }: FailedRequest): unknown {
   if (error === undefined) return { requestId }
-  if (error.code !== 'UNAUTHORIZED') return error.detail ?? error.upstream ?? null
+  if (error.code !== 'UNAUTHORIZED') return upstreamDetail(error) ?? error.detail ?? null
   const { scope } = (error.detail ?? {}) as ChallengeDetail
   return scope?.actions.map((action) => ({ Type: scope.type, Class: '', Name: scope.name, Action: action })) ?? null
+}
+
+/** What may be told of an upstream, whatever else an error knows of it. */
+function upstreamDetail({ upstream }: RegistryError): UpstreamFailure | undefined {
+  if (upstream === undefined) return undefined
+  const { host, reason, status } = upstream
+  return { host, reason, ...(status === undefined ? {} : { status }) }
 }
 
 function headersOf(error: RegistryError | undefined): Record<string, string> {

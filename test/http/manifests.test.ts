@@ -1,5 +1,6 @@
+import { request } from 'node:http'
 import { describe, expect, test } from 'vitest'
-import { RegistryError } from '../../src/oci/errors.ts'
+import { type ErrorCode, RegistryError, type UpstreamFailure } from '../../src/oci/errors.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
 import { type AskOptions, type Harness, served, startHttp, tokenFor } from './harness.ts'
 
@@ -199,6 +200,46 @@ describe('what can not be served', () => {
     expect(answer.status).toBe(403)
     const message = 'a.example answered 401: denied, or not there'
     expect(answer.json()).toEqual({ errors: [{ code: 'DENIED', message, detail: upstream }] })
+  })
+
+  const told: [ErrorCode, UpstreamFailure, string][] = [
+    ['MANIFEST_UNKNOWN', { host: 'a.example', reason: 'NotFound', status: 404 }, 'answered 404: not there'],
+    ['UNAVAILABLE', { host: 'a.example', reason: 'Unreachable' }, ': not available'],
+    ['UNAVAILABLE', { host: 'a.example', reason: 'Unreachable', status: 503 }, 'answered 503: not available'],
+    [
+      'TOOMANYREQUESTS',
+      { host: 'a.example', reason: 'TooManyRequests', status: 429 },
+      'answered 429: too many requests',
+    ],
+    ['UNAVAILABLE', { host: 'a.example', reason: 'Tls' }, ': its TLS or its certificate can not be trusted'],
+    ['UNAVAILABLE', { host: 'a.example', reason: 'BadDigest' }, ': it has other content than asked for'],
+    ['DENIED', { host: 'a.example', reason: 'NotAllowed' }, ': not allowed here'],
+  ]
+
+  test.each(told)('I9: a puller is told %s by host, status and reason alone: %j', async (code, upstream, end) => {
+    const { ask, manifests } = await world()
+    const secret = 'manifest of a.example/secret/repository: connect ECONNREFUSED 10.0.0.7:5000'
+    Object.defineProperty(manifests, 'get', {
+      value: () => {
+        const more = { ...upstream, address: secret }
+        throw new RegistryError(code, { message: secret, detail: { secret }, upstream: more })
+      },
+    })
+    const answer = await ask('/v2/demo/app/manifests/prod', { token: 'good' })
+    expect(answer.body.toString()).not.toMatch(/secret|10\.0\.0\.7/)
+    const message = `a.example${end.startsWith(':') ? '' : ' '}${end}`
+    expect(answer.json()).toEqual({ errors: [{ code, message, detail: upstream }] })
+  })
+
+  test('a body that its client cuts off is no failure of the server', async () => {
+    const { port, logged, ask } = await world()
+    const headers = { 'content-type': 'application/x-www-form-urlencoded', 'content-length': 100 }
+    const sent = request({ host: '127.0.0.1', port, path: '/token', method: 'POST', headers })
+    sent.on('error', () => {})
+    sent.on('socket', (socket) => socket.once('connect', () => sent.write('a=b', () => sent.destroy())))
+    await expect.poll(() => logged.join()).toContain('request cut off by its client')
+    expect((await ask('/livez')).status).toBe(200)
+    expect(logged.join()).not.toMatch(/"level":[456]0/)
   })
 
   test('429 carries Retry-After', async () => {
