@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { mediaTypes } from '../../../src/oci/media-types.ts'
+import { piece } from '../../support/images.ts'
 import { imageApi, names, refusal, registryHost, weirApi } from '../world.ts'
 import { imagesWorld, importOf, imports, streams, tags, v1, v2 } from './images.ts'
 
@@ -42,6 +44,20 @@ describe('image stream tags', () => {
         dockerImageLayers: [expect.objectContaining({ name: v1.layers[0]?.digest })],
       },
     })
+  })
+
+  test('I5: show the media type that their own stream was told, whatever another was told of the same bytes', async () => {
+    const { asAdmin, registry } = await imagesWorld()
+    const bare = JSON.stringify({ ...JSON.parse(v1.manifest.bytes.toString('utf8')), mediaType: undefined })
+    const types = { first: mediaTypes.dockerManifest, second: mediaTypes.ociManifest }
+    for (const [stream, type] of Object.entries(types)) {
+      registry.put(`lib/${stream}`, piece(type, bare), { tag: 'v1' })
+      await asAdmin('POST', imports, importOf(`${registry.host}/lib/${stream}:v1`, 'prod', stream))
+    }
+    for (const [stream, type] of Object.entries(types)) {
+      const { body } = await asAdmin('GET', `${tags}/${stream}:prod`)
+      expect(body).toMatchObject({ image: { dockerImageManifestMediaType: type } })
+    }
   })
 
   test('with the policy Source tell the upstream’s reference', async () => {
