@@ -81,7 +81,7 @@ export interface Rbac extends Authorizer {
    * The part of `rules` that `subject` does not hold in `project` (empty for the whole cluster); empty when it holds all.
    * Nobody may give what he does not hold, unless he has the verb `escalate` on the role or `bind` on the role referred to.
    *
-   * @throws RegistryError INVALID when the rules spell out to more than 2,000 single rights
+   * @throws RegistryError INVALID when the rules spell out to more than 2,000 single rights, or the subject holds too many rules to compare them with
    */
   holdsAll(subject: Subject, rules: readonly PolicyRule[], project: string): PolicyRule[]
   /** The rules of a role as a binding in `project` sees it; undefined when there is no such role. */

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { RegistryError } from '../oci/errors.ts'
 import type { Store } from '../store/store.ts'
 import { anonymous, mastersGroup, type PolicyRule, type Rbac, type RoleRef, type Subject } from './access.ts'
 import { type Identities, serviceAccountUser } from './identities.ts'
@@ -13,6 +14,9 @@ export interface AuthorizerOptions {
   signal: AbortSignal
   log: Logger
 }
+
+// Whoever may write many roles could make every further check of what he gives take seconds.
+const maxComparisons = 4_000_000
 
 /** A role with its rules ready to be asked. */
 interface Role {
@@ -77,6 +81,12 @@ export function createAuthorizer({ store, identities, signal, log }: AuthorizerO
       const rights = spellOut(rules)
       if (subject.groups.includes(mastersGroup)) return []
       const tests = testsOf(subject, project)
+      if (rights.length * tests.length > maxComparisons) {
+        throw new RegistryError('INVALID', {
+          message: `the role has ${rights.length} single rights, too many to compare with the ${tests.length} rules that the caller holds`,
+          causes: [{ field: 'rules', reason: 'FieldValueInvalid', message: 'split the role' }],
+        })
+      }
       return rights
         .filter((right) => !tests.some((test) => test(right)))
         .map(({ verb, group, resource, name }) => ({
