@@ -1,9 +1,11 @@
+import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
-import type { ImportedImage, ImportResult } from '../src/importer.ts'
+import { createImporter, type ImportedImage, type ImportResult } from '../src/importer.ts'
 import { digestOf } from '../src/oci/digest.ts'
 import type { RegistryError } from '../src/oci/errors.ts'
 import { mediaTypes } from '../src/oci/media-types.ts'
 import type { Tag } from '../src/streams/streams.ts'
+import { createAllowList } from '../src/upstream/allow-list.ts'
 import { fakeAnswer, fakeError } from './support/fake-upstream-answers.ts'
 import { type FlowsWorld, flowsWorld } from './support/flows.ts'
 import { makeImage, makeIndex, piece } from './support/images.ts'
@@ -295,6 +297,33 @@ describe('what one image of a request comes to is its own', () => {
     expect(failure(result)).toMatchObject({ code: 'MANIFEST_INVALID', message: expect.stringContaining('names') })
     expect((await tagOf(world, 't0')).record.condition).toMatchObject({ reason: 'Invalid' })
     expect(digests(result.images)).toEqual([undefined, v1.manifest.digest])
+  })
+
+  test('I7: one that meets a mistake of the program is a plain failure and a condition, is logged, and fails no other', async () => {
+    const world = await worldWith()
+    world.registry.put('lib/other', v2, { tag: 'v1' })
+    const logged: string[] = []
+    const content = {
+      ...world.content,
+      putManifest: (...args: Parameters<typeof world.content.putManifest>) => {
+        if (args[0] === v1.manifest.digest) throw new TypeError('secret inside')
+        return world.content.putManifest(...args)
+      },
+    }
+    const log = pino({ level: 'error' }, { write: (line: string) => void logged.push(line) })
+    const importer = createImporter({ ...world, content, allowed: createAllowList([], [world.registry.host]), log })
+    const images = ['lib/app', 'lib/other'].map((repository, i) => ({
+      from: `${world.registry.host}/${repository}:v1`,
+      to: `t${i}`,
+      importPolicy: {},
+    }))
+    const result = await importer.import({ ...app, by: 'admin', images })
+    expect(failure(result).code).toBe('UNKNOWN')
+    expect(failure(result).message).not.toContain('secret')
+    const { condition } = (await tagOf(world, 't0')).record
+    expect(condition).toMatchObject({ reason: 'InternalError', message: expect.not.stringContaining('secret') })
+    expect(digests(result.images)).toEqual([undefined, v2.manifest.digest])
+    expect(logged.join()).toMatch(/secret inside.*import failed unexpectedly/)
   })
 })
 
