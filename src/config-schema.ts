@@ -12,7 +12,13 @@ const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
 const defaultRegistries = [
   ...['docker.io', 'quay.io', 'ghcr.io', 'gcr.io', '*.gcr.io', '*.pkg.dev', 'registry.k8s.io', 'mcr.microsoft.com'],
-  ...['public.ecr.aws', '*.amazonaws.com', '*.azurecr.io', 'registry.gitlab.com', 'registry.access.redhat.com'],
+  ...[
+    'public.ecr.aws',
+    '*.dkr.ecr.*.amazonaws.com',
+    '*.azurecr.io',
+    'registry.gitlab.com',
+    'registry.access.redhat.com',
+  ],
   ...['registry.redhat.io', 'nvcr.io', 'cgr.dev'],
 ]
 
@@ -122,15 +128,22 @@ function checkCertificate(
     context.addIssue({ code: 'custom', path: ['certFile'], message: 'required with keyFile' })
 }
 
+/** A host may stand in several rules, each with a login of its own; what else they say of it must be the same. */
 function checkHosts(upstreams: readonly ParsedUpstream[], context: z.RefinementCtx): void {
   if (!Array.isArray(upstreams)) return
-  const seen = new Set<unknown>()
-  for (const [index, upstream] of upstreams.entries()) {
+  const seen = new Map<unknown, ParsedUpstream>()
+  for (const [index, upstream] of (upstreams as readonly ParsedUpstream[]).entries()) {
     const host: unknown = upstream?.host
-    if (typeof host === 'string' && seen.has(host)) {
-      context.addIssue({ code: 'custom', path: [index, 'host'], message: `${host} is named twice: join the two rules` })
-    }
-    seen.add(host)
+    const first = seen.get(host)
+    if (first === undefined) seen.set(host, upstream)
+    if (typeof host !== 'string' || first === undefined) continue
+    const refuse = (key: string, message: string): void =>
+      void context.addIssue({ code: 'custom', path: [index, key], message })
+    if (!first.username || !upstream.username)
+      refuse('host', `${host} is named twice: join the rules, or give each a login`)
+    const bothSay = typeof first.insecure === 'boolean' && typeof upstream.insecure === 'boolean'
+    if (bothSay && first.insecure !== upstream.insecure)
+      refuse('insecure', `must be the same in every rule for ${host}`)
   }
 }
 

@@ -269,9 +269,10 @@ export function createImporter(options: ImporterOptions): Importer {
         causes: [{ field: 'from.name', reason: 'FieldValueInvalid', message: 'not an image reference' }],
       })
     }
-    if (allowed.allows(reference.host)) return reference
+    const refusal = allowed.refusalOf(reference.host)
+    if (refusal === undefined) return reference
     throw new RegistryError('DENIED', {
-      message: `importing images from registry "${reference.host}" is forbidden: allowed are ${allowed.entries.join(', ') || 'none'} (imports.allowedRegistries and upstreams in Weir's config)`,
+      message: refusal,
       upstream: { host: reference.host, reason: 'NotAllowed' },
     })
   }

@@ -68,13 +68,14 @@ const version = readVersion()
 /** @throws StartError */
 export async function startWeir(config: WeirConfig, { log, now = Date.now }: WeirOptions): Promise<Weir> {
   await using opened = new AsyncDisposableStack()
-  const store = await openStore(config.data)
+  const store = await openStore(config.data, log)
   opened.defer(() => store.close())
   const certificate = await openCertificate(config, now)
   const { http, https } = await openListeners(config, certificate, opened)
   const service = new URL(http.address.publicUrl).host
   const issuer = config.auth.issuer ?? https.address.publicUrl
-  const parts = await openParts({ config, store, service, issuer, opened, log, now })
+  const own = [http, https].flatMap(({ address }) => ownHosts(address))
+  const parts = await openParts({ config, store, service, issuer, own, opened, log, now })
   const api = createApi({ ...parts, registryHost: service, version, now, log })
 
   const adminKubeconfig = join(config.data, 'admin.kubeconfig')
@@ -111,13 +112,15 @@ interface PartsOptions {
   store: Store
   service: string
   issuer: string
+  /** The names under which this Weir is reached, as image references have them. */
+  own: readonly string[]
   opened: AsyncDisposableStack
   log: Logger
   now: () => number
 }
 
 /** Everything between the store and the surfaces. */
-async function openParts({ config, store, service, issuer, opened, log, now }: PartsOptions) {
+async function openParts({ config, store, service, issuer, own, opened, log, now }: PartsOptions) {
   const closing = new AbortController()
   opened.defer(() => closing.abort())
   const { signal } = closing
@@ -135,23 +138,26 @@ async function openParts({ config, store, service, issuer, opened, log, now }: P
   const upstream = createUpstream({ rules, credentialsFor, userAgent: `weir/${version}`, log, now })
   opened.defer(() => upstream.close())
   const source = createBlobSource(upstream)
-  const content = await createContent({ directory: join(config.data, 'content'), source, log })
+  const directory = join(config.data, 'content')
+  const content = await createContent({ directory, source, log }).catch((error: unknown) => {
+    throw new StartError(`the data directory ${config.data} can not be used: ${messageOf(error)}`, error)
+  })
   opened.defer(() => content.close())
 
   const streams = createStreams({ store, now, signal })
   const objects = createObjects({ store, now, groupOf })
   const pullThrough = createPullThrough({ ...streams, content, upstream, now, log })
   const named = rules.map(({ host }) => host)
-  const allowed = createAllowList(config.imports.allowedRegistries, named)
+  const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })
   const importer = createImporter({ ...streams, content, upstream, allowed, log })
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
   return { ...access, ...streams, objects, pullThrough, importer, tagEvents }
 }
 
-async function openStore(data: string): Promise<Store> {
+async function openStore(data: string, log: Logger): Promise<Store> {
   try {
     await mkdir(data, { recursive: true, mode: 0o700 })
-    return await createLevelStore({ directory: join(data, 'store'), logged })
+    return await createLevelStore({ directory: join(data, 'store'), logged, log })
   } catch (error) {
     const code = codeOf(error)
     if (code === 'STORE_LOCKED') throw new StartError(`another Weir is running on the data directory ${data}`, error)
@@ -222,6 +228,10 @@ function withPort(publicUrl: string, port: number): string {
   const url = new URL(publicUrl)
   if (url.port === '0') url.port = String(port)
   return url.origin
+}
+
+function ownHosts({ host, port, publicUrl }: Address): string[] {
+  return [new URL(publicUrl).host, ...[host, 'localhost', '127.0.0.1'].map((name) => `${name}:${port}`)]
 }
 
 function hostOf(publicUrl: string): string {

@@ -180,6 +180,18 @@ log: loud
     for (const problem of problems) expect(problem).not.toMatch(/Invalid input|undefined/)
   })
 
+  test('a host may have several logins, each in a rule of its own', async () => {
+    const passwordFile = await secretFile('hush\n', 0o600)
+    const rule = (project: string) =>
+      `{ host: a.example, username: ${project}, passwordFile: ${passwordFile}, projects: [${project}], repositories: ["**"] }`
+    const { upstreams } = configOf(`upstreams: [${rule('a')}, ${rule('b')}]`)
+    expect(upstreams.map(({ login }) => login?.projects)).toEqual([['a'], ['b']])
+    expect(problemsOf(`upstreams: [${rule('a')}, { host: a.example }]`).join()).toContain('join the rules')
+    expect(problemsOf(`upstreams: [${rule('a')}, ${rule('b').replace('{', '{ insecure: true,')}]`).join()).toContain(
+      'upstreams[1].insecure: must be the same',
+    )
+  })
+
   test('a key whose entries are all commented out means its default', () => {
     const { config } = parseConfig({ file: { name: 'weir.yaml', text: 'upstreams:\ntls:\nlog:\n' } })
     expect(config).toEqual(parseConfig({}).config)

@@ -5,7 +5,6 @@ import { digestOf } from '../src/oci/digest.ts'
 import type { RegistryError } from '../src/oci/errors.ts'
 import { mediaTypes } from '../src/oci/media-types.ts'
 import type { Tag } from '../src/streams/streams.ts'
-import { createAllowList } from '../src/upstream/allow-list.ts'
 import { fakeAnswer, fakeError } from './support/fake-upstream-answers.ts'
 import { type FlowsWorld, flowsWorld } from './support/flows.ts'
 import { makeImage, makeIndex, piece } from './support/images.ts'
@@ -311,7 +310,7 @@ describe('what one image of a request comes to is its own', () => {
       },
     }
     const log = pino({ level: 'error' }, { write: (line: string) => void logged.push(line) })
-    const importer = createImporter({ ...world, content, allowed: createAllowList([], [world.registry.host]), log })
+    const importer = createImporter({ ...world, content, allowed: { refusalOf: () => undefined }, log })
     const images = ['lib/app', 'lib/other'].map((repository, i) => ({
       from: `${world.registry.host}/${repository}:v1`,
       to: `t${i}`,

@@ -77,6 +77,14 @@ test('a signal in the middle of the start ends it cleanly too', async () => {
   expect(output.stdout).toContain('weir is stopping')
 })
 
+test('a data directory whose content can not be kept ends it with 1 and one line', async () => {
+  const data = await temporaryDirectory()
+  await writeFile(join(data, 'content'), '')
+  const { exited, output } = await run(['serve', '--listen', '127.0.0.1:0', '--data', data])
+  expect(await exited).toBe(1)
+  expect(output.stderr).toMatch(/^weir: the data directory [^\n]* can not be used: [^\n]*\n$/)
+})
+
 test('a secret key that is none ends it with 1 and one line', async () => {
   const data = await temporaryDirectory()
   await writeFile(join(data, 'secret.key'), 'short', { mode: 0o600 })

@@ -248,6 +248,16 @@ describe('starting and stopping', () => {
     await world.restart()
   })
 
+  test('Weir is no upstream of itself, though the config names it', async () => {
+    const world = await startWorld()
+    const { port } = world.weir.http
+    await world.restart({ listen: `127.0.0.1:${port}`, upstreams: [{ host: `localhost:${port}`, insecure: true }] })
+    await world.cli('new-project', 'demo')
+    const refused = await world.cli('import-image', 'demo/app:prod', '--from', `localhost:${port}/demo/other:prod`)
+    expect(refused.exitCode).toBe(1)
+    expect(refused.stderr).toContain('this Weir itself')
+  })
+
   test('I9: no token or secret is in the log of a whole story', async () => {
     const world = await imported()
     await world.pull('demo/app:prod', world.ci)

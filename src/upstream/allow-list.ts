@@ -1,31 +1,42 @@
 /** Which registries users may name as a source: `imports.allowedRegistries` and the hosts named in `upstreams`. */
 export interface AllowList {
-  /** `host` with its port, as {@link parseImageReference} gives it. */
-  allows(host: string): boolean
-  /** For messages: what is allowed, in the order of the config. */
-  readonly entries: readonly string[]
+  /** Why `host` (with its port, as {@link parseImageReference} gives it) may not be imported from; undefined when it may. */
+  refusalOf(host: string): string | undefined
 }
 
-/**
- * `patterns` are hosts with an optional port, `*` for any part of the name, or a lone `*` for every registry. A
- * pattern without a port allows the default port alone, for another port is another service on the same machine.
- * `named` hosts are always allowed.
- */
-export function createAllowList(patterns: readonly string[], named: readonly string[]): AllowList {
+export interface AllowListOptions {
+  /**
+   * Hosts with an optional port, or a lone `*` for every registry. A `*.` in front stands for one label or more, any other
+   * `*` for a part of one label. Without a port the default port alone is allowed, for another port is another service.
+   */
+  patterns: readonly string[]
+  /** The hosts of `upstreams`, with their ports: always allowed. */
+  named: readonly string[]
+  /** Weir's own hosts, never allowed: two streams that import from each other would ask each other without end. */
+  own: readonly string[]
+}
+
+export function createAllowList({ patterns, named, own }: AllowListOptions): AllowList {
   const entries = [...new Set([...named, ...patterns])]
   const all = patterns.includes('*')
   const tests = patterns.map(hostPattern)
   const hosts = new Set(named.map((host) => host.toLowerCase()))
+  const ownHosts = new Set(own.map((host) => withoutDefaultPort(host.toLowerCase())))
   return {
-    allows: (host) => all || hosts.has(host) || tests.some((test) => test.test(withoutDefaultPort(host))),
-    entries,
+    refusalOf(host) {
+      if (ownHosts.has(withoutDefaultPort(host))) {
+        return `importing images from "${host}" is forbidden: that is this Weir itself; name the registry that has the image`
+      }
+      if (all || hosts.has(host) || tests.some((test) => test.test(withoutDefaultPort(host)))) return undefined
+      return `importing images from registry "${host}" is forbidden: allowed are ${entries.join(', ') || 'none'} (imports.allowedRegistries and upstreams in Weir's config)`
+    },
   }
 }
 
 function hostPattern(pattern: string): RegExp {
   const escaped = withoutDefaultPort(pattern.toLowerCase()).replace(/[.+?^${}()|[\]\\]/g, '\\$&')
-  // '*.amazonaws.com' covers '123.dkr.ecr.eu-west-1.amazonaws.com', as the OKD whitelist has it.
-  return new RegExp(`^${escaped.replaceAll('*', '[a-z0-9.-]+')}$`)
+  const inFront = escaped.replace(/^\*\\\./, '(?:[a-z0-9-]+\\.)+')
+  return new RegExp(`^${inFront.replaceAll('*', '[a-z0-9-]+')}$`)
 }
 
 function withoutDefaultPort(host: string): string {

@@ -69,10 +69,7 @@ export async function flowsWorld(
     ...streams,
     content,
     upstream,
-    allowed: createAllowList(
-      options.allowed ?? [],
-      rules.map(({ host }) => host),
-    ),
+    allowed: createAllowList({ patterns: options.allowed ?? [], named: rules.map(({ host }) => host), own: [] }),
     log,
   })
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })

@@ -2,6 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createAllowList } from '../../src/upstream/allow-list.ts'
 
+const allows = (options: Partial<Parameters<typeof createAllowList>[0]>, host: string): boolean =>
+  createAllowList({ patterns: [], named: [], own: [], ...options }).refusalOf(host) === undefined
+
 describe('allow list', () => {
   test.each([
     ['docker.io', true],
@@ -15,30 +18,46 @@ describe('allow list', () => {
     ['gcr.io', false],
     ['a.b.gcr.io', true],
     ['.gcr.io', false],
+    ['1234.dkr.ecr.eu-west-1.amazonaws.com', true],
+    ['bucket.s3.amazonaws.com', false],
+    ['a.dkr.ecr.bucket.s3.amazonaws.com', false],
     ['registry.local:5000', true],
     ['registry.local', false],
     ['localhost:5100', true],
     ['localhost:5101', false],
   ])('%s allowed: %s', (host, allowed) => {
-    const list = createAllowList(['docker.io', 'quay.io', '*.gcr.io', 'registry.local:5000'], ['localhost:5100'])
-    expect(list.allows(host)).toBe(allowed)
+    const patterns = ['docker.io', 'quay.io', '*.gcr.io', '*.dkr.ecr.*.amazonaws.com', 'registry.local:5000']
+    expect(allows({ patterns, named: ['localhost:5100'] }, host)).toBe(allowed)
   })
 
   test('an empty list allows only the hosts named in upstreams', () => {
-    const list = createAllowList([], ['localhost:5100'])
-    expect(list.allows('localhost:5100')).toBe(true)
-    expect(list.allows('docker.io')).toBe(false)
+    expect(allows({ named: ['localhost:5100'] }, 'localhost:5100')).toBe(true)
+    expect(allows({ named: ['localhost:5100'] }, 'docker.io')).toBe(false)
   })
 
   test('a lone star allows every registry', () => {
-    expect(createAllowList(['*'], []).allows('anything.example:1234')).toBe(true)
+    expect(allows({ patterns: ['*'] }, 'anything.example:1234')).toBe(true)
+  })
+
+  test('Weir itself is never allowed, whoever names it', () => {
+    const own = ['weir.example', 'localhost:5000']
+    for (const host of ['weir.example', 'weir.example:443', 'localhost:5000']) {
+      expect(allows({ patterns: ['*'], named: [host], own }, host)).toBe(false)
+    }
+    expect(allows({ patterns: ['*'], own }, 'weir.example:8443')).toBe(true)
+  })
+
+  test('a refusal says what is allowed and where to change it', () => {
+    const refusal = createAllowList({ patterns: ['quay.io'], named: ['a:1'], own: [] }).refusalOf('b.example')
+    expect(refusal).toContain('a:1, quay.io')
+    expect(refusal).toContain('imports.allowedRegistries')
   })
 
   test('a pattern without a star allows exactly itself', () => {
     const host = fc.stringMatching(/^[a-z0-9]{1,8}(\.[a-z0-9]{1,8}){0,3}(:[1-9][0-9]{3})?$/)
     fc.assert(
       fc.property(host, host, (pattern, other) => {
-        expect(createAllowList([pattern], []).allows(other)).toBe(pattern === other)
+        expect(allows({ patterns: [pattern] }, other)).toBe(pattern === other)
       }),
       { numRuns: 300 },
     )
