@@ -130,8 +130,6 @@ export interface ImageStream extends ApiObject {
 }
 
 export interface ImageStreamTag extends ApiObject {
-  tag?: TagReference | null
-  conditions?: Condition[] | null
   image?: { metadata?: ObjectMeta; dockerImageReference?: string } | null
 }
 

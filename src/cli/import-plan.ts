@@ -1,6 +1,6 @@
 import type { ImageStream, TagReference } from './api.ts'
 import { CliError } from './failures.ts'
-import { formatStreamReference, type StreamReference } from './references.ts'
+import { formatStreamReference, type StreamReference, type TagName } from './references.ts'
 import { tagOf } from './stream-tags.ts'
 
 /** What an import is to change of a tag's wishes, beside looking where its upstream points. */
@@ -47,7 +47,7 @@ export function wantedTags(reference: StreamReference, wish: ImportWish, stream:
 }
 
 function followed(
-  reference: Required<StreamReference>,
+  reference: TagName,
   stream: ImageStream | undefined,
   current: TagReference | undefined,
 ): string {
@@ -57,7 +57,7 @@ function followed(
 }
 
 function whyNothingIsFollowed(
-  { project, stream: streamName, tag }: Required<StreamReference>,
+  { project, stream: streamName, tag }: TagName,
   stream: ImageStream | undefined,
   current: TagReference | undefined,
 ): string {
