@@ -118,7 +118,7 @@ function nextSteps(status: Status, { project, from }: Attempt): string[] {
     case 'Forbidden':
       return [
         'check the spelling: registries hide what is not there',
-        `check the login of ${host} under upstreams in the server's configuration, or give it one; one login a host:`,
+        `check the login of ${host} under upstreams in the server's configuration, or give it one, in the rule that it may have already:`,
         `username, passwordFile, projects (to cover "${project}") and repositories (to cover "${reference?.repository ?? '**'}")`,
       ]
     case 'TooManyRequests':

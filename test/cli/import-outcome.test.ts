@@ -5,8 +5,8 @@ import { a, docker, imported, importedInto, importing, imports, stream, streamOf
 describe('a failed import', () => {
   test.each([
     ['NotFound', 'check that localhost:5100/lib/app:v1 is there'],
-    ['Unauthorized', "the login of localhost:5100 under upstreams in the server's configuration, or give it one"],
-    ['Unauthorized', 'one login a host'],
+    ['Unauthorized', "check the login of localhost:5100 under upstreams in the server's configuration"],
+    ['Unauthorized', 'or give it one, in the rule that it may have already'],
     ['Forbidden', 'passwordFile, projects (to cover "demo") and repositories (to cover "lib/app")'],
     ['TooManyRequests', 'localhost:5100 asks to wait: try again in 30 seconds'],
     ['Unreachable', 'check that localhost:5100 runs'],
