@@ -1,38 +1,29 @@
 import type { Logger } from 'pino'
 import type { Content, UpstreamLocation } from './content/content.ts'
+import { createRecordFailure } from './importer/failures.ts'
+import {
+  causeOf,
+  type Frame,
+  type ImportImage,
+  type ImportRequest,
+  nameOf,
+  permitted,
+  seenBy,
+  specOf,
+} from './importer/request.ts'
 import type { Digest } from './oci/digest.ts'
 import { RegistryError } from './oci/errors.ts'
 import { parseManifest } from './oci/manifest.ts'
-import { formatImageReference, type ImageReference, parseImageReference, type StreamName } from './oci/reference.ts'
+import { formatImageReference, type ImageReference, type StreamName } from './oci/reference.ts'
 import { imageRecord, linksOf } from './streams/admission.ts'
 import { requireNotHeld } from './streams/hold.ts'
 import { streamNotFound } from './streams/lives.ts'
-import { requireTagUnchanged, type Seen } from './streams/preconditions.ts'
-import type { Cause, ImageRecord, ImportPolicy, TagReference } from './streams/records.ts'
-import type { CurrentTag, Links, Stream, StreamReader, StreamWriter, Tag } from './streams/streams.ts'
+import { requireTagUnchanged } from './streams/preconditions.ts'
+import type { ImageRecord } from './streams/records.ts'
+import type { Links, Stream, StreamReader, StreamWriter, Tag } from './streams/streams.ts'
 import { requireValid, validateTagName } from './streams/validation.ts'
 import type { AllowList } from './upstream/allow-list.ts'
 import type { FetchedManifest, Upstream } from './upstream/upstream.ts'
-
-/** One image to import: `from` is a Docker reference, `to` the tag. */
-export interface ImportImage {
-  from: string
-  to: string
-  importPolicy: ImportPolicy
-  /** Default: the tag's own, or `Local`. */
-  referencePolicy?: TagReference['referencePolicy']
-}
-
-export interface ImportRequest extends StreamName {
-  images: readonly ImportImage[]
-  by: string
-  reason?: string
-  /** Look only; nothing is written. Default false. */
-  dryRun?: boolean
-  /** Of the client: conflicts when one of the tags written changed after it; a missing stream is then NOT_FOUND. */
-  resourceVersion?: string
-  uid?: string
-}
 
 /** What became of one image. */
 export type ImportedImage =
@@ -65,25 +56,24 @@ export interface ImporterOptions {
   content: Content
   upstream: Upstream
   allowed: AllowList
+  /** Obtains a child of an index, so that it is kept; default: children are obtained when they are first pulled. */
+  keepManifest?: (name: StreamName, digest: Digest) => Promise<unknown>
   log: Logger
 }
 
 /** Most images of one request that are asked for at the same time. */
 const concurrency = 4
 
+/** Most children of an index that are obtained with it; the others are when they are first pulled. */
+const maxKeptChildren = 64
+
 /** How often an import by hand asks the upstream anew because the tag moved in between. */
 const maxAttempts = 4
 
-/** What one image of a request needs to know of the others' frame. */
-interface Frame {
-  request: ImportRequest
-  /** undefined in a dry run of a stream that does not exist. */
-  stream: Stream | undefined
-}
-
 /** Creates the importer. It never asks an upstream on behalf of a pull (I1). */
 export function createImporter(options: ImporterOptions): Importer {
-  const { reader, writer, links, content, upstream, allowed, log } = options
+  const { reader, writer, links, content, upstream, allowed, keepManifest, log } = options
+  const recordFailure = createRecordFailure({ writer, log })
 
   async function openStream(request: ImportRequest): Promise<Stream | undefined> {
     const stream = await reader.stream(request)
@@ -138,10 +128,10 @@ export function createImporter(options: ImporterOptions): Importer {
     return resolved.digest === image ? { digest: image, mediaType: link.mediaType, bytes } : undefined
   }
 
-  /** What was fetched, as the stream has it: the media type under which it linked the bytes first stays theirs. */
+  /** What was fetched, as the stream has it: the media type under which it first received the bytes stays theirs. */
   async function asLinked(stream: Stream, fetched: FetchedManifest): Promise<FetchedManifest> {
     const link = await links.get(stream, fetched.digest)
-    return link === undefined ? fetched : { ...fetched, mediaType: link.mediaType }
+    return link?.received ? { ...fetched, mediaType: link.mediaType } : fetched
   }
 
   /** Keeps bytes and links, both before the tag may move. */
@@ -164,9 +154,9 @@ export function createImporter(options: ImporterOptions): Importer {
     frame: Frame,
     wanted: ImportImage,
     reference: ImageReference,
+    before: Tag | undefined,
   ): Promise<ImportedImage | 'raced'> {
     const { request, stream } = frame
-    const before = stream && (await reader.tag(stream, wanted.to))
     requireNotHeld(before?.record, 'import', request, wanted.to)
     const held = await unchanged(reference, frame, before)
     const answered = held ?? (await fetch(reference, request.project))
@@ -202,6 +192,7 @@ export function createImporter(options: ImporterOptions): Importer {
       }
       return { spec: specOf(current, wanted), reimport: true, event, lastSeen: fetched.digest }
     })
+    if (known === undefined && !raced) await keepChildren(stream, image)
     if (moved?.entry !== undefined) {
       const { revision, cause } = moved.entry
       log.info({ ...nameOf(stream), tag: wanted.to, revision, image: fetched.digest, by: cause.by }, 'tag imported')
@@ -210,71 +201,34 @@ export function createImporter(options: ImporterOptions): Importer {
     return raced ? 'raced' : { ...told, image }
   }
 
+  /** Pulls of an index go on without its upstream once its children are here; an index may name some that nobody has. */
+  async function keepChildren(stream: Stream, image: ImageRecord): Promise<void> {
+    if (keepManifest === undefined) return
+    const children = image.manifests.slice(0, maxKeptChildren)
+    for (let start = 0; start < children.length; start += concurrency) {
+      const some = children.slice(start, start + concurrency).map(({ digest }) => keepManifest(stream, digest))
+      const failures = (await Promise.allSettled(some)).filter((result) => result.status === 'rejected')
+      if (failures.length > 0) log.info({ ...nameOf(stream), err: failures[0]?.reason }, 'child of an index not kept')
+    }
+  }
+
   async function importImage(frame: Frame, wanted: ImportImage): Promise<ImportedImage> {
+    let before: Tag | undefined
     try {
       requireValid('ImageStreamTag', `${frame.request.stream}:${wanted.to}`, validateTagName(wanted.to, 'tag.name'))
-      const reference = permitted(wanted.from)
+      before = frame.stream && (await reader.tag(frame.stream, wanted.to))
+      const reference = permitted(wanted.from, allowed)
       for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-        const imported = await importOnce(frame, wanted, reference)
+        if (attempt > 0) before = frame.stream && (await reader.tag(frame.stream, wanted.to))
+        const imported = await importOnce(frame, wanted, reference, before)
         if (imported !== 'raced') return imported
       }
       throw new RegistryError('CONFLICT', {
         message: `tag ${wanted.to} was changed by somebody else again and again; try once more`,
       })
     } catch (error) {
-      return { to: wanted.to, error: await failed(frame, wanted, error) }
+      return { to: wanted.to, error: await recordFailure({ frame, wanted, before }, error) }
     }
-  }
-
-  /** Of one image alone: whatever went wrong, the others of the request go on (I7). */
-  async function failed(frame: Frame, wanted: ImportImage, error: unknown): Promise<RegistryError> {
-    const known = error instanceof RegistryError ? error : unexpected(frame, wanted, error)
-    const { code, upstream } = known
-    // A race, a hold or a bad field is the caller's news and says nothing about the upstream.
-    if (code === 'CONFLICT' && frame.request.resourceVersion !== undefined) throw known
-    if (upstream === undefined && code !== 'MANIFEST_INVALID' && code !== 'UNKNOWN') return known
-    try {
-      await recordFailure(frame, wanted, known)
-    } catch (cause) {
-      if (cause instanceof RegistryError && cause.code === 'CONFLICT') throw cause
-      log.error({ ...nameOf(frame.request), tag: wanted.to, err: cause }, 'failed import not recorded')
-    }
-    return known
-  }
-
-  /** The client is told nothing of a programmer's mistake: the log has it. */
-  function unexpected({ request }: Frame, wanted: ImportImage, error: unknown): RegistryError {
-    log.error({ ...nameOf(request), tag: wanted.to, from: wanted.from, err: error }, 'import failed unexpectedly')
-    return new RegistryError('UNKNOWN', { message: 'internal error while importing; the log of the server has it' })
-  }
-
-  async function recordFailure({ request, stream }: Frame, wanted: ImportImage, error: RegistryError): Promise<void> {
-    if (stream === undefined || request.dryRun === true) return
-    const reason = error.upstream?.reason ?? (error.code === 'UNKNOWN' ? 'InternalError' : 'Invalid')
-    log.info({ ...nameOf(request), tag: wanted.to, from: wanted.from, reason }, 'import failed')
-    await writer.changeTag(stream, wanted.to, (current) => {
-      requireTagUnchanged(current, wanted.to, seenBy(request, stream))
-      const condition = { reason, message: error.message }
-      return current.tag?.record.spec === undefined
-        ? { spec: specOf(current, wanted), reimport: true, condition }
-        : { reimport: true, condition }
-    })
-  }
-
-  function permitted(from: string): ImageReference {
-    const reference = parseImageReference(from)
-    if (reference === undefined) {
-      throw new RegistryError('INVALID', {
-        message: `"${from}" is not an image reference; write HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST`,
-        causes: [{ field: 'from.name', reason: 'FieldValueInvalid', message: 'not an image reference' }],
-      })
-    }
-    const refusal = allowed.refusalOf(reference.host)
-    if (refusal === undefined) return reference
-    throw new RegistryError('DENIED', {
-      message: refusal,
-      upstream: { host: reference.host, reason: 'NotAllowed' },
-    })
   }
 
   return {
@@ -294,33 +248,4 @@ export function createImporter(options: ImporterOptions): Importer {
       return { stream, tags, images, revision: Math.max(0, ...tags.map((tag) => tag.storeRevision)) }
     },
   }
-}
-
-function causeOf(request: ImportRequest, wanted: ImportImage): Cause {
-  return {
-    kind: 'import',
-    by: request.by,
-    from: { kind: 'DockerImage', name: wanted.from },
-    ...(request.reason === undefined ? {} : { reason: request.reason }),
-  }
-}
-
-function nameOf({ project, stream }: StreamName): StreamName {
-  return { project, stream }
-}
-
-function specOf(current: CurrentTag, wanted: ImportImage): Omit<TagReference, 'generation'> {
-  const spec = current.tag?.record.spec
-  return {
-    name: wanted.to,
-    annotations: spec?.annotations ?? null,
-    from: { kind: 'DockerImage', name: wanted.from },
-    importPolicy: wanted.importPolicy,
-    referencePolicy: wanted.referencePolicy ?? spec?.referencePolicy ?? { type: 'Local' },
-  }
-}
-
-/** The uid of the stream at the start counts as seen: links were given to that stream and no other. */
-function seenBy({ resourceVersion }: ImportRequest, { uid }: Stream): Seen {
-  return { uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) }
 }

@@ -2,7 +2,6 @@ import type { Logger } from 'pino'
 import type { Content, OpenBlob, RangeRequest } from './content/content.ts'
 import { type Digest, parseDigest } from './oci/digest.ts'
 import { type ErrorCode, RegistryError } from './oci/errors.ts'
-import { isManifestType } from './oci/media-types.ts'
 import { isTag, type StreamName } from './oci/reference.ts'
 import { createBlobLinks } from './pull-through/blob-links.ts'
 import { createManifests, type LivingStream } from './pull-through/manifests.ts'
@@ -91,17 +90,17 @@ export function createPullThrough(options: PullThroughOptions): PullThrough {
     const cached = manifests.peek(stream.uid, digest)
     if (cached !== undefined) return cached
     const link = await links.get(stream.name, digest)
-    if (link === undefined || !isManifestType(link.mediaType)) throw unknown('MANIFEST_UNKNOWN', { digest })
+    if (link?.manifestType === undefined) throw unknown('MANIFEST_UNKNOWN', { digest })
     if (!head) return manifests.load(stream, link)
     const size = await manifests.size(stream, link)
-    return { digest, mediaType: link.mediaType, size, bytes: undefined, pin: undefined }
+    return { digest, mediaType: link.manifestType, size, bytes: undefined, pin: undefined }
   }
 
   async function blobLink(name: StreamName, written: string): Promise<StreamLink> {
     const digest = requireDigest(written)
     const link = await blobLinks.find(await living(name, 'BLOB_UNKNOWN'), digest)
     // A manifest is had at /manifests/ alone: clients that find none there ask here, and must hear the same.
-    if (link === undefined || isManifestType(link.mediaType)) throw unknown('BLOB_UNKNOWN', { digest })
+    if (!link?.isBlob) throw unknown('BLOB_UNKNOWN', { digest })
     return link
   }
 

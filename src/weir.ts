@@ -19,6 +19,7 @@ import { type Listening, listen } from './http/server.ts'
 import { type Certificate, ownCertificate, readCertificate } from './http/tls.ts'
 import { createWarmManifest } from './http/warm-manifest.ts'
 import { createImporter } from './importer.ts'
+import type { StreamName } from './oci/reference.ts'
 import { createBlobSource } from './pull-through/blob-source.ts'
 import { createPullThrough } from './pull-through.ts'
 import { createLevelStore } from './store/level.ts'
@@ -149,7 +150,8 @@ async function openParts({ config, store, service, issuer, own, opened, log, now
   const pullThrough = createPullThrough({ ...streams, content, upstream, now, log })
   const named = rules.map(({ host }) => host)
   const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })
-  const importer = createImporter({ ...streams, content, upstream, allowed, log })
+  const keepManifest = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
+  const importer = createImporter({ ...streams, content, upstream, allowed, keepManifest, log })
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
   return { ...access, ...streams, objects, pullThrough, importer, tagEvents }
 }

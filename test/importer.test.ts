@@ -5,7 +5,9 @@ import { digestOf } from '../src/oci/digest.ts'
 import type { RegistryError } from '../src/oci/errors.ts'
 import { mediaTypes } from '../src/oci/media-types.ts'
 import type { Tag } from '../src/streams/streams.ts'
+import { startFakeUpstream } from './support/fake-upstream.ts'
 import { fakeAnswer, fakeError } from './support/fake-upstream-answers.ts'
+import { createFakeAuthority } from './support/fake-upstream-tls.ts'
 import { type FlowsWorld, flowsWorld } from './support/flows.ts'
 import { makeImage, makeIndex, piece } from './support/images.ts'
 
@@ -352,6 +354,56 @@ describe('I5: the media type of an image', () => {
     expect(await world.pullThrough.manifest(app, 'next', { head: false })).toMatchObject({
       mediaType: docker.mediaType,
     })
+  })
+})
+
+describe('I7: an upstream that refuses or lies is told by its reason', () => {
+  const lies = [
+    ['Unauthorized', fakeError(401, 'UNAUTHORIZED', { 'www-authenticate': 'Basic realm="x"' })],
+    ['Invalid', fakeAnswer(200, '<html>', { 'content-type': 'text/html' })],
+  ] as const
+
+  test.each(lies)('%s', async (reason, answer) => {
+    const world = await worldWith()
+    await world.importImage('app', 'prod', world.from)
+    world.registry.intercept(async () => answer)
+    world.registry.put('lib/app', v2, { tag: 'v1' })
+    await world.importImage('app', 'prod', world.from)
+    const { record } = await tagOf(world)
+    expect(record.condition?.reason).toBe(reason)
+    expect(record.items[0]?.image).toBe(v1.manifest.digest)
+  })
+
+  test('BadDigest of bytes that are not those of the digest asked for', async () => {
+    const world = await worldWith()
+    world.registry.intercept(async (req, _res, next) =>
+      req.method === 'GET' ? fakeAnswer(200, '{}', { 'content-type': v1.manifest.mediaType }) : next(),
+    )
+    await world.importImage('app', 'prod', `${world.registry.host}/lib/app@${v1.manifest.digest}`)
+    expect((await tagOf(world)).record.condition?.reason).toBe('BadDigest')
+    expect((await tagOf(world)).record.items).toEqual([])
+  })
+
+  test('Tls of a certificate that nobody vouches for', async () => {
+    const authority = await createFakeAuthority()
+    const { host } = await startFakeUpstream({ tls: await authority.certificate(['127.0.0.1']) })
+    const world = await flowsWorld({ rules: [{ host, insecure: false }] })
+    await world.importImage('app', 'prod', `${host}/lib/app:v1`)
+    expect((await tagOf(world)).record.condition?.reason).toBe('Tls')
+  })
+})
+
+describe('an import that another overtakes', () => {
+  test('and that then fails says nothing of where the other moved the tag', async () => {
+    const world = await worldWith()
+    const held = world.registry.hold(({ path }) => path.includes('missing'))
+    const slow = world.importImage('app', 'prod', `${world.registry.host}/lib/missing:v1`)
+    await held.arrived()
+    await world.importImage('app', 'prod', world.from)
+    const stood = await tagOf(world)
+    held.release()
+    expect(failure(await slow).upstream?.reason).toBe('NotFound')
+    expect(await tagOf(world)).toEqual(stood)
   })
 })
 

@@ -248,6 +248,20 @@ describe('starting and stopping', () => {
     await world.restart()
   })
 
+  test('I8: an index is pulled with all its children though its upstream is gone since the import', async () => {
+    const world = await startWorld()
+    const index = makeIndex('kept')
+    world.upstream.put('lib/multi', index, { tag: 'v1' })
+    await world.cli('new-project', 'demo')
+    await world.cli('grant', 'pull', 'anonymous', '-n', 'demo')
+    await world.cli('import-image', 'demo/multi:prod', '--from', `${world.upstream.host}/lib/multi:v1`)
+    await world.upstream.close()
+    for (const { manifest } of [index, ...index.children]) {
+      const pulled = await world.pull(`demo/multi@${manifest.digest}`)
+      expect([pulled.status, pulled.body.toString()]).toEqual([200, manifest.bytes.toString()])
+    }
+  })
+
   test('Weir is no upstream of itself, though the config names it', async () => {
     const world = await startWorld()
     const { port } = world.weir.http

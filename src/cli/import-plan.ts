@@ -46,11 +46,7 @@ export function wantedTags(reference: StreamReference, wish: ImportWish, stream:
   throw new CliError(message, { hints: [howToFollow(`${name}:TAG`)] })
 }
 
-function followed(
-  reference: TagName,
-  stream: ImageStream | undefined,
-  current: TagReference | undefined,
-): string {
+function followed(reference: TagName, stream: ImageStream | undefined, current: TagReference | undefined): string {
   if (current?.from?.kind === 'DockerImage') return current.from.name
   const name = formatStreamReference(reference)
   throw new CliError(whyNothingIsFollowed(reference, stream, current), { hints: [howToFollow(name)] })

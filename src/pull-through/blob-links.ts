@@ -1,7 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
-import { isManifestType } from '../oci/media-types.ts'
 import type { Links, StreamLink, StreamReader } from '../streams/streams.ts'
 import type { LivingStream, Manifests } from './manifests.ts'
 import { createSingleFlight } from './single-flight.ts'
@@ -92,7 +91,7 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
     if (failure !== undefined) return { children: [], error: failure.error }
     const link = await links.get(stream.name, digest)
     try {
-      if (link !== undefined && isManifestType(link.mediaType)) await manifests.load(stream, link)
+      if (link?.manifestType !== undefined) await manifests.load(stream, link)
       return { children: await childrenOf(stream, digest) }
     } catch (error) {
       if (namesNothing(error)) {

@@ -1,13 +1,13 @@
 import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
-import type { Content, Link, UpstreamLocation } from '../content/content.ts'
+import type { Content, UpstreamLocation } from '../content/content.ts'
 import { firstAnswer } from '../content/locations.ts'
 import type { Digest } from '../oci/digest.ts'
-import { RegistryError } from '../oci/errors.ts'
 import { parseManifest } from '../oci/manifest.ts'
+import { isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { linksOf } from '../streams/admission.ts'
-import type { Links } from '../streams/streams.ts'
+import type { Links, StreamLink } from '../streams/streams.ts'
 import type { FetchedManifest, Upstream } from '../upstream/upstream.ts'
 import { createSingleFlight } from './single-flight.ts'
 
@@ -35,9 +35,9 @@ export interface Manifests {
    *
    * @throws RegistryError MANIFEST_UNKNOWN, MANIFEST_INVALID, or the upstream's failure
    */
-  load(stream: LivingStream, link: Link): Promise<LoadedManifest>
+  load(stream: LivingStream, link: StreamLink): Promise<LoadedManifest>
   /** The size of what `load` would give, without a GET where the upstream allows it. @throws RegistryError as `load` */
-  size(stream: LivingStream, link: Link): Promise<number>
+  size(stream: LivingStream, link: StreamLink): Promise<number>
 }
 
 export interface ManifestsOptions {
@@ -60,25 +60,21 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
   const loading = createSingleFlight<LoadedManifest>()
   const fetching = createSingleFlight<FetchedManifest>()
 
-  function fetch(link: Link): Promise<{ bytes: Buffer; location: UpstreamLocation }> {
+  function fetch(link: StreamLink): Promise<Omit<FetchedManifest, 'digest'> & { location: UpstreamLocation }> {
     return firstAnswer(link, 'MANIFEST_UNKNOWN', async (location) => {
       const { host, repository, project } = location
       const key = JSON.stringify([host, repository, project, link.digest])
       const { bytes, mediaType } = await fetching(key, () => upstream.manifest(location, link.digest))
-      if (mediaType !== link.mediaType) {
-        throw invalid(`came from ${host} as ${mediaType}, but is linked as ${link.mediaType}`)
-      }
-      return { bytes, location }
+      // What this stream received once, it gives out in the same way for ever.
+      return { bytes, mediaType: link.received ? link.mediaType : mediaType, location }
     })
   }
 
-  async function obtain(stream: LivingStream, link: Link): Promise<LoadedManifest> {
-    const { digest, mediaType } = link
+  async function obtain(stream: LivingStream, link: StreamLink): Promise<LoadedManifest> {
+    const { digest } = link
     const held = await content.manifest(link)
-    const { bytes, location } = held === undefined ? await fetch(link) : { bytes: held, location: undefined }
-    if (link.size !== undefined && bytes.length !== link.size) {
-      throw invalid(`is ${bytes.length} bytes long, but is linked as ${link.size}`)
-    }
+    const { bytes, mediaType, location } =
+      held === undefined ? await fetch(link) : { bytes: held, mediaType: typeOfHeld(held, link), location: undefined }
     const manifest = parseManifest(bytes, mediaType)
     // Whoever has the bytes asks for what they name next. Another stream may have kept them: these links are this one's.
     await links.add(stream.name, stream.uid, linksOf({ digest, mediaType, bytes }, manifest, link.locations))
@@ -97,7 +93,7 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     }
   }
 
-  function load(stream: LivingStream, link: Link): Promise<LoadedManifest> {
+  function load(stream: LivingStream, link: StreamLink): Promise<LoadedManifest> {
     return loading(keyOf(stream.uid, link.digest), () => obtain(stream, link))
   }
 
@@ -117,6 +113,9 @@ function keyOf(uid: string, digest: string): string {
   return `${uid} ${digest}`
 }
 
-function invalid(problem: string): RegistryError {
-  return new RegistryError('MANIFEST_INVALID', { message: `the manifest ${problem}` })
+/** Bytes that another stream received: their own word goes before what this stream's manifests say of them. */
+function typeOfHeld(bytes: Buffer, link: StreamLink): string {
+  if (link.received) return link.mediaType
+  const { mediaType } = JSON.parse(bytes.toString('utf8')) as { mediaType?: unknown }
+  return typeof mediaType === 'string' && isManifestType(mediaType) ? mediaType : (link.manifestType ?? link.mediaType)
 }

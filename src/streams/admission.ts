@@ -22,7 +22,8 @@ export function linksOf(
   locations: readonly Location[],
 ): NewLink[] {
   imageRecord(manifest, fetched.bytes.length)
-  const own = { digest: fetched.digest, mediaType: fetched.mediaType, size: fetched.bytes.length, locations }
+  const { digest, mediaType } = fetched
+  const own = { digest, mediaType, size: fetched.bytes.length, locations, received: true } as const
   const children = manifest.kind === 'index' ? { children: manifest.manifests.map(({ digest }) => digest) } : {}
   const named = namedContent(manifest).map(({ digest, mediaType, size }) => ({ digest, mediaType, size, locations }))
   return [...named, { ...own, ...children }]

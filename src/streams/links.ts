@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Location } from '../content/content.ts'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
+import { isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Entry, type Operation, type Precondition, type Store } from '../store/store.ts'
 import { formatTime } from './events.ts'
@@ -143,9 +144,8 @@ function merged(links: readonly NewLink[]): Map<Digest, NewLink> {
   const byDigest = new Map<Digest, NewLink>()
   for (const link of links) {
     const other = byDigest.get(link.digest)
-    const children = link.children ?? other?.children
     const locations = union(other?.locations ?? [], link.locations)
-    byDigest.set(link.digest, { ...link, locations, ...(children === undefined ? {} : { children }) })
+    byDigest.set(link.digest, { ...(other?.received ? other : link), locations })
   }
   return byDigest
 }
@@ -157,18 +157,42 @@ function withLink(
   nowMs: number,
 ): LinkRecord | undefined {
   const before = stored?.uid === life.uid ? stored : undefined
-  const size = before?.size ?? link.size
-  const children = before?.children ?? link.children
   const record: LinkRecord = {
     uid: life.uid,
     projectUid: life.projectUid,
-    mediaType: before?.mediaType ?? link.mediaType,
-    ...(size === undefined ? {} : { size }),
+    ...told(before, link),
     locations: union(before?.locations ?? [], link.locations),
-    ...(children === undefined ? {} : { children: [...children] }),
     createdAt: before?.createdAt ?? formatTime(nowMs),
   }
   return isDeepStrictEqual(record, before) ? undefined : record
+}
+
+type Told = Pick<LinkRecord, 'mediaType' | 'size' | 'children' | 'received' | 'disputed' | 'otherType'>
+
+/**
+ * What is known of a digest with one more link to it. A manifest that was received tells for good; the others may come
+ * from any upstream behind any tag of the stream, and a lie of one must not break the image of another.
+ */
+function told(before: LinkRecord | undefined, link: NewLink): Told {
+  const types = [before?.mediaType, before?.otherType, link.mediaType].filter((type) => type !== undefined)
+  const facts = before?.received ? before : link.received ? link : undefined
+  const mediaType = facts?.mediaType ?? before?.mediaType ?? link.mediaType
+  const otherType = types.find((type) => isManifestType(type) !== isManifestType(mediaType))
+  const other = otherType === undefined ? {} : { otherType }
+  if (facts !== undefined) {
+    const { size, children } = facts
+    return {
+      mediaType,
+      ...(size === undefined ? {} : { size }),
+      ...(children === undefined ? {} : { children: [...children] }),
+      received: true,
+      ...other,
+    }
+  }
+  const sizes = new Set([before?.size, link.size].filter((size) => size !== undefined))
+  const [size] = sizes
+  const disputed = before?.disputed === true || sizes.size > 1
+  return { mediaType, ...(disputed ? { disputed } : size === undefined ? {} : { size }), ...other }
 }
 
 /** A link of an earlier stream, given to the one that lives: only its project had the right to it. */
@@ -212,8 +236,19 @@ function union(locations: readonly Location[], more: readonly Location[]): Locat
   return [...all.values()]
 }
 
-function streamLink(digest: Digest, { mediaType, size, locations, children }: LinkRecord): StreamLink {
-  return { digest, mediaType, size, locations, children: children ?? [] }
+function streamLink(digest: Digest, record: LinkRecord): StreamLink {
+  const { mediaType, otherType, size, locations, children = [], received = false } = record
+  const types = otherType === undefined ? [mediaType] : [mediaType, otherType]
+  return {
+    digest,
+    mediaType,
+    size,
+    locations,
+    children,
+    received,
+    manifestType: types.find(isManifestType),
+    isBlob: !types.every(isManifestType),
+  }
 }
 
 function unavailable(what: string, cause?: unknown): RegistryError {

@@ -127,6 +127,12 @@ export interface LinkRecord {
   mediaType: string
   size?: number
   locations: Location[]
+  /** The manifest itself was received: media type, size and children are facts, and what others say of it is not. */
+  received?: true
+  /** Where some name it as a manifest and others as a blob: a media type of the kind that `mediaType` is not. */
+  otherType?: string
+  /** Others disagree about the size: only the upstream can tell. */
+  disputed?: true
   /** Of an index: the children, for the blobs that are asked for before their manifest was. */
   children?: Digest[]
   createdAt: string

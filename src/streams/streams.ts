@@ -112,17 +112,23 @@ export interface StreamWriter {
 /** A link as read, with what only the links' owner needs. */
 export interface StreamLink extends Link {
   children: readonly Digest[]
+  /** The manifest was received: media type and size are facts. Else they are what other manifests say, and may be lies. */
+  received: boolean
+  /** The media type under which it is a manifest of the stream; undefined when nobody names it as one. */
+  manifestType: string | undefined
+  /** Whether somebody names it as something other than a manifest. */
+  isBlob: boolean
 }
 
-/** A link to be added; `children` of an index. */
-export type NewLink = Link & { children?: readonly Digest[] }
+/** A link to be added: of a manifest that was `received`, or of what one names. `children` of an index. */
+export type NewLink = Link & { children?: readonly Digest[]; received?: true }
 
 export interface Links {
   /** What this stream may have of a digest. Links of an earlier stream of the name count as absent. */
   get(name: StreamName, digest: Digest): Promise<StreamLink | undefined>
   /**
-   * Adds links, or locations to links that are there; in steps of at most 100, each safe alone. Media type and size stay
-   * as they were first told.
+   * Adds links, or locations to links that are there; in steps of at most 100, each safe alone. What was received beats
+   * what others say, whichever came first; of two that say different sizes neither is believed.
    *
    * @throws RegistryError NAME_UNKNOWN when the stream of that `uid` does not live
    */

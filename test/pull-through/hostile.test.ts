@@ -6,7 +6,7 @@ import { mediaTypes } from '../../src/oci/media-types.ts'
 import type { StreamName } from '../../src/oci/reference.ts'
 import type { PullThrough } from '../../src/pull-through.ts'
 import { changing, truncated, withBytes, withHeader } from '../support/fake-upstream-faults.ts'
-import { makeImage, makeIndex, type Piece, piece, type TestIndex } from '../support/images.ts'
+import { makeImage, makeIndex, type Piece, piece, type TestImage, type TestIndex } from '../support/images.ts'
 import { app, type PullWorld, pullWorld } from './world.ts'
 
 const evil: StreamName = { project: 'evil', stream: 'app' }
@@ -176,33 +176,85 @@ test('I4: wrong bytes for a child are refused, kept nowhere, and link nothing', 
   expect((await world.restarted().manifest(app, child.digest, get)).bytes).toEqual(child.bytes)
 })
 
-test.each([
-  ['media type', { mediaType: mediaTypes.dockerManifest }],
-  ['size', { size: 7 }],
-])('a child whose %s is not what its index says is no manifest of the stream', async (_, lie) => {
+/** What a manifest of another tag says of a digest, before or after the stream gets the true image. */
+const claims: [string, (image: TestImage) => Piece][] = [
+  ['index that lies about its size', ({ manifest }) => indexOf({ ...descriptorOf(manifest), size: 7 })],
+  [
+    'index that calls it another kind of image',
+    ({ manifest }) => indexOf({ ...descriptorOf(manifest), mediaType: mediaTypes.dockerManifest }),
+  ],
+  [
+    'index that calls it an index',
+    ({ manifest }) => indexOf({ ...descriptorOf(manifest), mediaType: mediaTypes.ociIndex }),
+  ],
+  [
+    'index that calls it no manifest',
+    ({ manifest }) => indexOf({ ...descriptorOf(manifest), mediaType: 'application/x' }),
+  ],
+  [
+    'index that calls its layer a manifest',
+    ({ layers: [layer] }) => indexOf({ ...descriptorOf(layer), mediaType: mediaTypes.ociManifest }),
+  ],
+  [
+    'image that lies about the size of its layer',
+    ({ config, layers: [layer] }) => imageOf(config, { ...descriptorOf(layer), size: 3 }),
+  ],
+]
+
+test.each(claims.flatMap(([what, lie]) => [[what, 'before', lie] as const, [what, 'after', lie] as const]))(
+  'I7: an %s, imported %s it, does not break an image of the same stream',
+  async (_, when, lie) => {
+    const world = await pullWorld()
+    const image = makeImage('true')
+    const lying = lie(image)
+    if (when === 'before') await world.import(lying, { tag: 'dev' })
+    await world.import(image)
+    if (when === 'after') await world.import(lying, { tag: 'dev' })
+    const { manifest, config, layers } = image
+    const served = await world.restarted().manifest(app, 'prod', get)
+    expect(served).toMatchObject({ bytes: manifest.bytes, mediaType: manifest.mediaType, size: manifest.bytes.length })
+    for (const { digest, bytes } of [config, ...layers]) {
+      expect(await buffer((await world.pullThrough.blob(app, digest)).stream)).toEqual(bytes)
+    }
+  },
+)
+
+test('I4: a child is given out as it is, not as its index says', async () => {
   const world = await pullWorld()
-  const image = makeImage('described')
-  world.registry.put('lib/app', image)
-  const { digest, mediaType, bytes } = image.manifest
-  const described = { digest, mediaType, size: bytes.length, ...lie }
-  const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [described] }
-  await world.import(piece(mediaTypes.ociIndex, JSON.stringify(index)))
-  expect(await answer(world.pullThrough.manifest(app, digest, get))).toMatchObject({ code: 'MANIFEST_INVALID' })
-  expect(await world.links.get(app, image.config.digest)).toBeUndefined()
+  const { manifest } = makeImage('described')
+  world.registry.put('lib/app', manifest)
+  await world.import(indexOf({ ...descriptorOf(manifest), size: 7, mediaType: mediaTypes.dockerManifest }))
+  const served = await world.pullThrough.manifest(app, manifest.digest, get)
+  expect(served).toMatchObject({ bytes: manifest.bytes, mediaType: manifest.mediaType, size: manifest.bytes.length })
 })
 
-test('a child that came with another Content-Type than its index says is not guessed at', async () => {
+test('a child that came with another Content-Type keeps the one it first came with', async () => {
   const world = await pullWorld()
   const { config, layers } = makeImage('typeless')
-  const describe = ({ digest, mediaType, bytes }: Piece) => ({ digest, mediaType, size: bytes.length })
-  const document = JSON.stringify({ schemaVersion: 2, config: describe(config), layers: layers.map(describe) })
-  const child = piece(mediaTypes.ociManifest, document)
+  const document = { schemaVersion: 2, config: descriptorOf(config), layers: layers.map(descriptorOf) }
+  const child = piece(mediaTypes.ociManifest, JSON.stringify(document))
   world.registry.put('lib/app', child)
-  const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [describe(child)] }
-  await world.import(piece(mediaTypes.ociIndex, JSON.stringify(index)))
-  world.registry.intercept(withHeader(new RegExp(child.digest), 'content-type', mediaTypes.dockerManifest))
-  expect(await answer(world.pullThrough.manifest(app, child.digest, get))).toMatchObject({ code: 'MANIFEST_INVALID' })
+  await world.import(indexOf(descriptorOf(child)))
+  const end = world.registry.intercept(withHeader(new RegExp(child.digest), 'content-type', mediaTypes.dockerManifest))
+  const first = await world.pullThrough.manifest(app, child.digest, get)
+  expect(first.mediaType).toBe(mediaTypes.dockerManifest)
+  end()
+  expect((await world.restarted().manifest(app, child.digest, get)).mediaType).toBe(mediaTypes.dockerManifest)
 })
+
+function descriptorOf(content: Piece | undefined): { mediaType: string; digest: string; size: number } {
+  if (content === undefined) throw new TypeError('no content')
+  return { digest: content.digest, mediaType: content.mediaType, size: content.bytes.length }
+}
+
+function indexOf(...manifests: object[]): Piece {
+  return piece(mediaTypes.ociIndex, JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }))
+}
+
+function imageOf(config: Piece, ...layers: object[]): Piece {
+  const document = { schemaVersion: 2, mediaType: mediaTypes.ociManifest, config: descriptorOf(config), layers }
+  return piece(mediaTypes.ociManifest, JSON.stringify(document))
+}
 
 test.each([
   ['ambiguous', { manifests: [] }],

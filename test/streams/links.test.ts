@@ -26,29 +26,57 @@ describe('links', () => {
   test('are had by the stream they were added to, and by no other', async () => {
     const { w, stream } = await streamed()
     await w.writer.create({ project: 'demo', stream: 'other' })
-    await w.links.add(app, stream.uid, [link('a', { children: [digest('b')] })])
+    await w.links.add(app, stream.uid, [link('a', { received: true, children: [digest('b')] })])
     expect(await w.links.get(app, digest('a'))).toEqual({
       digest: digest('a'),
       mediaType: imageType,
       size: 7,
       locations: [quay],
       children: [digest('b')],
+      received: true,
+      manifestType: imageType,
+      isBlob: false,
     })
     expect(await w.links.get(app, digest('b'))).toBeUndefined()
     expect(await w.links.get({ project: 'demo', stream: 'other' }, digest('a'))).toBeUndefined()
   })
 
-  test('gather locations without doubles and keep what they knew', async () => {
+  test('gather locations without doubles', async () => {
     const { w, stream } = await streamed()
-    await w.links.add(app, stream.uid, [link('a', { size: undefined, children: [digest('b')] })])
-    await w.links.add(app, stream.uid, [link('a', { locations: [mirror, quay, here], mediaType: 'text/plain' })])
+    await w.links.add(app, stream.uid, [link('a')])
+    await w.links.add(app, stream.uid, [link('a', { locations: [mirror, quay, here] })])
     await w.links.add(app, stream.uid, [link('a', { locations: [here] }), link('a', { locations: [quay] })])
-    expect(await w.links.get(app, digest('a'))).toEqual({
-      digest: digest('a'),
+    expect((await w.links.get(app, digest('a')))?.locations).toEqual([quay, mirror, here])
+  })
+
+  const lies = [link('a', { size: 3, mediaType: 'text/plain' }), link('a', { size: 9, mediaType: 'application/x' })]
+  const truth = link('a', { received: true, children: [digest('b')] })
+  test.each([
+    ['before', [...lies, truth]],
+    ['after', [truth, ...lies]],
+    ['around', [lies[0] ?? truth, truth, lies[1] ?? truth]],
+  ])('of a received manifest are facts, whatever others said %s', async (_, told) => {
+    const { w, stream } = await streamed()
+    for (const one of told) await w.links.add(app, stream.uid, [one])
+    expect(await w.links.get(app, digest('a'))).toMatchObject({
       mediaType: imageType,
       size: 7,
-      locations: [quay, mirror, here],
       children: [digest('b')],
+      received: true,
+      manifestType: imageType,
+      isBlob: true,
+    })
+  })
+
+  test('whose sizes disagree have none, and none later', async () => {
+    const { w, stream } = await streamed()
+    for (const size of [7, 3, 7, 7]) {
+      await w.links.add(app, stream.uid, [link('a', { size, mediaType: 'text/plain' })])
+    }
+    expect(await w.links.get(app, digest('a'))).toMatchObject({
+      size: undefined,
+      manifestType: undefined,
+      isBlob: true,
     })
   })
 
@@ -137,7 +165,7 @@ describe('I5: a stream made anew', () => {
   async function anew(projectUid?: string): Promise<{ w: World; fresh: Stream }> {
     const { w, stream } = await streamed()
     await w.links.add(app, stream.uid, [
-      link('a', { children: [digest('b')], locations: [quay] }),
+      link('a', { received: true, children: [digest('b')], locations: [quay] }),
       link('b'),
       link('c'),
       link('d'),

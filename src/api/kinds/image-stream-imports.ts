@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import type { ImportedImage, Importer, ImportImage } from '../../importer.ts'
+import type { ImportImage } from '../../importer/request.ts'
+import type { ImportedImage, Importer } from '../../importer.ts'
 import type { FieldCause } from '../../oci/errors.ts'
 import { isTag, parseImageReference } from '../../oci/reference.ts'
 import type { Pins, StreamReader } from '../../streams/streams.ts'

@@ -1,0 +1,83 @@
+/** What is asked of an import, and what follows from it without asking anybody. */
+import { RegistryError } from '../oci/errors.ts'
+import { type ImageReference, parseImageReference, type StreamName } from '../oci/reference.ts'
+import type { Seen } from '../streams/preconditions.ts'
+import type { Cause, ImportPolicy, TagReference } from '../streams/records.ts'
+import type { CurrentTag, Stream } from '../streams/streams.ts'
+import type { AllowList } from '../upstream/allow-list.ts'
+
+/** One image to import: `from` is a Docker reference, `to` the tag. */
+export interface ImportImage {
+  from: string
+  to: string
+  importPolicy: ImportPolicy
+  /** Default: the tag's own, or `Local`. */
+  referencePolicy?: TagReference['referencePolicy']
+}
+
+export interface ImportRequest extends StreamName {
+  images: readonly ImportImage[]
+  by: string
+  reason?: string
+  /** Look only; nothing is written. Default false. */
+  dryRun?: boolean
+  /** Of the client: conflicts when one of the tags written changed after it; a missing stream is then NOT_FOUND. */
+  resourceVersion?: string
+  uid?: string
+}
+
+/** What one image of a request needs to know of the others' frame. */
+export interface Frame {
+  request: ImportRequest
+  /** undefined in a dry run of a stream that does not exist. */
+  stream: Stream | undefined
+}
+
+/** Reads a source and asks whether it may be one. @throws RegistryError INVALID, DENIED (reason NotAllowed) */
+export function permitted(from: string, allowed: AllowList): ImageReference {
+  const reference = parseImageReference(from)
+  if (reference === undefined) {
+    throw new RegistryError('INVALID', {
+      message: `"${from}" is not an image reference; write HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST`,
+      causes: [{ field: 'from.name', reason: 'FieldValueInvalid', message: 'not an image reference' }],
+    })
+  }
+  const refusal = allowed.refusalOf(reference.host)
+  if (refusal === undefined) return reference
+  throw new RegistryError('DENIED', {
+    message: refusal,
+    upstream: { host: reference.host, reason: 'NotAllowed' },
+  })
+}
+
+/** Why the tag moves, for the ledger. */
+export function causeOf(request: ImportRequest, wanted: ImportImage): Cause {
+  return {
+    kind: 'import',
+    by: request.by,
+    from: { kind: 'DockerImage', name: wanted.from },
+    ...(request.reason === undefined ? {} : { reason: request.reason }),
+  }
+}
+
+/** The name alone of something that carries it. */
+export function nameOf({ project, stream }: StreamName): StreamName {
+  return { project, stream }
+}
+
+/** What the tag is wanted to be from now on; what the request leaves open stays as it is. */
+export function specOf(current: CurrentTag, wanted: ImportImage): Omit<TagReference, 'generation'> {
+  const spec = current.tag?.record.spec
+  return {
+    name: wanted.to,
+    annotations: spec?.annotations ?? null,
+    from: { kind: 'DockerImage', name: wanted.from },
+    importPolicy: wanted.importPolicy,
+    referencePolicy: wanted.referencePolicy ?? spec?.referencePolicy ?? { type: 'Local' },
+  }
+}
+
+/** The uid of the stream at the start counts as seen: links were given to that stream and no other. */
+export function seenBy({ resourceVersion }: ImportRequest, { uid }: Stream): Seen {
+  return { uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) }
+}
