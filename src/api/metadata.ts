@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { FieldCause } from '../oci/errors.ts'
-import { isNameComponent } from '../oci/reference.ts'
+import { isOwnName } from '../oci/reference.ts'
 import { forbiddenField, invalid, required } from './fields.ts'
 
 /** `metadata` as clients send it; what only the server sets (times, managed fields) is left out. */
@@ -39,9 +39,9 @@ const labelValuePattern = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?
 
 /** RFC 1123 label: names of projects. Every one is also a path component of a repository name. */
 export const dnsLabel: NameRule = (name) =>
-  name.length <= 63 && dnsLabelPattern.test(name)
+  name.length <= 63 && dnsLabelPattern.test(name) && isOwnName(name)
     ? undefined
-    : "must be at most 63 lower case letters, digits or '-', and start and end with a letter or digit"
+    : "must be at most 63 lower case letters, digits or '-', start and end with a letter or digit, and not hold the words basic and bearer"
 
 /** RFC 1123 subdomain: names of service accounts. */
 export const dnsSubdomain: NameRule = (name) =>
@@ -60,9 +60,9 @@ export const pathSegment: NameRule = (name) =>
 
 /** One component of a repository name: names of image streams. */
 export const streamName: NameRule = (name) =>
-  isNameComponent(name)
+  isOwnName(name)
     ? undefined
-    : "must be lower case letters and digits, separated by '.', '_', '__' or '-' (one component of a repository name)"
+    : "must be lower case letters and digits, separated by '.', '_', '__' or '-' (one component of a repository name), without the words basic and bearer"
 
 /** The caller's part of new or replaced metadata, and what is wrong with it. */
 export function checkMetadata(sent: SentMetadata | null | undefined, rule: NameRule): FieldCause[] {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { isNameComponent } from '../oci/reference.ts'
+import { isOwnName } from '../oci/reference.ts'
 import { apiVersion, type ImageStream, type RbacSubject, type RoleBinding, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { CliError, isAlreadyExists, isConflict, isNotFound, misuse, unlessForbidden } from './failures.ts'
@@ -60,7 +60,7 @@ export function addGrantVerbs(program: Command, context: VerbContext): void {
 
 function parseGrant(role: string, subject: string, { namespace, stream }: GrantOptions): Grant {
   const project = parseProject(namespace)
-  if (stream !== undefined && !isNameComponent(stream)) {
+  if (stream !== undefined && !isOwnName(stream)) {
     throw misuse(`--stream: "${stream}" is not a stream's name; write it without its project and tag`)
   }
   if (!/^[^\s/%\p{Cc}]+$/u.test(role)) throw misuse(`"${role}" is not the name of a role`)

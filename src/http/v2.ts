@@ -89,7 +89,7 @@ function readName(name: string): StreamName {
   const depth = name.split('/').length
   const message =
     depth === 2
-      ? 'invalid repository name: project and stream are of lower-case letters, digits and single separators'
+      ? 'invalid repository name: project and stream are of lower-case letters, digits and single separators, without the words basic and bearer'
       : `invalid repository name: it has ${depth} component${depth === 1 ? '' : 's'}, and a name here is project/stream`
   throw new RegistryError('NAME_INVALID', { message, detail: { name } })
 }

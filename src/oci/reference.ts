@@ -13,9 +13,17 @@ export function isTag(value: string): boolean {
   return tagPattern.test(value)
 }
 
-/** Whether `value` is one path component of a repository name: a project's or a stream's name. */
+/** Whether `value` is one path component of a repository name. */
 export function isNameComponent(value: string): boolean {
   return value.length <= maxNameLength && component.test(value)
+}
+
+/**
+ * Whether `value` may name a project or a stream: a component without the words "basic" and "bearer". Clients that parse a
+ * challenge loosely, the OCI conformance suite among them, take such a word in its scope for the scheme.
+ */
+export function isOwnName(value: string): boolean {
+  return isNameComponent(value) && !/basic|bearer/.test(value)
 }
 
 /** A repository name of Weir, which has exactly two components. */
@@ -30,7 +38,7 @@ export function parseStreamName(name: string): StreamName | undefined {
   const slash = name.indexOf('/')
   const project = name.slice(0, slash)
   const stream = name.slice(slash + 1)
-  return slash > 0 && component.test(project) && component.test(stream) ? { project, stream } : undefined
+  return slash > 0 && isOwnName(project) && isOwnName(stream) ? { project, stream } : undefined
 }
 
 /** An image at an upstream registry. `tag` is absent when `digest` is there: the most specific wins. */

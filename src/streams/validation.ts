@@ -1,5 +1,5 @@
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
-import { isNameComponent, isTag, maxNameLength, parseImageReference, type StreamName } from '../oci/reference.ts'
+import { isOwnName, isTag, maxNameLength, parseImageReference, type StreamName } from '../oci/reference.ts'
 import type { WantedReference } from './generations.ts'
 import type { TagSource } from './records.ts'
 
@@ -20,12 +20,12 @@ export function validateStreamName(name: StreamName): FieldCause[] {
   if (whole.length > maxNameLength) {
     return [invalid(field, name.stream, `'namespace/name' cannot be longer than ${maxNameLength} characters`)]
   }
-  if (isNameComponent(name.stream)) return []
+  if (isOwnName(name.stream)) return []
   return [
     invalid(
       field,
       name.stream,
-      'must match "[a-z0-9]+(?:[._-][a-z0-9]+)*": lower case letters and digits, with single separators between them',
+      'must match "[a-z0-9]+(?:[._-][a-z0-9]+)*": lower case letters and digits, with single separators between them, and without the words basic and bearer',
     ),
   ]
 }

@@ -5,6 +5,7 @@ import {
   formatImageReference,
   type ImageReference,
   isNameComponent,
+  isOwnName,
   isTag,
   parseImageReference,
   parseStreamName,
@@ -129,7 +130,8 @@ describe('names', () => {
     fc.assert(
       fc.property(fc.array(component, { minLength: 0, maxLength: 4 }), (parts) => {
         const [project, stream] = parts
-        expect(parseStreamName(parts.join('/'))).toEqual(parts.length === 2 ? { project, stream } : undefined)
+        const isName = parts.length === 2 && parts.every(isOwnName)
+        expect(parseStreamName(parts.join('/'))).toEqual(isName ? { project, stream } : undefined)
       }),
       { numRuns: 300 },
     )
@@ -148,6 +150,16 @@ describe('names', () => {
     'refuses the component %j',
     (value) => {
       expect(isNameComponent(value)).toBe(false)
+    },
+  )
+
+  test.each(['basic', 'bearer', 'visual-basic', 'bearer-proxy'])(
+    '%j names no project or stream, for it would stand in challenges',
+    (value) => {
+      expect(isNameComponent(value)).toBe(true)
+      expect(isOwnName(value)).toBe(false)
+      expect(parseStreamName(`${value}/app`)).toBeUndefined()
+      expect(parseStreamName(`demo/${value}`)).toBeUndefined()
     },
   )
 
