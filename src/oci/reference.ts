@@ -85,7 +85,7 @@ function splitHost(path: string): { host: string; repository: string } {
   const slash = path.indexOf('/')
   const first = slash < 0 ? '' : path.slice(0, slash)
   const hasHost = /[.:[]/.test(first) || first.toLowerCase() === 'localhost'
-  const host = hasHost ? normaliseHost(first) : 'docker.io'
+  const host = hasHost ? canonicalHost(first) : 'docker.io'
   const rest = hasHost ? path.slice(slash + 1) : path
   return { host, repository: host === 'docker.io' && !rest.includes('/') ? `library/${rest}` : rest }
 }
@@ -95,7 +95,8 @@ function isHost(host: string): boolean {
   return hostPattern.test(host) && URL.canParse(`https://${host}/`)
 }
 
-function normaliseHost(host: string): string {
+/** Lower case, and one name for Docker Hub's several. */
+export function canonicalHost(host: string): string {
   const lower = host.toLowerCase()
   return lower === 'index.docker.io' || lower === 'registry-1.docker.io' ? 'docker.io' : lower
 }

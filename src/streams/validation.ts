@@ -64,18 +64,6 @@ export function validateSource(from: TagSource, field: string): FieldCause[] {
   return [invalid(`${field}.name`, from.name, 'must be an image reference such as registry.example.com/repository:tag')]
 }
 
-/** Checks a stream's spec outside its tags. */
-export function validateStreamSpec(spec: { dockerImageRepository?: string }): FieldCause[] {
-  const { dockerImageRepository: repository } = spec
-  if (repository === undefined || repository === '') return []
-  const field = 'spec.dockerImageRepository'
-  const reference = parseImageReference(repository)
-  if (reference === undefined) return [invalid(field, repository, 'must be an image repository')]
-  if (reference.digest !== undefined) return [invalid(field, repository, 'the repository name may not contain an ID')]
-  const hasTag = repository.includes(':', repository.lastIndexOf('/') + 1)
-  return hasTag ? [invalid(field, repository, 'the repository name may not contain a tag')] : []
-}
-
 /** Checks that annotations are not larger than Kubernetes allows. */
 export function validateAnnotations(
   annotations: Record<string, string> | null | undefined,

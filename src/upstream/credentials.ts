@@ -1,4 +1,4 @@
-import { canonicalHost } from './hosts.ts'
+import { canonicalHost } from '../oci/reference.ts'
 import type { CredentialsFor, UpstreamRule } from './upstream.ts'
 
 /**

@@ -1,3 +1,4 @@
+import { canonicalHost } from '../oci/reference.ts'
 import type { UpstreamRule } from './upstream.ts'
 
 /** What the operator's rules say of one host and port. Hosts without a rule are neither named nor insecure. */
@@ -44,12 +45,6 @@ export function createHosts(rules: readonly UpstreamRule[]): Hosts {
  */
 export function registryUrl(host: string, scheme: 'https' | 'http'): URL {
   return new URL(`${scheme}://${canonicalHost(host) === 'docker.io' ? 'registry-1.docker.io' : host}/`)
-}
-
-/** Lower case, and one name for Docker Hub's several. */
-export function canonicalHost(host: string): string {
-  const lower = host.toLowerCase()
-  return ['index.docker.io', 'registry-1.docker.io'].includes(lower) ? 'docker.io' : lower
 }
 
 /** Host and port as messages and rules write them: without a port for HTTPS's own. */

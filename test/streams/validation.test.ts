@@ -7,7 +7,6 @@ import {
   requireValid,
   validateAnnotations,
   validateStreamName,
-  validateStreamSpec,
   validateTagName,
   validateTagReference,
 } from '../../src/streams/validation.ts'
@@ -116,17 +115,6 @@ describe('sources', () => {
     expect(validateTagReference({ ...pushed, ...scheduled }, field)).toMatchObject([cause])
     expect(validateTagReference({ ...from('ImageStreamTag', 'a:b'), ...scheduled }, field)).toMatchObject([{}, cause])
   })
-})
-
-test.each([
-  ['quay.io/org/app', []],
-  ['', []],
-  ['quay.io/org/app:v1', ['FieldValueInvalid']],
-  ['localhost:5100/app', []],
-  [`quay.io/org/app@sha256:${'a'.repeat(64)}`, ['FieldValueInvalid']],
-  ['NO/repo', ['FieldValueInvalid']],
-])('spec.dockerImageRepository %s', (dockerImageRepository, reasons) => {
-  expect(validateStreamSpec({ dockerImageRepository }).map(({ reason }) => reason)).toEqual(reasons)
 })
 
 test('annotations have at most 256 KiB in all', () => {
