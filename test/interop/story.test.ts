@@ -115,3 +115,9 @@ test('no secret is in the log', async () => {
   expect(log).not.toContain(secret)
   expect(log).not.toMatch(/eyJ[A-Za-z0-9_-]{10,}\./)
 })
+
+test('stopping npm start stops Weir', async () => {
+  await weir.stop()
+  await expect.poll(() => answers(`http://${host}/readyz`).catch(() => 'gone'), { timeout: 15_000 }).toBe('gone')
+  expect(await readFile(join(directory, 'weir.log'), 'utf8')).toContain('weir is stopping')
+})
