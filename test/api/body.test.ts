@@ -102,6 +102,11 @@ describe('readBody()', () => {
     expect(answer instanceof RegistryError ? answer.code : 'read').toMatch(/^(?:BAD_REQUEST|read)$/)
   })
 
+  test('takes the last of a key given twice, in YAML as in JSON: comparing all keys is quadratic', async () => {
+    expect(await readBody(request('a: 1\na: 2', 'application/yaml'))).toEqual({ a: 2 })
+    expect(await readBody(request('{"a":1,"a":2}', 'application/json'))).toEqual({ a: 2 })
+  })
+
   test('refuses YAML beyond 64 KiB without parsing it', async () => {
     const yaml = `a: ${'x'.repeat(maxSmallBodyBytes)}`
     await expect(readBody(request(yaml, 'application/yaml'))).rejects.toMatchObject({

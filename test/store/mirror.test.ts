@@ -54,6 +54,15 @@ describe('createMirror', () => {
     expect([...map]).toEqual([['tag/a', '2']])
   })
 
+  test('tells large entries in pieces, so that a start holds few of them at once', async () => {
+    const store = await openStore()
+    for (const name of ['a', 'b', 'c', 'd']) await write(store, put(`tag/${name}`, 'x'.repeat(600_000)))
+    const pieces: number[] = []
+    const { mirror } = mirrorMap(store, { apply: (changes) => void pieces.push(changes.length) })
+    await mirror.ready
+    expect(pieces).toEqual([2, 2])
+  })
+
   test('misses nothing while it loads among commits', async () => {
     const store = await openStore()
     const revisions = []
