@@ -19,7 +19,7 @@ import { imageRecord, linksOf } from './streams/admission.ts'
 import { requireNotHeld } from './streams/hold.ts'
 import { streamNotFound } from './streams/lives.ts'
 import { requireTagUnchanged } from './streams/preconditions.ts'
-import type { ImageRecord } from './streams/records.ts'
+import type { ImageRecord, ImportPolicy, PendingRecord, TagReference } from './streams/records.ts'
 import type { Links, Stream, StreamReader, StreamWriter, Tag } from './streams/streams.ts'
 import { requireValid, validateTagName } from './streams/validation.ts'
 import type { AllowList } from './upstream/allow-list.ts'
@@ -47,6 +47,33 @@ export interface Importer {
    * @throws RegistryError CONFLICT, NOT_FOUND, INVALID for the request as a whole
    */
   import(request: ImportRequest): Promise<ImportResult>
+  /**
+   * Imports the tags of a whole repository, by hand: all pages are listed, `latest` and versions first, the first `maxTags`
+   * imported, the others named (okd.md 2.7, "Repository import"). A repository that can not be listed is the `error`.
+   *
+   * @throws RegistryError as {@link import}
+   */
+  importRepository(request: RepositoryImportRequest): Promise<RepositoryImportResult>
+  /**
+   * Imports what a tag's spec wants, in the background: nothing happens when the wish is no longer of `generation`, was met
+   * meanwhile, or the tag changes while the upstream is asked. A failure is a condition of the tag.
+   */
+  importPending(name: StreamName, tag: string, pending: Omit<PendingRecord, 'uid'>): Promise<void>
+}
+
+/** What is asked of the import of a repository; `from` has neither tag nor digest. */
+export interface RepositoryImportRequest extends Omit<ImportRequest, 'images'> {
+  from: string
+  importPolicy: ImportPolicy
+  referencePolicy?: TagReference['referencePolicy']
+  /** Default 50. */
+  maxTags?: number
+}
+
+export type RepositoryImportResult = ImportResult & {
+  /** Tags that the repository has beyond `maxTags`, in the order of import. */
+  additionalTags: readonly string[]
+  error?: RegistryError
 }
 
 export interface ImporterOptions {
@@ -232,6 +259,8 @@ export function createImporter(options: ImporterOptions): Importer {
   }
 
   return {
+    importRepository: () => Promise.reject(new TypeError('not there yet')),
+    importPending: () => Promise.reject(new TypeError('not there yet')),
     import: async (request) => {
       const frame = { request, stream: await openStream(request) }
       const images: ImportedImage[] = []

@@ -18,10 +18,12 @@ import { clusterRoles, roles } from './kinds/roles.ts'
 import { serviceAccounts } from './kinds/service-accounts.ts'
 import { tagEvents } from './kinds/tag-events.ts'
 import { methodNotAllowed, noSuchResource } from './match.ts'
+import { createPatch } from './patch/patch.ts'
 import type { Resource } from './resource.ts'
 import { failureStatus, internalErrorStatus } from './status.ts'
 import { newestRevision } from './stored.ts'
 import { parseTarget, type Target } from './target.ts'
+import { createWatches } from './watch/watches.ts'
 
 export interface ApiOptions {
   objects: Objects
@@ -53,6 +55,9 @@ export function createApi(options: ApiOptions): Hono<Env> {
     table,
     authenticator,
     authorizer,
+    patch: createPatch(),
+    watches: createWatches(),
+    now: options.now,
     projectExists: async (project) => (await objects.get('namespaces', '', project)) !== undefined,
   })
   const app = new Hono<Env>()
@@ -65,8 +70,9 @@ export function createApi(options: ApiOptions): Hono<Env> {
     try {
       target = parseTarget(new URL(request.url).pathname)
       if (target?.type === 'object') {
-        const { status, body } = await dispatch(request, target)
-        return answer(status, body)
+        const answered = await dispatch(request, target)
+        if (answered instanceof Response) return answered
+        return answer(answered.status, answered.body, answered.headers)
       }
       return answer(200, discover(table, target, request.method))
     } catch (error) {

@@ -1,4 +1,4 @@
-import { apiVersionOf, type Resource, type Subresource, type Verb } from './resource.ts'
+import { apiVersionOf, type Resource, type Subresource, verbsOf } from './resource.ts'
 
 /** An `APIResource` of a group's version. */
 interface ApiResource {
@@ -56,7 +56,7 @@ function resourcesOf(row: Resource): ApiResource[] {
     singularName: row.singular,
     namespaced: row.namespaced,
     kind: row.kind,
-    verbs: verbsOf(row),
+    verbs: verbsOf(row).sort(),
     ...(row.shortNames === undefined ? {} : { shortNames: row.shortNames }),
     ...(row.categories === undefined ? {} : { categories: row.categories }),
   }
@@ -70,12 +70,8 @@ function subresourceOf(row: Resource, name: string, sub: Subresource): ApiResour
     singularName: '',
     namespaced: row.namespaced,
     kind: sub.kind,
-    verbs: verbsOf(sub),
+    verbs: verbsOf(sub).sort(),
     ...(sub.group === undefined ? {} : { group: sub.group }),
     ...(sub.version === undefined ? {} : { version: sub.version }),
   }
-}
-
-function verbsOf({ handlers }: Pick<Resource, 'handlers'>): string[] {
-  return (Object.keys(handlers) as Verb[]).filter((verb) => handlers[verb] !== undefined).sort()
 }

@@ -1,21 +1,20 @@
 import type { Authenticator, Authorizer, Subject } from '../access/access.ts'
 import { type ErrorSubject, RegistryError } from '../oci/errors.ts'
+import type { Answer } from './answer.ts'
 import { authenticate } from './authenticate.ts'
 import { maxBodyBytes, maxSmallBodyBytes } from './body.ts'
-import { listObject, listPage } from './list.ts'
+import { listPage } from './list.ts'
 import { type Matched, match, methodNotAllowed, rightOf } from './match.ts'
+import { negotiate } from './negotiate.ts'
+import type { Patch } from './patch/patch.ts'
 import { parseQuery } from './query.ts'
+import { type Rendering, renderList, renderObject } from './render.ts'
 import { readDeleteOptions, readObject } from './request-body.ts'
 import type { Admission, ApiObject, Call, RequestOptions, Resource } from './resource.ts'
 import { forbidden, hasRight } from './right.ts'
 import { successStatus } from './status.ts'
 import type { ObjectTarget } from './target.ts'
-
-/** What is answered when nothing went wrong. */
-export interface Answer {
-  status: number
-  body: object
-}
+import type { Watches } from './watch/watches.ts'
 
 export interface DispatchOptions {
   table: readonly Resource[]
@@ -23,6 +22,9 @@ export interface DispatchOptions {
   authorizer: Pick<Authorizer, 'can'>
   /** Whether a project is there; only then something can be put into it. */
   projectExists(project: string): Promise<boolean>
+  patch: Patch
+  watches: Watches
+  now: () => number
 }
 
 const commonFields = ['metadata.name', 'metadata.namespace']
@@ -32,12 +34,10 @@ const commonFields = ['metadata.name', 'metadata.namespace']
  * and only then the row's handler. A refusal is a `RegistryError`.
  */
 export function createDispatch(options: DispatchOptions): (request: Request, target: ObjectTarget) => Promise<Answer> {
-  const { table, authenticator, authorizer, projectExists } = options
+  const { table, authenticator, authorizer, projectExists, patch, watches, now } = options
 
   async function write(request: Request, call: Call, matched: Matched): Promise<Answer> {
     const { row, served, target, verb, type } = matched
-    const handler = verb === 'create' ? served.handlers.create : served.handlers.update
-    if (handler === undefined) throw methodNotAllowed(target, request.method)
     const kinds = served.bodyKinds ?? [served.kind]
     const isAllowed = admissionOf(matched) === 'right'
     const maxBytes = isAllowed ? maxBodyBytes : maxSmallBodyBytes
@@ -45,25 +45,37 @@ export function createDispatch(options: DispatchOptions): (request: Request, tar
     // Before a right was checked, the answer would tell anyone which projects there are.
     if (isAllowed && row.namespaced && verb === 'create' && !(await projectExists(target.project)))
       throw noProject(target.project)
-    return { status: verb === 'create' ? 201 : 200, body: { ...type, ...(await handler(call, body)) } }
+    if (verb === 'create') return { status: 201, body: { ...type, ...(await served.handlers.create?.(call, body)) } }
+    const updated = await served.handlers.update?.(call, body)
+    return { status: updated?.created ? 201 : 200, body: { ...type, ...updated?.object } }
   }
 
   return async (request, target) => {
     const subject = await authenticate(authenticator, request.headers)
     const query = new URL(request.url).searchParams
     const matched = match(table, target, request.method, query)
-    const { row, verb, type } = matched
-    const requested = parseQuery(query, verb === 'list' ? [...commonFields, ...(row.fieldSelectors ?? [])] : [])
+    const { row, served, verb, type } = matched
+    const isCollection = verb === 'list' || verb === 'watch' || verb === 'deletecollection'
+    const requested = parseQuery(query, isCollection ? [...commonFields, ...(row.fieldSelectors ?? [])] : [])
     const call = callOf(authorizer, subject, target, requested)
     if (admissionOf(matched) === 'right') call.require(rightOf(matched, requested))
     refuseDryRun(matched, requested.dryRun)
+    const columns = 'columns' in served ? served.columns : undefined
+    const form = negotiate(request.headers.get('accept'), query)
+    const rendering: Rendering = { form, type, columns, nowMs: now() }
     switch (verb) {
       case 'get':
-        return { status: 200, body: { ...type, ...(await getObject(call, matched)) } }
+        return { status: 200, body: renderObject(rendering, await getObject(call, matched)) }
       case 'list':
-        return { status: 200, body: listObject(type, await listPage(call, matched)) }
+        return { status: 200, body: renderList(rendering, await listPage(call, matched)) }
+      case 'watch':
+        return watches.watch({ row, call, query, rendering, signal: request.signal })
+      case 'patch':
+        return patch(request, call, matched)
       case 'delete':
         return remove(request, call, matched)
+      case 'deletecollection':
+        return removeAll(request, call, matched)
       default:
         return write(request, call, matched)
     }
@@ -107,6 +119,11 @@ async function remove(request: Request, call: Call, matched: Matched): Promise<A
   const uid = deleted?.metadata.uid
   const { group, resource: kind, name } = target
   return { status: 200, body: successStatus({ name, ...(group && { group }), kind, ...(uid && { uid }) }) }
+}
+
+/** Deletes what the list selects, page by page; what is gone meanwhile is no failure. */
+async function removeAll(_request: Request, _call: Call, { target }: Matched): Promise<Answer> {
+  throw methodNotAllowed(target, 'DELETE')
 }
 
 function refuseDryRun({ served, target }: Matched, dryRun: boolean): void {

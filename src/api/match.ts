@@ -7,6 +7,7 @@ import {
   type Right,
   type Subresource,
   type Verb,
+  verbsOf,
 } from './resource.ts'
 import type { ObjectTarget } from './target.ts'
 
@@ -37,11 +38,9 @@ export function match(
   const served = row && (subresource === '' ? row : ownValue(row.subresources, subresource))
   const isInPlace = row?.namespaced ? project !== '' || (name === '' && method !== 'POST') : project === ''
   if (row === undefined || served === undefined || !isInPlace) throw noSuchResource()
-  const verb = verbOf(method, target)
-  if (verb === undefined || served.handlers[verb] === undefined) throw methodNotAllowed(target, method)
-  if (verb === 'list' && isWatch(query)) {
-    throw new RegistryError('UNSUPPORTED', { message: `watch is not served for ${resource} yet; list again instead` })
-  }
+  const verb = verbOf(method, target, query)
+  if (verb === undefined || !verbsOf(served).includes(verb))
+    throw methodNotAllowed(target, verb === 'watch' ? verb : method)
   const type = {
     kind: served.kind,
     apiVersion: apiVersionOf({ group: served.group ?? group, version: served.version ?? version }),
@@ -68,18 +67,20 @@ export function methodNotAllowed({ resource }: Pick<ObjectTarget, 'resource'>, m
   return new RegistryError('UNSUPPORTED', { message: `${method} is not served for ${resource} on this path` })
 }
 
-function verbOf(method: string, { name, subresource }: ObjectTarget): Verb | undefined {
+function verbOf(method: string, { name, subresource }: ObjectTarget, query: URLSearchParams): Verb | undefined {
   const isCollection = name === ''
   switch (method) {
     case 'GET':
     case 'HEAD':
-      return isCollection ? 'list' : 'get'
+      return isCollection ? (isWatch(query) ? 'watch' : 'list') : 'get'
     case 'POST':
       return isCollection || subresource !== '' ? 'create' : undefined
     case 'PUT':
       return isCollection ? undefined : 'update'
+    case 'PATCH':
+      return isCollection ? undefined : 'patch'
     case 'DELETE':
-      return isCollection ? undefined : 'delete'
+      return isCollection ? 'deletecollection' : 'delete'
     default:
       return undefined
   }

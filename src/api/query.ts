@@ -17,6 +17,7 @@ export function parseQuery(query: URLSearchParams, fieldNames: readonly string[]
   const next = query.get('continue')
   return {
     fields: parseFieldSelector(query.get('fieldSelector') ?? '', fieldNames),
+    selects: () => true,
     dryRun: parseDryRun(query.getAll('dryRun')),
     ...(limit === undefined ? {} : { limit }),
     ...(next ? { continue: next } : {}),

@@ -1,9 +1,10 @@
+import type { ZodObject } from 'zod'
 import type { Subject } from '../access/access.ts'
 import type { ObjectMeta } from '../store/objects.ts'
 
-/** The table of kinds: routing, authorisation and discovery follow from its rows alone. */
+/** The table of kinds: routing, authorisation, discovery, tables, patches, watches and OpenAPI follow from its rows alone. */
 
-export type Verb = 'get' | 'list' | 'create' | 'update' | 'delete'
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection'
 
 /** An object as it is answered, without `kind` and `apiVersion`, which its row adds. */
 export interface ApiObject {
@@ -25,8 +26,10 @@ export interface Page {
 export interface RequestOptions {
   limit?: number
   continue?: string
-  /** `fieldSelector`, by field; only those that the row names. */
+  /** What `fieldSelector` wants to be equal, by field; only fields that the row names. */
   fields: Readonly<Record<string, string>>
+  /** Whether `labelSelector` and `fieldSelector` select an object; a list leaves out what they do not. */
+  selects(object: ApiObject): boolean
   /** `dryRun=All`: check everything, write nothing. */
   dryRun: boolean
 }
@@ -56,16 +59,58 @@ export interface DeleteOptions {
   resourceVersion?: string
 }
 
-/** What a row can do; a verb without a handler is answered 405. Bodies are parsed, their kind checked. */
+/** What became of an update: 201 when the object was `created` by it, else 200. */
+export interface Updated {
+  object: ApiObject
+  created?: boolean
+}
+
+/**
+ * What a row can do; a verb without a handler is answered 405. Bodies are parsed, their kind checked. A row with `get` and
+ * `update` can be patched: the patch is made of what `get` answers and goes through `update` with its resourceVersion,
+ * again after each CONFLICT. With `list` and `delete` a collection can be deleted.
+ */
 export interface Handlers {
   /** undefined is answered 404. */
   get?(call: Call): Promise<ApiObject | undefined>
   list?(call: Call): Promise<Page>
   /** Answered 201. An own `kind` of the answer wins over the row's. */
   create?(call: Call, body: Record<string, unknown>): Promise<ApiObject>
-  update?(call: Call, body: Record<string, unknown>): Promise<ApiObject>
+  update?(call: Call, body: Record<string, unknown>): Promise<Updated>
   /** Answers what was deleted. */
   delete?(call: Call, options: DeleteOptions): Promise<ApiObject>
+}
+
+/** What one revision did to one object: `before` is undefined when it was created, `after` when it was deleted. */
+export interface ObjectChange {
+  before: ApiObject | undefined
+  after: ApiObject | undefined
+}
+
+/** All changes of one revision, or, without any, the news that time went on to `revision`. */
+export interface ChangeBatch {
+  revision: number
+  changes: readonly ObjectChange[]
+}
+
+/**
+ * Follows the objects of a resource in all projects: every revision after `since` once and in order, `after` with the
+ * revision as its resourceVersion, and progress at least every second. Ends when `signal` aborts or the store closes.
+ *
+ * @throws CompactedError (from the iterator) when `since` is too old
+ */
+export type Follow = (options: { since: number; signal: AbortSignal }) => AsyncIterable<ChangeBatch>
+
+/** A column of a `Table`. @see https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables */
+export interface Column {
+  name: string
+  type: 'string' | 'integer'
+  /** `name` of the column that names the object. */
+  format?: string
+  description: string
+  /** Above 0: shown by `-o wide` alone. Default 0. */
+  priority?: number
+  value(object: ApiObject, nowMs: number): string | number
 }
 
 /**
@@ -76,6 +121,11 @@ export type Admission = 'right' | 'handler' | 'anyone'
 
 interface Served {
   kind: string
+  /**
+   * The wire form of an object without `kind` and `apiVersion`, for OpenAPI, `fieldValidation` and the keys of lists that
+   * are merged (see `list-keys.ts`). Absent: everything is known and lists are atomic.
+   */
+  schema?: ZodObject
   handlers: Handlers
   /** Default `right` for each verb. */
   admission?: Partial<Record<Verb, Admission>>
@@ -85,7 +135,7 @@ interface Served {
   bodyKinds?: readonly string[]
 }
 
-/** `resource/name/subresource`; only POST (create) and GET exist so far. */
+/** `resource/name/subresource`: POST is its `create`, GET, PUT and PATCH as of an object. */
 export interface Subresource extends Served {
   /** Of its objects, where it differs from the parent's. */
   group?: string
@@ -105,8 +155,16 @@ export interface Resource extends Served {
   isProject?: boolean
   shortNames?: readonly string[]
   categories?: readonly string[]
-  /** Fields that a list's `fieldSelector` may name, beside `metadata.name` and `metadata.namespace`. */
+  /** Paths of fields that a list's `fieldSelector` may name, beside `metadata.name` and `metadata.namespace`. */
   fieldSelectors?: readonly string[]
+  /** What a table shows; default name and age. */
+  columns?: readonly Column[]
+  /** Makes the resource one that can be watched. */
+  follow?: Follow
+  /** Whether a watcher may be told of an object, where `list` is admitted by the handler. Default: yes. */
+  maySee?(call: Call, object: ApiObject): boolean
+  /** `metadata.managedFields` is kept by its handlers as the body has it. Default false: server-side apply then owns nothing. */
+  keepsManagedFields?: boolean
   subresources?: Readonly<Record<string, Subresource>>
 }
 
@@ -118,4 +176,20 @@ export function qualifiedName({ group, resource }: { group: string; resource: st
 /** The `apiVersion` of a group's version. */
 export function apiVersionOf({ group, version }: { group: string; version: string }): string {
   return group === '' ? version : `${group}/${version}`
+}
+
+/** The verbs that a row or subresource is served with. */
+export function verbsOf(served: Resource | Subresource): Verb[] {
+  const { get, list, create, update, delete: remove } = served.handlers
+  const verbs: [Verb, unknown][] = [
+    ['get', get],
+    ['list', list],
+    ['watch', list && 'follow' in served && served.follow],
+    ['create', create],
+    ['update', update],
+    ['patch', get && update],
+    ['delete', remove],
+    ['deletecollection', list && remove],
+  ]
+  return verbs.filter(([, handler]) => handler).map(([verb]) => verb)
 }

@@ -11,7 +11,7 @@ import {
   ownMetadata,
   type SentMetadata,
 } from './metadata.ts'
-import type { ApiObject, Call, DeleteOptions, Handlers } from './resource.ts'
+import type { ApiObject, Call, DeleteOptions, Handlers, Updated } from './resource.ts'
 
 /** The part of an object that is not metadata, `kind` or `apiVersion`. */
 type Fields = Record<string, unknown>
@@ -83,7 +83,7 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
     return settled(await objects.create(resource, call.project, { metadata: own, ...fields }))
   }
 
-  async function update(call: Call, body: Fields): Promise<ApiObject> {
+  async function update(call: Call, body: Fields): Promise<Updated> {
     const { sent, own, fields } = accept(call, body, call.name)
     const change = (current: StoredObject): StoredObject => {
       if (sent.uid && sent.uid !== current.metadata.uid) throw failed('CONFLICT', call.name)
@@ -92,9 +92,10 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
       return { metadata: { ...server, ...own }, ...fields }
     }
     const version = sent.resourceVersion || undefined
-    if (call.options.dryRun)
-      return change(await expectCurrent(call, version === undefined ? {} : { resourceVersion: version }))
-    return settled(await objects.update(resource, call.project, call.name, change, version))
+    if (call.options.dryRun) {
+      return { object: change(await expectCurrent(call, version === undefined ? {} : { resourceVersion: version })) }
+    }
+    return { object: await settled(await objects.update(resource, call.project, call.name, change, version)) }
   }
 
   async function expectCurrent(call: Call, { uid, resourceVersion }: DeleteOptions): Promise<StoredObject> {

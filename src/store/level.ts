@@ -76,8 +76,10 @@ export async function createStoreOn(
       checkRange(query)
       return readRange(query)
     },
+    ranges: () => Promise.reject(new TypeError('not there yet')),
     commit: (commit) => writer.commit(commit),
-    watch(prefix, options) {
+    watch(prefixes, options) {
+      const prefix = String(prefixes)
       checkPrefix(prefix)
       if (!logged.some((each) => prefix.startsWith(each))) {
         throw new TypeError(`changes under ${JSON.stringify(prefix)} are not logged and cannot be watched`)

@@ -97,6 +97,8 @@ export interface Store {
   get(key: string): Promise<Entry | undefined>
   /** Opens a snapshot of a range. */
   range(query: RangeQuery): Promise<Snapshot>
+  /** Opens one snapshot of several ranges: all have the same revision. Each is read once, in any order. */
+  ranges(queries: readonly RangeQuery[]): Promise<Snapshot[]>
   /**
    * Writes all operations or none, durably, under a new revision.
    *
@@ -105,14 +107,14 @@ export interface Store {
    */
   commit(commit: Commit): Promise<CommitResult>
   /**
-   * Follows the keys under `prefix`: first every revision after `since` (default: now), then new ones as they come, one
+   * Follows the keys under `prefix`, or under any of several: first every revision after `since` (default: now), then new ones as they come, one
    * batch a revision, in order, and a progress batch at least every second. With `prompt` a progress batch comes at
    * the start, once caught up, and as soon as a revision changed nothing under the prefix (one may stand for several). Ends when `signal` aborts or the store closes.
    *
    * @throws CompactedError (from the iterator) when `since` is too old.
    * @throws TypeError (at once) for a prefix whose changes are not kept.
    */
-  watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch>
+  watch(prefix: string | readonly string[], options: WatchOptions): AsyncIterable<WatchBatch>
   /** Waits for the right to be the one that runs `name`; on LevelDB it is granted at once. */
   lease(name: string, signal: AbortSignal): Promise<Lease>
   /** Ends all watches, finishes commits that were taken, frees the directory. */

@@ -48,6 +48,10 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
   return {
     get,
     image,
+    list: () => Promise.reject(new TypeError('not there yet')),
+    copy: () => Promise.reject(new TypeError('not there yet')),
+    images: () => Promise.reject(new TypeError('not there yet')),
+    knownImage: () => Promise.reject(new TypeError('not there yet')),
     async add(name, uid, links) {
       const steps = [...merged(links)].map(([digest, link]): Step => {
         return { key: linkKey(name, digest), next: (stored, living) => withLink(stored, link, living, now()) }

@@ -45,6 +45,8 @@ export function createStreamReader({ store }: { store: Store }): StreamReader {
     return life && decode<LifeRecord>(life).uid
   }
   return {
+    whole: () => Promise.reject(new TypeError('not there yet')),
+    wholes: () => Promise.reject(new TypeError('not there yet')),
     stream: async (name) => (await readStream(store, name))?.stream,
     streams: (project, options = {}) => listStreams(store, project, options),
     async tag(name, tag) {

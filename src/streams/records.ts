@@ -108,6 +108,27 @@ export interface LifeRecord {
   projectUid: string
 }
 
+/**
+ * `index/followers/<project>/<stream>/<tag>`: the tags of the same stream whose spec names this one as their source. Every
+ * move of the tag is conditioned on it, so that none who begins to follow at that moment is left behind.
+ */
+export interface FollowersRecord {
+  uid: string
+  followers: string[]
+}
+
+/**
+ * `index/pending/<project>/<stream>/<tag>`: the tag's wish is newer than what was imported (okd.md 2.2, "pending import").
+ * Written and removed by the commit that makes it so; whoever imports in the background follows this prefix.
+ */
+export interface PendingRecord {
+  uid: string
+  /** The generation of the wish. */
+  generation: number
+  by: string
+  reason?: string
+}
+
 /** `generation/<project>/<stream>`: `metadata.generation`, apart from the rest so that a move which leaves the spec as it is races with nobody. */
 export interface GenerationRecord {
   uid: string
@@ -145,9 +166,32 @@ export interface LinkRecord {
 export interface ImageRecord {
   mediaType: string
   size: number
+  /** What the config blob says, verified by the digest that the manifest names. Absent until it was read, and for what is no image. */
+  configuration?: ImageConfiguration
   config?: { digest: Digest; mediaType: string; size: number }
   layers: { digest: Digest; mediaType: string; size: number }[]
   manifests: { digest: Digest; mediaType: string; size: number; architecture?: string; os?: string; variant?: string }[]
+}
+
+/** The parts of an image's config that the API shows. @see https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md */
+export interface ImageConfiguration {
+  created?: string
+  author?: string
+  architecture?: string
+  os?: string
+  variant?: string
+  dockerVersion?: string
+  config?: {
+    User?: string
+    ExposedPorts?: Record<string, Record<string, never>>
+    Env?: string[]
+    Entrypoint?: string[]
+    Cmd?: string[]
+    Volumes?: Record<string, Record<string, never>>
+    WorkingDir?: string
+    Labels?: Record<string, string>
+    StopSignal?: string
+  }
 }
 
 /** `outbox/<project>/<stream>/<tag>!<n>`: what is owed to others about one change of a tag record. */

@@ -19,6 +19,14 @@ export interface Stream extends StreamName {
   annotations: Record<string, string>
   lookupPolicy: { local: boolean }
   dockerImageRepository?: string
+  /** Who set which field by server-side apply, as the API machinery keeps it. */
+  managedFields?: readonly unknown[]
+}
+
+/** A stream with all its tags, of one moment. */
+export interface WholeStream {
+  stream: Stream
+  tags: readonly Tag[]
 }
 
 /** A tag record and the store revision of its newest write. */
@@ -32,6 +40,16 @@ export interface StreamReader {
   stream(name: StreamName): Promise<Stream | undefined>
   /** Streams by name, of one project or of all; `after` is exclusive. */
   streams(project: string | undefined, options?: { after?: StreamName; limit?: number }): Promise<Stream[]>
+  /** A stream with all its tags, of one snapshot. */
+  whole(name: StreamName): Promise<WholeStream | undefined>
+  /**
+   * Streams with all their tags, of one snapshot whose revision is told; `after` is exclusive. A page ends early once it
+   * has `maxTags` (default 10,000); `more` tells that it is not the last.
+   */
+  wholes(
+    project: string | undefined,
+    options?: { after?: StreamName; limit?: number; maxTags?: number },
+  ): Promise<{ streams: WholeStream[]; revision: number; more: boolean }>
   /** undefined when there is no such stream or tag; a deleted tag's record (no spec, no items) counts as absent too. */
   tag(name: StreamName, tag: string): Promise<Tag | undefined>
   /** Tags in byte order; `after` is exclusive and need not exist. */
@@ -53,6 +71,11 @@ export interface TagChange {
   spec?: Omit<TagReference, 'generation'> | null
   /** Gives the spec tag a new generation although its identity did not change (an import by hand). */
   reimport?: boolean
+  /**
+   * Who wants the spec, for what follows from it: the copy of a source within the stream, which the writer makes and keeps
+   * following, and the import in the background of a `DockerImage`.
+   */
+  wantedBy?: { by: string; reason?: string }
   /** Moves the tag (or, for the same digest, renews its head: okd.md 2.3) and clears the condition. */
   event?: { image: Digest | ''; mediaType: string; dockerImageReference: string; cause: Cause }
   /** Empties the tag's status and spec; an entry of the ledger. */
@@ -62,6 +85,15 @@ export interface TagChange {
   lastSeen?: Digest
   /** A failed attempt; null clears. Its time and generation are the writer's business. */
   condition?: Pick<TagEventCondition, 'reason' | 'message'> | null
+  /** Takes items out of what status shows, by their index; never the head, and never out of the ledger. */
+  hide?: readonly number[]
+}
+
+/** A decided change of a stream; what is left out stays. */
+export interface StreamChange {
+  /** Replaces metadata and the rest of the spec. */
+  object?: Pick<Stream, 'labels' | 'annotations' | 'lookupPolicy' | 'dockerImageRepository' | 'managedFields'>
+  tags?: ReadonlyMap<string, TagChange>
 }
 
 export interface ChangeOptions {
@@ -80,6 +112,15 @@ export interface ChangeResult {
   tag: Tag | undefined
   /** The ledger entry that was appended. */
   entry?: LedgerEntry
+  /** Other tags of the stream that moved in the same commit because they follow this one. */
+  followed?: readonly LedgerEntry[]
+}
+
+/** What a change of a stream came to. */
+export interface StreamChangeResult {
+  changed: boolean
+  revision: number
+  whole: WholeStream
 }
 
 export interface StreamWriter {
@@ -90,6 +131,8 @@ export interface StreamWriter {
       labels?: Record<string, string>
       annotations?: Record<string, string>
       lookupPolicy?: { local: boolean }
+      dockerImageRepository?: string
+      managedFields?: readonly unknown[]
     },
   ): Promise<Stream>
   /** Deletes a stream in one small commit. @throws RegistryError NOT_FOUND, CONFLICT */
@@ -107,6 +150,22 @@ export interface StreamWriter {
     decide: (current: CurrentTag) => TagChange | undefined,
     options?: ChangeOptions,
   ): Promise<ChangeResult | undefined>
+  /**
+   * Changes a stream as a whole (PUT, PATCH): its object and any of its tags, decided on one snapshot. As many tags as fit go
+   * into the first commit with the object; the others follow in commits of their own under the same new generation, each
+   * safe alone. Only what is changed is conditioned on: changes of other tags meanwhile do not conflict.
+   * `decide` may be asked again after a race and may throw; undefined means nothing to do.
+   *
+   * @throws RegistryError NOT_FOUND, INVALID, CONFLICT
+   */
+  changeStream(
+    name: StreamName,
+    decide: (current: WholeStream) => StreamChange | undefined,
+    options?: {
+      /** Creates the stream when it is absent: `decide` then sees one without tags and with resourceVersion 0. */
+      create?: boolean
+    },
+  ): Promise<StreamChangeResult>
 }
 
 /** A link as read, with what only the links' owner needs. */
@@ -139,6 +198,15 @@ export interface Links {
    * anew.
    */
   revive(name: StreamName, digest: Digest): Promise<StreamLink | undefined>
+  /** A stream's links in the order of their digests; `after` is exclusive. For its layers, and for digests by prefix. */
+  list(name: StreamName, options?: { prefix?: string; after?: Digest; limit?: number }): Promise<StreamLink[]>
+  /**
+   * Gives the stream `to` what `from` may have of `digest` and of all that it is known to name, locations included: whoever
+   * promotes was entitled to it. In steps, what is named first.
+   *
+   * @returns the copied link; undefined when `from` has none
+   */
+  copy(from: StreamName, to: StreamName & { uid: string }, digest: Digest): Promise<StreamLink | undefined>
   /** The record of an image as linked with this media type; undefined when its manifest was never seen as that. */
   image(digest: Digest, mediaType: string): Promise<ImageRecord | undefined>
   /**
@@ -146,6 +214,20 @@ export interface Links {
    * takes must not tell that another stream has the image (I5).
    */
   putImage(digest: Digest, image: ImageRecord): Promise<void>
+  /**
+   * Every image that is known, in the order of digests, with one living stream that has it; `after` is exclusive. For those who
+   * may read images of the whole cluster.
+   */
+  images(options?: { after?: Digest; limit?: number }): Promise<KnownImage[]>
+  /** One of {@link images}; undefined when no living stream has it. */
+  knownImage(digest: Digest): Promise<KnownImage | undefined>
+}
+
+/** An image as it is known to the whole cluster, and one of the streams that have it. */
+export interface KnownImage {
+  digest: Digest
+  image: ImageRecord
+  stream: StreamName
 }
 
 /** Where a tag stands, for the pull path. */

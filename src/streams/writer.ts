@@ -42,6 +42,7 @@ const maxAttempts = 100
 export function createStreamWriter({ store, now }: { store: Store; now: () => number }): StreamWriter {
   const inTurn = createTurns()
   return {
+    changeStream: () => Promise.reject(new TypeError('not there yet')),
     create: (name, object = {}) => createStream(store, name, object, now()),
     delete: (name, preconditions = {}) => deleteStream(store, name, preconditions),
     async changeTag(name, tag, decide, options = {}) {

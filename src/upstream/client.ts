@@ -43,6 +43,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     manifest: (from, reference, signal) => fetchManifest(exchange, { from, reference, signal }),
     blobSize: (from, digest, signal) => fetchBlobSize(exchange, { from, reference: digest, signal }),
     blob: (from, digest, range, signal) => fetchBlob(exchange, { from, reference: digest, signal }, range),
+    tags: () => Promise.reject(new TypeError('not there yet')),
     close: () => transport.close(),
   }
 }

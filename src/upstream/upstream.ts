@@ -55,6 +55,11 @@ export interface Upstream {
   blobSize(from: UpstreamRepository, digest: Digest, signal?: AbortSignal): Promise<number>
   /** Opens a blob, redirects followed. A registry that ignores the range answers whole: `offset` tells. */
   blob(from: UpstreamRepository, digest: Digest, range?: ByteRange, signal?: AbortSignal): Promise<FetchedBlob>
+  /**
+   * The tags of a repository, all pages of `/v2/<name>/tags/list` (OCI distribution spec, "Listing Tags"), each once; at most
+   * `maxTags` (default 100,000) are read, and a `Link` that leads elsewhere is not followed.
+   */
+  tags(from: UpstreamRepository, options?: { maxTags?: number; signal?: AbortSignal }): Promise<string[]>
   close(): Promise<void>
 }
 

@@ -76,13 +76,13 @@ test('one tag is read without a range, and a page of a long ledger with one rang
   for (let i = 0; i < 40; i++) await push(w, 'prod', i % 2 ? 'a' : 'b')
   for (let i = 0; i < 40; i++) await push(w, `v${i}`)
   w.faults.gets = []
-  w.faults.ranges = []
+  w.faults.rangeQueries = []
   await w.reader.tag(app, 'prod')
   expect(w.faults.gets.sort()).toEqual([lifeKey(app), tagKey(app, 'prod')])
   await push(w, 'prod', 'c')
-  expect(w.faults.ranges).toEqual([])
+  expect(w.faults.rangeQueries).toEqual([])
   await w.reader.ledger(app, 'prod', { limit: 1 })
-  expect(w.faults.ranges).toMatchObject([{ limit: 1, reverse: true }])
+  expect(w.faults.rangeQueries).toMatchObject([{ limit: 1, reverse: true }])
 })
 
 describe('streams', () => {

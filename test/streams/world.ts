@@ -66,7 +66,7 @@ export interface FaultyStore extends Store {
   /** Called before each range is opened. */
   beforeRange: (() => Promise<void>) | undefined
   gets: string[]
-  ranges: RangeQuery[]
+  rangeQueries: RangeQuery[]
 }
 
 function faultyStore(store: Store): FaultyStore {
@@ -75,7 +75,7 @@ function faultyStore(store: Store): FaultyStore {
     next: [],
     commits: [],
     gets: [],
-    ranges: [],
+    rangeQueries: [],
     afterGet: undefined,
     beforeRange: undefined,
     async get(key) {
@@ -85,7 +85,7 @@ function faultyStore(store: Store): FaultyStore {
       return entry
     },
     async range(query) {
-      faulty.ranges.push(query)
+      faulty.rangeQueries.push(query)
       await faulty.beforeRange?.()
       return store.range(query)
     },
