@@ -62,7 +62,7 @@ export class StartError extends Error {
 }
 
 /** What is kept in the change log: everything that somebody watches. */
-const logged = ['object/', 'life/', 'stream/', 'tag/', 'key/', 'meta/']
+const logged = ['object/', 'life/', 'stream/', 'generation/', 'tag/', 'index/pending/', 'key/', 'meta/']
 
 const version = readVersion()
 

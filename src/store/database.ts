@@ -24,11 +24,16 @@ export interface Scan {
   close(): Promise<void>
 }
 
+/** Which keys a scan reads, and how many at most. */
+export type ScanBounds = Bounds & { limit?: number; reverse?: boolean }
+
 /** An open LevelDB. Reads throw RegistryError UNAVAILABLE when the disk fails or the database is closed. */
 export interface Database {
   getMany(keys: readonly string[]): Promise<(string | undefined)[]>
   get(key: string): Promise<string | undefined>
-  scan(bounds: Bounds & { limit?: number; reverse?: boolean }): Scan
+  scan(bounds: ScanBounds): Scan
+  /** Scans of one snapshot, whose memory is freed when the last of them is closed. */
+  scanAll(bounds: readonly ScanBounds[]): Scan[]
   /** Writes all or nothing, and returns when it is on the disk. A failure leaves it open whether it was written. */
   write(writes: readonly Write[]): Promise<void>
   /** Removes all keys within the bounds; the next write makes it durable. */
@@ -52,7 +57,11 @@ export async function openDatabase(directory: string): Promise<Database> {
   return {
     getMany: (keys) => reading(() => level.getMany([...keys])),
     get: (key) => reading(() => level.get(key)),
-    scan: (bounds) => openScan(level, bounds),
+    scan: (bounds) => openScan(level, bounds, takeSnapshot(level)),
+    scanAll: (bounds) => {
+      const shared = shareSnapshot(takeSnapshot(level), bounds.length)
+      return bounds.map((each) => openScan(level, each, shared))
+    },
     write: (writes) => level.batch([...writes], { sync: true }),
     clear: (bounds) => level.clear(bounds),
     reopen: async () => {
@@ -77,8 +86,13 @@ async function openLevel(level: Level<string, string>, directory: string): Promi
   }
 }
 
-function openScan(level: Level<string, string>, bounds: Bounds & { limit?: number; reverse?: boolean }): Scan {
-  const { snapshot, state } = takeSnapshot(level)
+interface TakenSnapshot {
+  snapshot: ReturnType<Level<string, string>['snapshot']>
+  state: StoreState
+  close(): Promise<void>
+}
+
+function openScan(level: Level<string, string>, bounds: ScanBounds, { snapshot, state, close }: TakenSnapshot): Scan {
   const iterator = level.iterator({ ...bounds, snapshot, highWaterMarkBytes: maxPageBytes })
   return {
     state,
@@ -93,7 +107,19 @@ function openScan(level: Level<string, string>, bounds: Bounds & { limit?: numbe
     close: async () => {
       // abstract-level refuses to read an iterator whose explicit snapshot is closed, so both live equally long.
       await iterator.close()
-      await snapshot.close()
+      await close()
+    },
+  }
+}
+
+/** Closes the snapshot when `users` have closed it. */
+function shareSnapshot(taken: TakenSnapshot, users: number): TakenSnapshot {
+  let left = users
+  return {
+    ...taken,
+    close: async () => {
+      left -= 1
+      if (left === 0) await taken.close()
     },
   }
 }
@@ -102,12 +128,12 @@ function openScan(level: Level<string, string>, bounds: Bounds & { limit?: numbe
  * A batch becomes readable in a thread of its own, before this one hears of it: only a row of the same snapshot tells
  * which revision the snapshot holds.
  */
-function takeSnapshot(level: Level<string, string>) {
+function takeSnapshot(level: Level<string, string>): TakenSnapshot {
   try {
     const snapshot = level.snapshot()
     const stored = level.getSync(stateKey, { snapshot })
     if (stored === undefined) throw new Error('the store has no state')
-    return { snapshot, state: decodeState(stored) }
+    return { snapshot, state: decodeState(stored), close: () => snapshot.close() }
   } catch (cause) {
     throw unreadable(cause)
   }

@@ -5,7 +5,7 @@ import { checkKey, checkPrefix, isRevision } from './check-commit.ts'
 import { type Database, openDatabase } from './database.ts'
 import { dataKey, decodeEntry, decodeState, encodeState, logBounds, type StoreState, stateKey } from './encoding.ts'
 import { createRangeReader } from './range.ts'
-import type { RangeQuery, Store } from './store.ts'
+import { maxRanges, type RangeQuery, type Store } from './store.ts'
 import { createWatchers } from './watchers.ts'
 import { createWriter } from './writer.ts'
 
@@ -56,7 +56,7 @@ export async function createStoreOn(
   const watchers = createWatchers({ database, state, progressIntervalMs })
   const { announce } = watchers
   const writer = createWriter({ database, state, retainRevisions, announce, retryMs, log })
-  const readRange = createRangeReader(database)
+  const readRanges = createRangeReader(database)
   const closed = new AbortController()
 
   async function close(): Promise<void> {
@@ -74,20 +74,26 @@ export async function createStoreOn(
     },
     async range(query) {
       checkRange(query)
-      return readRange(query)
+      const [snapshot] = await readRanges([query])
+      if (snapshot === undefined) throw new TypeError('a range was not read')
+      return snapshot
     },
-    ranges: () => Promise.reject(new TypeError('not there yet')),
-    commit: (commit) => writer.commit(commit),
-    watch(prefixes, options) {
-      const prefix = String(prefixes)
-      checkPrefix(prefix)
-      if (!logged.some((each) => prefix.startsWith(each))) {
-        throw new TypeError(`changes under ${JSON.stringify(prefix)} are not logged and cannot be watched`)
+    async ranges(queries) {
+      if (queries.length === 0 || queries.length > maxRanges) {
+        throw new TypeError(`one snapshot takes 1 to ${maxRanges} ranges, not ${queries.length}`)
       }
+      for (const query of queries) checkRange(query)
+      return readRanges(queries)
+    },
+    commit: (commit) => writer.commit(commit),
+    watch(prefix, options) {
+      const prefixes = typeof prefix === 'string' ? [prefix] : [...prefix]
+      if (prefixes.length === 0) throw new TypeError('a watch needs a prefix')
+      for (const each of prefixes) checkWatched(each, logged)
       if (options.since !== undefined && !isRevision(options.since)) {
         throw new TypeError(`${options.since} is no revision to watch from`)
       }
-      return watchers.watch(prefix, options)
+      return watchers.watch(prefixes, options)
     },
     async lease(_name, signal) {
       signal.throwIfAborted()
@@ -118,6 +124,12 @@ function parseBase(value: string): number {
 
 function isSameList(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((each, i) => each === b[i])
+}
+
+function checkWatched(prefix: string, logged: readonly string[]): void {
+  checkPrefix(prefix)
+  if (logged.some((each) => prefix.startsWith(each))) return
+  throw new TypeError(`changes under ${JSON.stringify(prefix)} are not logged and cannot be watched`)
 }
 
 function checkRange({ prefix, start, end, limit }: RangeQuery): void {

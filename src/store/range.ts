@@ -1,21 +1,23 @@
 /** Lazy reading of a range from one snapshot, which is freed when the reading ends, however it ends. */
 
-import type { Database, Scan } from './database.ts'
+import type { Database, Scan, ScanBounds } from './database.ts'
 import { dataBounds, decodeEntry, keyOfData } from './encoding.ts'
 import type { Entry, RangeQuery, Snapshot } from './store.ts'
 
 const firstPageRows = 64
 const pageRows = 1000
 
-/** Makes the one function that reads ranges of a database; a first page at once, so that small ranges hold nothing. */
-export function createRangeReader(database: Database): (query: RangeQuery) => Promise<Snapshot> {
+/**
+ * Makes the function that reads ranges of a database, all of one snapshot. The first page of each is read at once, so
+ * that small ranges hold nothing.
+ */
+export function createRangeReader(database: Database): (queries: readonly RangeQuery[]) => Promise<Snapshot[]> {
   // What is dropped halfway, or never read, is freed when its reader is collected.
   const abandoned = new FinalizationRegistry<Scan>((scan) => {
     scan.close().catch(() => undefined)
   })
-  return async (query) => {
-    const { limit, reverse = false } = query
-    const scan = database.scan({ ...dataBounds(query), reverse, ...(limit === undefined ? {} : { limit }) })
+
+  async function open(scan: Scan): Promise<Snapshot> {
     const reader = createReader(scan, abandoned)
     let first: Entry[] | undefined = await reader.read(firstPageRows)
     return {
@@ -28,6 +30,13 @@ export function createRangeReader(database: Database): (query: RangeQuery) => Pr
       },
     }
   }
+
+  return (queries) => Promise.all(database.scanAll(queries.map(boundsOf)).map(open))
+}
+
+function boundsOf(query: RangeQuery): ScanBounds {
+  const { limit, reverse = false } = query
+  return { ...dataBounds(query), reverse, ...(limit === undefined ? {} : { limit }) }
 }
 
 interface Reader {

@@ -92,12 +92,20 @@ export interface Lease {
 /** Most operations and bytes of one commit (etcd's limits); more is a `TypeError`. */
 export const commitLimits = { maxOperations: 100, maxBytes: 1024 * 1024 } as const
 
+/** Most ranges of one snapshot. */
+export const maxRanges = 100
+
 export interface Store {
   /** The key as of now; undefined when absent. */
   get(key: string): Promise<Entry | undefined>
   /** Opens a snapshot of a range. */
   range(query: RangeQuery): Promise<Snapshot>
-  /** Opens one snapshot of several ranges: all have the same revision. Each is read once, in any order. */
+  /**
+   * Opens one snapshot of several ranges: all have the same revision. Each is read once, in any order; the snapshot is
+   * freed when all were read or left.
+   *
+   * @throws TypeError for none, or for more than `maxRanges`
+   */
   ranges(queries: readonly RangeQuery[]): Promise<Snapshot[]>
   /**
    * Writes all operations or none, durably, under a new revision.
@@ -107,12 +115,13 @@ export interface Store {
    */
   commit(commit: Commit): Promise<CommitResult>
   /**
-   * Follows the keys under `prefix`, or under any of several: first every revision after `since` (default: now), then new ones as they come, one
-   * batch a revision, in order, and a progress batch at least every second. With `prompt` a progress batch comes at
-   * the start, once caught up, and as soon as a revision changed nothing under the prefix (one may stand for several). Ends when `signal` aborts or the store closes.
+   * Follows the keys under `prefix`, or under any of several: first every revision after `since` (default: now), then new
+   * ones as they come, one batch a revision, in order, its changes in the order of the commit's operations, and a progress
+   * batch at least every second. With `prompt` a progress batch comes at the start, once caught up, and as soon as a
+   * revision changed nothing under the prefix (one may stand for several). Ends when `signal` aborts or the store closes.
    *
    * @throws CompactedError (from the iterator) when `since` is too old.
-   * @throws TypeError (at once) for a prefix whose changes are not kept.
+   * @throws TypeError (at once) for a prefix whose changes are not kept, or for none.
    */
   watch(prefix: string | readonly string[], options: WatchOptions): AsyncIterable<WatchBatch>
   /** Waits for the right to be the one that runs `name`; on LevelDB it is granted at once. */

@@ -8,15 +8,15 @@ import { CompactedError, type WatchBatch, type WatchOptions } from './store.ts'
 export interface Watchers {
   /** Tells what a batch changed; without `rows` the disk must be asked. */
   announce(state: StoreState, rows: readonly LogRow[] | undefined): void
-  watch(prefix: string, options: WatchOptions): AsyncIterable<WatchBatch>
+  watch(prefixes: readonly string[], options: WatchOptions): AsyncIterable<WatchBatch>
   /** Ends all watches. */
   close(): void
 }
 
 interface Watcher {
-  readonly prefix: string
+  readonly isWatched: (key: string) => boolean
   readonly prompt: boolean
-  /** Everything up to here was told or is not under the prefix. */
+  /** Everything up to here was told or is not watched. */
   position: number
   /** The progress interval passed since it was last told. */
   due: boolean
@@ -75,7 +75,7 @@ export function createWatchers({
     try {
       while (!ended()) {
         const { rows, through } = await nextPage(watcher.position)
-        for (const batch of under(watcher.prefix, rows)) {
+        for (const batch of watched(watcher, rows)) {
           if (ended()) return
           told = batch.revision
           yield batch
@@ -120,16 +120,14 @@ export function createWatchers({
       state = next
       if (rows === undefined) recent.reset(next.revision)
       else recent.push(rows, next.revision)
-      const touched = new Map<string, boolean>()
       for (const watcher of idle) {
-        const { prefix } = watcher
-        if (!touched.has(prefix)) touched.set(prefix, rows === undefined || concerns(prefix, rows))
-        if (touched.get(prefix) || watcher.prompt) watcher.wake()
+        if (watcher.prompt || rows === undefined || concerns(watcher, rows)) watcher.wake()
         else watcher.position = Math.max(watcher.position, next.revision)
       }
     },
-    watch(prefix, { since = state.revision, signal, prompt = false }) {
-      return follow({ prefix, prompt, position: since, due: false, wake: () => undefined }, signal)
+    watch(prefixes, { since = state.revision, signal, prompt = false }) {
+      const isWatched = (key: string) => prefixes.some((prefix) => key.startsWith(prefix))
+      return follow({ isWatched, prompt, position: since, due: false, wake: () => undefined }, signal)
     },
     close() {
       closed = true
@@ -153,13 +151,13 @@ async function readLog(database: Database, position: number): Promise<LogPage> {
   }
 }
 
-function* under(prefix: string, rows: readonly LogRow[]): Generator<WatchBatch> {
+function* watched({ isWatched }: Watcher, rows: readonly LogRow[]): Generator<WatchBatch> {
   for (const { revision, changes } of rows) {
-    const matching = changes.filter(({ key }) => key.startsWith(prefix))
+    const matching = changes.filter(({ key }) => isWatched(key))
     if (matching.length > 0) yield { revision, changes: matching }
   }
 }
 
-function concerns(prefix: string, rows: readonly LogRow[]): boolean {
-  return rows.some(({ changes }) => changes.some(({ key }) => key.startsWith(prefix)))
+function concerns({ isWatched }: Watcher, rows: readonly LogRow[]): boolean {
+  return rows.some(({ changes }) => changes.some(({ key }) => isWatched(key)))
 }

@@ -2,13 +2,16 @@
 
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { isCompacted } from '../../src/store/compaction.ts'
 import {
   type Change,
   CompactedError,
   commitLimits,
   type Entry,
+  maxRanges,
   type Operation,
   type RangeQuery,
+  type Snapshot,
   type Store,
   type WatchBatch,
 } from '../../src/store/store.ts'
@@ -351,6 +354,65 @@ function rangeContract(open: Open): void {
     expect(() => snapshot[Symbol.asyncIterator]()).toThrow(TypeError)
   })
 
+  test('several ranges are of one snapshot, whatever is committed between opening and reading', async () => {
+    const { store } = await open()
+    await fill(store, 200)
+    const revision = await write(store, put('link/a', '1'), put('link/b', '1'), put('object/x', '1'))
+    const [tags, last, none, links] = await store.ranges([
+      { prefix: 'tag/' },
+      { prefix: 'link/', reverse: true, limit: 1 },
+      { prefix: 'absent/' },
+      { prefix: 'link/', start: 'link/a', end: 'link/b' },
+    ])
+    await write(store, put('link/a', '2'), del('link/b'), put('absent/x'), put('tag/00100', '2'), del('tag/00199'))
+    for (const snapshot of [tags, last, none, links]) expect(snapshot?.revision).toBe(revision)
+    // In another order than they were asked for.
+    expect(await valuesOf(links)).toEqual([['link/a', '1']])
+    expect(await valuesOf(none)).toEqual([])
+    expect(await valuesOf(tags)).toEqual(
+      Array.from({ length: 200 }, (_, i) => [`tag/${String(i).padStart(5, '0')}`, '{}']),
+    )
+    expect(await valuesOf(last)).toEqual([['link/b', '1']])
+  })
+
+  test('several ranges report one revision, that of what they hold, while commits go on', async () => {
+    const { store } = await open()
+    const base = await write(store, put('tag/base'), put('link/base'))
+    let done = false
+    const writing = Promise.all(
+      Array.from({ length: 400 }, (_, i) => write(store, put(`tag/${i}`), put(`link/${i}`))),
+    ).then(() => {
+      done = true
+    })
+    while (!done) {
+      const snapshots = await store.ranges([{ prefix: 'tag/' }, { prefix: 'link/' }])
+      for (const snapshot of snapshots) {
+        expect(await Array.fromAsync(snapshot)).toHaveLength(snapshot.revision - base + 1)
+      }
+      expect(snapshots[0]?.revision).toBe(snapshots[1]?.revision)
+    }
+    await writing
+  })
+
+  test('some of several ranges may be left early or never read, and the store still closes', async () => {
+    const { store } = await open()
+    await fill(store, 2000)
+    const [early, whole] = await store.ranges([{ prefix: 'tag/' }, { prefix: 'tag/' }, { prefix: 'tag/' }])
+    if (early === undefined || whole === undefined) throw new Error('not enough snapshots')
+    for await (const _ of early) break
+    expect(await Array.fromAsync(whole)).toHaveLength(2000)
+    await store.close()
+  })
+
+  test('a range of none, of too many, or of one that makes no sense is a TypeError', async () => {
+    const { store } = await open()
+    const query = { prefix: 'tag/' }
+    expect(await store.ranges(Array.from({ length: maxRanges }, () => query))).toHaveLength(maxRanges)
+    await expect(store.ranges([])).rejects.toThrow(TypeError)
+    await expect(store.ranges(Array.from({ length: maxRanges + 1 }, () => query))).rejects.toThrow(TypeError)
+    await expect(store.ranges([query, { prefix: 'tag/', limit: -1 }])).rejects.toThrow(TypeError)
+  })
+
   test.each<[string, RangeQuery]>([
     ['limit', { prefix: 'tag/', limit: -1 }],
     ['prefix', { prefix: 'tag/\ud800' }],
@@ -359,6 +421,11 @@ function rangeContract(open: Open): void {
     const { store } = await open()
     await expect(store.range(query)).rejects.toThrow(TypeError)
   })
+}
+
+async function valuesOf(snapshot: Snapshot | undefined): Promise<[key: string, value: string][]> {
+  if (snapshot === undefined) throw new Error('no snapshot')
+  return (await Array.fromAsync(snapshot)).map(({ key, value }) => [key, value])
 }
 
 function watchContract(open: Open): void {
@@ -413,6 +480,55 @@ function watchContract(open: Open): void {
     await write(store, put('tag/a'), put('tag/ab/x'), put('tag/b/a/'))
     const revision = await write(store, put('tag/a/x'))
     expect((await changesUpTo(batches, revision)).map((batch) => batch.revision)).toEqual([revision])
+  })
+
+  test('of several prefixes each revision is one batch, its changes in the order of the commit', async () => {
+    const { store } = await open()
+    const batches = store.watch(['tag/', 'object/x/', 'tag/a'], { since: 0, signal: testSignal() })
+    await write(store, put('object/y/1'), put('link/a'))
+    const first = await write(store, put('tag/b', '1'), put('object/x/1', '1'), put('object/y/1'), put('tag/a', '1'))
+    const second = await write(store, del('object/x/1'), del('tag/zero'), put('link/a'))
+    const told = await changesUpTo(batches, second)
+    expect(told.map(({ revision }) => revision)).toEqual([first, second])
+    expect(told.map(({ changes }) => changes.map(({ key, value }) => [key, value]))).toEqual([
+      [
+        ['tag/b', '1'],
+        ['object/x/1', '1'],
+        ['tag/a', '1'],
+      ],
+      [['object/x/1', undefined]],
+    ])
+  })
+
+  test('a watch of several prefixes that waits is told at once of each', async () => {
+    const { store } = await open()
+    const batches = store.watch(['tag/', 'object/x/'], { signal: testSignal() })[Symbol.asyncIterator]()
+    for (const key of ['tag/a', 'object/x/1', 'tag/b']) {
+      const next = batches.next()
+      const revision = await write(store, put(key))
+      expect(await next).toMatchObject({ value: { revision, changes: [{ key }] } })
+    }
+  })
+
+  test('a list of prefixes that is changed later changes no watch', async () => {
+    const { store } = await open()
+    const prefixes = ['tag/']
+    const batches = store.watch(prefixes, { since: 0, signal: testSignal() })
+    prefixes[0] = 'object/'
+    const revision = await write(store, put('tag/a'), put('object/a'))
+    const [told] = await changesUpTo(batches, revision)
+    expect(told?.changes.map(({ key }) => key)).toEqual(['tag/a'])
+  })
+
+  test.each<[string, string | string[]]>([
+    ['that is not kept', 'link/'],
+    ['that is not kept among others', ['tag/', 'link/', 'object/']],
+    ['of everything', ['tag/', '']],
+    ['that is no text', ['tag/\ud800']],
+    ['at all missing', []],
+  ])('a watch of a prefix %s is a TypeError at once', async (_name, prefix) => {
+    const { store } = await open()
+    expect(() => store.watch(prefix, { signal: testSignal() })).toThrow(TypeError)
   })
 
   test('deleting what is absent is no change', async () => {
@@ -574,6 +690,21 @@ function watchContract(open: Open): void {
     const batches = store.watch('tag/', { since: now, signal: testSignal() })
     const revision = await write(store, put('tag/b'))
     expect((await changesUpTo(batches, revision)).map((batch) => batch.revision)).toEqual([revision])
+  })
+
+  test('a revision is compacted when a watch from there would be; one to come is not', async () => {
+    const { store, compact } = await open()
+    expect(await isCompacted(store, 0, 'tag/')).toBe(false)
+    const since = await write(store, put('tag/a', '1'))
+    await write(store, put('object/x'))
+    expect(await isCompacted(store, since, 'tag/')).toBe(false)
+    await compact()
+    expect(await isCompacted(store, since, 'tag/')).toBe(true)
+    expect(await isCompacted(store, 0, 'object/')).toBe(true)
+    const { revision } = await store.range({ prefix: 'tag/' })
+    expect(await isCompacted(store, revision, 'tag/')).toBe(false)
+    expect(await isCompacted(store, revision + 100, 'tag/')).toBe(false)
+    await expect(isCompacted(store, since, 'link/')).rejects.toThrow(TypeError)
   })
 
   test.each([-1, 1.5, Number.NaN])('since %d is a TypeError', async (since) => {

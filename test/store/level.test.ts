@@ -343,6 +343,20 @@ describe('resources', () => {
     }
   })
 
+  test('the snapshot of several ranges is freed when the last of them was read or left', async () => {
+    const { store, database } = await tappedStore()
+    await fillLinks(store)
+    await store.ranges([{ prefix: 'tag/' }, { prefix: 'link/', limit: 10 }])
+    expect(database.openScans).toBe(0)
+    const [a, b] = await store.ranges([{ prefix: 'link/' }, { prefix: 'link/' }, { prefix: 'tag/' }])
+    if (a === undefined || b === undefined) throw new Error('not enough snapshots')
+    expect(database.openScans).toBe(2)
+    for await (const _ of a) break
+    expect(database.openScans).toBe(1)
+    expect(await Array.fromAsync(b)).toHaveLength(2000)
+    expect(database.openScans).toBe(0)
+  })
+
   test('a range that is read slowly is not freed before its end', async () => {
     const { store } = await tappedStore()
     await fillLinks(store)

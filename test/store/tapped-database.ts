@@ -1,6 +1,6 @@
 /** A real LevelDB whose writes are counted and can be made to fail, as those of a full or broken disk do. */
 
-import type { Database } from '../../src/store/database.ts'
+import type { Database, Scan } from '../../src/store/database.ts'
 import { decodeState, encodeState, stateKey } from '../../src/store/encoding.ts'
 
 /** How a write fails: before anything is on the disk, or after all of it is. */
@@ -32,6 +32,21 @@ export function tapDatabase(database: Database): TappedDatabase {
   let lost = 0
   let held: Promise<void> | undefined
   let onWritten: (() => Promise<void>) | undefined
+
+  function tap(scan: Scan): Scan {
+    let isOpen = true
+    scans += 1
+    openScans += 1
+    return {
+      ...scan,
+      close: async () => {
+        if (isOpen) openScans -= 1
+        isOpen = false
+        await scan.close()
+      },
+    }
+  }
+
   return {
     ...database,
     get writes() {
@@ -89,19 +104,7 @@ export function tapDatabase(database: Database): TappedDatabase {
       lost = 0
       await database.write([{ type: 'put', key: stateKey, value }])
     },
-    scan(bounds) {
-      const scan = database.scan(bounds)
-      let isOpen = true
-      scans += 1
-      openScans += 1
-      return {
-        ...scan,
-        close: async () => {
-          if (isOpen) openScans -= 1
-          isOpen = false
-          await scan.close()
-        },
-      }
-    },
+    scan: (bounds) => tap(database.scan(bounds)),
+    scanAll: (bounds) => database.scanAll(bounds).map(tap),
   }
 }

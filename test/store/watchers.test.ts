@@ -17,7 +17,7 @@ test('what is announced twice before a watch comes to look is not lost', async (
   const database = await openDatabase(await temporaryDirectory())
   onTestFinished(() => database.close())
   const watchers = createWatchers({ database, state: stateAt(0), progressIntervalMs: 60_000 })
-  const next = watchers.watch('tag/', { signal: testSignal() })[Symbol.asyncIterator]().next()
+  const next = watchers.watch(['tag/'], { signal: testSignal() })[Symbol.asyncIterator]().next()
   await setImmediate()
   watchers.announce(stateAt(1), [row(1, 'tag/a')])
   watchers.announce(stateAt(2), [row(2, 'object/x')])

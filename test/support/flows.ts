@@ -35,7 +35,17 @@ export interface FlowsWorld extends Streams {
 }
 
 /** The prefixes whose changes are followed. */
-export const loggedPrefixes = ['object/', 'life/', 'stream/', 'tag/', 'outbox/', 'key/', 'meta/']
+export const loggedPrefixes = [
+  'object/',
+  'life/',
+  'stream/',
+  'generation/',
+  'tag/',
+  'index/pending/',
+  'outbox/',
+  'key/',
+  'meta/',
+]
 
 /** Builds the flows with a project `demo` and a fake upstream that may be used. */
 export async function flowsWorld(
