@@ -122,7 +122,7 @@ async function listStreams(
 }
 
 /** Undefined when the records are not of one life: the stream was deleted, or made anew, while they were read. */
-function joinStream(
+export function joinStream(
   name: StreamName,
   life: LifeRecord,
   touched: Entry | undefined,
