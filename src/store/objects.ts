@@ -12,9 +12,14 @@ export interface ObjectMeta {
   namespace?: string
   uid: string
   creationTimestamp: string
+  /** When its removal began; what is in it goes first. Of projects alone. */
+  deletionTimestamp?: string
+  generateName?: string
   generation?: number
   labels?: Record<string, string>
   annotations?: Record<string, string>
+  /** Who set which field by server-side apply, as the API machinery keeps it. */
+  managedFields?: readonly unknown[]
 }
 
 /** Any API object without `kind` and `apiVersion`, which the kind's table adds. */
@@ -75,7 +80,7 @@ export interface Objects {
 
 /** What a caller may set of a new object: the store adds uid, creationTimestamp and resourceVersion. */
 export interface NewObject {
-  metadata: { name: string; labels?: Record<string, string>; annotations?: Record<string, string> }
+  metadata: Pick<ObjectMeta, 'name' | 'generateName' | 'labels' | 'annotations' | 'managedFields'>
   [field: string]: unknown
 }
 
@@ -213,7 +218,8 @@ async function listPage(
   }
 }
 
-function newMetadata(metadata: NewObject['metadata'], project: string, nowMs: number): ObjectMeta {
+/** Metadata as a new object is stored with it. */
+export function newMetadata(metadata: NewObject['metadata'], project: string, nowMs: number): ObjectMeta {
   return {
     ...metadata,
     ...(project === '' ? {} : { namespace: project }),
@@ -237,7 +243,11 @@ function changedValue(changed: StoredObject, current: StoredObject): string {
   })
 }
 
-function differenceOf(wanted: { uid?: string; resourceVersion?: string }, current: StoredObject['metadata']) {
+/** What the preconditions of a deletion and the object disagree about, in Kubernetes' words; undefined when nothing. */
+export function differenceOf(
+  wanted: { uid?: string; resourceVersion?: string },
+  current: StoredObject['metadata'],
+): string | undefined {
   if (wanted.uid !== undefined && wanted.uid !== current.uid) {
     return `Precondition failed: UID in precondition: ${wanted.uid}, UID in object meta: ${current.uid}`
   }
