@@ -1,4 +1,5 @@
 import type { Store } from '../store/store.ts'
+import { createStreamChanges, type StreamChanges } from './changes.ts'
 import { createLinks } from './links.ts'
 import { createPins } from './pins.ts'
 import { createStreamReader } from './reader.ts'
@@ -11,10 +12,11 @@ export interface Streams {
   writer: StreamWriter
   links: Links
   pins: Pins
+  changes: StreamChanges
 }
 
 export interface StreamsOptions {
-  /** Must log the prefixes `tag/` and `life/`. */
+  /** Must log the prefixes of all records that a stream is made of. */
   store: Store
   now: () => number
   /** Ends the following of changes. */
@@ -28,5 +30,6 @@ export function createStreams({ store, now, signal }: StreamsOptions): Streams {
     writer: createStreamWriter({ store, now }),
     links: createLinks({ store, now }),
     pins: createPins({ store, signal }),
+    changes: createStreamChanges({ store }),
   }
 }
