@@ -3,7 +3,10 @@ import type { FieldCause } from '../oci/errors.ts'
 import { isOwnName } from '../oci/reference.ts'
 import { forbiddenField, invalid, required } from './fields.ts'
 
-/** `metadata` as clients send it; what only the server sets (times, managed fields) is left out. */
+/**
+ * `metadata` as clients send it. What only the server sets (times) is left out; so are `finalizers` and `ownerReferences`: Weir
+ * has neither finalizers nor a garbage collector, and an object that shows them would promise both.
+ */
 export const metadataSchema = z.object({
   name: z.string().nullish(),
   generateName: z.string().nullish(),
@@ -12,6 +15,8 @@ export const metadataSchema = z.object({
   resourceVersion: z.string().nullish(),
   labels: z.record(z.string(), z.string()).nullish(),
   annotations: z.record(z.string(), z.string()).nullish(),
+  /** Set by the machinery behind the row, whatever the client sent (see `Resource.keepsManagedFields`). */
+  managedFields: z.array(z.unknown()).nullish(),
 })
 
 /** Any object, for its metadata. */
@@ -22,8 +27,10 @@ export type SentMetadata = z.infer<typeof metadataSchema>
 /** What a caller may say of an object's metadata. */
 export interface OwnMetadata {
   name: string
+  generateName?: string
   labels?: Record<string, string>
   annotations?: Record<string, string>
+  managedFields?: unknown[]
 }
 
 /** Says what is wrong with a name; undefined when nothing is. */
@@ -68,7 +75,7 @@ export const streamName: NameRule = (name) =>
 export function checkMetadata(sent: SentMetadata | null | undefined, rule: NameRule): FieldCause[] {
   const { name, generateName, labels, annotations } = sent ?? {}
   const causes: FieldCause[] = []
-  if (generateName) causes.push(forbiddenField('metadata.generateName', 'not served; give metadata.name'))
+  if (generateName && !name) causes.push(forbiddenField('metadata.generateName', 'not served; give metadata.name'))
   const problem = name ? rule(name) : undefined
   if (!name) causes.push(required('metadata.name', 'name is required'))
   if (problem !== undefined) causes.push(invalid('metadata.name', name, problem))
@@ -76,8 +83,13 @@ export function checkMetadata(sent: SentMetadata | null | undefined, rule: NameR
 }
 
 /** The caller's part of metadata that {@link checkMetadata} found good. */
-export function ownMetadata({ name, labels, annotations }: SentMetadata): OwnMetadata {
-  return { name: name ?? '', ...(labels && { labels }), ...(annotations && { annotations }) }
+export function ownMetadata({ name, labels, annotations, managedFields }: SentMetadata): OwnMetadata {
+  return {
+    name: name ?? '',
+    ...(labels && { labels }),
+    ...(annotations && { annotations }),
+    ...(managedFields?.length && { managedFields }),
+  }
 }
 
 function checkLabels(labels: Record<string, string>): FieldCause[] {

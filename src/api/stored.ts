@@ -1,8 +1,11 @@
+import { randomInt } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { type ZodType, z } from 'zod'
 import { type ErrorSubject, type FieldCause, RegistryError } from '../oci/errors.ts'
-import type { ObjectPage, Objects, StoredObject } from '../store/objects.ts'
+import { formatContinue } from '../store/continue-token.ts'
+import { type NewObject, type ObjectPage, type Objects, objectKey, type StoredObject } from '../store/objects.ts'
 import { parseObject } from './body.ts'
-import { requireValid } from './fields.ts'
+import { invalid, requireValid } from './fields.ts'
 import {
   checkMetadata,
   metadataSchema,
@@ -24,6 +27,10 @@ export interface StoredKind<T extends Fields> {
   /** What is kept of an object beside its metadata; other fields are dropped. */
   schema: ZodType<T>
   nameRule: NameRule
+  /** Whether a new object may leave its name to Weir, by `metadata.generateName`. Default false. */
+  generatesNames?: boolean
+  /** Most bytes of an object; default 512 KiB, well below what a commit may hold. */
+  maxBytes?: number
   /** Says what is wrong with a body before it is parsed at a cost: lists that are too long. */
   checkSent?(body: Fields): FieldCause[]
   /** Says what is wrong with the fields of a new or replaced object. */
@@ -32,11 +39,12 @@ export interface StoredKind<T extends Fields> {
   checkChange?(before: StoredObject, after: T): FieldCause[]
   /** Refuses what the caller may not give. @throws RegistryError FORBIDDEN, NOT_FOUND */
   authorize?(fields: T, call: Call, name: string): void
+  /** Puts a new object into the store; default: as a record of its own. @throws RegistryError ALREADY_EXISTS */
+  insert?(call: Call, object: NewObject): Promise<StoredObject>
   /** Waits until a write at `revision` has its effect everywhere here. */
   written?(revision: number): Promise<void>
 }
 
-/** Most bytes of one stored object, well below what a commit may hold. */
 const maxObjectBytes = 512 * 1024
 
 /** Most items of a page of any list, whatever its `limit`. */
@@ -45,7 +53,16 @@ export const maxPageItems = 500
 /** A page takes no further items once it has so many bytes. */
 export const maxPageBytes = 16 * 1024 * 1024
 
-const batchSize = 20
+/** Objects of which a list selects none end a page too, once it has read so many. */
+const maxRead = 10_000
+
+const batchSize = 50
+const maxNameAttempts = 8
+/** What Kubernetes leaves of a prefix, so that the name with its suffix fits a label. */
+const maxPrefixLength = 58
+const suffixLength = 5
+/** No vowels, so that no word comes out, and nothing that looks like something else. */
+const suffixAlphabet = 'bcdfghjklmnpqrstvwxz2456789'
 
 /**
  * The handlers of a kind whose objects are records as the client sent them.
@@ -54,25 +71,41 @@ const batchSize = 20
  */
 export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<Handlers> {
   const { objects, resource } = kind
+  const insert = kind.insert ?? ((call: Call, object: NewObject) => objects.create(resource, call.project, object))
   const envelope = z.object({ metadata: metadataSchema.nullish() })
   const subjectOf = (name: string): ErrorSubject => ({ name, kind: resource, group: kind.group })
   const failed = (code: 'NOT_FOUND' | 'ALREADY_EXISTS' | 'CONFLICT', name: string) =>
     new RegistryError(code, { subject: subjectOf(name) })
 
-  function accept(call: Call, body: Fields, pathName?: string): { sent: SentMetadata; own: OwnMetadata; fields: T } {
+  function accept(call: Call, body: Fields, name?: string): { sent: SentMetadata; own: OwnMetadata; fields: T } {
     const { metadata } = parseObject(envelope, body)
-    const sent = { ...metadata, ...(pathName === undefined ? {} : { name: pathName }) }
+    const sent = { ...metadata, ...(name === undefined ? {} : { name }) }
     const own = ownMetadata(sent)
     requireValid(kind.checkSent?.(body) ?? [], subjectOf(own.name))
     const fields = parseObject(kind.schema, body)
     requireValid([...checkMetadata(sent, kind.nameRule), ...(kind.check?.(fields, call) ?? [])], subjectOf(own.name))
-    requireStorable({ own, fields })
+    requireStorable({ own, fields }, kind.maxBytes)
     kind.authorize?.(fields, call, own.name)
     return { sent, own, fields }
   }
 
   async function create(call: Call, body: Fields): Promise<ApiObject> {
-    const { sent, own, fields } = accept(call, body)
+    const { name, generateName } = parseObject(envelope, body).metadata ?? {}
+    if (name || !generateName || !kind.generatesNames) return createAs(call, accept(call, body))
+    const problem = kind.nameRule(`${generateName}x`)
+    requireValid(problem ? [invalid('metadata.generateName', generateName, problem)] : [], subjectOf(''))
+    for (let attempt = 1; ; attempt += 1) {
+      const accepted = accept(call, body, generatedName(generateName))
+      try {
+        return await createAs(call, { ...accepted, own: { ...accepted.own, generateName } })
+      } catch (error) {
+        const isTaken = error instanceof RegistryError && error.code === 'ALREADY_EXISTS'
+        if (!isTaken || attempt === maxNameAttempts) throw error
+      }
+    }
+  }
+
+  async function createAs(call: Call, { sent, own, fields }: ReturnType<typeof accept>): Promise<ApiObject> {
     if (sent.resourceVersion) {
       throw new RegistryError('BAD_REQUEST', { message: 'resourceVersion should not be set on objects to be created' })
     }
@@ -80,7 +113,7 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
       if ((await objects.get(resource, call.project, own.name)) !== undefined) throw failed('ALREADY_EXISTS', own.name)
       return { metadata: { ...own, ...(call.project && { namespace: call.project }) }, ...fields }
     }
-    return settled(await objects.create(resource, call.project, { metadata: own, ...fields }))
+    return settled(await insert(call, { metadata: own, ...fields }))
   }
 
   async function update(call: Call, body: Fields): Promise<Updated> {
@@ -88,8 +121,10 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
     const change = (current: StoredObject): StoredObject => {
       if (sent.uid && sent.uid !== current.metadata.uid) throw failed('CONFLICT', call.name)
       requireValid(kind.checkChange?.(current, fields) ?? [], subjectOf(call.name))
-      const { labels: _labels, annotations: _annotations, ...server } = current.metadata
-      return { metadata: { ...server, ...own }, ...fields }
+      const { labels: _labels, annotations: _annotations, managedFields: _managed, ...server } = current.metadata
+      const changed = { metadata: { ...server, ...own }, ...fields }
+      // The order of fields is no difference.
+      return isDeepStrictEqual(changed, current) ? current : changed
     }
     const version = sent.resourceVersion || undefined
     if (call.options.dryRun) {
@@ -115,7 +150,8 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
 
   return {
     get: (call) => objects.get(resource, call.project, call.name),
-    list: ({ project, options }) => listPage(objects, resource, project || undefined, options),
+    list: ({ project, options }) =>
+      readPage(objects, { ...options, resource, project: project || undefined, isWanted: options.selects, maxRead }),
     create,
     update,
     delete: async (call, preconditions) => {
@@ -133,9 +169,11 @@ export async function newestRevision(objects: Objects): Promise<number> {
 }
 
 /** @throws RegistryError TOO_LARGE for what is larger than an object may be */
-export function requireStorable(object: object): void {
-  if (byteLength(object) > maxObjectBytes) {
-    throw new RegistryError('TOO_LARGE', { message: `the object is larger than ${maxObjectBytes} bytes` })
+export function requireStorable(object: object, maxBytes = maxObjectBytes): void {
+  if (byteLength(object) > maxBytes) {
+    throw new RegistryError('TOO_LARGE', {
+      message: `the object is larger than ${maxBytes} bytes, the most that is kept of one`,
+    })
   }
 }
 
@@ -144,25 +182,53 @@ export function byteLength(object: object): number {
   return Buffer.byteLength(JSON.stringify(object))
 }
 
+/** What a page is to hold. */
+export interface PageRequest {
+  resource: string
+  /** undefined for those of all projects. */
+  project: string | undefined
+  limit?: number
+  continue?: string
+  isWanted(object: StoredObject): boolean
+  /**
+   * The page ends after so many objects, wanted or not, and its `continue` then names the last of them. Left out where the
+   * caller may not know of what is not wanted: as many are read as it takes.
+   */
+  maxRead?: number
+}
+
 /** A page within the bounds of number and size; where they cut it, `continue` leads on, as Kubernetes allows. */
-async function listPage(
-  objects: Objects,
-  resource: string,
-  project: string | undefined,
-  { limit = maxPageItems, continue: start }: Call['options'],
-): Promise<ObjectPage> {
+export async function readPage(objects: Objects, request: PageRequest): Promise<ObjectPage> {
+  const { resource, project, limit = maxPageItems, isWanted, maxRead = Number.POSITIVE_INFINITY } = request
   const count = Math.min(limit, maxPageItems)
   const items: StoredObject[] = []
   let bytes = 0
-  for (let next = start; ; ) {
-    const wanted = Math.min(batchSize, count - items.length)
-    const page = await objects.list(resource, project, {
-      limit: wanted,
-      ...(next === undefined ? {} : { continue: next }),
-    })
-    items.push(...page.items)
-    bytes += page.items.reduce((sum, item) => sum + byteLength(item), 0)
+  let read = 0
+  for (let next = request.continue; ; ) {
+    const page = await objects.list(resource, project, { limit: batchSize, ...(next && { continue: next }) })
+    const { resourceVersion } = page
+    for (const object of page.items) {
+      if (!isWanted(object)) continue
+      const last = items.at(-1)
+      if (last !== undefined && (items.length >= count || bytes >= maxPageBytes)) {
+        return { items, resourceVersion, continue: continueAfter(resource, last, resourceVersion) }
+      }
+      items.push(object)
+      bytes += byteLength(object)
+    }
+    read += page.items.length
     next = page.continue
-    if (next === undefined || items.length >= count || bytes >= maxPageBytes) return { ...page, items }
+    if (next === undefined) return { items, resourceVersion }
+    if (read >= maxRead) return { items, resourceVersion, continue: next }
   }
+}
+
+function continueAfter(resource: string, { metadata }: StoredObject, resourceVersion: string): string {
+  const after = objectKey(resource, metadata.namespace ?? '', metadata.name)
+  return formatContinue({ after, revision: Number(resourceVersion) })
+}
+
+function generatedName(generateName: string): string {
+  const suffix = Array.from({ length: suffixLength }, () => suffixAlphabet[randomInt(suffixAlphabet.length)])
+  return generateName.slice(0, maxPrefixLength) + suffix.join('')
 }
