@@ -6,11 +6,16 @@ import { RegistryError } from '../oci/errors.ts'
 import type { Objects } from '../store/objects.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from '../streams/streams.ts'
 import type { TagEvents } from '../tag-events.ts'
+import type { Tagging } from '../tagging.ts'
 import { coreVersions, groupDocument, groupList, resourceList } from './discovery.ts'
 import { createDispatch, subjectOf } from './dispatch.ts'
+import { imageStreamImages } from './kinds/image-stream-images.ts'
 import { imageStreamImports } from './kinds/image-stream-imports.ts'
+import { imageStreamMappings } from './kinds/image-stream-mappings.ts'
 import { imageStreamTags } from './kinds/image-stream-tags.ts'
 import { imageStreams } from './kinds/image-streams.ts'
+import { imageTags } from './kinds/image-tags.ts'
+import { images } from './kinds/images.ts'
 import { namespaces, projects } from './kinds/projects.ts'
 import { selfSubjectAccessReviews, selfSubjectReviews } from './kinds/reviews.ts'
 import { roleBindings } from './kinds/role-bindings.ts'
@@ -29,7 +34,8 @@ export interface ApiOptions {
   objects: Objects
   reader: StreamReader
   writer: StreamWriter
-  links: Pick<Links, 'get' | 'image'>
+  links: Links
+  tagging: Tagging
   pins: Pick<Pins, 'reached'>
   importer: Importer
   tagEvents: TagEvents
@@ -99,7 +105,11 @@ function kinds(options: ApiOptions): Resource[] {
   return [
     imageStreams(streams),
     imageStreamTags(streams),
+    imageTags(options),
+    imageStreamImages(options),
+    images(streams),
     imageStreamImports(options),
+    imageStreamMappings(options),
     tagEvents(options),
     namespaces(options),
     projects(options),

@@ -1,7 +1,8 @@
 import type { Digest } from '../oci/digest.ts'
 import { isIndexType } from '../oci/media-types.ts'
+import type { StreamName } from '../oci/reference.ts'
 import type { ImageRecord, TagEvent, TagRecord, TagReference } from '../streams/records.ts'
-import type { Stream, Tag } from '../streams/streams.ts'
+import type { Stream, Tag, WholeStream } from '../streams/streams.ts'
 import type { ApiObject } from './resource.ts'
 
 /** The shapes of `image.openshift.io/v1` (types.go of openshift/api), made from Weir's records. Fields that OKD always writes are always there. */
@@ -10,7 +11,7 @@ import type { ApiObject } from './resource.ts'
 export const holdAnnotation = 'weir.dev/hold'
 
 /** An ImageStream with all its tags. `registryHost` is what clients write before `project/stream`. */
-export function imageStreamObject(registryHost: string, stream: Stream, tags: readonly Tag[]): ApiObject {
+export function imageStreamObject(registryHost: string, { stream, tags }: WholeStream): ApiObject {
   const specTags = tags.flatMap(({ record }) => (record.spec === undefined ? [] : [specTag(record, record.spec)]))
   const statusTags = tags.filter(({ record }) => record.items.length > 0 || record.condition !== undefined)
   const repository = repositoryOf(registryHost, stream)
@@ -33,21 +34,40 @@ export function imageStreamObject(registryHost: string, stream: Stream, tags: re
 export function imageStreamTagObject(stream: Stream, tag: Tag, image: ApiObject): ApiObject {
   const { record } = tag
   const [head] = record.items
-  const annotations = tagAnnotations(record)
   return {
-    metadata: {
-      name: `${stream.stream}:${tag.name}`,
-      namespace: stream.project,
-      uid: stream.uid,
-      resourceVersion: String(stream.resourceVersion),
-      creationTimestamp: head?.created ?? stream.creationTimestamp,
-      ...(Object.keys(stream.labels).length > 0 && { labels: stream.labels }),
-      ...(annotations && { annotations }),
-    },
+    metadata: tagMetadata(stream, tag, tagAnnotations(record)),
     tag: record.spec === undefined ? null : specTag(record, record.spec),
     generation: head?.generation ?? 0,
     lookupPolicy: { local: stream.lookupPolicy.local },
     ...(record.condition === undefined ? {} : { conditions: [record.condition] }),
+    image,
+  }
+}
+
+/** An ImageTag: what is wanted and what happened, whether or not there is an image (okd.md 1.7). */
+export function imageTagObject(stream: Stream, tag: Tag, image: ApiObject | null): ApiObject {
+  const { record } = tag
+  const hasStatus = record.items.length > 0 || record.condition !== undefined
+  return {
+    metadata: tagMetadata(stream, tag, stream.annotations),
+    spec: record.spec === undefined ? null : specTag(record, record.spec),
+    status: hasStatus ? statusTag(tag) : null,
+    image,
+  }
+}
+
+/** An ImageStreamImage; `id` is the name as it was asked for. */
+export function imageStreamImageObject(stream: Stream, id: string, image: ApiObject): ApiObject {
+  const { annotations } = stream
+  return {
+    metadata: {
+      name: `${stream.stream}@${id}`,
+      namespace: stream.project,
+      uid: stream.uid,
+      resourceVersion: String(stream.resourceVersion),
+      creationTimestamp: image.metadata.creationTimestamp ?? stream.creationTimestamp,
+      ...(Object.keys(annotations).length > 0 && { annotations }),
+    },
     image,
   }
 }
@@ -95,6 +115,11 @@ export function resolveReference(registryHost: string, stream: Stream, record: T
   return isLocal ? `${repositoryOf(registryHost, stream)}@${event.image}` : event.dockerImageReference
 }
 
+/** What pulls a digest of a stream from Weir. */
+export function imageReference(registryHost: string, { project, stream }: StreamName, digest: Digest): string {
+  return `${registryHost}/${project}/${stream}@${digest}`
+}
+
 /** The annotations of a tag, its hold among them; undefined when there are none. */
 export function tagAnnotations({ spec, hold }: TagRecord): Record<string, string> | undefined {
   const { [holdAnnotation]: _sent, ...own } = spec?.annotations ?? {}
@@ -102,8 +127,24 @@ export function tagAnnotations({ spec, hold }: TagRecord): Record<string, string
   return spec?.annotations || Object.keys(shown).length > 0 ? shown : undefined
 }
 
+function tagMetadata(
+  stream: Stream,
+  { name, record }: Tag,
+  annotations: Readonly<Record<string, string>> | undefined,
+): ApiObject['metadata'] {
+  return {
+    name: `${stream.stream}:${name}`,
+    namespace: stream.project,
+    uid: stream.uid,
+    resourceVersion: String(stream.resourceVersion),
+    creationTimestamp: record.items[0]?.created ?? stream.creationTimestamp,
+    ...(Object.keys(stream.labels).length > 0 && { labels: stream.labels }),
+    ...(annotations && Object.keys(annotations).length > 0 && { annotations: { ...annotations } }),
+  }
+}
+
 function streamMetadata(stream: Stream): ApiObject['metadata'] {
-  const { labels, annotations } = stream
+  const { labels, annotations, managedFields } = stream
   return {
     name: stream.stream,
     namespace: stream.project,
@@ -113,6 +154,7 @@ function streamMetadata(stream: Stream): ApiObject['metadata'] {
     creationTimestamp: stream.creationTimestamp,
     ...(Object.keys(labels).length > 0 && { labels }),
     ...(Object.keys(annotations).length > 0 && { annotations }),
+    ...(managedFields?.length ? { managedFields } : {}),
   }
 }
 
@@ -148,16 +190,23 @@ function repositoryOf(registryHost: string, { project, stream }: Stream): string
   return `${registryHost}/${project}/${stream}`
 }
 
+/** What `docker inspect` would say, as far as the config blob was read; `Size` is that of all unique layers and the config. */
 function dockerImageMetadata(digest: Digest | '', image: ImageRecord): Record<string, unknown> {
   const unique = new Map(image.layers.map((layer) => [layer.digest, layer.size]))
   const layers = [...unique.values()].reduce((sum, size) => sum + size, 0)
+  const { created, author, architecture, os, variant, dockerVersion, config } = image.configuration ?? {}
   return {
     kind: 'DockerImage',
     apiVersion: 'image.openshift.io/1.0',
     Id: image.config?.digest ?? digest,
-    Created: null,
+    Created: created ?? null,
     ContainerConfig: {},
-    Config: {},
+    ...(dockerVersion && { DockerVersion: dockerVersion }),
+    ...(author && { Author: author }),
+    Config: { ...config },
+    ...(architecture && { Architecture: architecture }),
+    ...(os && { Os: os }),
+    ...(variant && { Variant: variant }),
     Size: layers + (image.config?.size ?? 0),
   }
 }

@@ -1,7 +1,7 @@
 import type { SentMetadata } from '../metadata.ts'
 
 /** The annotation in which `--reason` travels, as kubectl's does. */
-const changeCauseAnnotation = 'kubernetes.io/change-cause'
+export const changeCauseAnnotation = 'kubernetes.io/change-cause'
 
 const maxReasonLength = 1024
 

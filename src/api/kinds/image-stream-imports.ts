@@ -1,19 +1,27 @@
-import { z } from 'zod'
 import type { ImportImage } from '../../importer/request.ts'
-import type { ImportedImage, Importer } from '../../importer.ts'
-import type { FieldCause } from '../../oci/errors.ts'
-import { isTag, parseImageReference } from '../../oci/reference.ts'
+import type { ImportedImage, Importer, ImportResult, RepositoryImportResult } from '../../importer.ts'
+import { RegistryError } from '../../oci/errors.ts'
 import type { Pins, StreamReader } from '../../streams/streams.ts'
 import { parseObject } from '../body.ts'
-import { invalid, notSupported, required, requireValid } from '../fields.ts'
+import { atMost, requireValid } from '../fields.ts'
 import { imageGroup } from '../groups.ts'
-import { imageObject } from '../image-objects.ts'
-import { checkMetadata, ownMetadata, streamName, withMetadata } from '../metadata.ts'
+import { imageObject, imageStreamObject } from '../image-objects.ts'
+import { checkMetadata, ownMetadata, streamName } from '../metadata.ts'
 import type { ApiObject, Call, Resource } from '../resource.ts'
-import { itemStatus, successStatus } from '../status.ts'
+import { imageStreamImportSchema } from '../schemas/image-commands.ts'
+import { itemStatus, type Status, successStatus } from '../status.ts'
 import { formatSeconds } from '../time.ts'
 import { changeCause } from './change-cause.ts'
-import { showStream } from './image-streams.ts'
+import {
+  checkImages,
+  checkRepository,
+  importMode,
+  maxImages,
+  referenceType,
+  targetTag,
+  type WantedImage,
+  type WantedRepository,
+} from './import-checks.ts'
 
 export interface ImageStreamImportsOptions {
   importer: Importer
@@ -22,37 +30,6 @@ export interface ImageStreamImportsOptions {
   registryHost: string
   now: () => number
 }
-
-const maxImages = 100
-
-const policies = z.object({
-  importPolicy: z
-    .object({ insecure: z.boolean().optional(), scheduled: z.boolean().optional(), importMode: z.string().optional() })
-    .default({}),
-  referencePolicy: z.object({ type: z.string().default('') }).default({ type: '' }),
-  includeManifest: z.boolean().default(false),
-})
-
-const from = z.object({ kind: z.string().default(''), name: z.string().default('') }).nullish()
-
-const importSpec = z.object({
-  spec: z
-    .object({
-      import: z.boolean().default(false),
-      images: z
-        .array(policies.extend({ from, to: z.object({ name: z.string().default('') }).nullish() }))
-        .nullish()
-        .transform((images) => images ?? []),
-      repository: z.unknown().optional(),
-    })
-    .default({ import: false, images: [] }),
-})
-
-type Spec = z.infer<typeof importSpec>['spec']
-type WantedImage = Spec['images'][number]
-
-const importModes = ['Legacy', 'PreserveOriginal'] as const
-const referenceTypes = ['Source', 'Local'] as const
 
 /** A command: ask the upstreams now. 201 also when every image failed; what became of each is in `status`. */
 export function imageStreamImports(options: ImageStreamImportsOptions): Resource {
@@ -63,110 +40,137 @@ export function imageStreamImports(options: ImageStreamImportsOptions): Resource
     singular: 'imagestreamimport',
     kind: 'ImageStreamImport',
     namespaced: true,
+    schema: imageStreamImportSchema,
     dryRun: true,
-    handlers: { create: (call, body) => importImages(options, call, body) },
+    handlers: { create: (call, body) => importAll(options, call, body) },
   }
 }
 
-async function importImages(
-  { importer, reader, pins, registryHost, now }: ImageStreamImportsOptions,
+async function importAll(
+  options: ImageStreamImportsOptions,
   call: Call,
   body: Record<string, unknown>,
 ): Promise<ApiObject> {
-  const { metadata } = parseObject(withMetadata, body)
-  const { spec } = parseObject(importSpec, body)
+  const { importer, reader, pins, registryHost, now } = options
+  const subject = { name: '', kind: 'imagestreamimports', group: imageGroup }
+  requireValid(atMost('spec.images', sentImages(body), maxImages), subject)
+  const { metadata, spec } = parseObject(imageStreamImportSchema, body)
   const stream = metadata?.name ?? ''
-  const subject = { name: stream, kind: 'imagestreamimports', group: imageGroup }
-  requireValid([...checkMetadata(metadata, streamName), ...checkSpec(spec)], subject)
-  const dryRun = !spec.import || call.options.dryRun
-  const result = await importer.import({
+  const images = spec?.images ?? []
+  const repository = spec?.repository
+  requireValid(
+    [
+      ...checkMetadata(metadata, streamName),
+      ...checkImages(images, repository ?? undefined),
+      ...(repository ? checkRepository(repository) : []),
+    ],
+    { ...subject, name: stream },
+  )
+  const dryRun = spec?.import !== true || call.options.dryRun
+  const common = {
     project: call.project,
     stream,
-    images: spec.images.map(importImage),
     by: call.subject.name,
     ...changeCause(metadata),
     dryRun,
     ...(metadata?.resourceVersion ? { resourceVersion: metadata.resourceVersion } : {}),
     ...(metadata?.uid ? { uid: metadata.uid } : {}),
-  })
-  await pins.reached(result.revision)
+  }
+  const single = images.length === 0 ? undefined : await importer.import({ ...common, images: images.map(importImage) })
+  const whole = repository ? await importer.importRepository({ ...common, ...repositoryImport(repository) }) : undefined
   const at = formatSeconds(now() / 1000)
-  const shown = dryRun || result.stream === undefined ? undefined : await reader.stream(result.stream)
+  const results = [single, whole].filter((result): result is ImportResult => result !== undefined)
+  await pins.reached(Math.max(0, ...results.map(({ revision }) => revision)))
+  const isThere = !dryRun && results.some((result) => result.stream !== undefined)
+  const shown = isThere ? await reader.whole({ project: call.project, stream }) : undefined
   return {
     metadata: { ...ownMetadata(metadata ?? {}), namespace: call.project, creationTimestamp: at },
     spec: body.spec,
     status: {
-      ...(shown && { import: await showStream({ reader, registryHost }, shown) }),
-      images: result.images.map((image, i) => imageStatus(image, spec.images[i], at)),
+      ...(shown && { import: imageStreamObject(registryHost, shown) }),
+      ...(single && {
+        images: single.images.map((image, i) =>
+          imageStatus(image, images[i]?.from?.name ?? '', images[i]?.includeManifest ?? false, at),
+        ),
+      }),
+      ...(whole && repository && { repository: repositoryStatus(whole, repository, at) }),
     },
   }
 }
 
-function imageStatus(imported: ImportedImage, wanted: WantedImage | undefined, at: string): Record<string, unknown> {
-  if ('error' in imported) {
-    const subject = { name: wanted?.from?.name ?? '', kind: 'dockerimages', group: imageGroup }
-    return { status: itemStatus(imported.error, subject), tag: imported.to }
-  }
-  const { digest, dockerImageReference, image, bytes, to } = imported
-  const manifest = wanted?.includeManifest ? { dockerImageManifest: bytes.toString('utf8') } : {}
+/** Looked at before the object is parsed at a cost. */
+function sentImages({ spec }: Record<string, unknown>): unknown {
+  return typeof spec === 'object' && spec !== null && 'images' in spec ? spec.images : undefined
+}
+
+function imageStatus(
+  imported: ImportedImage,
+  from: string,
+  includeManifest: boolean,
+  at: string,
+): Record<string, unknown> {
+  if ('error' in imported) return { status: itemStatus(imported.error, dockerImage(from)), tag: imported.to }
+  const { digest, dockerImageReference, image, bytes, to, children = [] } = imported
+  const shown = (object: ApiObject, raw: Buffer | undefined): ApiObject =>
+    includeManifest && raw !== undefined ? { ...object, dockerImageManifest: raw.toString('utf8') } : object
+  const repository = dockerImageReference.split('@')[0] ?? ''
+  const manifests = children.map((child) =>
+    shown(imageObject(child.digest, `${repository}@${child.digest}`, at, child.image), child.bytes),
+  )
   return {
     status: successStatus(),
-    image: { ...imageObject(digest, dockerImageReference, at, image), ...manifest },
+    image: shown(imageObject(digest, dockerImageReference, at, image), bytes),
     tag: to,
+    ...(manifests.length > 0 && { manifests }),
   }
+}
+
+function repositoryStatus(
+  { images, additionalTags, error }: RepositoryImportResult,
+  { from, includeManifest }: WantedRepository,
+  at: string,
+): Record<string, unknown> {
+  const repository = from?.name ?? ''
+  return {
+    status: summaryOf(images, error, repository),
+    images: images.map((image) => imageStatus(image, `${repository}:${image.to}`, includeManifest ?? false, at)),
+    ...(additionalTags.length > 0 && { additionalTags }),
+  }
+}
+
+/** okd.md 2.6: the repository's own status says only that some failed; each tag says why. */
+function summaryOf(images: readonly ImportedImage[], error: RegistryError | undefined, repository: string): Status {
+  if (error !== undefined) return itemStatus(error, dockerImage(repository))
+  const failed = images.filter((image) => 'error' in image).length
+  if (failed === 0) return successStatus()
+  const message =
+    failed === 1
+      ? 'one of the images from this repository failed to import'
+      : `${failed} of the images from this repository failed to import`
+  return { ...itemStatus(new RegistryError('UNKNOWN', { message }), undefined), reason: 'ImportFailed' }
+}
+
+function dockerImage(name: string) {
+  return { name, kind: 'dockerimages', group: imageGroup }
 }
 
 function importImage(wanted: WantedImage): ImportImage {
-  const { insecure, scheduled, importMode } = wanted.importPolicy
-  const mode = importModes.find((each) => each === importMode)
-  const type = referenceTypes.find((each) => each === wanted.referencePolicy.type)
+  return { from: wanted.from?.name ?? '', to: targetTag(wanted) ?? '', ...policiesOf(wanted) }
+}
+
+function repositoryImport(wanted: WantedRepository) {
+  return { from: wanted.from?.name ?? '', ...policiesOf(wanted) }
+}
+
+function policiesOf({
+  importPolicy,
+  referencePolicy,
+}: Pick<WantedImage, 'importPolicy' | 'referencePolicy'>): Pick<ImportImage, 'importPolicy' | 'referencePolicy'> {
+  const { insecure, scheduled } = importPolicy ?? {}
+  const mode = importMode(importPolicy?.importMode)
+  const type = referenceType(referencePolicy?.type)
   return {
-    from: wanted.from?.name ?? '',
-    to: targetTag(wanted) ?? '',
     importPolicy: { ...(insecure && { insecure }), ...(scheduled && { scheduled }), ...(mode && { importMode: mode }) },
     ...(type && { referencePolicy: { type } }),
   }
-}
-
-/** `to`, or else the tag in `from`; undefined when neither names one. */
-function targetTag({ from, to }: WantedImage): string | undefined {
-  return to?.name || parseImageReference(from?.name ?? '')?.tag
-}
-
-function checkSpec({ images, repository }: Spec): FieldCause[] {
-  if (repository) {
-    return [notSupported('spec.repository', 'a whole repository', ['spec.images, one element for each tag'])]
-  }
-  if (images.length === 0) return [required('spec.images', 'you must specify at least one image to import')]
-  if (images.length > maxImages) return [invalid('spec.images', images.length, `at most ${maxImages} in one request`)]
-  const tags = images.map(targetTag)
-  return images.flatMap((image, i) => {
-    const at = `spec.images[${i}]`
-    const isTwice = tags[i] !== undefined && tags.indexOf(tags[i]) !== i
-    const twice = { field: `${at}.to.name`, reason: 'FieldValueDuplicate', message: `Duplicate value: "${tags[i]}"` }
-    return [...checkImage(image, at), ...(isTwice ? [twice] : [])]
-  })
-}
-
-function checkImage(image: WantedImage, at: string): FieldCause[] {
-  const { from, importPolicy, referencePolicy } = image
-  const causes: FieldCause[] = []
-  if (from?.kind !== 'DockerImage') causes.push(notSupported(`${at}.from.kind`, from?.kind ?? '', ['DockerImage']))
-  const tag = targetTag(image)
-  if (!from?.name) causes.push(required(`${at}.from.name`, 'the image to import'))
-  else if (parseImageReference(from.name) === undefined) {
-    causes.push(invalid(`${at}.from.name`, from.name, 'write HOST/REPOSITORY:TAG or HOST/REPOSITORY@DIGEST'))
-  } else if (tag === undefined) causes.push(required(`${at}.to.name`, 'an image named by digest needs the tag to set'))
-  if (tag !== undefined && !isTag(tag)) {
-    causes.push(invalid(`${at}.to.name`, tag, "must be at most 128 letters, digits, '_', '.' or '-'"))
-  }
-  const { importMode = '' } = importPolicy
-  if (importMode !== '' && !importModes.some((mode) => mode === importMode)) {
-    causes.push(notSupported(`${at}.importPolicy.importMode`, importMode, importModes))
-  }
-  const { type } = referencePolicy
-  if (type !== '' && !referenceTypes.some((each) => each === type)) {
-    causes.push(notSupported(`${at}.referencePolicy.type`, type, referenceTypes))
-  }
-  return causes
 }

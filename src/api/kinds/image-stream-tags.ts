@@ -1,30 +1,25 @@
-import { z } from 'zod'
 import { RegistryError } from '../../oci/errors.ts'
-import { isTag, type StreamName } from '../../oci/reference.ts'
-import { requireTagUnchanged } from '../../streams/preconditions.ts'
-import type { CurrentTag, Links, Pins, Stream, StreamReader, StreamWriter, Tag } from '../../streams/streams.ts'
-import { decodeContinue, encodeContinue } from '../continue.ts'
+import type { TagRecord } from '../../streams/records.ts'
+import type { ChangeResult, Stream, Tag } from '../../streams/streams.ts'
+import type { TagRequest } from '../../tagging.ts'
+import { parseObject } from '../body.ts'
+import { imageStreamTagColumns } from '../columns/image-columns.ts'
+import { invalid, requireValid } from '../fields.ts'
 import { imageGroup } from '../groups.ts'
-import { imageObject, imageStreamTagObject, resolveReference, tagAnnotations } from '../image-objects.ts'
-import type { ApiObject, Call, DeleteOptions, Page, Resource } from '../resource.ts'
-import { byteLength, maxPageBytes, maxPageItems } from '../stored.ts'
+import { imageObject, imageStreamTagObject } from '../image-objects.ts'
+import type { ApiObject, Call, Resource, Updated } from '../resource.ts'
+import { type ImageStreamTagBody, imageStreamTagSchema, type TagReferenceBody } from '../schemas/image-streams.ts'
+import { askingOf, seenOf } from './asking.ts'
+import { wantedTag } from './sent-tags.ts'
+import { deleteTag, headImage, readTag, shortImage, splitTagName, type TagKindOptions } from './tag-objects.ts'
+import { listOverStreams, tagItems } from './whole-streams.ts'
 
-export interface ImageStreamTagsOptions {
-  reader: StreamReader
-  writer: Pick<StreamWriter, 'changeTag'>
-  links: Pick<Links, 'get' | 'image'>
-  pins: Pick<Pins, 'reached'>
-  /** The store's newest revision. */
-  newestRevision(): Promise<number>
-  registryHost: string
-}
-
-const streamBatch = 100
-
-const continueSchema = z.object({ project: z.string(), stream: z.string(), tag: z.string() })
-
-/** Tags seen one by one, each with the image it stands at; deleting one deletes its status and its history's effect. */
-export function imageStreamTags(options: ImageStreamTagsOptions): Resource {
+/**
+ * Tags seen one by one, each with the image it stands at. PUT and POST set the one spec tag, and PUT creates what is missing,
+ * the stream too (okd.md 1.6); deleting one deletes its spec, status and pin.
+ */
+export function imageStreamTags(options: TagKindOptions): Resource {
+  const { reader, registryHost } = options
   return {
     group: imageGroup,
     version: 'v1',
@@ -33,120 +28,111 @@ export function imageStreamTags(options: ImageStreamTagsOptions): Resource {
     kind: 'ImageStreamTag',
     namespaced: true,
     shortNames: ['istag'],
+    columns: imageStreamTagColumns,
+    schema: imageStreamTagSchema,
+    ...(options.follow && { follow: options.follow }),
     dryRun: true,
     handlers: {
-      get: (call) => getTag(options, call),
-      list: (call) => listTags(options, call),
-      delete: (call, preconditions) => deleteTag(options, call, preconditions),
+      async get({ project, name }) {
+        const found = await readTag(reader, project, splitTagName(name))
+        const image = found && (await headImage(options, found.stream, found.tag))
+        return found && image && imageStreamTagObject(found.stream, found.tag, image)
+      },
+      list: (call) =>
+        listOverStreams(reader, call, (whole, afterTag) =>
+          tagItems(whole, afterTag, (stream, tag) => listedTag(registryHost, stream, tag)),
+        ),
+      create: (call, body) => createTag(options, call, body),
+      update: (call, body) => updateTag(options, call, body),
+      delete: (call, preconditions) => deleteTag(options, call, 'imagestreamtags', preconditions),
     },
   }
 }
 
-/** Splits `stream:tag`. @throws RegistryError BAD_REQUEST in OKD's words */
-export function splitTagName(name: string): { stream: string; tag: string } {
-  const [stream, tag, ...more] = name.split(':')
-  if (stream && tag && more.length === 0) return { stream, tag }
-  throw new RegistryError('BAD_REQUEST', { message: 'ImageStreamTags must be retrieved with <name>:<tag>' })
+/** A tag as lists and watches show it; undefined when it stands at no image. */
+export function listedTag(registryHost: string, stream: Stream, tag: Tag): ApiObject | undefined {
+  const image = shortImage(registryHost, stream, tag)
+  return image && imageStreamTagObject(stream, tag, image)
 }
 
-async function getTag(
-  { reader, links, registryHost }: ImageStreamTagsOptions,
-  { project, name }: Call,
-): Promise<ApiObject | undefined> {
-  const { stream: streamName, tag: tagName } = splitTagName(name)
-  const stream = await reader.stream({ project, stream: streamName })
-  const tag = stream && (await reader.tag(stream, tagName))
-  const head = tag?.record.items[0]
-  if (stream === undefined || tag === undefined || !head?.image) return undefined
-  // As this stream's pullers get it, whatever others were told of the same bytes (I5).
-  const link = await links.get(stream, head.image)
-  const image = link && (await links.image(head.image, link.mediaType))
-  if (image === undefined) return undefined
-  const reference = resolveReference(registryHost, stream, tag.record, head)
-  return imageStreamTagObject(
+async function createTag(options: TagKindOptions, call: Call, body: Record<string, unknown>): Promise<ApiObject> {
+  const sent = parseObject(imageStreamTagSchema, body)
+  const name = sent.metadata?.name ?? ''
+  const { tag } = splitTagName(name)
+  const own = sent.tag?.annotations
+  const outer = sent.metadata?.annotations
+  const differs = own && outer && JSON.stringify(sorted(own)) !== JSON.stringify(sorted(outer))
+  const cause = invalid('tag.annotations', own, 'must be equal to metadata.annotations when both are set')
+  requireValid([...(differs ? [cause] : []), ...(sent.tag ? checkName(sent.tag, tag) : [])], {
+    name,
+    kind: 'imagestreamtags',
+    group: imageGroup,
+  })
+  const wanted = { ...sent.tag, annotations: own ?? outer ?? null }
+  const result = await setTag(options, call, sent, { name, wanted, mode: 'create' })
+  return shown(options, result, tag)
+}
+
+async function updateTag(options: TagKindOptions, call: Call, body: Record<string, unknown>): Promise<Updated> {
+  const sent = parseObject(imageStreamTagSchema, body)
+  const { stream, tag } = splitTagName(call.name)
+  if (sent.tag) requireValid(checkName(sent.tag, tag), { name: call.name, kind: 'imagestreamtags', group: imageGroup })
+  const spec = sent.tag ?? storedSpec((await readTag(options.reader, call.project, { stream, tag }))?.tag.record)
+  if (spec === undefined) {
+    throw new RegistryError('BAD_REQUEST', {
+      message: `imagestreamtag ${tag} is not a spec tag in imagestream ${call.project}/${stream}, cannot be updated`,
+    })
+  }
+  const wanted = { ...spec, annotations: sent.metadata?.annotations ?? null }
+  const result = await setTag(options, call, sent, { name: call.name, wanted, mode: 'put' })
+  return { object: await shown(options, result, tag), created: result.created }
+}
+
+function setTag(
+  { tagging }: TagKindOptions,
+  call: Call,
+  { metadata }: ImageStreamTagBody,
+  { name, wanted, mode }: { name: string; wanted: TagReferenceBody; mode: NonNullable<TagRequest['mode']> },
+) {
+  const { stream, tag } = splitTagName(name)
+  return tagging.setTag({
+    project: call.project,
     stream,
     tag,
-    imageObject(head.image, reference, head.created, image, tagAnnotations(tag.record)),
-  )
-}
-
-async function listTags(options: ImageStreamTagsOptions, call: Call): Promise<Page> {
-  const limit = Math.min(call.options.limit ?? maxPageItems, maxPageItems)
-  const start = decodeContinue(continueSchema, call.options.continue)
-  const resourceVersion = String(await options.newestRevision())
-  const items: ApiObject[] = []
-  let bytes = 0
-  for await (const { stream, tag } of tagsAfter(options.reader, call.project, start)) {
-    // Found beyond a limit: there is a next page, and it begins after the last item of this one.
-    if (items.length >= limit || bytes >= maxPageBytes)
-      return { items, resourceVersion, continue: positionOf(items.at(-1)) }
-    const head = tag.record.items[0]
-    if (!head?.image) continue
-    const reference = resolveReference(options.registryHost, stream, tag.record, head)
-    const item = imageStreamTagObject(stream, tag, imageObject(head.image, reference, null, undefined))
-    items.push(item)
-    bytes += byteLength(item)
-  }
-  return { items, resourceVersion }
-}
-
-/** Tags that stand at something, in order of project, stream and tag, after `start`. */
-async function* tagsAfter(
-  reader: StreamReader,
-  project: string,
-  start: (StreamName & { tag: string }) | undefined,
-): AsyncGenerator<{ stream: Stream; tag: Tag }> {
-  const first = start && (project === '' || start.project === project) ? await reader.stream(start) : undefined
-  if (first !== undefined) yield* tagsOf(reader, first, start?.tag)
-  let after: StreamName | undefined = start
-  for (;;) {
-    const batch: Stream[] = await reader.streams(project || undefined, { ...(after && { after }), limit: streamBatch })
-    for (const stream of batch) yield* tagsOf(reader, stream, undefined)
-    after = batch.at(-1)
-    if (batch.length < streamBatch) return
-  }
-}
-
-async function* tagsOf(
-  reader: StreamReader,
-  stream: Stream,
-  after: string | undefined,
-): AsyncGenerator<{ stream: Stream; tag: Tag }> {
-  for (const tag of await reader.tags(stream, after === undefined ? {} : { after })) {
-    if (tag.record.items[0]?.image) yield { stream, tag }
-  }
-}
-
-function positionOf(item: ApiObject | undefined): string {
-  const { namespace: project = '', name = '' } = item?.metadata ?? {}
-  return encodeContinue({ project, ...splitTagName(name) })
-}
-
-async function deleteTag(
-  { reader, writer, pins }: ImageStreamTagsOptions,
-  { project, name, subject, options: { dryRun } }: Call,
-  preconditions: DeleteOptions,
-): Promise<ApiObject> {
-  const { stream: streamName, tag: tagName } = splitTagName(name)
-  const wanted = { project, stream: streamName }
-  const stream = await reader.stream(wanted)
-  const check = (current: CurrentTag) => {
-    if (current.tag === undefined) throw tagNotFound(name)
-    requireTagUnchanged(current, tagName, preconditions)
-  }
-  if (stream === undefined || !isTag(tagName)) throw tagNotFound(name)
-  if (dryRun) {
-    check({ stream, tag: await reader.tag(stream, tagName) })
-    return { metadata: { name, uid: stream.uid } }
-  }
-  const result = await writer.changeTag(wanted, tagName, (current) => {
-    check(current)
-    return { remove: { cause: { kind: 'delete', by: subject.name } } }
+    ...askingOf(call, metadata),
+    wanted: wantedTag(tag, wanted),
+    seen: mode === 'create' ? {} : seenOf(metadata),
+    mode,
+    field: 'tag',
   })
-  if (result !== undefined) await pins.reached(result.revision)
-  return { metadata: { name, uid: stream.uid } }
 }
 
-function tagNotFound(name: string): RegistryError {
-  return new RegistryError('NOT_FOUND', { subject: { name, kind: 'imagestreamtags', group: imageGroup } })
+/** A tag just written: it may stand at no image yet, which the answer to a write shows empty. */
+async function shown(
+  options: TagKindOptions,
+  { revision, stream, tag }: ChangeResult,
+  name: string,
+): Promise<ApiObject> {
+  await options.pins.reached(revision)
+  const written = tag ?? emptyTag(name, stream)
+  const image = await headImage(options, stream, written)
+  return imageStreamTagObject(stream, written, image ?? imageObject('', '', null, undefined))
+}
+
+function emptyTag(name: string, { uid }: Stream): Tag {
+  return { name, record: { uid, revision: 0, items: [], current: 0, commitId: '' }, storeRevision: 0 }
+}
+
+function storedSpec(record: TagRecord | undefined): TagReferenceBody | undefined {
+  if (record?.spec === undefined) return undefined
+  const { generation: _generation, ...spec } = record.spec
+  return spec
+}
+
+function checkName({ name }: TagReferenceBody, tag: string) {
+  return name && name !== tag ? [invalid('tag.name', name, `must be "${tag}", as in metadata.name, or empty`)] : []
+}
+
+function sorted(annotations: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(annotations).sort(([a], [b]) => (a < b ? -1 : 1))
 }

@@ -1,40 +1,40 @@
-import { z } from 'zod'
 import { RegistryError } from '../../oci/errors.ts'
 import { requireStreamUnchanged } from '../../streams/preconditions.ts'
-import type { Pins, Stream, StreamReader, StreamWriter } from '../../streams/streams.ts'
+import type { Links, Pins, StreamChangeResult, StreamReader, StreamWriter } from '../../streams/streams.ts'
+import type { StreamRequest, Tagging } from '../../tagging.ts'
 import { parseObject } from '../body.ts'
-import { decodeContinue, encodeContinue } from '../continue.ts'
-import { forbiddenField, requireValid } from '../fields.ts'
+import { imageStreamColumns } from '../columns/image-columns.ts'
+import { atMost, required, requireValid } from '../fields.ts'
 import { imageGroup } from '../groups.ts'
 import { imageStreamObject } from '../image-objects.ts'
-import { checkMetadata, ownMetadata, streamName, withMetadata } from '../metadata.ts'
-import type { ApiObject, Call, DeleteOptions, Page, Resource } from '../resource.ts'
-import { byteLength, maxPageBytes, maxPageItems, requireStorable } from '../stored.ts'
+import { checkMetadata, type SentMetadata, streamName, withMetadata } from '../metadata.ts'
+import type { ApiObject, Call, DeleteOptions, Follow, Resource } from '../resource.ts'
+import { imageStreamSchema } from '../schemas/image-streams.ts'
+import { requireStorable } from '../stored.ts'
+import { askingOf, seenOf } from './asking.ts'
+import { layersSubresource } from './image-stream-layers.ts'
+import { statusSubresource } from './image-stream-status.ts'
+import { wantedTag } from './sent-tags.ts'
+import { listOverStreams } from './whole-streams.ts'
 
 export interface ImageStreamsOptions {
   reader: StreamReader
-  writer: Pick<StreamWriter, 'create' | 'delete'>
+  writer: Pick<StreamWriter, 'delete'>
+  links: Pick<Links, 'list' | 'image'>
+  tagging: Tagging
   pins: Pick<Pins, 'reached'>
+  follow?: Follow
   /** The store's newest revision. */
   newestRevision(): Promise<number>
   registryHost: string
 }
 
-const streamSpec = z.object({
-  spec: z
-    .object({
-      lookupPolicy: z.object({ local: z.boolean().default(false) }).nullish(),
-      dockerImageRepository: z.string().nullish(),
-      tags: z.array(z.unknown()).nullish(),
-    })
-    .nullish(),
-})
+/** Most spec tags of one object that is sent. */
+const maxTags = 10_000
 
-const continueSchema = z.object({ project: z.string(), stream: z.string() })
-
-/** Image streams: created empty, for their tags come with the first import or push. */
+/** Image streams with their tags. What is sent in `status` is the server's own and ignored. */
 export function imageStreams(options: ImageStreamsOptions): Resource {
-  const { reader } = options
+  const { reader, registryHost } = options
   return {
     group: imageGroup,
     version: 'v1',
@@ -44,50 +44,23 @@ export function imageStreams(options: ImageStreamsOptions): Resource {
     namespaced: true,
     shortNames: ['is'],
     categories: ['all'],
+    fieldSelectors: ['spec.dockerImageRepository', 'status.dockerImageRepository'],
+    columns: imageStreamColumns,
+    schema: imageStreamSchema,
+    keepsManagedFields: true,
+    ...(options.follow && { follow: options.follow }),
     dryRun: true,
     handlers: {
       get: async ({ project, name }) => {
-        const stream = await reader.stream({ project, stream: name })
-        return stream && showStream(options, stream)
+        const whole = await reader.whole({ project, stream: name })
+        return whole && imageStreamObject(registryHost, whole)
       },
-      list: (call) => listStreams(options, call),
+      list: (call) => listOverStreams(reader, call, (whole) => [{ item: imageStreamObject(registryHost, whole) }]),
       create: (call, body) => createStream(options, call, body),
+      update: async (call, body) => ({ object: await updateStream(options, call, body) }),
       delete: (call, preconditions) => deleteStream(options, call, preconditions),
     },
-  }
-}
-
-/** A stream as the API shows it. */
-export async function showStream(
-  { reader, registryHost }: Pick<ImageStreamsOptions, 'reader' | 'registryHost'>,
-  stream: Stream,
-): Promise<ApiObject> {
-  return imageStreamObject(registryHost, stream, await reader.tags(stream))
-}
-
-async function listStreams(options: ImageStreamsOptions, call: Call): Promise<Page> {
-  const { limit = maxPageItems } = call.options
-  const after = decodeContinue(continueSchema, call.options.continue)
-  const resourceVersion = String(await options.newestRevision())
-  const count = Math.min(limit, maxPageItems)
-  // One more than asked for tells whether there is a next page.
-  const range = { ...(after && { after }), limit: count + 1 }
-  const streams = await options.reader.streams(call.project || undefined, range)
-  const items: ApiObject[] = []
-  let bytes = 0
-  for (const stream of streams.slice(0, count)) {
-    if (bytes >= maxPageBytes) break
-    const item = await showStream(options, stream)
-    items.push(item)
-    bytes += byteLength(item)
-  }
-  const last = streams[items.length - 1]
-  return {
-    items,
-    resourceVersion,
-    ...(last && streams.length > items.length
-      ? { continue: encodeContinue({ project: last.project, stream: last.stream }) }
-      : {}),
+    subresources: { status: statusSubresource(options), layers: layersSubresource(options) },
   }
 }
 
@@ -97,23 +70,63 @@ async function createStream(
   body: Record<string, unknown>,
 ): Promise<ApiObject> {
   const { metadata } = parseObject(withMetadata, body)
-  const { spec } = parseObject(streamSpec, body)
-  const name = metadata?.name ?? ''
-  const subject = { name, kind: 'imagestreams', group: imageGroup }
-  const tags = spec?.tags?.length ? [forbiddenField('spec.tags', 'not served yet; import the tags instead')] : []
-  const repository = spec?.dockerImageRepository
-    ? [forbiddenField('spec.dockerImageRepository', 'not served yet; import single tags instead')]
-    : []
-  requireValid([...checkMetadata(metadata, streamName), ...tags, ...repository], subject)
-  const { labels = {}, annotations = {} } = ownMetadata(metadata ?? {})
-  requireStorable({ labels, annotations })
-  const lookupPolicy = { local: spec?.lookupPolicy?.local ?? false }
-  const wanted = { project: call.project, stream: name }
-  if (!call.options.dryRun) {
-    return showStream(options, await options.writer.create(wanted, { labels, annotations, lookupPolicy }))
+  if (metadata?.resourceVersion) {
+    throw new RegistryError('BAD_REQUEST', { message: 'resourceVersion should not be set on objects to be created' })
   }
-  if ((await options.reader.stream(wanted)) !== undefined) throw new RegistryError('ALREADY_EXISTS', { subject })
-  return { metadata: { name, namespace: call.project, labels, annotations }, spec: { lookupPolicy }, status: {} }
+  const request = streamRequest(call, body, metadata?.name ?? '')
+  return settled(options, await options.tagging.createStream({ ...request, seen: {} }))
+}
+
+async function updateStream(
+  options: ImageStreamsOptions,
+  call: Call,
+  body: Record<string, unknown>,
+): Promise<ApiObject> {
+  const { metadata } = parseObject(withMetadata, body)
+  if (!metadata?.resourceVersion) {
+    const cause = required('metadata.resourceVersion', 'must be specified for an update')
+    requireValid([cause], { name: call.name, kind: 'imagestreams', group: imageGroup })
+  }
+  return settled(options, await options.tagging.updateStream(streamRequest(call, body, call.name)))
+}
+
+function streamRequest(call: Call, body: Record<string, unknown>, name: string): StreamRequest {
+  const { metadata } = parseObject(withMetadata, body)
+  const subject = { name, kind: 'imagestreams', group: imageGroup }
+  requireValid(atMost('spec.tags', sentTags(body), maxTags), subject)
+  const { spec } = parseObject(imageStreamSchema, body)
+  const named: SentMetadata = { ...metadata, name }
+  requireValid(checkMetadata(named, streamName), subject)
+  const { managedFields } = metadata ?? {}
+  const object = {
+    labels: metadata?.labels ?? {},
+    annotations: metadata?.annotations ?? {},
+    lookupPolicy: { local: spec?.lookupPolicy?.local ?? false },
+    ...(spec?.dockerImageRepository ? { dockerImageRepository: spec.dockerImageRepository } : {}),
+    ...(managedFields?.length ? { managedFields } : {}),
+  }
+  requireStorable(object)
+  return {
+    project: call.project,
+    stream: name,
+    ...askingOf(call, metadata),
+    object,
+    tags: (spec?.tags ?? []).map((tag) => wantedTag(tag.name ?? '', tag)),
+    seen: seenOf(metadata),
+  }
+}
+
+/** Looked at before the object is parsed at a cost. */
+function sentTags({ spec }: Record<string, unknown>): unknown {
+  return typeof spec === 'object' && spec !== null && 'tags' in spec ? spec.tags : undefined
+}
+
+async function settled(
+  { pins, registryHost }: ImageStreamsOptions,
+  { revision, whole }: StreamChangeResult,
+): Promise<ApiObject> {
+  await pins.reached(revision)
+  return imageStreamObject(registryHost, whole)
 }
 
 async function deleteStream(
@@ -127,9 +140,10 @@ async function deleteStream(
     await pins.reached(await newestRevision())
     return { metadata: { name, uid } }
   }
-  const subject = { name, kind: 'imagestreams', group: imageGroup }
   const stream = await reader.stream(wanted)
-  if (stream === undefined) throw new RegistryError('NOT_FOUND', { subject })
+  if (stream === undefined) {
+    throw new RegistryError('NOT_FOUND', { subject: { name, kind: 'imagestreams', group: imageGroup } })
+  }
   requireStreamUnchanged(stream, preconditions)
   return { metadata: { name, uid: stream.uid } }
 }

@@ -1,0 +1,36 @@
+import type { WantedTag } from '../../tagging.ts'
+import { holdAnnotation } from '../image-objects.ts'
+import type { TagReferenceBody } from '../schemas/image-streams.ts'
+import { changeCauseAnnotation } from './change-cause.ts'
+
+/**
+ * What a sent tag wants, in Weir's words. What the server shows of its own in annotations (the hold), and the reason of this
+ * one write, are not kept as the tag's.
+ */
+export function wantedTag(name: string, sent: TagReferenceBody): WantedTag {
+  const { annotations, from, reference, generation, importPolicy, referencePolicy } = sent
+  const { insecure, scheduled, importMode } = importPolicy ?? {}
+  const source = from && {
+    kind: (from.kind ?? '') as NonNullable<WantedTag['from']>['kind'],
+    name: from.name ?? '',
+    ...(from.namespace ? { namespace: from.namespace } : {}),
+  }
+  return {
+    name,
+    annotations: keptAnnotations(annotations),
+    ...(source && { from: source }),
+    ...(reference && { reference }),
+    ...(generation === undefined || generation === null ? {} : { generation }),
+    importPolicy: {
+      ...(insecure && { insecure }),
+      ...(scheduled && { scheduled }),
+      ...(importMode ? { importMode: importMode as NonNullable<WantedTag['importPolicy']['importMode']> } : {}),
+    },
+    referencePolicy: { type: (referencePolicy?.type || 'Local') as WantedTag['referencePolicy']['type'] },
+  }
+}
+
+function keptAnnotations(sent: Readonly<Record<string, string>> | null | undefined): Record<string, string> | null {
+  const { [holdAnnotation]: _hold, [changeCauseAnnotation]: _cause, ...kept } = sent ?? {}
+  return Object.keys(kept).length === 0 ? null : kept
+}

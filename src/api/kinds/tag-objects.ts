@@ -1,0 +1,88 @@
+import { RegistryError } from '../../oci/errors.ts'
+import { isTag } from '../../oci/reference.ts'
+import { requireTagUnchanged } from '../../streams/preconditions.ts'
+import type { CurrentTag, Links, Pins, Stream, StreamReader, StreamWriter, Tag } from '../../streams/streams.ts'
+import type { Tagging } from '../../tagging.ts'
+import { imageGroup } from '../groups.ts'
+import { imageObject, resolveReference, tagAnnotations } from '../image-objects.ts'
+import type { ApiObject, Call, DeleteOptions, Follow } from '../resource.ts'
+
+/** What the two views of one tag, ImageStreamTag and ImageTag, have in common. */
+export interface TagKindOptions {
+  reader: StreamReader
+  writer: Pick<StreamWriter, 'changeTag'>
+  links: Pick<Links, 'get' | 'image'>
+  tagging: Pick<Tagging, 'setTag'>
+  pins: Pick<Pins, 'reached'>
+  follow?: Follow
+  registryHost: string
+}
+
+/** Splits `stream:tag`. @throws RegistryError BAD_REQUEST in OKD's words */
+export function splitTagName(name: string, kind = 'ImageStreamTags'): { stream: string; tag: string } {
+  const [stream, tag, ...more] = name.split(':')
+  if (stream && tag && more.length === 0) return { stream, tag }
+  throw new RegistryError('BAD_REQUEST', { message: `${kind} must be retrieved with <name>:<tag>` })
+}
+
+/** A stream and one of its tags; undefined when either is missing. */
+export async function readTag(
+  reader: StreamReader,
+  project: string,
+  { stream: streamName, tag: tagName }: { stream: string; tag: string },
+): Promise<{ stream: Stream; tag: Tag } | undefined> {
+  const stream = await reader.stream({ project, stream: streamName })
+  const tag = stream && isTag(tagName) ? await reader.tag(stream, tagName) : undefined
+  return stream && tag && { stream, tag }
+}
+
+/** The image that a tag stands at, as this stream's pullers get it; undefined when it has none. */
+export async function headImage(
+  { links, registryHost }: Pick<TagKindOptions, 'links' | 'registryHost'>,
+  stream: Stream,
+  { record }: Tag,
+): Promise<ApiObject | undefined> {
+  const [head] = record.items
+  if (!head?.image) return undefined
+  // By the stream's own link, whatever others were told of the same bytes (I5).
+  const link = await links.get(stream, head.image)
+  const image = link && (await links.image(head.image, link.mediaType))
+  if (image === undefined) return undefined
+  const reference = resolveReference(registryHost, stream, record, head)
+  return imageObject(head.image, reference, head.created, image, tagAnnotations(record))
+}
+
+/** The image in its short form, as lists have it; undefined when the tag stands at none. */
+export function shortImage(registryHost: string, stream: Stream, { record }: Tag): ApiObject | undefined {
+  const [head] = record.items
+  if (!head?.image) return undefined
+  return imageObject(head.image, resolveReference(registryHost, stream, record, head), null, undefined)
+}
+
+/** Deletes a tag: its spec, its status and its pin go; the ledger tells of it (okd.md 2.1). */
+export async function deleteTag(
+  { reader, writer, pins }: TagKindOptions,
+  { project, name, subject, options: { dryRun } }: Call,
+  resource: 'imagestreamtags' | 'imagetags',
+  preconditions: DeleteOptions,
+): Promise<ApiObject> {
+  const { stream: streamName, tag: tagName } = splitTagName(name)
+  const wanted = { project, stream: streamName }
+  const notFound = () => new RegistryError('NOT_FOUND', { subject: { name, kind: resource, group: imageGroup } })
+  const stream = await reader.stream(wanted)
+  const check = (current: CurrentTag) => {
+    if (current.tag === undefined) throw notFound()
+    requireTagUnchanged(current, tagName, preconditions)
+  }
+  if (stream === undefined || !isTag(tagName)) throw notFound()
+  if (dryRun) {
+    check({ stream, tag: await reader.tag(stream, tagName) })
+    return { metadata: { name, uid: stream.uid } }
+  }
+  const result = await writer.changeTag(wanted, tagName, (current) => {
+    check(current)
+    return { remove: { cause: { kind: 'delete', by: subject.name } } }
+  })
+  if (result !== undefined) await pins.reached(result.revision)
+  return { metadata: { name, uid: stream.uid } }
+}
