@@ -7,6 +7,7 @@ import { createHosts } from './hosts.ts'
 import { fetchManifest, resolveManifest } from './manifests.ts'
 import { createOrigins } from './origins.ts'
 import { defaultRetryPolicy, type RetryPolicy } from './retry.ts'
+import { fetchTags } from './tags.ts'
 import { createTokens } from './tokens.ts'
 import { createTransport, defaultTimeouts, type TransportTimeouts } from './transport.ts'
 import type { CredentialsFor, Upstream, UpstreamRule } from './upstream.ts'
@@ -43,7 +44,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     manifest: (from, reference, signal) => fetchManifest(exchange, { from, reference, signal }),
     blobSize: (from, digest, signal) => fetchBlobSize(exchange, { from, reference: digest, signal }),
     blob: (from, digest, range, signal) => fetchBlob(exchange, { from, reference: digest, signal }, range),
-    tags: () => Promise.reject(new TypeError('not there yet')),
+    tags: (from, options = {}) => fetchTags(exchange, { from, timeoutMs: timeouts.tagsMs, ...options }),
     close: () => transport.close(),
   }
 }

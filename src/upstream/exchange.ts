@@ -9,12 +9,14 @@ import { type RetryPolicy, retried } from './retry.ts'
 import type { Answer, Ask, OpenAnswer, Transport, WholeAnswer } from './transport.ts'
 import type { UpstreamRepository } from './upstream.ts'
 
-/** A request for one manifest or blob. */
+/** A request for one manifest or blob, or for a page of a repository's tags. */
 export interface Want extends Pick<Ask, 'method' | 'headers' | 'redirects' | 'signal'> {
   from: UpstreamRepository
   kind: Subject['kind']
-  /** A digest or, of a manifest, a tag. */
+  /** A digest or, of a manifest, a tag; of tags `list`. */
   reference: string
+  /** With its question mark. */
+  query?: string
 }
 
 /** Sends requests with the right login, as often as it takes. */
@@ -42,7 +44,8 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const { from, method, headers, redirects, signal } = want
     const subject = subjectOf(want)
     const origin = await origins.of(from.host, signal)
-    const url = new URL(`/v2/${subject.repository}/${subject.kind}s/${subject.reference}`, origin)
+    const url = new URL(`/v2/${subject.repository}/${pathOf(subject)}`, origin)
+    if (want.query !== undefined) url.search = want.query
     const ask: Ask = {
       host: from.host,
       url,
@@ -69,8 +72,11 @@ export function createExchange(options: ExchangeOptions): Exchange {
 /** @throws TypeError when a name could lead to another path than the one meant */
 export function subjectOf({ from: { host, repository }, kind, reference }: Want): Subject {
   if (!repository.split('/').every(isNameComponent)) throw new TypeError(`not a repository: ${repository}`)
-  if (parseDigest(reference) === undefined && !(kind === 'manifest' && isTag(reference))) {
-    throw new TypeError(`not a reference: ${reference}`)
-  }
+  const isMeant = kind === 'tags' ? reference === 'list' : kind === 'manifest' && isTag(reference)
+  if (!isMeant && parseDigest(reference) === undefined) throw new TypeError(`not a reference: ${reference}`)
   return { kind, host, repository, reference }
+}
+
+function pathOf({ kind, reference }: Subject): string {
+  return kind === 'tags' ? 'tags/list' : `${kind}s/${reference}`
 }

@@ -6,7 +6,7 @@ import { retryAfterMs } from './retry-after.ts'
 
 /** What was asked for, for messages. `host` is the registry as users name it. */
 export interface Subject {
-  kind: 'manifest' | 'blob'
+  kind: 'manifest' | 'blob' | 'tags'
   host: string
   repository: string
   reference: string
@@ -28,6 +28,8 @@ const codes: Record<Exclude<UpstreamReason, 'NotFound'>, ErrorCode> = {
   BadDigest: 'UNAVAILABLE',
   Invalid: 'UNAVAILABLE',
 }
+
+const unknownCodes = { manifest: 'MANIFEST_UNKNOWN', blob: 'BLOB_UNKNOWN', tags: 'NAME_UNKNOWN' } as const
 
 const certificateCodes =
   /^(?:ERR_TLS_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_CA|HOSTNAME_MISMATCH|PATH_LENGTH_)/
@@ -65,11 +67,10 @@ export function statusFailure(
 ): RegistryError {
   const { host, repository, reference, kind } = subject
   const { status } = answer
-  const what = `${kind} ${reference} of ${host}/${repository}`
+  const what = kind === 'tags' ? `tags of ${host}/${repository}` : `${kind} ${reference} of ${host}/${repository}`
   if (status === 404) {
     const upstream = { host, reason: 'NotFound' as const, status }
-    const code = kind === 'manifest' ? 'MANIFEST_UNKNOWN' : 'BLOB_UNKNOWN'
-    return new RegistryError(code, { message: `${by} has no ${what}`, detail: upstream, upstream })
+    return new RegistryError(unknownCodes[kind], { message: `${by} has no ${what}`, detail: upstream, upstream })
   }
   const message = `${by} answered ${status} when asked for ${what}`
   const delayMs = retryAfterMs(answer.headers['retry-after'], now)

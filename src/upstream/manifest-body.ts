@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { gunzipSync } from 'node:zlib'
 import { digestAlgorithm, digestOf, parseDigest } from '../oci/digest.ts'
-import { isManifestType, maxManifestBytes, mediaTypes } from '../oci/media-types.ts'
+import { isManifestType, mediaTypes } from '../oci/media-types.ts'
 import { badDigest, type Subject, upstreamFailure } from './failure.ts'
-import { headerOf, manifestTypeOf } from './headers.ts'
+import { manifestTypeOf } from './headers.ts'
+import { decodings, jsonObject } from './json-body.ts'
 import type { FetchedManifest } from './upstream.ts'
 
 /**
@@ -21,17 +21,6 @@ export function readManifest(subject: Subject, headers: IncomingHttpHeaders, bod
       : candidates.find((candidate) => digestOf(candidate, digestAlgorithm(wanted)) === wanted)
   if (bytes === undefined) throw badDigest(subject, digestOf(body))
   return { digest: wanted ?? digestOf(bytes), mediaType: mediaTypeOf(subject, headers, bytes), bytes }
-}
-
-/** The body as it came and, if it came compressed, unasked, as it was before. */
-function decodings(headers: IncomingHttpHeaders, body: Buffer): Buffer[] {
-  const encoding = headerOf(headers, 'content-encoding')
-  if (encoding !== 'gzip' && encoding !== 'x-gzip') return [body]
-  try {
-    return [gunzipSync(body, { maxOutputLength: maxManifestBytes }), body]
-  } catch {
-    return [body]
-  }
 }
 
 function mediaTypeOf(subject: Subject, headers: IncomingHttpHeaders, bytes: Buffer): string {
@@ -57,14 +46,4 @@ function sniffed(document: Record<string, unknown>): string | undefined {
   const isImage = 'config' in document && 'layers' in document
   if (document.schemaVersion !== 2 || isIndex === isImage) return undefined
   return isIndex ? mediaTypes.ociIndex : mediaTypes.ociManifest
-}
-
-function jsonObject(bytes: Buffer): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(bytes.toString('utf8'))
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-    return isObject ? (value as Record<string, unknown>) : undefined
-  } catch {
-    return undefined
-  }
 }

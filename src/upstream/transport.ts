@@ -17,6 +17,8 @@ export interface TransportTimeouts {
   headersMs: number
   /** For a whole manifest or token, all redirects included; default 60 s. */
   wholeMs: number
+  /** For all pages of a list of tags; default 5 min. */
+  tagsMs: number
   /** Between two pieces of a blob while somebody reads it; default 60 s. */
   blobIdleMs: number
   /** For the question whether a host with an insecure rule speaks TLS; default 5 s. */
@@ -27,6 +29,7 @@ export const defaultTimeouts: TransportTimeouts = {
   connectMs: 10_000,
   headersMs: 30_000,
   wholeMs: 60_000,
+  tagsMs: 300_000,
   blobIdleMs: 60_000,
   probeMs: 5_000,
 }

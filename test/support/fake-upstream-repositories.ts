@@ -10,6 +10,8 @@ export interface FakeRepositories {
   remove(digest: Digest): void
   manifest(repository: string, reference: string): Piece | undefined
   blob(repository: string, digest: string): Piece | undefined
+  /** In byte order; undefined when there is no such repository. */
+  tags(repository: string): string[] | undefined
 }
 
 interface FakeRepository {
@@ -56,6 +58,10 @@ export function createFakeRepositories(): FakeRepositories {
     },
     blob(name, digest) {
       return repositories.get(name)?.blobs.get(digest)
+    },
+    tags(name) {
+      const tags = repositories.get(name)?.tags
+      return tags && [...tags.keys()].sort()
     },
   }
 }

@@ -157,6 +157,8 @@ function hold(upstream: FakeUpstream, match: FakeMatch): FakeHold {
 function serve(repositories: FakeRepositories, req: IncomingMessage): FakeAnswer {
   const path = (req.url ?? '').split('?')[0] ?? ''
   if (path === '/v2/') return fakeAnswer(200, '{}', { 'content-type': 'application/json' })
+  const listed = /^\/v2\/(.+)\/tags\/list$/.exec(path)?.[1]
+  if (listed !== undefined && req.method === 'GET') return tagsPage(listed, repositories.tags(listed), req.url ?? '')
   const match = /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(path)
   if (!match || (req.method !== 'GET' && req.method !== 'HEAD')) return fakeError(404, 'NOT_FOUND')
   const [, repository = '', kind, reference = ''] = match
@@ -167,6 +169,18 @@ function serve(repositories: FakeRepositories, req: IncomingMessage): FakeAnswer
   const found = repositories.blob(repository, reference)
   if (found === undefined) return fakeError(404, 'BLOB_UNKNOWN')
   return ranged({ ...found, mediaType: 'application/octet-stream' }, req.headers.range)
+}
+
+/** A page of at most `n` tags after `last`, and the way to the next (OCI distribution spec, "Listing Tags"). */
+function tagsPage(name: string, tags: string[] | undefined, path: string): FakeAnswer {
+  if (tags === undefined) return fakeError(404, 'NAME_UNKNOWN')
+  const query = new URL(path, 'http://any').searchParams
+  const last = query.get('last')
+  const rest = last === null ? tags : tags.filter((tag) => tag > last)
+  const page = rest.slice(0, Number(query.get('n') ?? rest.length))
+  const next = new URLSearchParams({ n: String(page.length), last: page.at(-1) ?? '' })
+  const link = page.length < rest.length ? { link: `</v2/${name}/tags/list?${next}>; rel="next"` } : {}
+  return fakeAnswer(200, JSON.stringify({ name, tags: page }), { 'content-type': 'application/json', ...link })
 }
 
 function whole({ digest, mediaType, bytes }: Piece): FakeAnswer {
