@@ -41,13 +41,16 @@ export function createDispatch(options: DispatchOptions): (request: Request, tar
     const kinds = served.bodyKinds ?? [served.kind]
     const isAllowed = admissionOf(matched) === 'right'
     const maxBytes = isAllowed ? maxBodyBytes : maxSmallBodyBytes
-    const body = await readObject(request, { ...target, apiVersion: type.apiVersion, kinds, maxBytes })
+    const expected = { ...target, apiVersion: type.apiVersion, kinds, maxBytes, schema: served.schema }
+    const { object: body, headers } = await readObject(request, expected)
     // Before a right was checked, the answer would tell anyone which projects there are.
     if (isAllowed && row.namespaced && verb === 'create' && !(await projectExists(target.project)))
       throw noProject(target.project)
-    if (verb === 'create') return { status: 201, body: { ...type, ...(await served.handlers.create?.(call, body)) } }
+    if (verb === 'create') {
+      return { status: 201, body: { ...type, ...(await served.handlers.create?.(call, body)) }, headers }
+    }
     const updated = await served.handlers.update?.(call, body)
-    return { status: updated?.created ? 201 : 200, body: { ...type, ...updated?.object } }
+    return { status: updated?.created ? 201 : 200, body: { ...type, ...updated?.object }, headers }
   }
 
   return async (request, target) => {

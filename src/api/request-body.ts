@@ -1,6 +1,7 @@
-import { z } from 'zod'
+import { type ZodType, z } from 'zod'
 import { RegistryError } from '../oci/errors.ts'
 import { maxSmallBodyBytes, parseObject, readBody } from './body.ts'
+import { checkFields, parseFieldValidation } from './field-validation.ts'
 import { parseDryRun } from './query.ts'
 import type { DeleteOptions } from './resource.ts'
 
@@ -14,6 +15,14 @@ export interface Expected {
   name: string
   /** Most bytes of the body. */
   maxBytes: number
+  /** Of the kind; undefined: every field is known. */
+  schema: ZodType | undefined
+}
+
+/** What was sent, and the headers that warn of fields in it. */
+export interface SentObject {
+  object: Record<string, unknown>
+  headers: Readonly<Record<string, string>>
 }
 
 const envelope = z.object({
@@ -30,14 +39,39 @@ const deleteOptions = z.object({
 })
 
 /**
- * Reads the object of a POST or PUT and checks that it is of the kind, project and name that the path says.
+ * Reads the object of a POST or PUT and checks that it is of the kind, project and name that the path says, has the shape
+ * of its kind and, as `fieldValidation` of the query wants it, no fields that the kind does not have.
  *
  * @throws RegistryError BAD_REQUEST, UNSUPPORTED_MEDIA_TYPE, TOO_LARGE
  */
-export async function readObject(request: Request, expected: Expected): Promise<Record<string, unknown>> {
+export async function readObject(request: Request, expected: Expected): Promise<SentObject> {
+  const validation = parseFieldValidation(new URL(request.url).searchParams)
   const body = await readBody(request, expected.maxBytes)
   if (body === undefined) throw badRequest('the request has no body')
-  const { kind, apiVersion, metadata } = parseObject(envelope, body)
+  const { object, duplicates } = body
+  requireMatch(object, expected)
+  return { object, headers: checkFields(validation, { schema: expected.schema, object, duplicates }) }
+}
+
+/**
+ * Reads the DeleteOptions that a DELETE may carry.
+ *
+ * @throws RegistryError BAD_REQUEST, UNSUPPORTED_MEDIA_TYPE, TOO_LARGE
+ */
+export async function readDeleteOptions(request: Request): Promise<DeleteOptions & { dryRun: boolean }> {
+  const body = await readBody(request, maxSmallBodyBytes)
+  if (body === undefined) return { dryRun: false }
+  const { kind, dryRun, preconditions } = parseObject(deleteOptions, body.object)
+  if (kind && kind !== 'DeleteOptions') throw badRequest(`the kind in the data (${kind}) is not DeleteOptions`)
+  return {
+    dryRun: parseDryRun(dryRun ?? []),
+    ...(preconditions?.uid ? { uid: preconditions.uid } : {}),
+    ...(preconditions?.resourceVersion ? { resourceVersion: preconditions.resourceVersion } : {}),
+  }
+}
+
+function requireMatch(object: Record<string, unknown>, expected: Expected): void {
+  const { kind, apiVersion, metadata } = parseObject(envelope, object)
   if (apiVersion && apiVersion !== expected.apiVersion) {
     throw badRequest(
       `the API version in the data (${apiVersion}) does not match the expected API version (${expected.apiVersion})`,
@@ -55,24 +89,6 @@ export async function readObject(request: Request, expected: Expected): Promise<
   }
   if (expected.name !== '' && metadata?.name && metadata.name !== expected.name) {
     throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${expected.name})`)
-  }
-  return body
-}
-
-/**
- * Reads the DeleteOptions that a DELETE may carry.
- *
- * @throws RegistryError BAD_REQUEST, UNSUPPORTED_MEDIA_TYPE, TOO_LARGE
- */
-export async function readDeleteOptions(request: Request): Promise<DeleteOptions & { dryRun: boolean }> {
-  const body = await readBody(request, maxSmallBodyBytes)
-  if (body === undefined) return { dryRun: false }
-  const { kind, dryRun, preconditions } = parseObject(deleteOptions, body)
-  if (kind && kind !== 'DeleteOptions') throw badRequest(`the kind in the data (${kind}) is not DeleteOptions`)
-  return {
-    dryRun: parseDryRun(dryRun ?? []),
-    ...(preconditions?.uid ? { uid: preconditions.uid } : {}),
-    ...(preconditions?.resourceVersion ? { resourceVersion: preconditions.resourceVersion } : {}),
   }
 }
 
