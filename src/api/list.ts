@@ -3,7 +3,7 @@ import type { ApiObject, Call, Page } from './resource.ts'
 
 /** Asks the row for a page of a list and narrows it to what `metadata.name` and `metadata.namespace` select. */
 export async function listPage(call: Call, { row, served }: Matched): Promise<Page> {
-  const { 'metadata.name': name, 'metadata.namespace': project } = call.options.fields
+  const { 'metadata.name': name } = call.options.fields
   const isOne = name !== undefined && (call.project !== '' || !row.namespaced)
   // A list that checks rights object by object is not bypassed by asking for one.
   const mayGet = served.admission?.list !== 'handler'
@@ -11,18 +11,8 @@ export async function listPage(call: Call, { row, served }: Matched): Promise<Pa
     isOne && mayGet && served.handlers.get !== undefined
       ? pageOf(await served.handlers.get({ ...call, name }))
       : await served.handlers.list?.(call)
-  const isWanted = ({ metadata }: ApiObject) =>
-    (name === undefined || metadata.name === name) && (project === undefined || metadata.namespace === project)
-  return { ...page, items: (page?.items ?? []).filter(isWanted) }
-}
-
-/** The list as it is answered; its items carry no `kind` of their own, as Kubernetes' do not. */
-export function listObject({ apiVersion, kind }: { apiVersion: string; kind: string }, page: Page): object {
-  const metadata = {
-    resourceVersion: page.resourceVersion ?? newestVersion(page.items),
-    ...(page.continue === undefined ? {} : { continue: page.continue }),
-  }
-  return { kind: `${kind}List`, apiVersion, metadata, items: page.items }
+  const items = (page?.items ?? []).filter(call.options.selects)
+  return { ...page, items, resourceVersion: page?.resourceVersion ?? newestVersion(items) }
 }
 
 function pageOf(object: ApiObject | undefined): Page {

@@ -44,6 +44,16 @@ const qualifiedNamePattern =
 const pathSegmentPattern = /^[A-Za-z0-9._~:@-]{1,253}$/
 const labelValuePattern = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/
 
+/** Whether `key` can be the key of a label. */
+export function isLabelKey(key: string): boolean {
+  return qualifiedNamePattern.test(key)
+}
+
+/** Whether `value` can be the value of a label. */
+export function isLabelValue(value: string): boolean {
+  return labelValuePattern.test(value)
+}
+
 /** RFC 1123 label: names of projects. Every one is also a path component of a repository name. */
 export const dnsLabel: NameRule = (name) =>
   name.length <= 63 && dnsLabelPattern.test(name) && isOwnName(name)

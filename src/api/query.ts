@@ -1,26 +1,28 @@
 import { RegistryError } from '../oci/errors.ts'
 import type { RequestOptions } from './resource.ts'
+import { parseSelectors } from './selectors.ts'
 
 const maxLimit = 10_000
 
+/** Longest `continue`, above that of any name. */
+const maxContinueLength = 8 * 1024
+
 /**
- * Reads the query of a request. What would change the answer and is not served is refused by name: a selector that is
- * silently ignored shows, or deletes, the wrong objects.
+ * Reads the query of a request; which state of a list is meant is read by `list.ts`. Parameters that are not known change
+ * nothing, as in Kubernetes.
  *
  * @param fieldNames fields that `fieldSelector` may name
  * @throws RegistryError BAD_REQUEST
  * @see https://kubernetes.io/docs/reference/kubernetes-api/common-parameters/common-parameters/
  */
 export function parseQuery(query: URLSearchParams, fieldNames: readonly string[]): RequestOptions {
-  refuseUnserved(query)
   const limit = parseLimit(query.get('limit'))
-  const next = query.get('continue')
+  const next = parseContinue(query.get('continue'))
   return {
-    fields: parseFieldSelector(query.get('fieldSelector') ?? '', fieldNames),
-    selects: () => true,
+    ...parseSelectors(query, fieldNames),
     dryRun: parseDryRun(query.getAll('dryRun')),
     ...(limit === undefined ? {} : { limit }),
-    ...(next ? { continue: next } : {}),
+    ...(next === undefined ? {} : { continue: next }),
   }
 }
 
@@ -38,39 +40,17 @@ export function isWatch(query: URLSearchParams): boolean {
   return value !== null && !['0', 'false', 'f'].includes(value.toLowerCase())
 }
 
-function refuseUnserved(query: URLSearchParams): void {
-  if (query.get('labelSelector')) {
-    throw badRequest('labelSelector is not served yet; leave it out and select in the client')
-  }
-  const match = query.get('resourceVersionMatch')
-  if (match === 'Exact') {
-    throw badRequest('resourceVersionMatch=Exact is not served: a list is always the newest')
-  }
-}
-
 function parseLimit(value: string | null): number | undefined {
   if (value === null || value === '') return undefined
-  if (!/^[0-9]{1,9}$/.test(value)) throw badRequest(`limit: "${value.slice(0, 40)}" is not a number`)
+  if (!/^[0-9]{1,19}$/.test(value)) throw badRequest(`limit: "${value.slice(0, 40)}" is not a number`)
   const limit = Number(value)
   return limit === 0 ? undefined : Math.min(limit, maxLimit)
 }
 
-function parseFieldSelector(selector: string, fieldNames: readonly string[]): Record<string, string> {
-  const fields: Record<string, string> = {}
-  for (const term of selector.split(',').filter((part) => part !== '')) {
-    const [, field, value] = /^([^=!]+)==?([^=]*)$/.exec(term) ?? []
-    if (field === undefined || value === undefined) {
-      throw badRequest(`fieldSelector: "${term}" is not of the form FIELD=VALUE, the only one that is served`)
-    }
-    if (!fieldNames.includes(field)) {
-      throw badRequest(`field label not supported: ${field}; supported are ${fieldNames.join(', ')}`)
-    }
-    if (Object.hasOwn(fields, field) && fields[field] !== value) {
-      throw badRequest(`fieldSelector names ${field} twice`)
-    }
-    fields[field] = value
-  }
-  return fields
+function parseContinue(value: string | null): string | undefined {
+  if (value === null || value === '') return undefined
+  if (value.length > maxContinueLength) throw badRequest('continue: not a token of this list; start the list again')
+  return value
 }
 
 function badRequest(message: string): RegistryError {

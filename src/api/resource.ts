@@ -20,6 +20,8 @@ export interface Page {
   items: ApiObject[]
   resourceVersion?: string
   continue?: string
+  /** Answered instead of a list: a Status. */
+  answer?: object
 }
 
 /** What a caller asks for beside the object itself. */
@@ -104,7 +106,7 @@ export type Follow = (options: { since: number; signal: AbortSignal }) => AsyncI
 /** A column of a `Table`. @see https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables */
 export interface Column {
   name: string
-  type: 'string' | 'integer'
+  type: 'string' | 'integer' | 'date'
   /** `name` of the column that names the object. */
   format?: string
   description: string
@@ -189,7 +191,8 @@ export function verbsOf(served: Resource | Subresource): Verb[] {
     ['update', update],
     ['patch', get && update],
     ['delete', remove],
-    ['deletecollection', list && remove],
+    // As in Kubernetes, projects are removed one by one.
+    ['deletecollection', list && remove && !('isProject' in served && served.isProject)],
   ]
   return verbs.filter(([, handler]) => handler).map(([verb]) => verb)
 }

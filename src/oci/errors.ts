@@ -41,13 +41,15 @@ export const errorDescriptors = {
   UNSUPPORTED_MEDIA_TYPE: { status: 415, reason: 'UnsupportedMediaType', message: 'unsupported media type' },
   TOO_LARGE: { status: 413, reason: 'RequestEntityTooLarge', message: 'request entity too large' },
   EXPIRED: { status: 410, reason: 'Expired', message: 'the resource version is too old' },
+  TIMEOUT: { status: 504, reason: 'Timeout', message: 'Timeout: request did not complete within the allotted time' },
 } as const satisfies Record<string, ErrorDescriptor>
 
 export type ErrorCode = keyof typeof errorDescriptors
 
 /**
  * One cause of a failure that concerns a field, as in `metav1.StatusCause`: `reason` is `FieldValueInvalid`,
- * `FieldValueRequired`, `FieldValueForbidden`, `FieldValueNotFound`, `FieldValueDuplicate` or `FieldValueNotSupported`.
+ * `FieldValueRequired`, `FieldValueForbidden`, `FieldValueNotFound`, `FieldValueDuplicate`, `FieldValueNotSupported`, or
+ * `ResourceVersionTooLarge`.
  */
 export interface FieldCause {
   field: string
