@@ -1,45 +1,24 @@
+import type { Logger } from 'pino'
+import type { Digest } from './oci/digest.ts'
 import type { StreamName } from './oci/reference.ts'
 import type { Seen } from './streams/preconditions.ts'
-import type { TagReference } from './streams/records.ts'
-import type { ChangeResult, Stream, StreamChangeResult } from './streams/streams.ts'
+import type {
+  ChangeResult,
+  CurrentStream,
+  Links,
+  StreamChange,
+  StreamChangeResult,
+  StreamReader,
+  StreamWriter,
+} from './streams/streams.ts'
+import { hideChange, type ShownTag } from './tagging/hide.ts'
+import { createPrepare } from './tagging/prepare.ts'
+import type { StreamRequest, TagRequest } from './tagging/request.ts'
+import { createSetStream } from './tagging/set-stream.ts'
+import { createSetTag } from './tagging/set-tag.ts'
+import type { AllowList } from './upstream/allow-list.ts'
 
-/**
- * A tag reference as a person sends it, its shape checked and nothing else: `generation` 0 asks for an import anew, any other
- * means "as it is" (okd.md 2.2).
- */
-export type WantedTag = Omit<TagReference, 'generation'> & { generation?: number | null }
-
-/** Who asks, and what he may see of other streams. */
-export interface Asking {
-  by: string
-  /** `kubernetes.io/change-cause`, for the ledger. */
-  reason?: string
-  /** Whether he may pull from a stream: `get imagestreams/layers`. Asked for every source in another stream. */
-  mayPull(source: StreamName): boolean
-  /** Check everything, write nothing. Default false. */
-  dryRun?: boolean
-}
-
-/** One tag by itself: an ImageStreamTag or ImageTag. */
-export interface TagRequest extends StreamName, Asking {
-  tag: string
-  /** Null takes the spec tag away and leaves history and pin (okd.md 1.7). */
-  wanted: WantedTag | null
-  /** resourceVersion and uid as the client saw them. A stream that is missing is then NOT_FOUND. */
-  seen: Seen
-  /** `create`: ALREADY_EXISTS when the spec tag is there; `put` (default): creates stream and tag when they are absent. */
-  mode?: 'create' | 'put'
-  /** Path of the tag in the object sent, for causes: `tag` of an ImageStreamTag, `spec` of an ImageTag. */
-  field: string
-}
-
-/** A stream as a whole. */
-export interface StreamRequest extends StreamName, Asking {
-  object: Pick<Stream, 'labels' | 'annotations' | 'lookupPolicy' | 'dockerImageRepository' | 'managedFields'>
-  /** All spec tags; the last of a name counts. One that is missing loses its spec and keeps its status. */
-  tags: readonly WantedTag[]
-  seen: Seen
-}
+export type { Asking, StreamRequest, TagRequest, WantedTag } from './tagging/request.ts'
 
 /**
  * What people want of tags: every source is checked, resolved and linked before the tag moves (okd.md 2.1-2.4, DESIGN 4).
@@ -62,4 +41,39 @@ export interface Tagging {
     seen: Seen,
     options?: { dryRun?: boolean },
   ): Promise<StreamChangeResult>
+}
+
+export interface TaggingOptions {
+  reader: StreamReader
+  writer: StreamWriter
+  links: Links
+  /** Which registries users may name as a source. */
+  allowed: AllowList
+  /** What clients write before `project/stream`: references to it are Weir's own. */
+  registryHost: string
+  /**
+   * Receives a manifest that a stream merely names, as a pull from it would: an image is what was received as one.
+   *
+   * @throws RegistryError when it can not be had
+   */
+  obtain(name: StreamName, digest: Digest): Promise<unknown>
+  log: Logger
+}
+
+/** Creates what moves tags to what people want of them. */
+export function createTagging(options: TaggingOptions): Tagging {
+  const { writer } = options
+  const prepare = createPrepare(options)
+
+  async function hideItems(
+    name: StreamName,
+    shown: readonly ShownTag[],
+    seen: Seen,
+    { dryRun = false }: { dryRun?: boolean } = {},
+  ): Promise<StreamChangeResult> {
+    const decide = (current: CurrentStream): StreamChange => hideChange(current, shown, seen)
+    return writer.changeStream({ project: name.project, stream: name.stream }, decide, { dryRun })
+  }
+
+  return { setTag: createSetTag({ ...options, prepare }), ...createSetStream({ ...options, prepare }), hideItems }
 }

@@ -27,6 +27,7 @@ import { createObjects } from './store/objects.ts'
 import type { Store } from './store/store.ts'
 import { createStreams } from './streams/create-streams.ts'
 import { createTagEvents } from './tag-events.ts'
+import { createTagging } from './tagging.ts'
 import { createAllowList } from './upstream/allow-list.ts'
 import { createUpstream } from './upstream/client.ts'
 import { credentialsFromRules } from './upstream/credentials.ts'
@@ -153,7 +154,8 @@ async function openParts({ config, store, service, issuer, own, opened, log, now
   const keepManifest = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
   const importer = createImporter({ ...streams, content, upstream, allowed, keepManifest, log })
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
-  return { ...access, ...streams, objects, pullThrough, importer, tagEvents }
+  const tagging = createTagging({ ...streams, allowed, registryHost: service, obtain: keepManifest, log })
+  return { ...access, ...streams, objects, pullThrough, importer, tagEvents, tagging }
 }
 
 async function openStore(data: string, log: Logger): Promise<Store> {

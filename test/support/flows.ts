@@ -5,6 +5,7 @@ import type { Content } from '../../src/content/content.ts'
 import { createContent } from '../../src/content/create-content.ts'
 import type { ImportRequest } from '../../src/importer/request.ts'
 import { createImporter, type Importer, type ImportResult } from '../../src/importer.ts'
+import type { StreamName } from '../../src/oci/reference.ts'
 import { createBlobSource } from '../../src/pull-through/blob-source.ts'
 import { createPullThrough, type PullThrough } from '../../src/pull-through.ts'
 import { createLevelStore } from '../../src/store/level.ts'
@@ -12,6 +13,7 @@ import { createObjects } from '../../src/store/objects.ts'
 import type { Store } from '../../src/store/store.ts'
 import { createStreams, type Streams } from '../../src/streams/create-streams.ts'
 import { createTagEvents, type TagEvents } from '../../src/tag-events.ts'
+import { createTagging, type Tagging } from '../../src/tagging.ts'
 import { createAllowList } from '../../src/upstream/allow-list.ts'
 import { createUpstream } from '../../src/upstream/client.ts'
 import { credentialsFromRules } from '../../src/upstream/credentials.ts'
@@ -30,9 +32,13 @@ export interface FlowsWorld extends Streams {
   importer: Importer
   pullThrough: PullThrough
   tagEvents: TagEvents
+  tagging: Tagging
   /** Imports one image by hand, as `admin`. */
   importImage(stream: string, tag: string, from: string, more?: Partial<ImportRequest>): Promise<ImportResult>
 }
+
+/** What clients write before `project/stream`. */
+export const ownHost = 'weir.test:5000'
 
 /** The prefixes whose changes are followed. */
 export const loggedPrefixes = [
@@ -76,14 +82,11 @@ export async function flowsWorld(
     source: createBlobSource(upstream),
   })
   const pullThrough = createPullThrough({ ...streams, content, upstream, log })
-  const importer = createImporter({
-    ...streams,
-    content,
-    upstream,
-    allowed: createAllowList({ patterns: options.allowed ?? [], named: rules.map(({ host }) => host), own: [] }),
-    log,
-  })
+  const allowed = createAllowList({ patterns: options.allowed ?? [], named: rules.map(({ host }) => host), own: [] })
+  const importer = createImporter({ ...streams, content, upstream, allowed, log })
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
+  const obtain = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
+  const tagging = createTagging({ ...streams, allowed, registryHost: ownHost, obtain, log })
   onTestFinished(async () => {
     closing.abort()
     await content.close()
@@ -93,5 +96,17 @@ export async function flowsWorld(
   await createObjects({ store, now: clock.now }).create('namespaces', '', { metadata: { name: 'demo' } })
   const importImage: FlowsWorld['importImage'] = (stream, tag, from, more = {}) =>
     importer.import({ project: 'demo', stream, by: 'admin', images: [{ from, to: tag, importPolicy: {} }], ...more })
-  return { ...streams, clock, registry, store, upstream, content, importer, pullThrough, tagEvents, importImage }
+  return {
+    ...streams,
+    clock,
+    registry,
+    store,
+    upstream,
+    content,
+    importer,
+    pullThrough,
+    tagEvents,
+    tagging,
+    importImage,
+  }
 }

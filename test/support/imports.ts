@@ -34,7 +34,7 @@ export const homes: Record<string, readonly string[]> = {
 
 /** Parts that are files of their own, side by side below `src`. */
 const fileParts: Record<string, readonly string[]> = {
-  flows: ['pull-through', 'importer', 'tag-events', 'projects', 'push', 'triggers'],
+  flows: ['pull-through', 'importer', 'tag-events', 'tagging', 'projects', 'push', 'triggers'],
   weir: ['weir', 'config', 'config-schema', 'config-values', 'admin-kubeconfig', 'log'],
   main: ['main', 'serve'],
 }

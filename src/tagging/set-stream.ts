@@ -1,0 +1,130 @@
+import type { Logger } from 'pino'
+import { type FieldCause, RegistryError } from '../oci/errors.ts'
+import { parseImageReference, type StreamName } from '../oci/reference.ts'
+import { streamNotFound } from '../streams/lives.ts'
+import type {
+  CurrentStream,
+  Stream,
+  StreamChange,
+  StreamChangeResult,
+  StreamReader,
+  StreamWriter,
+  TagChange,
+  WholeStream,
+} from '../streams/streams.ts'
+import { requireValid, validateAnnotations, validateStreamName } from '../streams/validation.ts'
+import type { AllowList } from '../upstream/allow-list.ts'
+import { needsLinks, type Prepare, type Ready } from './prepare.ts'
+import type { StreamRequest } from './request.ts'
+import { imageGroup, inRounds, nameOf } from './rounds.ts'
+import { wishesOf } from './steps.ts'
+import { requireChangesUnseen } from './unseen.ts'
+
+export interface SetStreamOptions {
+  reader: Pick<StreamReader, 'stream' | 'whole'>
+  writer: Pick<StreamWriter, 'create' | 'delete' | 'changeStream'>
+  prepare: Prepare
+  allowed: AllowList
+  log: Logger
+}
+
+/** Makes and changes streams as a whole; see `Tagging.createStream` and `updateStream`. */
+export function createSetStream({ reader, writer, prepare, allowed, log }: SetStreamOptions) {
+  return { createStream, updateStream }
+
+  async function createStream(request: StreamRequest): Promise<StreamChangeResult> {
+    const own = nameOf(request)
+    requireValid('ImageStream', own.stream, validateStreamName(own))
+    const wishes = wishesOf(request.tags, [])
+    let made: Stream | undefined
+    try {
+      return await inRounds(own.stream, 'imagestreams', async () => {
+        if (made === undefined && (await reader.stream(own)) !== undefined) throw alreadyExists(own)
+        const { checked, causes } = await prepare.check(own, new Map(), wishes, request)
+        requireValid('ImageStream', own.stream, [...objectCauses(request.object, undefined), ...causes])
+        // Links belong to a stream that is there; without any it is born in one commit with its tags.
+        if (!request.dryRun && needsLinks(own, checked)) made ??= await writer.create(own, request.object)
+        const ready = await prepare.link(own, made, checked, request)
+        return ready && writeStream(request, ready, made === undefined ? 'create' : 'fill')
+      })
+    } catch (error) {
+      if (made !== undefined) await unmake(made)
+      throw error
+    }
+  }
+
+  async function updateStream(request: StreamRequest): Promise<StreamChangeResult> {
+    const own = nameOf(request)
+    return inRounds(own.stream, 'imagestreams', async () => {
+      const whole = await reader.whole(own)
+      if (whole === undefined) throw streamNotFound('NOT_FOUND', own)
+      const present = new Map(whole.tags.map((tag) => [tag.name, tag]))
+      const wishes = wishesOf(request.tags, specNames(whole))
+      const { checked, causes } = await prepare.check(own, present, wishes, request)
+      requireValid('ImageStream', own.stream, [...objectCauses(request.object, whole.stream), ...causes])
+      const ready = await prepare.link(own, whole.stream, checked, request)
+      return ready && writeStream(request, ready, 'update')
+    })
+  }
+
+  /** `fill` puts tags into a stream that was made for them; nothing of it is taken away. */
+  async function writeStream(
+    request: StreamRequest,
+    ready: readonly Ready[],
+    mode: 'create' | 'fill' | 'update',
+  ): Promise<StreamChangeResult | undefined> {
+    const own = nameOf(request)
+    const byTag = new Map(ready.map((one) => [one.wish.tag, one]))
+    let outdated = false
+    const decide = (current: CurrentStream): StreamChange | undefined => {
+      if (mode === 'create' && current.stream.resourceVersion !== 0) throw alreadyExists(own)
+      const present = new Map(current.tags.map((tag) => [tag.name, tag]))
+      const tags = new Map<string, TagChange>()
+      for (const { tag } of wishesOf(request.tags, mode === 'fill' ? [] : specNames(current))) {
+        const change = prepare.changeOf(current.stream, present.get(tag), byTag.get(tag), request)
+        outdated = change === undefined
+        if (change === undefined) return undefined
+        tags.set(tag, change)
+      }
+      const change = mode === 'fill' ? { tags } : { object: request.object, tags }
+      if (mode === 'update') requireChangesUnseen(current, change, request.seen)
+      return change
+    }
+    const options = { create: mode === 'create', dryRun: request.dryRun ?? false }
+    const result = await writer.changeStream(own, decide, options)
+    return outdated ? undefined : result
+  }
+
+  /** Takes back a stream whose tags could not be made, unless somebody uses it already. */
+  async function unmake(made: Stream): Promise<void> {
+    try {
+      await writer.delete(made, { uid: made.uid, resourceVersion: String(made.resourceVersion) })
+    } catch (error) {
+      log.warn({ err: error, ...nameOf(made) }, 'an image stream that was made for tags stays without them')
+    }
+  }
+
+  function objectCauses(object: StreamRequest['object'], before: Stream | undefined): FieldCause[] {
+    const field = 'spec.dockerImageRepository'
+    const { dockerImageRepository: repository, annotations } = object
+    const causes = validateAnnotations(annotations, 'metadata.annotations')
+    if (!repository || repository === before?.dockerImageRepository) return causes
+    const reference = /[:@][^/]*$/.test(repository) ? undefined : parseImageReference(repository)
+    if (reference === undefined) {
+      const message = `Invalid value: ${JSON.stringify(repository.slice(0, 255))}: must be a repository such as registry.example.com/repository, without tag or digest`
+      return [...causes, { field, reason: 'FieldValueInvalid', message }]
+    }
+    const refusal = allowed.refusalOf(reference.host)
+    if (refusal !== undefined) causes.push({ field, reason: 'FieldValueForbidden', message: `Forbidden: ${refusal}` })
+    return causes
+  }
+}
+
+function specNames({ tags }: WholeStream): string[] {
+  return tags.filter(({ record }) => record.spec !== undefined).map(({ name }) => name)
+}
+
+function alreadyExists({ stream: name }: StreamName): RegistryError {
+  const message = `imagestreams.${imageGroup} "${name}" already exists`
+  return new RegistryError('ALREADY_EXISTS', { message, subject: { name, kind: 'imagestreams', group: imageGroup } })
+}

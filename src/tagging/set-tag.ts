@@ -1,0 +1,94 @@
+import type { Logger } from 'pino'
+import { RegistryError } from '../oci/errors.ts'
+import { streamNotFound } from '../streams/lives.ts'
+import { requireTagUnchanged } from '../streams/preconditions.ts'
+import type {
+  ChangeResult,
+  CurrentTag,
+  Stream,
+  StreamReader,
+  StreamWriter,
+  Tag,
+  TagChange,
+} from '../streams/streams.ts'
+import { requireValid, validateStreamName, validateTagName } from '../streams/validation.ts'
+import type { Prepare } from './prepare.ts'
+import type { TagRequest } from './request.ts'
+import { imageGroup, inRounds, nameOf } from './rounds.ts'
+import type { Wish } from './steps.ts'
+
+export interface SetTagOptions {
+  reader: Pick<StreamReader, 'stream' | 'tag'>
+  writer: Pick<StreamWriter, 'changeTag'>
+  prepare: Prepare
+  log: Logger
+}
+
+/** Puts one tag where it is wanted; see `Tagging.setTag`. */
+export function createSetTag({ reader, writer, prepare, log }: SetTagOptions) {
+  return setTag
+
+  async function setTag(request: TagRequest): Promise<ChangeResult & { created: boolean }> {
+    const own = nameOf(request)
+    const { tag: name, wanted, field, dryRun = false } = request
+    const called = `${own.stream}:${name}`
+    requireValid('ImageStreamTag', called, [...validateStreamName(own), ...validateTagName(name, `${field}.name`)])
+    const wish: Wish = { tag: name, field, wanted }
+    return inRounds(called, 'imagestreamtags', async () => {
+      const stream = await reader.stream(own)
+      const tag = stream && (await reader.tag(own, name))
+      requireMayWrite(request, stream, tag)
+      const present = new Map(tag ? [[name, tag]] : [])
+      const { checked, causes } = await prepare.check(own, present, [wish], request)
+      requireValid('ImageStreamTag', called, causes)
+      const ready = await prepare.link(own, stream, checked, request)
+      if (ready === undefined) return undefined
+      let created = false
+      let outdated = false
+      const decide = (current: CurrentTag): TagChange | undefined => {
+        const born = current.stream.resourceVersion === 0
+        requireMayWrite(request, born ? undefined : current.stream, current.tag)
+        requireTagUnchanged(current, name, request.seen)
+        created = wanted !== null && current.tag?.record.spec === undefined
+        const change = prepare.changeOf(current.stream, current.tag, ready[0], request)
+        outdated = change === undefined
+        return change
+      }
+      const result = await notFoundOnApi(() =>
+        writer.changeTag(own, name, decide, { create: mayCreate(request), dryRun, field }),
+      )
+      if (outdated || result === undefined) return undefined
+      if (result.entry !== undefined) {
+        const { revision, image, cause } = result.entry
+        log.info({ ...own, tag: name, revision, image, by: cause.by, from: cause.from?.name }, 'tag moved')
+      }
+      return { ...result, created }
+    })
+  }
+}
+
+/** Only a blind PUT makes what is not there: who names a resourceVersion or uid has seen it. */
+function mayCreate({ wanted, seen }: TagRequest): boolean {
+  return wanted !== null && !seen.resourceVersion && !seen.uid
+}
+
+/** @throws RegistryError NOT_FOUND, ALREADY_EXISTS */
+function requireMayWrite(request: TagRequest, stream: Stream | undefined, tag: Tag | undefined): void {
+  if (stream === undefined && !mayCreate(request)) throw streamNotFound('NOT_FOUND', request)
+  const subject = { name: `${request.stream}:${request.tag}`, kind: 'imagestreamtags', group: imageGroup }
+  if (request.wanted === null && tag === undefined) throw new RegistryError('NOT_FOUND', { subject })
+  if (request.mode !== 'create' || tag?.record.spec === undefined) return
+  const message = `imagestreamtags.${imageGroup} "${subject.name}" already exists`
+  throw new RegistryError('ALREADY_EXISTS', { message, subject })
+}
+
+/** A stream that is gone is NOT_FOUND to who speaks of streams, NAME_UNKNOWN to who pulls. */
+async function notFoundOnApi<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof RegistryError) || error.code !== 'NAME_UNKNOWN') throw error
+    const { message, subject } = error
+    throw new RegistryError('NOT_FOUND', { message, ...(subject && { subject }) })
+  }
+}

@@ -1,0 +1,134 @@
+import type { Digest } from '../oci/digest.ts'
+import { type FieldCause, RegistryError } from '../oci/errors.ts'
+import { formatImageReference, parseImageReference, type StreamName } from '../oci/reference.ts'
+import type { Cause } from '../streams/records.ts'
+import { isSameStream, type StreamSource, sourceText } from '../streams/sources.ts'
+import type { Links, StreamLink, StreamReader, TagChange } from '../streams/streams.ts'
+import { imagesById } from './images.ts'
+
+/** Where a source stands. `link` is absent for a tag that is a mere reference and has no image. */
+export interface Standing {
+  source: StreamSource
+  link?: StreamLink
+  dockerImageReference: string
+  /** When the image came to the source tag; absent for a source by digest, which comes now. */
+  created?: string
+}
+
+/** What became of a source: where it stands, undefined for a tag that stands nowhere yet; or why it is none. */
+export type Looked = { standing: Standing | undefined } | { cause: FieldCause }
+
+export interface LookOptions {
+  reader: Pick<StreamReader, 'stream' | 'tag'>
+  links: Pick<Links, 'get' | 'list'>
+  registryHost: string
+  /** Receives a manifest of the stream that others merely name, and what it names in turn. */
+  obtain(name: StreamName, digest: Digest): Promise<unknown>
+}
+
+/**
+ * Looks where a source stands now (okd.md 2.4). `path` is that of `from`. Whether a stream exists is told only to those who may
+ * pull from it.
+ */
+export async function look(
+  options: LookOptions,
+  source: StreamSource,
+  to: { own: StreamName; path: string; mayPull(source: StreamName): boolean },
+): Promise<Looked> {
+  const { reader } = options
+  const field = `${to.path}.name`
+  const { project, stream } = source.stream
+  if (!isSameStream(source.stream, to.own) && !to.mayPull(source.stream)) {
+    const message = `Forbidden: you may not pull from "${project}/${stream}", or there is no such image stream`
+    return { cause: { field, reason: 'FieldValueForbidden', message } }
+  }
+  if ((await reader.stream(source.stream)) === undefined) {
+    const message = `Not found: "${sourceText(source)}": there is no image stream "${project}/${stream}"`
+    return { cause: { field, reason: 'FieldValueNotFound', message } }
+  }
+  return source.kind === 'ImageStreamTag' ? lookAtTag(options, source, field) : lookAtImage(options, source, field)
+}
+
+/** What a move to where a source stands is. A reference to the source within Weir becomes one to the stream `to`. */
+export function eventOf(
+  { source, link, dockerImageReference, created }: Standing,
+  to: { own: StreamName; isReference: boolean; by: string; reason?: string; registryHost: string },
+): NonNullable<TagChange['event']> {
+  const cause: Cause = {
+    kind: 'tag',
+    by: to.by,
+    ...(to.reason === undefined ? {} : { reason: to.reason }),
+    from: {
+      kind: source.kind,
+      name: sourceText(source.kind === 'ImageStreamImage' && link ? { ...source, id: link.digest } : source),
+    },
+  }
+  return {
+    image: link?.digest ?? '',
+    mediaType: link?.manifestType ?? '',
+    dockerImageReference: to.isReference ? dockerImageReference : rewritten(dockerImageReference, source.stream, to),
+    cause,
+    ...(created === undefined ? {} : { created }),
+  }
+}
+
+async function lookAtTag(
+  { reader, links }: LookOptions,
+  source: Extract<StreamSource, { kind: 'ImageStreamTag' }>,
+  field: string,
+): Promise<Looked> {
+  const head = (await reader.tag(source.stream, source.tag))?.record.items[0]
+  if (head === undefined) return { standing: undefined }
+  const { image, dockerImageReference, created } = head
+  if (image === '') return { standing: { source, dockerImageReference, created } }
+  const link = await links.get(source.stream, image)
+  if (link?.manifestType === undefined) return invalid(field, source, `its image ${image} is gone from there`)
+  return { standing: { source, link, dockerImageReference, created } }
+}
+
+async function lookAtImage(
+  { links, obtain, registryHost }: LookOptions,
+  source: Extract<StreamSource, { kind: 'ImageStreamImage' }>,
+  field: string,
+): Promise<Looked> {
+  const [found, another] = await imagesById(links, source.stream, source.id)
+  if (found === undefined) return invalid(field, source, 'no image of that stream was found by this id')
+  if (another !== undefined) return invalid(field, source, `multiple images match the prefix "${source.id}"`)
+  let link: StreamLink | undefined = found
+  if (!found.received) {
+    // Whoever names a digest may lie: an image is what was received as one.
+    try {
+      await obtain(source.stream, found.digest)
+      link = await links.get(source.stream, found.digest)
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error
+      return invalid(field, source, `an index names the image, but it can not be had: ${error.message}`)
+    }
+  }
+  if (link?.manifestType === undefined) return invalid(field, source, 'no image of that stream was found by this id')
+  return { standing: { source, link, dockerImageReference: referenceOf(link, source.stream, registryHost) } }
+}
+
+/** The first place where the bytes can be had, as a reference. */
+function referenceOf({ digest, locations }: StreamLink, { project, stream }: StreamName, registryHost: string): string {
+  const upstream = locations.find((location) => location.kind === 'upstream')
+  return upstream === undefined
+    ? formatImageReference({ host: registryHost, repository: `${project}/${stream}`, digest })
+    : formatImageReference({ host: upstream.host, repository: upstream.repository, digest })
+}
+
+function rewritten(
+  dockerImageReference: string,
+  source: StreamName,
+  { own, registryHost }: { own: StreamName; registryHost: string },
+): string {
+  const parsed = parseImageReference(dockerImageReference)
+  if (parsed?.host !== registryHost.toLowerCase()) return dockerImageReference
+  if (parsed.repository !== `${source.project}/${source.stream}`) return dockerImageReference
+  return formatImageReference({ ...parsed, repository: `${own.project}/${own.stream}` })
+}
+
+function invalid(field: string, source: StreamSource, why: string): { cause: FieldCause } {
+  const message = `Invalid value: "${sourceText(source)}": ${why}`
+  return { cause: { field, reason: 'FieldValueInvalid', message } }
+}
