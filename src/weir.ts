@@ -7,6 +7,7 @@ import type { Logger } from 'pino'
 import { createAccess } from './access/create-access.ts'
 import { writeAdminKubeconfig } from './admin-kubeconfig.ts'
 import { createApi } from './api/api.ts'
+import { followObjects } from './api/follow-objects.ts'
 import { groupOf } from './api/groups.ts'
 import type { WeirConfig } from './config.ts'
 import { createContent } from './content/create-content.ts'
@@ -20,6 +21,8 @@ import { type Certificate, ownCertificate, readCertificate } from './http/tls.ts
 import { createWarmManifest } from './http/warm-manifest.ts'
 import { createImporter } from './importer.ts'
 import type { StreamName } from './oci/reference.ts'
+import { runProjectRemoval } from './projects/removal.ts'
+import { createProjectGuard, createProjects } from './projects.ts'
 import { createBlobSource } from './pull-through/blob-source.ts'
 import { createPullThrough } from './pull-through.ts'
 import { createLevelStore } from './store/level.ts'
@@ -78,7 +81,14 @@ export async function startWeir(config: WeirConfig, { log, now = Date.now }: Wei
   const issuer = config.auth.issuer ?? https.address.publicUrl
   const own = [http, https].flatMap(({ address }) => ownHosts(address))
   const parts = await openParts({ config, store, service, issuer, own, opened, log, now })
-  const api = createApi({ ...parts, registryHost: service, version, now, log })
+  const api = createApi({
+    ...parts,
+    followObjects: (resource) => followObjects(store, resource),
+    registryHost: service,
+    version,
+    now,
+    log,
+  })
 
   const adminKubeconfig = join(config.data, 'admin.kubeconfig')
   const server = https.address.publicUrl
@@ -147,7 +157,9 @@ async function openParts({ config, store, service, issuer, own, opened, log, now
   opened.defer(() => content.close())
 
   const streams = createStreams({ store, now, signal })
-  const objects = createObjects({ store, now, groupOf })
+  const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf) })
+  const projects = createProjects({ store, objects, now })
+  void runProjectRemoval({ store, writer: streams.writer, signal, log })
   const pullThrough = createPullThrough({ ...streams, content, upstream, now, log })
   const named = rules.map(({ host }) => host)
   const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })
@@ -155,7 +167,7 @@ async function openParts({ config, store, service, issuer, own, opened, log, now
   const importer = createImporter({ ...streams, content, upstream, allowed, keepManifest, log })
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
   const tagging = createTagging({ ...streams, allowed, registryHost: service, obtain: keepManifest, log })
-  return { ...access, ...streams, objects, pullThrough, importer, tagEvents, tagging }
+  return { ...access, ...streams, objects, projects, pullThrough, importer, tagEvents, tagging }
 }
 
 async function openStore(data: string, log: Logger): Promise<Store> {

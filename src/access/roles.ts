@@ -46,11 +46,11 @@ const bindingRules: PolicyRule = {
 }
 
 const streamStatus = images(read, ['imagestreams/status'])
-const viewRules = [...registryViewerRules, streamStatus, accounts(read, 'serviceaccounts')]
+const viewRules = [...registryViewerRules, streamStatus, accounts(read, 'serviceaccounts', 'configmaps', 'events')]
 const editRules = [
   ...registryEditorRules,
   streamStatus,
-  accounts([...read, ...write], 'serviceaccounts'),
+  accounts([...read, ...write], 'serviceaccounts', 'configmaps', 'events'),
   accounts(['create'], 'serviceaccounts/token'),
 ]
 

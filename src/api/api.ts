@@ -3,12 +3,15 @@ import type { Logger } from 'pino'
 import type { Authenticator, Rbac, Tokens } from '../access/access.ts'
 import type { Importer } from '../importer.ts'
 import { RegistryError } from '../oci/errors.ts'
+import type { Projects } from '../projects.ts'
 import type { Objects } from '../store/objects.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from '../streams/streams.ts'
 import type { TagEvents } from '../tag-events.ts'
 import type { Tagging } from '../tagging.ts'
 import { coreVersions, groupDocument, groupList, resourceList } from './discovery.ts'
 import { createDispatch, subjectOf } from './dispatch.ts'
+import { configMaps } from './kinds/config-maps.ts'
+import { events } from './kinds/events.ts'
 import { imageStreamImages } from './kinds/image-stream-images.ts'
 import { imageStreamImports } from './kinds/image-stream-imports.ts'
 import { imageStreamMappings } from './kinds/image-stream-mappings.ts'
@@ -16,15 +19,17 @@ import { imageStreamTags } from './kinds/image-stream-tags.ts'
 import { imageStreams } from './kinds/image-streams.ts'
 import { imageTags } from './kinds/image-tags.ts'
 import { images } from './kinds/images.ts'
+import { projectRequests } from './kinds/project-requests.ts'
 import { namespaces, projects } from './kinds/projects.ts'
 import { selfSubjectAccessReviews, selfSubjectReviews } from './kinds/reviews.ts'
 import { roleBindings } from './kinds/role-bindings.ts'
 import { clusterRoles, roles } from './kinds/roles.ts'
 import { serviceAccounts } from './kinds/service-accounts.ts'
 import { tagEvents } from './kinds/tag-events.ts'
+import { users } from './kinds/users.ts'
 import { methodNotAllowed, noSuchResource } from './match.ts'
 import { createPatch } from './patch/patch.ts'
-import type { Resource } from './resource.ts'
+import type { Follow, Resource } from './resource.ts'
 import { failureStatus, internalErrorStatus } from './status.ts'
 import { newestRevision } from './stored.ts'
 import { parseTarget, type Target } from './target.ts'
@@ -32,6 +37,9 @@ import { createWatches } from './watch/watches.ts'
 
 export interface ApiOptions {
   objects: Objects
+  projects: Projects
+  /** Follows the stored objects of a resource. */
+  followObjects: (resource: string) => Follow
   reader: StreamReader
   writer: StreamWriter
   links: Links
@@ -113,7 +121,11 @@ function kinds(options: ApiOptions): Resource[] {
     tagEvents(options),
     namespaces(options),
     projects(options),
+    projectRequests(options),
     serviceAccounts(options),
+    configMaps(options),
+    events(options),
+    users(),
     roles(options),
     roleBindings(options),
     clusterRoles(),

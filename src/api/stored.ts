@@ -177,6 +177,12 @@ export function requireStorable(object: object, maxBytes = maxObjectBytes): void
   }
 }
 
+/** The fields that are there: clients in Go write null for what is empty. For the `schema` of a kind. */
+export function withoutNull<T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  const present = Object.entries(fields).filter(([, value]) => value !== null && value !== undefined)
+  return Object.fromEntries(present) as { [K in keyof T]?: NonNullable<T[K]> }
+}
+
 /** Bytes of `object` as it is answered. */
 export function byteLength(object: object): number {
   return Buffer.byteLength(JSON.stringify(object))

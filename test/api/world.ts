@@ -3,7 +3,9 @@ import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import { type AccessParts, createAccess } from '../../src/access/create-access.ts'
 import { type ApiOptions, createApi } from '../../src/api/api.ts'
+import { followObjects } from '../../src/api/follow-objects.ts'
 import { groupOf } from '../../src/api/groups.ts'
+import { createProjectGuard, createProjects } from '../../src/projects.ts'
 import { createObjects, type Objects } from '../../src/store/objects.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { type FlowsWorld, flowsWorld } from '../support/flows.ts'
@@ -58,8 +60,20 @@ export async function apiWorld(replace: (real: ApiOptions) => Partial<ApiOptions
     signal: closing.signal,
     log,
   })
-  const objects = createObjects({ store, now, groupOf })
-  const real = { ...flows, ...access, objects, registryHost, version: '1.2.3', now, log }
+  const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf) })
+  const projects = createProjects({ store, objects, now })
+  const follow = (resource: string) => followObjects(store, resource)
+  const real = {
+    ...flows,
+    ...access,
+    objects,
+    projects,
+    followObjects: follow,
+    registryHost,
+    version: '1.2.3',
+    now,
+    log,
+  }
   const api = createApi({ ...real, ...replace(real) })
   const adminToken = (await access.admin.ensureAdmin({ kubeconfigExists: false })) ?? ''
 

@@ -1,141 +1,176 @@
 import { z } from 'zod'
-import type { Rbac, Subject } from '../../access/access.ts'
-import { formatContinue } from '../../store/continue-token.ts'
-import { type Objects, objectKey, type StoredObject } from '../../store/objects.ts'
+import type { Rbac } from '../../access/access.ts'
+import type { Projects } from '../../projects.ts'
+import type { Objects } from '../../store/objects.ts'
 import { parseObject } from '../body.ts'
-import { projectGroup, rbacGroup } from '../groups.ts'
+import { namespaceColumns, projectColumns } from '../columns/core-columns.ts'
+import { projectGroup } from '../groups.ts'
 import { dnsLabel, withMetadata } from '../metadata.ts'
-import type { ApiObject, Call, Handlers, Page, RequestOptions, Resource } from '../resource.ts'
-import { maxPageItems, storedHandlers } from '../stored.ts'
+import type { ApiObject, Call, Follow, Handlers, Resource } from '../resource.ts'
+import { namespaceSchema } from '../schemas/core.ts'
+import { projectSchema } from '../schemas/projects.ts'
+import { readPage, storedHandlers } from '../stored.ts'
 
 export interface ProjectsOptions {
   objects: Objects
+  projects: Projects
   authorizer: Pick<Rbac, 'reached'>
+  followObjects(resource: string): Follow
 }
 
-const batchSize = 100
+interface ProjectType {
+  group: string
+  resource: string
+}
+
 const requesterAnnotation = 'openshift.io/requester'
-const serviceAccountUser = /^system:serviceaccount:([^:]+):([^:]+)$/
 
 /** Projects as Kubernetes calls them. Creating one is a cluster-wide right, and makes the creator its admin. */
 export function namespaces(options: ProjectsOptions): Resource {
-  const { objects } = options
-  const { get, list } = readers(objects, { group: '', resource: 'namespaces' })
-  const { create } = storedHandlers({
-    objects,
-    group: '',
-    resource: 'namespaces',
-    schema: z.object({}),
-    nameRule: dnsLabel,
-  })
+  const type = { group: '', resource: 'namespaces' }
   return {
-    group: '',
+    ...type,
     version: 'v1',
-    resource: 'namespaces',
     singular: 'namespace',
     kind: 'Namespace',
-    namespaced: false,
-    isProject: true,
     shortNames: ['ns'],
-    admission: { list: 'handler' },
-    handlers: { get, list, create: (call, body) => createProject(options, create, call, body) },
+    columns: namespaceColumns,
+    schema: namespaceSchema,
+    ...served(options, type),
   }
 }
 
 /** The same projects as OpenShift calls them. */
-export function projects({ objects }: ProjectsOptions): Resource {
+export function projects(options: ProjectsOptions): Resource {
+  const type = { group: projectGroup, resource: 'projects' }
   return {
-    group: projectGroup,
+    ...type,
     version: 'v1',
-    resource: 'projects',
     singular: 'project',
     kind: 'Project',
-    namespaced: false,
-    isProject: true,
-    admission: { list: 'handler' },
-    handlers: readers(objects, { group: projectGroup, resource: 'projects' }),
+    columns: projectColumns,
+    schema: projectSchema,
+    ...served(options, type),
   }
 }
 
-function readers(
-  objects: Objects,
-  { group, resource }: { group: string; resource: string },
-): Required<Pick<Handlers, 'get' | 'list'>> {
-  const maySee = (call: Call, { metadata: { name } }: StoredObject) =>
-    call.can({ verb: 'get', group, resource, name, project: name })
+type Served = Pick<
+  Resource,
+  | 'namespaced'
+  | 'isProject'
+  | 'fieldSelectors'
+  | 'admission'
+  | 'dryRun'
+  | 'keepsManagedFields'
+  | 'handlers'
+  | 'follow'
+  | 'maySee'
+>
+
+/** What is the same of both: everyone may list and watch, and sees what he may get. */
+function served(options: ProjectsOptions, type: ProjectType): Served {
+  return {
+    namespaced: false,
+    isProject: true,
+    fieldSelectors: ['status.phase'],
+    admission: { list: 'handler', watch: 'handler' },
+    dryRun: true,
+    keepsManagedFields: true,
+    handlers: projectHandlers(options, type),
+    follow: followProjects(options),
+    maySee: sightOf(type),
+  }
+}
+
+/** The handlers of either kind; `type` says which rights they look at. */
+export function projectHandlers(
+  { objects, projects, authorizer }: ProjectsOptions,
+  type: ProjectType,
+): Required<Handlers> {
+  const stored = storedHandlers({
+    objects,
+    group: type.group,
+    resource: 'namespaces',
+    schema: z.object({}),
+    nameRule: dnsLabel,
+    insert: (call, object) => projects.create(object, call.subject),
+    written: authorizer.reached,
+  })
   return {
     get: async ({ name }) => {
       const project = await objects.get('namespaces', '', name)
       return project && projectObject(project)
     },
-    /** Everyone may list, and sees what he may get. */
     list: async (call) => {
-      const seesAll = call.can({ verb: 'list', group, resource, name: '', project: '' })
-      return visiblePage(objects, call.options, (project) => seesAll || maySee(call, project))
+      const { options } = call
+      const maySee = sightOf(type)
+      const page = await readPage(objects, {
+        ...options,
+        resource: 'namespaces',
+        project: '',
+        isWanted: (project) => maySee(call, project) && options.selects(projectObject(project)),
+      })
+      return { ...page, items: page.items.map(projectObject) }
     },
+    create: async (call, body) => projectObject(await stored.create(call, requestedBy(call.subject.name, body))),
+    update: async (call, body) => {
+      const current = await objects.get('namespaces', '', call.name)
+      const requester = current?.metadata.annotations?.[requesterAnnotation]
+      const { object } = await stored.update(call, requestedBy(requester, body))
+      return { object: projectObject(object) }
+    },
+    delete: async (call, preconditions) =>
+      projectObject(
+        call.options.dryRun
+          ? await stored.delete(call, preconditions)
+          : await projects.remove(call.name, preconditions),
+      ),
   }
 }
 
-/** A page of the projects that `isVisible` shows; its `continue` names the last of them, never one that is hidden. */
-async function visiblePage(
-  objects: Objects,
-  { limit = maxPageItems, continue: start }: RequestOptions,
-  isVisible: (project: StoredObject) => boolean,
-): Promise<Page> {
-  const count = Math.min(limit, maxPageItems)
-  const visible: StoredObject[] = []
-  let next = start
-  let resourceVersion: string
-  do {
-    const page = await objects.list('namespaces', '', {
-      limit: batchSize,
-      ...(next === undefined ? {} : { continue: next }),
-    })
-    visible.push(...page.items.filter(isVisible))
-    next = page.continue
-    resourceVersion = page.resourceVersion
-  } while (next !== undefined && visible.length <= count)
-  const items = visible.slice(0, count)
-  const last = items.at(-1)
-  return {
-    items: items.map(projectObject),
-    resourceVersion,
-    ...(last !== undefined && visible.length > items.length
-      ? {
-          continue: formatContinue({
-            after: objectKey('namespaces', '', last.metadata.name),
-            revision: Number(resourceVersion),
-          }),
-        }
-      : {}),
-  }
-}
-
-async function createProject(
-  { objects, authorizer }: ProjectsOptions,
-  create: Required<Handlers>['create'],
-  call: Call,
-  body: Record<string, unknown>,
-): Promise<ApiObject> {
+/** The body with the annotation that says who asked for the project, whatever the body says itself. */
+function requestedBy(requester: string | undefined, body: Record<string, unknown>): Record<string, unknown> {
   const { metadata } = parseObject(withMetadata, body)
-  const annotations = { ...metadata?.annotations, [requesterAnnotation]: call.subject.name }
-  const project = await create(call, { metadata: { ...metadata, annotations } })
-  const binding = await objects.create('rolebindings', project.metadata.name ?? '', {
-    metadata: { name: 'admin' },
-    subjects: [bindingSubject(call.subject)],
-    roleRef: { apiGroup: rbacGroup, kind: 'ClusterRole', name: 'admin' },
-  })
-  await authorizer.reached(Number(binding.metadata.resourceVersion))
-  return projectObject(project)
+  const { [requesterAnnotation]: _, ...annotations } = metadata?.annotations ?? {}
+  if (requester !== undefined) annotations[requesterAnnotation] = requester
+  return { metadata: { ...metadata, ...(Object.keys(annotations).length > 0 && { annotations }) } }
 }
 
-function bindingSubject({ name }: Subject): Record<string, string> {
-  const [, namespace, account] = serviceAccountUser.exec(name) ?? []
-  return namespace && account
-    ? { kind: 'ServiceAccount', name: account, namespace }
-    : { kind: 'User', apiGroup: rbacGroup, name }
+/**
+ * Whether a caller may know of a project. One that he was told of before, and that is being removed, he hears of to its end,
+ * although the bindings that showed it to him go first.
+ */
+function sightOf({ group, resource }: ProjectType): (call: Call, project: ApiObject) => boolean {
+  const told = new WeakMap<Call, Set<string>>()
+  return (call, { metadata: { name = '', uid = '', deletionTimestamp } }) => {
+    const maySee =
+      call.can({ verb: 'get', group, resource, name, project: name }) ||
+      call.can({ verb: 'list', group, resource, name: '', project: '' })
+    if (deletionTimestamp === undefined) return maySee
+    const going = told.get(call) ?? new Set()
+    if (maySee) told.set(call, going.add(uid))
+    return maySee || going.has(uid)
+  }
 }
 
-function projectObject({ metadata }: { metadata: ApiObject['metadata'] }): ApiObject {
-  return { metadata, spec: { finalizers: ['kubernetes'] }, status: { phase: 'Active' } }
+/** Tells of a project only once the bindings made with it are known here: its creator sees it by them. */
+function followProjects({ followObjects, authorizer }: ProjectsOptions): Follow {
+  const follow = followObjects('namespaces')
+  return async function* (options) {
+    for await (const { revision, changes } of follow(options)) {
+      if (changes.length > 0) await authorizer.reached(revision)
+      yield {
+        revision,
+        changes: changes.map(({ before, after }) => ({
+          before: before && projectObject(before),
+          after: after && projectObject(after),
+        })),
+      }
+    }
+  }
+}
+
+function projectObject({ metadata }: Pick<ApiObject, 'metadata'>): ApiObject {
+  const phase = metadata.deletionTimestamp === undefined ? 'Active' : 'Terminating'
+  return { metadata, spec: { finalizers: ['kubernetes'] }, status: { phase } }
 }

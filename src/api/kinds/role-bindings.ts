@@ -6,13 +6,14 @@ import type { Objects, StoredObject } from '../../store/objects.ts'
 import { atMost, forbiddenField, invalid, notSupported, required } from '../fields.ts'
 import { rbacGroup } from '../groups.ts'
 import { dnsLabel, dnsSubdomain, pathSegment } from '../metadata.ts'
-import type { Call, Resource } from '../resource.ts'
+import type { Call, Follow, Resource } from '../resource.ts'
 import { storedHandlers } from '../stored.ts'
 import { escalation } from './roles.ts'
 
 export interface RoleBindingsOptions {
   objects: Objects
   authorizer: Pick<Rbac, 'holdsAll' | 'rulesOf' | 'reached'>
+  followObjects(resource: string): Follow
 }
 
 const maxSubjects = 1000
@@ -53,7 +54,7 @@ const bindingFields = z.object({
 type BindingFields = z.infer<typeof bindingFields>
 
 /** Bindings of a project. Nobody can give a role that allows more than he may himself, unless he may `bind` it. */
-export function roleBindings({ objects, authorizer }: RoleBindingsOptions): Resource {
+export function roleBindings({ objects, authorizer, followObjects }: RoleBindingsOptions): Resource {
   const handlers = storedHandlers({
     objects,
     group: rbacGroup,
@@ -74,6 +75,8 @@ export function roleBindings({ objects, authorizer }: RoleBindingsOptions): Reso
     kind: 'RoleBinding',
     namespaced: true,
     dryRun: true,
+    keepsManagedFields: true,
+    follow: followObjects('rolebindings'),
     handlers,
   }
 }

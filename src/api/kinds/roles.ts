@@ -6,12 +6,13 @@ import type { Objects } from '../../store/objects.ts'
 import { atMost, forbiddenField, invalid, required } from '../fields.ts'
 import { rbacGroup } from '../groups.ts'
 import { pathSegment } from '../metadata.ts'
-import type { ApiObject, Call, Resource } from '../resource.ts'
+import type { ApiObject, Call, Follow, Resource } from '../resource.ts'
 import { storedHandlers } from '../stored.ts'
 
 export interface RolesOptions {
   objects: Objects
   authorizer: Pick<Rbac, 'holdsAll' | 'reached'>
+  followObjects(resource: string): Follow
 }
 
 const maxRules = 100
@@ -36,7 +37,7 @@ const roleFields = z.object({
 type RoleFields = z.infer<typeof roleFields>
 
 /** Roles of a project. Nobody can write one that allows more than he may himself. */
-export function roles({ objects, authorizer }: RolesOptions): Resource {
+export function roles({ objects, authorizer, followObjects }: RolesOptions): Resource {
   const handlers = storedHandlers({
     objects,
     group: rbacGroup,
@@ -61,6 +62,8 @@ export function roles({ objects, authorizer }: RolesOptions): Resource {
     kind: 'Role',
     namespaced: true,
     dryRun: true,
+    keepsManagedFields: true,
+    follow: followObjects('roles'),
     handlers,
   }
 }

@@ -3,18 +3,24 @@ import type { Rbac, Tokens } from '../../access/access.ts'
 import { type FieldCause, RegistryError } from '../../oci/errors.ts'
 import type { Objects } from '../../store/objects.ts'
 import { parseObject } from '../body.ts'
-import { forbiddenField, notSupported, requireValid } from '../fields.ts'
+import { serviceAccountColumns } from '../columns/core-columns.ts'
+import { atMost, forbiddenField, notSupported, requireValid } from '../fields.ts'
 import { authenticationGroup } from '../groups.ts'
 import { dnsSubdomain } from '../metadata.ts'
-import type { ApiObject, Call, Resource } from '../resource.ts'
-import { storedHandlers } from '../stored.ts'
+import type { ApiObject, Call, Follow, Resource } from '../resource.ts'
+import { serviceAccountSchema, tokenRequestSchema } from '../schemas/core.ts'
+import { storedHandlers, withoutNull } from '../stored.ts'
 import { formatSeconds } from '../time.ts'
 
 export interface ServiceAccountsOptions {
   objects: Objects
   tokens: Pick<Tokens, 'issueServiceAccountToken'>
   authorizer: Pick<Rbac, 'reached'>
+  followObjects(resource: string): Follow
 }
+
+/** Most items of `secrets` and `imagePullSecrets`. */
+const maxSecrets = 1000
 
 const tokenRequest = z.object({
   spec: z
@@ -27,16 +33,21 @@ const tokenRequest = z.object({
 })
 
 /** Service accounts of a project, its robots, and their tokens. */
-export function serviceAccounts({ objects, tokens, authorizer }: ServiceAccountsOptions): Resource {
-  const stored = storedHandlers({
+export function serviceAccounts(options: ServiceAccountsOptions): Resource {
+  const { objects, tokens, authorizer, followObjects } = options
+  const handlers = storedHandlers({
     objects,
     group: '',
     resource: 'serviceaccounts',
-    schema: z.object({}),
+    schema: serviceAccountSchema.omit({ metadata: true }).transform(withoutNull),
     nameRule: dnsSubdomain,
+    generatesNames: true,
+    checkSent: ({ secrets, imagePullSecrets }) => [
+      ...atMost('secrets', secrets, maxSecrets),
+      ...atMost('imagePullSecrets', imagePullSecrets, maxSecrets),
+    ],
     written: authorizer.reached,
   })
-  const { get, list, create, delete: remove } = stored
   return {
     group: '',
     version: 'v1',
@@ -45,13 +56,18 @@ export function serviceAccounts({ objects, tokens, authorizer }: ServiceAccounts
     kind: 'ServiceAccount',
     namespaced: true,
     shortNames: ['sa'],
+    columns: serviceAccountColumns,
+    schema: serviceAccountSchema,
     dryRun: true,
-    handlers: { get, list, create, delete: remove },
+    keepsManagedFields: true,
+    follow: followObjects('serviceaccounts'),
+    handlers,
     subresources: {
       token: {
         group: authenticationGroup,
         version: 'v1',
         kind: 'TokenRequest',
+        schema: tokenRequestSchema,
         handlers: { create: (call, body) => issueToken(objects, tokens, call, body) },
       },
     },
