@@ -89,6 +89,11 @@ export function objectKey(resource: string, project: string, name: string): stri
   return `object/${resource}/${project}/${name}`
 }
 
+/** What the keys of a resource's records begin with, for those who follow them. */
+export function objectPrefix(resource: string): string {
+  return `object/${resource}/`
+}
+
 /** A write that is about to be tried. */
 export interface ObjectWrite {
   verb: 'create' | 'update' | 'delete'
@@ -228,7 +233,8 @@ export function newMetadata(metadata: NewObject['metadata'], project: string, no
   }
 }
 
-function objectOf({ value, revision }: Entry): StoredObject {
+/** The object of an entry, with its resourceVersion. */
+export function objectOf({ value, revision }: Entry): StoredObject {
   const object: StoredObject = JSON.parse(value)
   object.metadata.resourceVersion = String(revision)
   return object
