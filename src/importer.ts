@@ -1,34 +1,25 @@
 import type { Logger } from 'pino'
-import type { Content, UpstreamLocation } from './content/content.ts'
+import type { Content } from './content/content.ts'
+import { createChildren, type KeepManifest } from './importer/children.ts'
+import { createConfigurations } from './importer/configurations.ts'
 import { createRecordFailure } from './importer/failures.ts'
-import {
-  causeOf,
-  type Frame,
-  type ImportImage,
-  type ImportRequest,
-  nameOf,
-  permitted,
-  seenBy,
-  specOf,
-} from './importer/request.ts'
-import type { Digest } from './oci/digest.ts'
+import { createImportImage, type ImageOutcome } from './importer/import-image.ts'
+import { createObtain } from './importer/obtain.ts'
+import { type Frame, type ImportImage, type ImportRequest, nameOf, permittedRepository } from './importer/request.ts'
+import { createStreamImages } from './importer/stream-images.ts'
+import { prioritizeTags } from './importer/tag-order.ts'
 import { RegistryError } from './oci/errors.ts'
-import { parseManifest } from './oci/manifest.ts'
-import { formatImageReference, type ImageReference, type StreamName } from './oci/reference.ts'
-import { imageRecord, linksOf } from './streams/admission.ts'
-import { requireNotHeld } from './streams/hold.ts'
+import type { StreamName } from './oci/reference.ts'
 import { streamNotFound } from './streams/lives.ts'
-import { requireTagUnchanged } from './streams/preconditions.ts'
-import type { ImageRecord, ImportPolicy, PendingRecord, TagReference } from './streams/records.ts'
+import { isPending } from './streams/pending.ts'
+import type { ImportPolicy, PendingRecord, TagReference } from './streams/records.ts'
 import type { Links, Stream, StreamReader, StreamWriter, Tag } from './streams/streams.ts'
-import { requireValid, validateTagName } from './streams/validation.ts'
+import { requireValid } from './streams/validation.ts'
 import type { AllowList } from './upstream/allow-list.ts'
-import type { FetchedManifest, Upstream } from './upstream/upstream.ts'
+import type { Upstream } from './upstream/upstream.ts'
 
 /** What became of one image. */
-export type ImportedImage =
-  | { to: string; digest: Digest; mediaType: string; dockerImageReference: string; image: ImageRecord; bytes: Buffer }
-  | { to: string; error: RegistryError }
+export type ImportedImage = ImageOutcome
 
 /** The stream as it stands afterwards; undefined after a dry run for a stream that does not exist. */
 export interface ImportResult {
@@ -56,9 +47,12 @@ export interface Importer {
   importRepository(request: RepositoryImportRequest): Promise<RepositoryImportResult>
   /**
    * Imports what a tag's spec wants, in the background: nothing happens when the wish is no longer of `generation`, was met
-   * meanwhile, or the tag changes while the upstream is asked. A failure is a condition of the tag.
+   * meanwhile, or the tag changes while the upstream is asked. A failure is a condition of the tag. `signal` ends the
+   * asking, and nothing is recorded.
+   *
+   * @throws RegistryError UNAVAILABLE when the store failed: to be tried again
    */
-  importPending(name: StreamName, tag: string, pending: Omit<PendingRecord, 'uid'>): Promise<void>
+  importPending(name: StreamName, tag: string, pending: Omit<PendingRecord, 'uid'>, signal?: AbortSignal): Promise<void>
 }
 
 /** What is asked of the import of a repository; `from` has neither tag nor digest. */
@@ -84,31 +78,44 @@ export interface ImporterOptions {
   upstream: Upstream
   allowed: AllowList
   /** Obtains a child of an index, so that it is kept; default: children are obtained when they are first pulled. */
-  keepManifest?: (name: StreamName, digest: Digest) => Promise<unknown>
+  keepManifest?: KeepManifest
+  /** Longest time that an image's config is waited for, in milliseconds; default 15 s. An image is imported without it. */
+  configTimeoutMs?: number
   log: Logger
 }
 
 /** Most images of one request that are asked for at the same time. */
 const concurrency = 4
 
-/** Most children of an index that are obtained with it; the others are when they are first pulled. */
-const maxKeptChildren = 64
+/** Default most tags of a repository that are imported at once, as OKD's `maxImagesBulkImportedPerRepository`. */
+const defaultMaxTags = 50
 
-/** How often an import by hand asks the upstream anew because the tag moved in between. */
-const maxAttempts = 4
+/** Most tags of a repository that are put in order; registries list more only by mistake. */
+const maxListedTags = 50_000
 
 /** Creates the importer. It never asks an upstream on behalf of a pull (I1). */
 export function createImporter(options: ImporterOptions): Importer {
-  const { reader, writer, links, content, upstream, allowed, keepManifest, log } = options
+  const { reader, writer, links, content, upstream, allowed, keepManifest, configTimeoutMs = 15_000, log } = options
+  const images = createStreamImages({ links, content })
+  const configurations = createConfigurations({ content, timeoutMs: configTimeoutMs, log })
+  const obtain = createObtain({ links, content, upstream, images, configurations })
+  const children = createChildren({ links, upstream, images, configurations, keepManifest, log })
   const recordFailure = createRecordFailure({ writer, log })
+  const importImage = createImportImage({ reader, writer, allowed, obtain, children, recordFailure, log })
 
-  async function openStream(request: ImportRequest): Promise<Stream | undefined> {
+  async function openStream(request: Omit<ImportRequest, 'images'>): Promise<Stream | undefined> {
+    const stream = await requireStream(request)
+    return stream ?? (request.dryRun === true ? undefined : await createOrRead(request))
+  }
+
+  /** The stream, if there is one. @throws RegistryError NOT_FOUND when the client has seen one that is not there */
+  async function requireStream(request: Omit<ImportRequest, 'images'>): Promise<Stream | undefined> {
+    const { resourceVersion, uid } = request
     const stream = await reader.stream(request)
-    if (stream === undefined) {
-      if (request.resourceVersion !== undefined || request.uid !== undefined) throw streamNotFound('NOT_FOUND', request)
-      return request.dryRun === true ? undefined : await createOrRead(request)
+    const isMissing = stream === undefined && (resourceVersion !== undefined || uid !== undefined)
+    if (isMissing || (stream !== undefined && uid !== undefined && uid !== stream.uid)) {
+      throw streamNotFound('NOT_FOUND', request)
     }
-    if (request.uid !== undefined && request.uid !== stream.uid) throw streamNotFound('NOT_FOUND', request)
     return stream
   }
 
@@ -124,157 +131,79 @@ export function createImporter(options: ImporterOptions): Importer {
     }
   }
 
-  /** The manifest where `reference` points now, from the upstream named: never from what another stream holds. */
-  async function fetch(reference: ImageReference, project: string): Promise<FetchedManifest> {
-    const from = { host: reference.host, repository: reference.repository, project }
-    return upstream.manifest(from, reference.digest ?? reference.tag ?? 'latest')
+  async function importAll(frame: Frame): Promise<ImportResult> {
+    const { request } = frame
+    const images: ImportedImage[] = []
+    for (let start = 0; start < request.images.length; start += concurrency) {
+      const some = request.images.slice(start, start + concurrency)
+      images.push(...(await Promise.all(some.map((wanted) => importImage.byHand(frame, wanted)))))
+    }
+    const stream = frame.stream && (await reader.stream(frame.stream))
+    const names = new Set(request.images.map(({ to }) => to))
+    const tags =
+      stream === undefined
+        ? []
+        : (await Promise.all([...names].map((tag) => reader.tag(stream, tag)))).filter((tag) => tag !== undefined)
+    return { stream, tags, images, revision: Math.max(0, ...tags.map((tag) => tag.storeRevision)) }
   }
 
-  /** Whether the upstream still points where the tag stands, by HEAD; then what Weir holds is the answer. */
-  async function unchanged(
-    reference: ImageReference,
-    frame: Frame,
-    tag: Tag | undefined,
-  ): Promise<FetchedManifest | undefined> {
-    const image = tag?.record.items[0]?.image
-    const stream = frame.stream
-    if (!image || stream === undefined) return undefined
-    const link = await links.get(stream, image)
-    const location = link?.locations.find(
-      (at) =>
-        at.kind === 'upstream' &&
-        at.host === reference.host &&
-        at.repository === reference.repository &&
-        at.project === stream.project,
-    )
-    if (link === undefined || location === undefined) return undefined
-    const bytes = await content.manifest(link)
-    if (bytes === undefined) return undefined
-    const from = { host: reference.host, repository: reference.repository, project: stream.project }
-    const resolved = await upstream.resolve(from, reference.digest ?? reference.tag ?? 'latest')
-    return resolved.digest === image ? { digest: image, mediaType: link.mediaType, bytes } : undefined
-  }
-
-  /** What was fetched, as the stream has it: the media type under which it first received the bytes stays theirs. */
-  async function asLinked(stream: Stream, fetched: FetchedManifest): Promise<FetchedManifest> {
-    const link = await links.get(stream, fetched.digest)
-    return link?.received ? { ...fetched, mediaType: link.mediaType } : fetched
-  }
-
-  /** Keeps bytes and links, both before the tag may move. */
-  async function admit(stream: Stream, reference: ImageReference, fetched: FetchedManifest): Promise<ImageRecord> {
-    const manifest = parseManifest(fetched.bytes, fetched.mediaType)
-    const image = imageRecord(manifest, fetched.bytes.length)
-    const location: UpstreamLocation = {
-      kind: 'upstream',
-      host: reference.host,
-      repository: reference.repository,
-      project: stream.project,
-    }
-    await content.putManifest(fetched.digest, fetched.bytes, location)
-    await links.putImage(fetched.digest, image)
-    await links.add(stream, stream.uid, linksOf(fetched, manifest, [location]))
-    return image
-  }
-
-  async function importOnce(
-    frame: Frame,
-    wanted: ImportImage,
-    reference: ImageReference,
-    before: Tag | undefined,
-  ): Promise<ImportedImage | 'raced'> {
-    const { request, stream } = frame
-    requireNotHeld(before?.record, 'import', request, wanted.to)
-    const held = await unchanged(reference, frame, before)
-    const answered = held ?? (await fetch(reference, request.project))
-    const fetched = stream === undefined ? answered : await asLinked(stream, answered)
-    const dockerImageReference = formatImageReference({
-      host: reference.host,
-      repository: reference.repository,
-      digest: fetched.digest,
-    })
-    const told = {
-      to: wanted.to,
-      digest: fetched.digest,
-      mediaType: fetched.mediaType,
-      dockerImageReference,
-      bytes: fetched.bytes,
-    }
-    if (stream === undefined || request.dryRun === true) {
-      return { ...told, image: imageRecord(parseManifest(fetched.bytes, fetched.mediaType), fetched.bytes.length) }
-    }
-    // What the stream stands at already was admitted when the tag moved there.
-    const known = held && (await links.image(fetched.digest, fetched.mediaType))
-    const image = known ?? (await admit(stream, reference, fetched))
-    let raced = false
-    const moved = await writer.changeTag(stream, wanted.to, (current) => {
-      raced = (current.tag?.storeRevision ?? 0) !== (before?.storeRevision ?? 0)
-      if (raced) return undefined
-      requireTagUnchanged(current, wanted.to, seenBy(request, stream))
-      const event = {
-        dockerImageReference,
-        image: fetched.digest,
-        mediaType: fetched.mediaType,
-        cause: causeOf(request, wanted),
-      }
-      return { spec: specOf(current, wanted), reimport: true, event, lastSeen: fetched.digest }
-    })
-    if (known === undefined && !raced) await keepChildren(stream, image)
-    if (moved?.entry !== undefined) {
-      const { revision, cause } = moved.entry
-      log.info({ ...nameOf(stream), tag: wanted.to, revision, image: fetched.digest, by: cause.by }, 'tag imported')
-    }
-    // What was asked of the upstream before another's move may be older than that move: asked again, decided anew.
-    return raced ? 'raced' : { ...told, image }
-  }
-
-  /** Pulls of an index go on without its upstream once its children are here; an index may name some that nobody has. */
-  async function keepChildren(stream: Stream, image: ImageRecord): Promise<void> {
-    if (keepManifest === undefined) return
-    const children = image.manifests.slice(0, maxKeptChildren)
-    for (let start = 0; start < children.length; start += concurrency) {
-      const some = children.slice(start, start + concurrency).map(({ digest }) => keepManifest(stream, digest))
-      const failures = (await Promise.allSettled(some)).filter((result) => result.status === 'rejected')
-      if (failures.length > 0) log.info({ ...nameOf(stream), err: failures[0]?.reason }, 'child of an index not kept')
-    }
-  }
-
-  async function importImage(frame: Frame, wanted: ImportImage): Promise<ImportedImage> {
-    let before: Tag | undefined
-    try {
-      requireValid('ImageStreamTag', `${frame.request.stream}:${wanted.to}`, validateTagName(wanted.to, 'tag.name'))
-      before = frame.stream && (await reader.tag(frame.stream, wanted.to))
-      const reference = permitted(wanted.from, allowed)
-      for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-        if (attempt > 0) before = frame.stream && (await reader.tag(frame.stream, wanted.to))
-        const imported = await importOnce(frame, wanted, reference, before)
-        if (imported !== 'raced') return imported
-      }
-      throw new RegistryError('CONFLICT', {
-        message: `tag ${wanted.to} was changed by somebody else again and again; try once more`,
-      })
-    } catch (error) {
-      return { to: wanted.to, error: await recordFailure({ frame, wanted, before }, error) }
-    }
+  /** The tags of a repository in the order of import. */
+  async function listTags(request: RepositoryImportRequest): Promise<string[]> {
+    const { host, repository } = permittedRepository(request.from, allowed)
+    const from = { host, repository, project: request.project }
+    return prioritizeTags(await upstream.tags(from, { maxTags: maxListedTags }))
   }
 
   return {
-    importRepository: () => Promise.reject(new TypeError('not there yet')),
-    importPending: () => Promise.reject(new TypeError('not there yet')),
-    import: async (request) => {
-      const frame = { request, stream: await openStream(request) }
-      const images: ImportedImage[] = []
-      for (let start = 0; start < request.images.length; start += concurrency) {
-        const some = request.images.slice(start, start + concurrency)
-        images.push(...(await Promise.all(some.map((wanted) => importImage(frame, wanted)))))
+    async import(request) {
+      requireEachTagOnce(request)
+      return importAll({ request, stream: await openStream(request) })
+    },
+
+    async importRepository(request) {
+      const { from, importPolicy, referencePolicy, maxTags = defaultMaxTags, ...common } = request
+      const before = await requireStream(request)
+      const listed = await listTags(request).catch((error: unknown) => {
+        if (error instanceof RegistryError) return error
+        throw error
+      })
+      if (listed instanceof RegistryError) {
+        log.info({ ...nameOf(request), from, err: listed }, 'repository not listed')
+        return { stream: before, tags: [], images: [], revision: 0, additionalTags: [], error: listed }
       }
-      const stream = frame.stream && (await reader.stream(frame.stream))
-      const names = new Set(request.images.map(({ to }) => to))
-      const tags =
-        stream === undefined
-          ? []
-          : (await Promise.all([...names].map((tag) => reader.tag(stream, tag)))).filter((tag) => tag !== undefined)
-      return { stream, tags, images, revision: Math.max(0, ...tags.map((tag) => tag.storeRevision)) }
+      const images = listed.slice(0, maxTags).map((tag): ImportImage => {
+        return { from: `${from}:${tag}`, to: tag, importPolicy, ...(referencePolicy && { referencePolicy }) }
+      })
+      const whole = { ...common, images }
+      const result = await importAll({ request: whole, stream: await openStream(whole) })
+      return { ...result, additionalTags: listed.slice(maxTags) }
+    },
+
+    async importPending(name, tag, { generation, by, reason }, signal) {
+      const stream = await reader.stream(name)
+      const before = stream && (await reader.tag(stream, tag))
+      const spec = before?.record.spec
+      if (stream === undefined || spec?.from === undefined) return
+      if (spec.generation !== generation || !isPending(before?.record)) return
+      const { importPolicy, referencePolicy } = spec
+      const wanted: ImportImage = { from: spec.from.name, to: tag, importPolicy, referencePolicy }
+      const request = { ...nameOf(name), images: [wanted], by, ...(reason === undefined ? {} : { reason }) }
+      await importImage.inBackground({ request, stream, background: true, signal }, wanted, before)
     },
   }
+}
+
+/** @throws RegistryError INVALID that names the second image for a tag: which of the two should stand would be chance */
+function requireEachTagOnce({ stream, images }: ImportRequest): void {
+  const tags = images.map(({ to }) => to)
+  requireValid(
+    'ImageStream',
+    stream,
+    tags.flatMap((tag, i) => {
+      const message = `Duplicate value: ${JSON.stringify(tag.slice(0, 128))}`
+      return tags.indexOf(tag) === i
+        ? []
+        : [{ field: `spec.images[${i}].to.name`, reason: 'FieldValueDuplicate', message }]
+    }),
+  )
 }

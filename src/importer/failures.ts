@@ -2,8 +2,8 @@
 import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
 import { requireTagUnchanged } from '../streams/preconditions.ts'
-import type { StreamWriter, Tag } from '../streams/streams.ts'
-import { type Frame, type ImportImage, nameOf, seenBy, specOf } from './request.ts'
+import type { CurrentTag, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
+import { type Frame, type ImportImage, isDry, nameOf, seenBy, specOf } from './request.ts'
 
 /** One image, and the tag as it was before the upstream was asked. */
 export interface Attempted {
@@ -15,7 +15,7 @@ export interface Attempted {
 /**
  * Records a failure and answers what the client is told of it.
  *
- * @throws RegistryError CONFLICT, which ends the request as a whole
+ * @throws RegistryError CONFLICT, which ends the request as a whole; in the background what may pass: the store's failure
  */
 export type RecordFailure = (attempted: Attempted, error: unknown) => Promise<RegistryError>
 
@@ -23,15 +23,15 @@ export function createRecordFailure({ writer, log }: { writer: StreamWriter; log
   /** Of one image alone: whatever went wrong, the others of the request go on (I7). */
   async function failed(attempted: Attempted, error: unknown): Promise<RegistryError> {
     const { frame, wanted } = attempted
-    const known = error instanceof RegistryError ? error : unexpected(frame, wanted, error)
-    const { code, upstream } = known
+    const known = error instanceof RegistryError ? worded(error, wanted.from) : unexpected(frame, wanted, error)
+    const { code } = known
     // A race, a hold or a bad field is the caller's news and says nothing about the upstream.
     if (code === 'CONFLICT' && frame.request.resourceVersion !== undefined) throw known
-    if (upstream === undefined && code !== 'MANIFEST_INVALID' && code !== 'UNKNOWN') return known
+    if (!isOfSource(known, frame)) return known
     try {
       await record(attempted, known)
     } catch (cause) {
-      if (cause instanceof RegistryError && cause.code === 'CONFLICT') throw cause
+      if (frame.background || (cause instanceof RegistryError && cause.code === 'CONFLICT')) throw cause
       log.error({ ...nameOf(frame.request), tag: wanted.to, err: cause }, 'failed import not recorded')
     }
     return known
@@ -44,20 +44,58 @@ export function createRecordFailure({ writer, log }: { writer: StreamWriter; log
   }
 
   async function record({ frame, wanted, before }: Attempted, error: RegistryError): Promise<void> {
-    const { request, stream } = frame
-    if (stream === undefined || request.dryRun === true) return
+    const { request, stream, background = false } = frame
+    if (stream === undefined || isDry(frame)) return
     const reason = error.upstream?.reason ?? (error.code === 'UNKNOWN' ? 'InternalError' : 'Invalid')
     log.info({ ...nameOf(request), tag: wanted.to, from: wanted.from, reason }, 'import failed')
-    await writer.changeTag(stream, wanted.to, (current) => {
+    const condition = { reason, message: error.message }
+    const decide = (current: CurrentTag): TagChange | undefined => {
+      if (background && current.stream.uid !== stream.uid) return undefined
       requireTagUnchanged(current, wanted.to, seenBy(request, stream))
       // Who moved the tag meanwhile asked later: an older failure says nothing of where it stands now.
       if ((current.tag?.storeRevision ?? 0) !== (before?.storeRevision ?? 0)) return undefined
-      const condition = { reason, message: error.message }
+      if (background) return { condition }
       return current.tag?.record.spec === undefined
         ? { spec: specOf(current, wanted), reimport: true, condition }
         : { reimport: true, condition }
-    })
+    }
+    await writer.changeTag(stream, wanted.to, decide, { onConflict: background ? 'drop' : 'decide' })
   }
 
   return failed
+}
+
+/** Whether an import failed for what its source is, and not for who asked or when. */
+function isOfSource({ upstream, code }: RegistryError, { background }: Frame): boolean {
+  if (upstream !== undefined || code === 'MANIFEST_INVALID' || code === 'UNKNOWN') return true
+  // Nobody is told of a bad reference in the spec if not the tag.
+  return background === true && code === 'INVALID'
+}
+
+/** The message in the words of OKD where it has some (okd.md 2.6), and in full. */
+function worded(error: RegistryError, from: string): RegistryError {
+  const words = wordsFor(error, from)
+  if (words === undefined) return error
+  const { code, detail, causes, subject, retryAfterSeconds, upstream, cause } = error
+  return new RegistryError(code, {
+    message: `${words}: ${error.message}`,
+    detail,
+    causes,
+    ...(subject && { subject }),
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    ...(upstream && { upstream }),
+    ...(cause === undefined ? {} : { cause }),
+  })
+}
+
+function wordsFor({ upstream }: RegistryError, from: string): string | undefined {
+  switch (upstream?.reason) {
+    case 'NotFound':
+      return `dockerimage.image.openshift.io "${from}" not found`
+    case 'Unauthorized':
+    case 'Forbidden':
+      return `you may not have access to the container image "${from}"`
+    default:
+      return undefined
+  }
 }

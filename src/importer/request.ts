@@ -31,6 +31,18 @@ export interface Frame {
   request: ImportRequest
   /** undefined in a dry run of a stream that does not exist. */
   stream: Stream | undefined
+  /**
+   * The import is of what the spec wants already, for nobody who waits: the spec stays as it is, and who changes the tag
+   * meanwhile is right.
+   */
+  background?: boolean
+  /** Ends the asking; nothing is recorded of an import that it ended. */
+  signal?: AbortSignal | undefined
+}
+
+/** Whether nothing may be written for this import. */
+export function isDry({ request, stream }: Frame): boolean {
+  return stream === undefined || request.dryRun === true
 }
 
 /** Reads a source and asks whether it may be one. @throws RegistryError INVALID, DENIED (reason NotAllowed) */
@@ -47,6 +59,17 @@ export function permitted(from: string, allowed: AllowList): ImageReference {
   throw new RegistryError('DENIED', {
     message: refusal,
     upstream: { host: reference.host, reason: 'NotAllowed' },
+  })
+}
+
+/** Reads a repository, and asks whether it may be a source. @throws RegistryError as {@link permitted} */
+export function permittedRepository(from: string, allowed: AllowList): ImageReference {
+  if (!/[@]|:[^/]*$/.test(from)) return permitted(from, allowed)
+  throw new RegistryError('INVALID', {
+    message: `"${from}" is not a repository: you must specify an image repository, not a tag or ID`,
+    causes: [
+      { field: 'from.name', reason: 'FieldValueInvalid', message: 'must be a repository, without tag and digest' },
+    ],
   })
 }
 

@@ -1,0 +1,153 @@
+import type { Logger } from 'pino'
+import type { Digest } from '../oci/digest.ts'
+import { type ErrorCode, RegistryError } from '../oci/errors.ts'
+import type { ImageReference } from '../oci/reference.ts'
+import { isHeldError, requireNotHeld } from '../streams/hold.ts'
+import { requireTagUnchanged } from '../streams/preconditions.ts'
+import type { ImageRecord } from '../streams/records.ts'
+import type { ChangeResult, CurrentTag, Stream, StreamReader, StreamWriter, Tag } from '../streams/streams.ts'
+import { requireValid, validateTagName } from '../streams/validation.ts'
+import type { AllowList } from '../upstream/allow-list.ts'
+import type { ChildImage, Children } from './children.ts'
+import type { RecordFailure } from './failures.ts'
+import type { Obtain, Obtained } from './obtain.ts'
+import { causeOf, type Frame, type ImportImage, isDry, nameOf, permitted, seenBy, specOf } from './request.ts'
+
+/** What became of one image. */
+export type ImageOutcome =
+  | {
+      to: string
+      digest: Digest
+      mediaType: string
+      dockerImageReference: string
+      image: ImageRecord
+      bytes: Buffer
+      /** Of an index that was wanted with importMode `PreserveOriginal`: those of its children that could be had. */
+      children?: readonly ChildImage[]
+    }
+  | { to: string; error: RegistryError }
+
+/** Imports one image, for somebody who waits or for nobody. */
+export interface ImportOne {
+  /** @throws RegistryError CONFLICT, which ends the request as a whole; every other failure is the outcome. */
+  byHand(frame: Frame, wanted: ImportImage): Promise<ImageOutcome>
+  /**
+   * `before` is the tag with the wish. A failure is a condition; nothing is done when the tag was changed meanwhile.
+   *
+   * @throws RegistryError UNAVAILABLE when the store failed; whatever the frame's `signal` aborted with
+   */
+  inBackground(frame: Frame, wanted: ImportImage, before: Tag | undefined): Promise<void>
+}
+
+export interface ImportImageOptions {
+  reader: Pick<StreamReader, 'tag'>
+  writer: Pick<StreamWriter, 'changeTag'>
+  allowed: AllowList
+  obtain: Obtain
+  children: Children
+  recordFailure: RecordFailure
+  log: Logger
+}
+
+/** How often an import by hand asks the upstream anew because the tag moved in between. */
+const maxAttempts = 4
+
+/** What a change of a tag says when its stream is gone, or when it was changed meanwhile. */
+const overtakenCodes = new Set<ErrorCode>(['NAME_UNKNOWN', 'NOT_FOUND', 'CONFLICT'])
+
+export function createImportImage(options: ImportImageOptions): ImportOne {
+  const { reader, writer, allowed, obtain, children, recordFailure, log } = options
+
+  /** Moves the tag to what was obtained; undefined when it changed since it was read. */
+  async function move(
+    { request, stream, background = false }: Frame & { stream: Stream },
+    wanted: ImportImage,
+    before: Tag | undefined,
+    obtained: Obtained,
+  ): Promise<ChangeResult | undefined> {
+    const { digest, mediaType, dockerImageReference } = obtained
+    let raced = false
+    const decide = (current: CurrentTag) => {
+      raced = current.stream.uid !== stream.uid && background
+      raced ||= (current.tag?.storeRevision ?? 0) !== (before?.storeRevision ?? 0)
+      if (raced) return undefined
+      requireTagUnchanged(current, wanted.to, seenBy(request, stream))
+      const event = { dockerImageReference, image: digest, mediaType, cause: causeOf(request, wanted) }
+      const moved = { event, lastSeen: digest }
+      return background ? moved : { ...moved, spec: specOf(current, wanted), reimport: true }
+    }
+    const result = await writer.changeTag(stream, wanted.to, decide, { onConflict: background ? 'drop' : 'decide' })
+    return raced ? undefined : result
+  }
+
+  async function importOnce(
+    frame: Frame,
+    wanted: ImportImage,
+    reference: ImageReference,
+    before: Tag | undefined,
+  ): Promise<ImageOutcome | 'raced'> {
+    const { request, stream } = frame
+    requireNotHeld(before?.record, 'import', request, wanted.to)
+    const obtained = await obtain(frame, reference, before)
+    frame.signal?.throwIfAborted()
+    if (stream !== undefined && !isDry(frame)) {
+      const moved = await move({ ...frame, stream }, wanted, before, obtained)
+      // What was asked of the upstream before another's move may be older than that move: asked again, decided anew.
+      if (moved === undefined) return 'raced'
+      logMove(frame, wanted, moved)
+    }
+    const tell = wanted.importPolicy.importMode === 'PreserveOriginal'
+    const told = await children.obtain(frame, obtained.image, obtained.location, tell)
+    const { location: _location, ...image } = obtained
+    return { to: wanted.to, ...image, ...(tell && told.length > 0 ? { children: told } : {}) }
+  }
+
+  function logMove({ request }: Frame, wanted: ImportImage, { entry }: ChangeResult): void {
+    if (entry === undefined) return
+    const { revision, image, cause } = entry
+    log.info({ ...nameOf(request), tag: wanted.to, revision, image, by: cause.by }, 'tag imported')
+  }
+
+  async function byHand(frame: Frame, wanted: ImportImage): Promise<ImageOutcome> {
+    let before: Tag | undefined
+    try {
+      requireValid('ImageStreamTag', `${frame.request.stream}:${wanted.to}`, validateTagName(wanted.to, 'tag.name'))
+      before = frame.stream && (await reader.tag(frame.stream, wanted.to))
+      const reference = permitted(wanted.from, allowed)
+      for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+        if (attempt > 0) before = frame.stream && (await reader.tag(frame.stream, wanted.to))
+        const imported = await importOnce(frame, wanted, reference, before)
+        if (imported !== 'raced') return imported
+      }
+      throw new RegistryError('CONFLICT', {
+        message: `tag ${wanted.to} was changed by somebody else again and again; try once more`,
+      })
+    } catch (error) {
+      return { to: wanted.to, error: await recordFailure({ frame, wanted, before }, error) }
+    }
+  }
+
+  return {
+    byHand,
+    async inBackground(frame, wanted, before) {
+      try {
+        await importOnce(frame, wanted, permitted(wanted.from, allowed), before)
+      } catch (error) {
+        frame.signal?.throwIfAborted()
+        if (isOvertaken(error)) return
+        if (isStoreFailure(error)) throw error
+        await recordFailure({ frame, wanted, before }, error)
+      }
+    },
+  }
+}
+
+/** The stream is gone, the tag is held or was changed: the wish is not what it was. */
+function isOvertaken(error: unknown): boolean {
+  if (isHeldError(error)) return true
+  return error instanceof RegistryError && error.upstream === undefined && overtakenCodes.has(error.code)
+}
+
+function isStoreFailure(error: unknown): boolean {
+  return error instanceof RegistryError && error.upstream === undefined && error.code === 'UNAVAILABLE'
+}
