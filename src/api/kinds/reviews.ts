@@ -3,6 +3,7 @@ import { parseObject } from '../body.ts'
 import { required, requireValid } from '../fields.ts'
 import { authenticationGroup, authorizationGroup } from '../groups.ts'
 import type { Resource } from '../resource.ts'
+import { selfSubjectAccessReviewSchema, selfSubjectReviewSchema } from '../schemas/reviews.ts'
 
 const accessReview = z.object({
   spec: z
@@ -32,6 +33,7 @@ export function selfSubjectReviews(): Resource {
     resource: 'selfsubjectreviews',
     singular: 'selfsubjectreview',
     kind: 'SelfSubjectReview',
+    schema: selfSubjectReviewSchema,
     namespaced: false,
     admission: { create: 'anyone' },
     dryRun: true,
@@ -54,6 +56,7 @@ export function selfSubjectAccessReviews(): Resource {
     resource,
     singular: 'selfsubjectaccessreview',
     kind: 'SelfSubjectAccessReview',
+    schema: selfSubjectAccessReviewSchema,
     namespaced: false,
     admission: { create: 'anyone' },
     dryRun: true,

@@ -7,6 +7,7 @@ import { atMost, forbiddenField, invalid, notSupported, required } from '../fiel
 import { rbacGroup } from '../groups.ts'
 import { dnsLabel, dnsSubdomain, pathSegment } from '../metadata.ts'
 import type { Call, Follow, Resource } from '../resource.ts'
+import { roleBindingSchema } from '../schemas/rbac.ts'
 import { storedHandlers } from '../stored.ts'
 import { escalation } from './roles.ts'
 
@@ -73,6 +74,7 @@ export function roleBindings({ objects, authorizer, followObjects }: RoleBinding
     resource: 'rolebindings',
     singular: 'rolebinding',
     kind: 'RoleBinding',
+    schema: roleBindingSchema,
     namespaced: true,
     dryRun: true,
     keepsManagedFields: true,

@@ -7,6 +7,7 @@ import { atMost, forbiddenField, invalid, required } from '../fields.ts'
 import { rbacGroup } from '../groups.ts'
 import { pathSegment } from '../metadata.ts'
 import type { ApiObject, Call, Follow, Resource } from '../resource.ts'
+import { clusterRoleSchema, roleSchema } from '../schemas/rbac.ts'
 import { storedHandlers } from '../stored.ts'
 
 export interface RolesOptions {
@@ -60,6 +61,7 @@ export function roles({ objects, authorizer, followObjects }: RolesOptions): Res
     resource: 'roles',
     singular: 'role',
     kind: 'Role',
+    schema: roleSchema,
     namespaced: true,
     dryRun: true,
     keepsManagedFields: true,
@@ -87,6 +89,7 @@ export function clusterRoles(): Resource {
     resource: 'clusterroles',
     singular: 'clusterrole',
     kind: 'ClusterRole',
+    schema: clusterRoleSchema,
     namespaced: false,
     admission: { get: 'anyone', list: 'anyone' },
     handlers: {

@@ -11,6 +11,7 @@ import { invalid, required, requireValid } from '../fields.ts'
 import { imageGroup, weirGroup } from '../groups.ts'
 import { streamName, withMetadata } from '../metadata.ts'
 import type { ApiObject, Call, Page, Resource, Right } from '../resource.ts'
+import { tagEventSchema } from '../schemas/tag-events.ts'
 import { changeCause } from './change-cause.ts'
 
 export interface TagEventsOptions {
@@ -47,6 +48,7 @@ export function tagEvents(options: TagEventsOptions): Resource {
     resource: 'tagevents',
     singular: 'tagevent',
     kind: 'TagEvent',
+    schema: tagEventSchema,
     namespaced: true,
     fieldSelectors: ['stream', 'tag'],
     admission: { list: 'handler', create: 'handler' },
