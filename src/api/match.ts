@@ -1,6 +1,7 @@
 import { RegistryError } from '../oci/errors.ts'
 import { isWatch } from './query.ts'
 import {
+  type Admission,
   apiVersionOf,
   type RequestOptions,
   type Resource,
@@ -55,6 +56,22 @@ export function rightOf({ row, target, verb }: Matched, { fields }: RequestOptio
   const name = target.name || (fields['metadata.name'] ?? '')
   const project = row.isProject ? target.name : target.project
   return { verb, group, resource: subresource === '' ? resource : `${resource}/${subresource}`, name, project }
+}
+
+/** Who may ask for this. */
+export function admissionOf({ served, verb }: Pick<Matched, 'served' | 'verb'>): Admission {
+  return served.admission?.[verb] ?? 'right'
+}
+
+/** @throws RegistryError BAD_REQUEST where what is asked for cannot be done without effect */
+export function refuseDryRun({ served, target }: Matched, dryRun: boolean): void {
+  if (!dryRun || served.dryRun === true) return
+  throw new RegistryError('BAD_REQUEST', { message: `dryRun is not served for ${target.resource}; nothing was done` })
+}
+
+/** One key for all who change the same object. */
+export function turnKey({ target: { group, resource, project, name } }: Matched): string {
+  return JSON.stringify([group, resource, project, name])
 }
 
 /** The answer to a path or kind that is not served, in the words that clients know. */

@@ -70,7 +70,15 @@ export async function readDeleteOptions(request: Request): Promise<DeleteOptions
   }
 }
 
-function requireMatch(object: Record<string, unknown>, expected: Expected): void {
+/**
+ * Checks that an object is of the kind, project and name that its path says.
+ *
+ * @throws RegistryError BAD_REQUEST
+ */
+export function requireMatch(
+  object: Record<string, unknown>,
+  expected: Pick<Expected, 'apiVersion' | 'kinds' | 'project' | 'name'>,
+): void {
   const { kind, apiVersion, metadata } = parseObject(envelope, object)
   if (apiVersion && apiVersion !== expected.apiVersion) {
     throw badRequest(

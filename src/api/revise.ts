@@ -1,0 +1,45 @@
+import { RegistryError } from '../oci/errors.ts'
+import { createTurns } from '../streams/turns.ts'
+
+/** What one attempt came to; `version` is the resourceVersion that it was made on. */
+export type Attempt<T> = { done: T } | { lost: RegistryError; version: string }
+
+/** Makes attempts to change what `key` names until one is not lost to somebody else's change. */
+export type Revise = <T>(key: string, attempt: () => Promise<Attempt<T>>) => Promise<T>
+
+/** Losers go one after the other, so that only changes from elsewhere can make one lose again. */
+const maxAttempts = 20
+
+export function createRevise(): Revise {
+  const inTurn = createTurns()
+  return async (key, attempt) => {
+    const first = await attempt()
+    if ('done' in first) return first.done
+    return inTurn(key, async () => {
+      let last = first
+      for (let attempts = 1; attempts < maxAttempts; attempts += 1) {
+        const next = await attempt()
+        if ('done' in next) return next.done
+        // Nobody changed the object: what conflicts is the change itself.
+        if (next.version === last.version) break
+        last = next
+      }
+      throw last.lost
+    })
+  }
+}
+
+/**
+ * Tries a write that was made on `version`.
+ *
+ * @param isRetried whether it is lost, and not refused, when somebody else's change came first
+ */
+export async function attemptOn<T>(version: string, isRetried: boolean, write: () => Promise<T>): Promise<Attempt<T>> {
+  try {
+    return { done: await write() }
+  } catch (error) {
+    const isRace = error instanceof RegistryError && (error.code === 'CONFLICT' || error.code === 'ALREADY_EXISTS')
+    if (!isRetried || !isRace) throw error
+    return { lost: error, version }
+  }
+}
