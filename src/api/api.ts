@@ -8,8 +8,10 @@ import type { Objects } from '../store/objects.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from '../streams/streams.ts'
 import type { TagEvents } from '../tag-events.ts'
 import type { Tagging } from '../tagging.ts'
-import { coreVersions, groupDocument, groupList, resourceList } from './discovery.ts'
+import type { Answer } from './answer.ts'
+import { createDiscovery } from './discovery.ts'
 import { createDispatch, subjectOf } from './dispatch.ts'
+import { encodeJson, encodeYaml } from './encode.ts'
 import { configMaps } from './kinds/config-maps.ts'
 import { events } from './kinds/events.ts'
 import { imageStreamImages } from './kinds/image-stream-images.ts'
@@ -27,13 +29,17 @@ import { clusterRoles, roles } from './kinds/roles.ts'
 import { serviceAccounts } from './kinds/service-accounts.ts'
 import { tagEvents } from './kinds/tag-events.ts'
 import { users } from './kinds/users.ts'
-import { methodNotAllowed, noSuchResource } from './match.ts'
+import { createLists } from './list.ts'
+import { noSuchResource } from './match.ts'
+import { negotiate } from './negotiate.ts'
 import { createPatch } from './patch/patch.ts'
 import type { Follow, Resource } from './resource.ts'
+import { createRevise } from './revise.ts'
 import { failureStatus, internalErrorStatus } from './status.ts'
 import { newestRevision } from './stored.ts'
 import { parseTarget, type Target } from './target.ts'
 import { createWatches } from './watch/watches.ts'
+import { createWrites } from './write.ts'
 
 export interface ApiOptions {
   objects: Objects
@@ -55,6 +61,8 @@ export interface ApiOptions {
   /** Weir's own version, `0.1.0`. */
   version: string
   now: () => number
+  /** Whether changes after a revision are no longer all known. */
+  isCompacted: (revision: number) => Promise<boolean>
   log: Logger
 }
 
@@ -65,15 +73,23 @@ type Env = { Bindings: { requestId?: string } }
 export function createApi(options: ApiOptions): Hono<Env> {
   const { authenticator, authorizer, objects, log } = options
   const table = kinds(options)
+  const revise = createRevise()
+  const writes = createWrites({
+    revise,
+    now: options.now,
+    projectExists: async (project) => (await objects.get('namespaces', '', project)) !== undefined,
+  })
   const dispatch = createDispatch({
     table,
     authenticator,
     authorizer,
-    patch: createPatch(),
+    lists: createLists({ newestRevision: () => newestRevision(objects), isCompacted: options.isCompacted, log }),
+    writes,
+    patch: createPatch({ writes, revise, now: options.now }),
     watches: createWatches(),
     now: options.now,
-    projectExists: async (project) => (await objects.get('namespaces', '', project)) !== undefined,
   })
+  const discover = createDiscovery(table)
   const app = new Hono<Env>()
 
   // Hono sends HEAD to the GET handlers and drops the body: that is what HEAD is here.
@@ -83,12 +99,10 @@ export function createApi(options: ApiOptions): Hono<Env> {
     let target: Target | undefined
     try {
       target = parseTarget(new URL(request.url).pathname)
-      if (target?.type === 'object') {
-        const answered = await dispatch(request, target)
-        if (answered instanceof Response) return answered
-        return answer(answered.status, answered.body, answered.headers)
-      }
-      return answer(200, discover(table, target, request.method))
+      if (target?.type !== 'object') return respond(discover(request, target))
+      const answered = await dispatch(request, target)
+      const { yaml } = negotiate(request.headers.get('accept'), new URL(request.url).searchParams)
+      return yaml ? respondYaml(answered) : respond(answered)
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error
       if (error.status >= 500) log.warn({ err: error, method: request.method }, 'a request of the API was refused')
@@ -134,30 +148,6 @@ function kinds(options: ApiOptions): Resource[] {
   ]
 }
 
-function discover(
-  table: readonly Resource[],
-  target: Exclude<Target, { type: 'object' }> | undefined,
-  method: string,
-): object {
-  const document = target && documentOf(table, target)
-  if (document === undefined) throw noSuchResource()
-  if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed({ resource: 'discovery' }, method)
-  return document
-}
-
-function documentOf(table: readonly Resource[], target: Exclude<Target, { type: 'object' }>): object | undefined {
-  switch (target.type) {
-    case 'versions':
-      return coreVersions()
-    case 'groups':
-      return groupList(table)
-    case 'group':
-      return groupDocument(table, target.group)
-    case 'resources':
-      return resourceList(table, target.group, target.version)
-  }
-}
-
 function versionInfo(version: string): Record<string, string> {
   const [major = '0', minor = '0'] = version.split('.')
   return {
@@ -181,9 +171,22 @@ function refuse(error: RegistryError, target?: Target): Response {
   return answer(status.code ?? 500, status, headers)
 }
 
+function respond(answered: Answer): Response {
+  return answered instanceof Response ? answered : answer(answered.status, answered.body, answered.headers)
+}
+
+/** What is a response already may be long, and is JSON, which is YAML as well. */
+function respondYaml(answered: Answer): Response {
+  if (answered instanceof Response) return answered
+  const { status, body, headers } = answered
+  return new Response(encodeYaml(body), {
+    status,
+    headers: { 'content-type': 'application/yaml', 'cache-control': 'no-store', ...headers },
+  })
+}
+
 function answer(status: number, body: object, headers: Record<string, string> = {}): Response {
-  const text = JSON.stringify(body)
-  return new Response(`${text}\n`, {
+  return new Response(encodeJson(body), {
     status,
     headers: { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers },
   })

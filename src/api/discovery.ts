@@ -1,4 +1,11 @@
+import { createHash } from 'node:crypto'
+import { aggregatedDiscovery, discoveryType, negotiateDiscovery } from './aggregated-discovery.ts'
+import type { Answer } from './answer.ts'
+import { methodNotAllowed, noSuchResource } from './match.ts'
 import { apiVersionOf, type Resource, type Subresource, verbsOf } from './resource.ts'
+import type { Target } from './target.ts'
+
+type DiscoveryTarget = Exclude<Target, { type: 'object' }>
 
 /** An `APIResource` of a group's version. */
 interface ApiResource {
@@ -15,29 +22,65 @@ interface ApiResource {
 
 type Discovery = Record<string, unknown>
 
+/** Creates the function that tells what is served, to everyone, in the form that the client lists first. */
+export function createDiscovery(table: readonly Resource[]): (request: Request, target?: DiscoveryTarget) => Answer {
+  return ({ method, headers }, target) => {
+    const document = target && documentOf(table, target)
+    if (document === undefined) throw noSuchResource()
+    if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed({ resource: 'discovery' }, method)
+    const vary = { vary: 'Accept' }
+    const isWhole = target?.type === 'versions' || target?.type === 'groups'
+    const version = isWhole ? negotiateDiscovery(headers.get('accept')) : undefined
+    if (version === undefined) return { status: 200, body: document, ...(isWhole && { headers: vary }) }
+    const groups = target?.type === 'versions' ? [''] : groupNames(table)
+    const body = aggregatedDiscovery(table, groups, version)
+    const etag = `"${createHash('sha256').update(JSON.stringify(body)).digest('hex')}"`
+    const cached = { ...vary, etag, 'cache-control': 'public' }
+    if (headers.get('if-none-match') === etag) return new Response(null, { status: 304, headers: cached })
+    return { status: 200, body, headers: { ...cached, 'content-type': discoveryType(version) } }
+  }
+}
+
+function documentOf(table: readonly Resource[], target: DiscoveryTarget): Discovery | undefined {
+  switch (target.type) {
+    case 'versions':
+      return coreVersions()
+    case 'groups':
+      return groupList(table)
+    case 'group':
+      return groupDocument(table, target.group)
+    case 'resources':
+      return resourceList(table, target.group, target.version)
+  }
+}
+
 /** `GET /api`. */
-export function coreVersions(): Discovery {
+function coreVersions(): Discovery {
   return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] }
 }
 
 /**
- * `GET /apis`: plain lists, which every client takes, whatever newer forms it asks for first.
+ * `GET /apis` for clients that ask for no newer form.
  *
  * @see https://kubernetes.io/docs/concepts/overview/kubernetes-api/#unaggregated-discovery
  */
-export function groupList(table: readonly Resource[]): Discovery {
-  const names = [...new Set(table.map(({ group }) => group))].filter((group) => group !== '').sort()
-  return { kind: 'APIGroupList', apiVersion: 'v1', groups: names.map((name) => groupOf(table, name)) }
+function groupList(table: readonly Resource[]): Discovery {
+  const groups = groupNames(table).map((name) => groupOf(table, name))
+  return { kind: 'APIGroupList', apiVersion: 'v1', groups }
+}
+
+function groupNames(table: readonly Resource[]): string[] {
+  return [...new Set(table.map(({ group }) => group))].filter((group) => group !== '').sort()
 }
 
 /** `GET /apis/<group>`; undefined when nothing is in it. */
-export function groupDocument(table: readonly Resource[], name: string): Discovery | undefined {
+function groupDocument(table: readonly Resource[], name: string): Discovery | undefined {
   const isServed = name !== '' && table.some(({ group }) => group === name)
   return isServed ? { kind: 'APIGroup', apiVersion: 'v1', ...groupOf(table, name) } : undefined
 }
 
 /** `GET /api/v1` and `GET /apis/<group>/<version>`; undefined when nothing is in it. */
-export function resourceList(table: readonly Resource[], group: string, version: string): Discovery | undefined {
+function resourceList(table: readonly Resource[], group: string, version: string): Discovery | undefined {
   const rows = table.filter((row) => row.group === group && row.version === version)
   if (rows.length === 0) return undefined
   const resources = rows.flatMap(resourcesOf).sort((a, b) => (a.name < b.name ? -1 : 1))

@@ -1,4 +1,5 @@
 import { RegistryError } from '../oci/errors.ts'
+import { forbiddenField, notSupported, requireValid } from './fields.ts'
 
 /**
  * Reads a `resourceVersion` that says which state is wanted; undefined when any will do.
@@ -13,6 +14,52 @@ export function parseResourceVersion(value: string | null): number | undefined {
     })
   }
   return Number(value)
+}
+
+/** Which state of a list is wanted. */
+export interface WantedVersion {
+  /** The oldest that will do; undefined for whatever is newest. */
+  version: number | undefined
+  /** No other than `version` will do. */
+  isExact: boolean
+}
+
+/**
+ * Reads which state a list is asked for.
+ *
+ * @throws RegistryError BAD_REQUEST, INVALID
+ * @see https://kubernetes.io/docs/reference/using-api/api-concepts/#resourceversion-in-metadata
+ */
+export function parseWantedVersion(query: URLSearchParams): WantedVersion {
+  const text = query.get('resourceVersion') ?? ''
+  const match = query.get('resourceVersionMatch') ?? ''
+  const version = parseResourceVersion(text)
+  const hasContinue = Boolean(query.get('continue'))
+  if (match !== '') requireMatch(match, text, hasContinue)
+  if (hasContinue && version !== undefined) {
+    throw new RegistryError('BAD_REQUEST', {
+      message: 'specifying resource version is not allowed when using continue',
+    })
+  }
+  return { version, isExact: match === 'Exact' }
+}
+
+/** @see https://github.com/kubernetes/apimachinery/blob/v0.33.0/pkg/apis/meta/internalversion/validation/validation.go */
+function requireMatch(match: string, version: string, hasContinue: boolean): void {
+  const field = 'resourceVersionMatch'
+  const isKnown = match === 'Exact' || match === 'NotOlderThan'
+  const causes = [
+    hasContinue && forbiddenField(field, `${field} is forbidden when continue is provided`),
+    version === '' && forbiddenField(field, `${field} is forbidden unless resourceVersion is provided`),
+    !isKnown && notSupported(field, match, ['Exact', 'NotOlderThan']),
+    match === 'Exact' &&
+      version === '0' &&
+      forbiddenField(field, `${field} "exact" is forbidden for resourceVersion "0"`),
+  ]
+  requireValid(
+    causes.filter((cause) => cause !== false),
+    { name: '', kind: 'ListOptions', group: 'meta.k8s.io' },
+  )
 }
 
 /**

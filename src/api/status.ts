@@ -5,7 +5,8 @@ import { qualifiedName } from './resource.ts'
 export interface Status {
   kind: 'Status'
   apiVersion: 'v1'
-  metadata: Record<string, never>
+  /** `continue` leads on with a list whose position is too old. */
+  metadata: { continue?: string }
   status: 'Success' | 'Failure'
   message?: string
   reason?: string
@@ -45,6 +46,7 @@ export function failureStatus(error: RegistryError, subject?: ErrorSubject): Sta
   const { code, reason } = outcomeOf(error)
   return {
     ...base,
+    metadata: listMetadata(error),
     status: 'Failure',
     message: messageOf(error, about),
     reason,
@@ -97,6 +99,11 @@ function detailsOf(error: RegistryError, subject: ErrorSubject | undefined): { d
     ...(error.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: error.retryAfterSeconds }),
   }
   return Object.keys(details).length === 0 ? {} : { details }
+}
+
+function listMetadata({ code, detail }: RegistryError): Status['metadata'] {
+  const isPosition = code === 'EXPIRED' && typeof detail === 'object' && detail !== null && 'continue' in detail
+  return isPosition ? { continue: String(detail.continue) } : {}
 }
 
 function withoutEmpty({ name, group, kind }: ErrorSubject): StatusDetails {

@@ -3,6 +3,7 @@ import type { Rbac } from '../../access/access.ts'
 import { builtinRoles } from '../../access/roles.ts'
 import { type FieldCause, RegistryError } from '../../oci/errors.ts'
 import type { Objects, StoredObject } from '../../store/objects.ts'
+import { roleBindingColumns } from '../columns/rbac-columns.ts'
 import { atMost, forbiddenField, invalid, notSupported, required } from '../fields.ts'
 import { rbacGroup } from '../groups.ts'
 import { dnsLabel, dnsSubdomain, pathSegment } from '../metadata.ts'
@@ -74,6 +75,7 @@ export function roleBindings({ objects, authorizer, followObjects }: RoleBinding
     resource: 'rolebindings',
     singular: 'rolebinding',
     kind: 'RoleBinding',
+    columns: roleBindingColumns,
     schema: roleBindingSchema,
     namespaced: true,
     dryRun: true,

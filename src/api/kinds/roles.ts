@@ -3,6 +3,7 @@ import type { PolicyRule, Rbac, Subject } from '../../access/access.ts'
 import { builtinRoles } from '../../access/roles.ts'
 import { type FieldCause, RegistryError } from '../../oci/errors.ts'
 import type { Objects } from '../../store/objects.ts'
+import { roleColumns } from '../columns/rbac-columns.ts'
 import { atMost, forbiddenField, invalid, required } from '../fields.ts'
 import { rbacGroup } from '../groups.ts'
 import { pathSegment } from '../metadata.ts'
@@ -61,6 +62,7 @@ export function roles({ objects, authorizer, followObjects }: RolesOptions): Res
     resource: 'roles',
     singular: 'role',
     kind: 'Role',
+    columns: roleColumns,
     schema: roleSchema,
     namespaced: true,
     dryRun: true,
@@ -89,6 +91,7 @@ export function clusterRoles(): Resource {
     resource: 'clusterroles',
     singular: 'clusterrole',
     kind: 'ClusterRole',
+    columns: roleColumns,
     schema: clusterRoleSchema,
     namespaced: false,
     admission: { get: 'anyone', list: 'anyone' },

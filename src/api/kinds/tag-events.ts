@@ -6,6 +6,7 @@ import type { LedgerEntry } from '../../streams/records.ts'
 import type { ChangeResult, Pins, StreamReader } from '../../streams/streams.ts'
 import type { TagEvents } from '../../tag-events.ts'
 import { parseObject } from '../body.ts'
+import { tagEventColumns } from '../columns/tag-event-columns.ts'
 import { decodeContinue, encodeContinue } from '../continue.ts'
 import { invalid, required, requireValid } from '../fields.ts'
 import { imageGroup, weirGroup } from '../groups.ts'
@@ -51,6 +52,7 @@ export function tagEvents(options: TagEventsOptions): Resource {
     schema: tagEventSchema,
     namespaced: true,
     fieldSelectors: ['stream', 'tag'],
+    columns: tagEventColumns,
     admission: { list: 'handler', create: 'handler' },
     bodyKinds: ['Rollback', 'Resume'],
     handlers: {
