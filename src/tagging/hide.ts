@@ -1,9 +1,8 @@
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
-import { parseResourceVersion, type Seen, standing } from '../streams/preconditions.ts'
+import { parseResourceVersion, requireChangeUnchanged, type Seen, standing } from '../streams/preconditions.ts'
 import type { CurrentStream, StreamChange, Tag, TagChange } from '../streams/streams.ts'
 import { requireValid } from '../streams/validation.ts'
 import { imageGroup } from './rounds.ts'
-import { requireChangesUnseen } from './unseen.ts'
 
 /** The items of one tag that are to stay in status, as a client sends them. */
 export interface ShownTag {
@@ -28,7 +27,7 @@ export function hideChange(current: CurrentStream, shown: readonly ShownTag[], s
   const { hide, causes, conflicts } = hiddenItems(current.tags, shown, parseResourceVersion(seen.resourceVersion))
   const { stream: name } = current.stream
   const change = { tags: new Map([...hide].map(([tag, indices]): [string, TagChange] => [tag, { hide: indices }])) }
-  requireChangesUnseen(current, change, seen)
+  requireChangeUnchanged(current, change, seen)
   if (conflicts.length > 0) {
     throw new RegistryError('CONFLICT', {
       message: `items of image stream "${name}" can not be hidden: ${conflicts.join('; ')}; read it again`,

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
 import { streamNotFound } from '../streams/lives.ts'
+import { requireChangeUnchanged } from '../streams/preconditions.ts'
 import type {
   CurrentStream,
   Stream,
@@ -12,13 +13,12 @@ import type {
   TagChange,
   WholeStream,
 } from '../streams/streams.ts'
-import { requireValid, validateAnnotations, validateStreamName } from '../streams/validation.ts'
+import { requireValid, validateObject, validateStreamName } from '../streams/validation.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
 import { needsLinks, type Prepare, type Ready } from './prepare.ts'
 import type { StreamRequest } from './request.ts'
 import { imageGroup, inRounds, nameOf } from './rounds.ts'
 import { wishesOf } from './steps.ts'
-import { requireChangesUnseen } from './unseen.ts'
 
 export interface SetStreamOptions {
   reader: Pick<StreamReader, 'stream' | 'whole'>
@@ -87,7 +87,7 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
         tags.set(tag, change)
       }
       const change = mode === 'fill' ? { tags } : { object: request.object, tags }
-      if (mode === 'update') requireChangesUnseen(current, change, request.seen)
+      if (mode === 'update') requireChangeUnchanged(current, change, request.seen)
       return change
     }
     const options = { create: mode === 'create', dryRun: request.dryRun ?? false }
@@ -105,18 +105,14 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
   }
 
   function objectCauses(object: StreamRequest['object'], before: Stream | undefined): FieldCause[] {
+    const causes = validateObject(object)
+    const { dockerImageRepository: repository } = object
+    if (causes.length > 0 || !repository || repository === before?.dockerImageRepository) return causes
+    const host = parseImageReference(repository)?.host
+    const refusal = host === undefined ? undefined : allowed.refusalOf(host)
+    if (refusal === undefined) return []
     const field = 'spec.dockerImageRepository'
-    const { dockerImageRepository: repository, annotations } = object
-    const causes = validateAnnotations(annotations, 'metadata.annotations')
-    if (!repository || repository === before?.dockerImageRepository) return causes
-    const reference = /[:@][^/]*$/.test(repository) ? undefined : parseImageReference(repository)
-    if (reference === undefined) {
-      const message = `Invalid value: ${JSON.stringify(repository.slice(0, 255))}: must be a repository such as registry.example.com/repository, without tag or digest`
-      return [...causes, { field, reason: 'FieldValueInvalid', message }]
-    }
-    const refusal = allowed.refusalOf(reference.host)
-    if (refusal !== undefined) causes.push({ field, reason: 'FieldValueForbidden', message: `Forbidden: ${refusal}` })
-    return causes
+    return [{ field, reason: 'FieldValueForbidden', message: `Forbidden: ${refusal}` }]
   }
 }
 

@@ -38,6 +38,7 @@ export function createSetTag({ reader, writer, prepare, log }: SetTagOptions) {
       const stream = await reader.stream(own)
       const tag = stream && (await reader.tag(own, name))
       requireMayWrite(request, stream, tag)
+      if (stream !== undefined) requireTagUnchanged({ stream, tag }, name, request.seen)
       const present = new Map(tag ? [[name, tag]] : [])
       const { checked, causes } = await prepare.check(own, present, [wish], request)
       requireValid('ImageStreamTag', called, causes)
@@ -58,7 +59,7 @@ export function createSetTag({ reader, writer, prepare, log }: SetTagOptions) {
         writer.changeTag(own, name, decide, { create: mayCreate(request), dryRun, field }),
       )
       if (outdated || result === undefined) return undefined
-      if (result.entry !== undefined) {
+      if (result.entry !== undefined && !dryRun) {
         const { revision, image, cause } = result.entry
         log.info({ ...own, tag: name, revision, image, by: cause.by, from: cause.from?.name }, 'tag moved')
       }
