@@ -30,8 +30,8 @@ import { serviceAccounts } from './kinds/service-accounts.ts'
 import { tagEvents } from './kinds/tag-events.ts'
 import { users } from './kinds/users.ts'
 import { createLists } from './list.ts'
-import { noSuchResource } from './match.ts'
 import { negotiate } from './negotiate.ts'
+import { createOpenApi } from './openapi/openapi.ts'
 import { createPatch } from './patch/patch.ts'
 import type { Follow, Resource } from './resource.ts'
 import { createRevise } from './revise.ts'
@@ -90,11 +90,12 @@ export function createApi(options: ApiOptions): Hono<Env> {
     now: options.now,
   })
   const discover = createDiscovery(table)
+  const openApi = createOpenApi(table, options.now)
   const app = new Hono<Env>()
 
   // Hono sends HEAD to the GET handlers and drops the body: that is what HEAD is here.
   app.get('/version', () => answer(200, versionInfo(options.version)))
-  app.all('/openapi/*', () => refuse(noSuchResource()))
+  app.all('/openapi/*', ({ req }) => openApi(req.raw))
   const serve = async (request: Request): Promise<Response> => {
     let target: Target | undefined
     try {
