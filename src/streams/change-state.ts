@@ -2,7 +2,7 @@ import type { StreamName } from '../oci/reference.ts'
 import type { Change, Entry } from '../store/store.ts'
 import { type Head, placeOf } from './change-keys.ts'
 import { decode } from './keys.ts'
-import { joinStream, presentTag } from './reader.ts'
+import { joinStream, presentTag } from './stream-records.ts'
 import type { LifeRecord } from './records.ts'
 import type { Stream, Tag, WholeStream } from './streams.ts'
 

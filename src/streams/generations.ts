@@ -9,6 +9,8 @@ export type WantedReference = Omit<TagReference, 'generation'>
 export interface SpecStep {
   spec: TagReference | undefined
   generation: number | undefined
+  /** Whether something new is wanted of the tag, or the same anew: its generation is the stream's new one. */
+  renewed: boolean
 }
 
 /**
@@ -35,11 +37,12 @@ export function nextSpec(
 ): SpecStep {
   const stored = before.spec
   const wanted = change.spec === undefined ? stored : (change.spec ?? undefined)
-  if (wanted === undefined) return { spec: undefined, generation: stored && context.nextGeneration }
+  if (wanted === undefined) return { spec: undefined, generation: stored && context.nextGeneration, renewed: false }
   const renewed = stored === undefined || !sameIdentity(stored, wanted, context.project) || isReimported(before, change)
-  if (stored !== undefined && !renewed && sameReference(stored, wanted)) return { spec: stored, generation: undefined }
+  if (stored !== undefined && !renewed && sameReference(stored, wanted))
+    return { spec: stored, generation: undefined, renewed }
   const generation = renewed ? context.nextGeneration : stored.generation
-  return { spec: { ...wanted, generation }, generation: context.nextGeneration }
+  return { spec: { ...wanted, generation }, generation: context.nextGeneration, renewed }
 }
 
 /** Whether a failure says what the last one said: okd.md 2.6. */

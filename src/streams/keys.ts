@@ -9,6 +9,8 @@ import type { Entry, RangeQuery } from '../store/store.ts'
 export const tagPrefix = 'tag/'
 export const lifePrefix = 'life/'
 
+const imageIndexPrefix = 'index/image/'
+
 /** The project's object; its `metadata.uid` is the project's uid. */
 export function projectKey(project: string): string {
   return objectKey('namespaces', '', project)
@@ -48,6 +50,20 @@ export function linkKey(name: StreamName, digest: Digest): string {
   return `link/${path(name)}/${digest}`
 }
 
+/** The tags of the stream that follow `tag`. */
+export function followersKey(name: StreamName, tag: string): string {
+  return `index/followers/${path(name)}/${tag}`
+}
+
+export function pendingKey(name: StreamName, tag: string): string {
+  return `index/pending/${path(name)}/${tag}`
+}
+
+/** Says that a stream received the manifest `digest`. */
+export function imageIndexKey(name: StreamName, digest: Digest): string {
+  return `${imageIndexPrefix}${digest}/${path(name)}`
+}
+
 /** The media type is hashed: it may hold any character. */
 export function imageKey(digest: Digest, mediaType: string): string {
   return `image/${digest}/${digestHex(digestOf(mediaType))}`
@@ -82,6 +98,35 @@ export function ledgerRange(name: StreamName, tag: string, before: number | unde
   return before === undefined
     ? { prefix, reverse: true }
     : { prefix, end: prefix + padded(Math.max(before, 0)), reverse: true }
+}
+
+/** A stream's links in the order of their digests, those that begin with `prefix`, after the digest `after`. */
+export function linksRange(name: StreamName, prefix: string, after: Digest | undefined): RangeQuery {
+  const query = { prefix: `link/${path(name)}/${prefix}` }
+  return after === undefined ? query : { ...query, start: following(linkKey(name, after)) }
+}
+
+/** The digest of a key of {@link linksRange}. */
+export function digestOfLink(key: string): Digest {
+  return key.slice(key.lastIndexOf('/') + 1) as Digest
+}
+
+/** Which streams received which manifests, in the order of digests: of all after `after`, or of `only` one. */
+export function imageIndexRange({ after, only }: { after?: Digest; only?: Digest }): RangeQuery {
+  if (only !== undefined) return { prefix: `${imageIndexPrefix}${only}/` }
+  // '0' is the character after '/'.
+  return { prefix: imageIndexPrefix, ...(after === undefined ? {} : { start: `${imageIndexPrefix}${after}0` }) }
+}
+
+/** The digest and the stream of a key of {@link imageIndexRange}. */
+export function placeOfImage(key: string): StreamName & { digest: Digest } {
+  const [digest = '', project = '', stream = ''] = key.slice(imageIndexPrefix.length).split('/')
+  return { digest: digest as Digest, project, stream }
+}
+
+/** One key as a range. */
+export function exactly(key: string): RangeQuery {
+  return { prefix: key, end: following(key) }
 }
 
 /** The value of a record. */

@@ -1,69 +1,71 @@
 import { randomUUID } from 'node:crypto'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
-import type { StoredObject } from '../store/objects.ts'
 import type { Operation, Precondition, Store } from '../store/store.ts'
 import { commitOnce, type Fate } from './commit-once.ts'
 import { formatTime } from './events.ts'
-import { decode, encode, generationKey, lifeKey, projectKey, streamKey, streamObjectKey } from './keys.ts'
+import { decode, encode, generationKey, lifeKey, streamKey, streamObjectKey } from './keys.ts'
+import { openProject } from './open-project.ts'
 import { requireStreamUnchanged, type Seen } from './preconditions.ts'
-import { readStream, type StreamObject } from './reader.ts'
 import type { GenerationRecord, LifeRecord, StreamRecord } from './records.ts'
-import type { Stream, StreamWriter } from './streams.ts'
-import { requireValid, validateAnnotations, validateStreamName } from './validation.ts'
+import { type ObjectFields, objectOf } from './stream-object.ts'
+import { newestRevision, readStream } from './stream-records.ts'
+import type { Stream } from './streams.ts'
+import { requireValid, validateObject, validateStreamName } from './validation.ts'
 
-type NewStream = NonNullable<Parameters<StreamWriter['create']>[1]>
-
-/** A stream that is about to be: what its first commit writes, and on what condition. */
+/** A stream that is about to be, and on what condition. */
 export interface Birth {
   /** As it will be; its revisions are 0. */
   stream: Stream
-  operations: Operation[]
   preconditions: Precondition[]
 }
 
 const maxAttempts = 20
 
 /**
- * Prepares a stream's first commit: nobody else may have made it, and the project must still be there.
+ * Prepares a stream's first commit, which writes {@link firstRecords}: nobody else may have made it, and its project must
+ * be there and stay.
  *
- * @throws RegistryError INVALID; NOT_FOUND naming the project
+ * @throws RegistryError INVALID; NOT_FOUND naming the project; FORBIDDEN while that is being removed
  */
-export async function prepareBirth(store: Store, name: StreamName, object: NewStream, nowMs: number): Promise<Birth> {
-  requireValid('ImageStream', name.stream, [
-    ...validateStreamName(name),
-    ...validateAnnotations(object.annotations, 'metadata.annotations'),
-  ])
-  const project = await store.get(projectKey(name.project))
-  if (project === undefined) throw projectNotFound(name.project)
-  const projectUid = decode<StoredObject>(project).metadata.uid
+export async function prepareBirth(
+  store: Store,
+  name: StreamName,
+  object: Partial<ObjectFields>,
+  nowMs: number,
+): Promise<Birth> {
+  const causes = [...validateStreamName(name), ...validateObject(object)]
+  requireValid('ImageStream', name.stream, causes)
+  const project = await openProject(store, name.project, streamSubject(name))
   const stream: Stream = {
     project: name.project,
     stream: name.stream,
     uid: randomUUID(),
-    projectUid,
+    projectUid: project.uid,
     creationTimestamp: formatTime(nowMs),
     generation: 1,
     resourceVersion: 0,
     objectRevision: 0,
-    labels: object.labels ?? {},
-    annotations: object.annotations ?? {},
-    lookupPolicy: object.lookupPolicy ?? { local: false },
+    labels: {},
+    annotations: {},
+    lookupPolicy: { local: false },
+    ...object,
   }
-  const preconditions = [
-    { key: lifeKey(name), revision: 0 },
-    { key: projectKey(name.project), revision: project.revision },
-  ]
-  return { stream, operations: firstRecords(stream), preconditions }
+  return { stream, preconditions: [{ key: lifeKey(name), revision: 0 }, project.precondition] }
 }
 
 /** Creates an empty stream. @throws RegistryError ALREADY_EXISTS, INVALID, NOT_FOUND, UNAVAILABLE */
-export async function createStream(store: Store, name: StreamName, object: NewStream, nowMs: number): Promise<Stream> {
+export async function createStream(
+  store: Store,
+  name: StreamName,
+  object: Partial<ObjectFields>,
+  nowMs: number,
+): Promise<Stream> {
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    const { stream, operations, preconditions } = await prepareBirth(store, name, object, nowMs)
+    const { stream, preconditions } = await prepareBirth(store, name, object, nowMs)
     if ((await store.get(lifeKey(name))) !== undefined) break
     const result = await commitOnce(store, {
-      commit: { operations, preconditions },
+      commit: { operations: firstRecords(stream), preconditions },
       fate: () => fateOfLife(store, name, stream.uid),
       what: `image stream ${name.project}/${name.stream}`,
     })
@@ -85,7 +87,7 @@ export async function deleteStream(store: Store, name: StreamName, seen: Seen): 
     const read = await readStream(store, name)
     if (read === undefined) throw streamNotFound('NOT_FOUND', name)
     const { stream, lifeRevision, touchedRevision } = read
-    requireStreamUnchanged(stream, seen)
+    requireStreamUnchanged(stream, seen, seen.resourceVersion ? await newestRevision(store) : undefined)
     const preconditions = [{ key: lifeKey(name), revision: lifeRevision }]
     if (seen.resourceVersion) {
       preconditions.push({ key: streamKey(name), revision: touchedRevision })
@@ -122,37 +124,21 @@ export function streamNotFound(code: 'NOT_FOUND' | 'NAME_UNKNOWN', name: StreamN
   })
 }
 
-function firstRecords(stream: Stream): Operation[] {
-  const { uid, projectUid, labels, annotations, creationTimestamp, lookupPolicy } = stream
-  const object: StreamObject = {
-    metadata: {
-      name: stream.stream,
-      namespace: stream.project,
-      uid,
-      creationTimestamp,
-      ...(Object.keys(labels).length > 0 ? { labels } : {}),
-      ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
-    },
-    spec: { lookupPolicy },
-  }
+/** All records of a stream without tags. */
+export function firstRecords(stream: Stream): Operation[] {
+  const { uid, projectUid } = stream
   return [
     { type: 'put', key: lifeKey(stream), value: encode({ uid, projectUid } satisfies LifeRecord) },
-    { type: 'put', key: streamObjectKey(stream), value: encode(object) },
+    { type: 'put', key: streamObjectKey(stream), value: encode(objectOf(stream)) },
     { type: 'put', key: streamKey(stream), value: encode({ uid } satisfies StreamRecord) },
     { type: 'put', key: generationKey(stream), value: encode({ uid, generation: 1 } satisfies GenerationRecord) },
   ]
 }
 
+/** What became of the commit that gave a stream its life. */
 async function fateOfLife(store: Store, name: StreamName, uid: string): Promise<Fate> {
   const life = await store.get(lifeKey(name))
   return life !== undefined && decode<LifeRecord>(life).uid === uid ? { landed: life.revision } : 'open'
-}
-
-function projectNotFound(project: string): RegistryError {
-  return new RegistryError('NOT_FOUND', {
-    message: `namespaces "${project}" not found: make the project first, with: weir new-project ${project}`,
-    subject: { name: project, kind: 'namespaces', group: '' },
-  })
 }
 
 function streamSubject(name: StreamName): { name: string; kind: string; group: string } {

@@ -1,42 +1,15 @@
-import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
-import type { StoredObject } from '../store/objects.ts'
-import type { Entry, Store } from '../store/store.ts'
-import {
-  decode,
-  generationKey,
-  ledgerRange,
-  lifeKey,
-  livesRange,
-  streamKey,
-  streamObjectKey,
-  streamOfKey,
-  tagKey,
-  tagOfKey,
-  tagsRange,
-} from './keys.ts'
-import type { GenerationRecord, LedgerEntry, LifeRecord, StreamRecord, TagRecord } from './records.ts'
-import { isAbsent } from './rules.ts'
+import type { Store } from '../store/store.ts'
+import { decode, ledgerRange, lifeKey, livesRange, streamOfKey, tagKey, tagOfKey, tagsRange } from './keys.ts'
+import type { LedgerEntry, LifeRecord } from './records.ts'
+import { presentTag, readStream } from './stream-records.ts'
 import type { Stream, StreamReader, Tag } from './streams.ts'
-
-/** `object/imagestreams/<project>/<stream>`: a stored API object whose spec has no tags. */
-export interface StreamObject {
-  metadata: Omit<StoredObject['metadata'], 'resourceVersion'>
-  spec: { lookupPolicy: { local: boolean }; dockerImageRepository?: string }
-}
-
-/** A stream as read, with the revisions of the records that a write may have to be conditioned on. */
-export interface ReadStream {
-  stream: Stream
-  lifeRevision: number
-  touchedRevision: number
-  generationRevision: number
-}
+import { readWhole } from './whole.ts'
+import { readWholes } from './wholes.ts'
 
 /** Most ledger entries read at once unless told otherwise. */
 const ledgerPage = 100
 const streamsAtOnce = 50
-const maxAttempts = 20
 
 /** Reads streams, tags and ledgers straight from the store. */
 export function createStreamReader({ store }: { store: Store }): StreamReader {
@@ -45,8 +18,8 @@ export function createStreamReader({ store }: { store: Store }): StreamReader {
     return life && decode<LifeRecord>(life).uid
   }
   return {
-    whole: () => Promise.reject(new TypeError('not there yet')),
-    wholes: () => Promise.reject(new TypeError('not there yet')),
+    whole: (name) => readWhole(store, name),
+    wholes: (project, options = {}) => readWholes(store, project, options),
     stream: async (name) => (await readStream(store, name))?.stream,
     streams: (project, options = {}) => listStreams(store, project, options),
     async tag(name, tag) {
@@ -74,32 +47,6 @@ export function createStreamReader({ store }: { store: Store }): StreamReader {
   }
 }
 
-/**
- * Reads a stream's records. They are no one snapshot, so the record whose revision becomes the resourceVersion is read
- * before what it stands for: what is shown may be newer than its resourceVersion, never older.
- */
-export async function readStream(store: Store, name: StreamName): Promise<ReadStream | undefined> {
-  for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    const life = await store.get(lifeKey(name))
-    if (life === undefined) return undefined
-    const touched = await store.get(streamKey(name))
-    const object = await store.get(streamObjectKey(name))
-    const generation = await store.get(generationKey(name))
-    const read = joinStream(name, decode<LifeRecord>(life), touched, object, generation)
-    if (read !== undefined) return { ...read, lifeRevision: life.revision }
-  }
-  throw new RegistryError('UNAVAILABLE', {
-    message: `image stream "${name.project}/${name.stream}" changes faster than it can be read`,
-  })
-}
-
-/** A tag as present in the stream with the uid `living`, or undefined: an older stream's, deleted, or never there. */
-export function presentTag(name: string, entry: Entry | undefined, living: string | undefined): Tag | undefined {
-  if (entry === undefined) return undefined
-  const record = decode<TagRecord>(entry)
-  return record.uid !== living || isAbsent(record) ? undefined : { name, record, storeRevision: entry.revision }
-}
-
 async function listStreams(
   store: Store,
   project: string | undefined,
@@ -119,34 +66,4 @@ async function listStreams(
   }
   await take()
   return streams
-}
-
-/** Undefined when the records are not of one life: the stream was deleted, or made anew, while they were read. */
-export function joinStream(
-  name: StreamName,
-  life: LifeRecord,
-  touched: Entry | undefined,
-  object: Entry | undefined,
-  generation: Entry | undefined,
-): Omit<ReadStream, 'lifeRevision'> | undefined {
-  if (touched === undefined || object === undefined || generation === undefined) return undefined
-  const { metadata, spec } = decode<StreamObject>(object)
-  const counted = decode<GenerationRecord>(generation)
-  const { uid } = decode<StreamRecord>(touched)
-  if (uid !== life.uid || metadata.uid !== life.uid || counted.uid !== life.uid) return undefined
-  const stream: Stream = {
-    project: name.project,
-    stream: name.stream,
-    uid,
-    projectUid: life.projectUid,
-    creationTimestamp: metadata.creationTimestamp,
-    generation: counted.generation,
-    resourceVersion: Math.max(touched.revision, object.revision),
-    objectRevision: object.revision,
-    labels: metadata.labels ?? {},
-    annotations: metadata.annotations ?? {},
-    lookupPolicy: spec.lookupPolicy,
-    ...(spec.dockerImageRepository === undefined ? {} : { dockerImageRepository: spec.dockerImageRepository }),
-  }
-  return { stream, touchedRevision: touched.revision, generationRevision: generation.revision }
 }

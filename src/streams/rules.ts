@@ -1,10 +1,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { StreamName } from '../oci/reference.ts'
-import { appendEvent, formatTime } from './events.ts'
+import { formatTime } from './events.ts'
 import { failureMessage, nextSpec, type SpecStep, sameFailure } from './generations.ts'
 import { underHold } from './hold.ts'
+import { ledgerEntry, nextItems, ownMove, type SourceHead, shownItems } from './moves.ts'
 import type { Cause, Hold, LedgerEntry, Notice, TagEvent, TagEventCondition, TagRecord } from './records.ts'
-import type { TagChange } from './streams.ts'
+import { followedTag } from './sources.ts'
+import type { TagChange, TagMove } from './streams.ts'
 
 /** Everything that a change depends on besides the record and the change itself. */
 export interface ChangeContext extends StreamName {
@@ -17,6 +19,8 @@ export interface ChangeContext extends StreamName {
   nextGeneration: number
   nowMs: number
   commitId: string
+  /** Where the tag of the same stream stands that this one follows after the change, as it is after that. */
+  source?: SourceHead | undefined
 }
 
 /** What a change comes to: written in one commit, or not at all (I2). */
@@ -28,6 +32,8 @@ export interface AppliedChange {
   notices: Notice[]
   /** The stream's new generation; absent when the spec stays as it is. */
   generation?: number
+  /** The move that took place, whether or not it led elsewhere. */
+  move?: TagMove
 }
 
 /** Whether a record says nothing of a tag: it was deleted, or never wanted. */
@@ -53,11 +59,12 @@ export function applyChange(
   if (change.event !== undefined && change.condition)
     throw new TypeError('a change is a success or a failure, not both')
   if (isAbsent(before) && !change.spec && change.event === undefined) return undefined
-  const effective = underHold(before, change, { ...context, time })
-  const step = nextSpec(before, effective, context)
-  const items = nextItems(before, effective, step, context)
-  const entry =
-    items.moved && effective.event ? ledgerEntry(before, effective.event, items.generation, context) : undefined
+  const asked = underHold(before, change, { ...context, time })
+  const step = nextSpec(before, asked, context)
+  const move = asked.event ?? ownMove(before, asked, step, context)
+  const effective: TagChange = move === undefined ? asked : { ...asked, event: move }
+  const items = nextItems(shownItems(before.items, change.hide, context), move, step, context)
+  const entry = items.moved && move ? ledgerEntry(before, move, items.generation, context) : undefined
   const {
     spec: _spec,
     hold: _hold,
@@ -78,7 +85,21 @@ export function applyChange(
     ...optional('condition', nextCondition(before, effective, step, context)),
   }
   if (entry === undefined && isDeepStrictEqual(next, before)) return undefined
-  return applied(before, next, entry, step.generation, context)
+  return { ...applied(before, next, entry, step.generation, context), ...optional('move', move) }
+}
+
+/**
+ * Whether a change would change anything, by itself: what the tag follows is not looked at.
+ *
+ * @throws RegistryError as {@link applyChange}
+ */
+export function wouldChange(
+  record: TagRecord | undefined,
+  change: TagChange,
+  tag: StreamName & { tag: string; uid: string; projectUid: string; generation: number },
+): boolean {
+  const unwritten = { nextGeneration: tag.generation + 1, nowMs: 0, commitId: '' }
+  return applyChange(record, change, { ...tag, ...unwritten }) !== undefined
 }
 
 function removeTag(
@@ -119,57 +140,6 @@ function news(before: TagRecord, next: TagRecord, entry: LedgerEntry | undefined
   if (next.condition === undefined && before.condition !== undefined) kinds.push('recovered')
   if (next.candidate !== undefined && next.candidate !== before.candidate) kinds.push('candidate')
   return kinds
-}
-
-function nextItems(
-  before: TagRecord,
-  { event }: TagChange,
-  step: SpecStep,
-  context: ChangeContext,
-): { items: TagEvent[]; moved: boolean; generation: number } {
-  if (event === undefined) return { items: before.items, moved: false, generation: 0 }
-  const generation = eventGeneration(event.cause.kind, step, context)
-  const { image, dockerImageReference } = event
-  const [head] = before.items
-  const isRollback = event.cause.kind === 'rollback'
-  // okd.md 2.7, step 9: an import that finds the head as it is, and as new as what is wanted, appends nothing.
-  if (!isRollback && head !== undefined && head.generation >= generation) {
-    const same = head.image === image && head.dockerImageReference === dockerImageReference
-    if (same) return { items: before.items, moved: false, generation }
-  }
-  const appended = appendEvent(before.items, {
-    created: formatTime(context.nowMs),
-    dockerImageReference,
-    image,
-    generation,
-  })
-  return { items: appended.items, moved: appended.moved || isRollback, generation }
-}
-
-/** okd.md 2.2: what was imported or tagged carries the generation of the wish, what was pushed or restored the stream's. */
-function eventGeneration(kind: Cause['kind'], step: SpecStep, context: ChangeContext): number {
-  const ofStream = step.generation ?? context.generation
-  return kind === 'push' || kind === 'rollback' ? ofStream : (step.spec?.generation ?? ofStream)
-}
-
-function ledgerEntry(
-  before: TagRecord,
-  event: NonNullable<TagChange['event']>,
-  generation: number,
-  context: ChangeContext,
-): LedgerEntry {
-  return {
-    uid: context.uid,
-    projectUid: context.projectUid,
-    revision: before.revision + 1,
-    created: formatTime(context.nowMs),
-    image: event.image,
-    ...optional('previousImage', before.items[0]?.image),
-    mediaType: event.mediaType,
-    dockerImageReference: event.dockerImageReference,
-    generation,
-    cause: event.cause,
-  }
 }
 
 /** A rollback holds, whether the change says so or not. */
@@ -213,6 +183,8 @@ function nextCondition(
 ): TagEventCondition | undefined {
   if (change.event !== undefined || change.condition === null) return undefined
   const failure = change.condition
+  // What follows another tag is not imported any more: no failure of that time says anything about it.
+  if (failure === undefined && step.renewed && followedTag(step.spec, context) !== undefined) return undefined
   if (failure === undefined) return before.condition
   const generation = step.spec?.generation ?? step.generation ?? context.generation
   if (before.condition !== undefined && sameFailure(before, failure)) return { ...before.condition, generation }

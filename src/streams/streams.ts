@@ -63,6 +63,29 @@ export interface CurrentTag {
   stream: Stream
   /** undefined for a tag that has neither spec nor items. */
   tag: Tag | undefined
+  /** The revision of the newest change of the tag, also of one that is gone; 0 when there never was one. */
+  tagRevision?: number
+  /** The store's newest revision when this was read. */
+  storeRevision?: number
+}
+
+/** What a decision about a whole stream is made on; `tags` are of one snapshot. */
+export interface CurrentStream extends WholeStream {
+  /** The revisions of the newest changes of tags that are gone. */
+  gone: ReadonlyMap<string, number>
+  /** The revision of the snapshot. */
+  storeRevision: number
+}
+
+/** Where a tag is to stand and why. */
+export interface TagMove {
+  /** Empty for a `reference: true` tag. */
+  image: Digest | ''
+  mediaType: string
+  dockerImageReference: string
+  cause: Cause
+  /** Since when status shows it there, RFC 3339; default now. A copy keeps that of its source (okd.md 2.4). */
+  created?: string
 }
 
 /** A decided change of one tag; what is left out stays. */
@@ -77,7 +100,7 @@ export interface TagChange {
    */
   wantedBy?: { by: string; reason?: string }
   /** Moves the tag (or, for the same digest, renews its head: okd.md 2.3) and clears the condition. */
-  event?: { image: Digest | ''; mediaType: string; dockerImageReference: string; cause: Cause }
+  event?: TagMove
   /** Empties the tag's status and spec; an entry of the ledger. */
   remove?: { cause: Cause }
   hold?: Omit<Hold, 'revision' | 'at'> | null
@@ -101,6 +124,15 @@ export interface ChangeOptions {
   create?: boolean
   /** After a race on the tag record: decide anew on what is there now (default), or give up (background work). */
   onConflict?: 'decide' | 'drop'
+  /** Checks everything and answers what would come of it, but writes nothing; default false. */
+  dryRun?: boolean
+  /** Path of the tag reference in what was sent, for causes; default `tag`. */
+  field?: string
+}
+
+/** A ledger entry of a tag that moved because it follows another. */
+export interface FollowedEntry extends LedgerEntry {
+  tag: string
 }
 
 /** What a change came to. `changed` is false when nothing needed writing. */
@@ -113,7 +145,7 @@ export interface ChangeResult {
   /** The ledger entry that was appended. */
   entry?: LedgerEntry
   /** Other tags of the stream that moved in the same commit because they follow this one. */
-  followed?: readonly LedgerEntry[]
+  followed?: readonly FollowedEntry[]
 }
 
 /** What a change of a stream came to. */
@@ -160,10 +192,12 @@ export interface StreamWriter {
    */
   changeStream(
     name: StreamName,
-    decide: (current: WholeStream) => StreamChange | undefined,
+    decide: (current: CurrentStream) => StreamChange | undefined,
     options?: {
       /** Creates the stream when it is absent: `decide` then sees one without tags and with resourceVersion 0. */
       create?: boolean
+      /** Checks everything and answers what would come of it, but writes nothing; default false. */
+      dryRun?: boolean
     },
   ): Promise<StreamChangeResult>
 }

@@ -2,6 +2,8 @@ import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import { isOwnName, isTag, maxNameLength, parseImageReference, type StreamName } from '../oci/reference.ts'
 import type { WantedReference } from './generations.ts'
 import type { TagSource } from './records.ts'
+import { parseStreamSource } from './sources.ts'
+import type { ObjectFields } from './stream-object.ts'
 
 /** The rules of okd.md 1.12 as causes with the path of the field; an empty list means valid. */
 
@@ -47,7 +49,7 @@ export function validateTagReference(tag: WantedReference, field: string): Field
   ]
 }
 
-/** Checks where a tag comes from. Sources within Weir are not served yet and say so. */
+/** Checks the form of where a tag comes from; whether it is there is not asked. */
 export function validateSource(from: TagSource, field: string): FieldCause[] {
   if (!sourceKinds.includes(from.kind)) {
     const kinds = sourceKinds.map((kind) => `'${kind}'`).join(', ')
@@ -56,12 +58,38 @@ export function validateSource(from: TagSource, field: string): FieldCause[] {
     ]
   }
   if (from.name === '') return [required(`${field}.name`)]
-  if (from.kind !== 'DockerImage') {
-    const message = `Unsupported value: "${from.kind}": only "DockerImage" sources are supported so far`
-    return [{ field: `${field}.kind`, reason: 'FieldValueNotSupported', message }]
+  if (from.kind === 'DockerImage') {
+    if (parseImageReference(from.name) === undefined) {
+      return [
+        invalid(`${field}.name`, from.name, 'must be an image reference such as registry.example.com/repository:tag'),
+      ]
+    }
+    const { namespace = '' } = from
+    return namespace.length <= maxNameLength ? [] : [invalid(`${field}.namespace`, namespace, 'is too long')]
   }
-  if (parseImageReference(from.name) !== undefined) return []
-  return [invalid(`${field}.name`, from.name, 'must be an image reference such as registry.example.com/repository:tag')]
+  if (from.namespace && !isOwnName(from.namespace)) {
+    return [invalid(`${field}.namespace`, from.namespace, 'must be the name of a project')]
+  }
+  // The names that are left out do not matter for the form.
+  if (parseStreamSource(from, { project: 'project', stream: 'stream' }) !== undefined) return []
+  return [invalid(`${field}.name`, from.name, 'must be of the form <tag>, <repo>:<tag>, <id>, or <repo>@<id>')]
+}
+
+/** Checks what a client sets of a stream besides its tags, apart from labels. */
+export function validateObject({ annotations, dockerImageRepository }: Partial<ObjectFields>): FieldCause[] {
+  const causes = validateAnnotations(annotations, 'metadata.annotations')
+  if (dockerImageRepository) causes.push(...validateRepository(dockerImageRepository, 'spec.dockerImageRepository'))
+  return causes
+}
+
+function validateRepository(repository: string, field: string): FieldCause[] {
+  if (parseImageReference(repository) === undefined) {
+    return [invalid(field, repository, 'must be a repository such as registry.example.com/repository')]
+  }
+  const hasTag = repository.includes(':', repository.lastIndexOf('/') + 1)
+  return hasTag || repository.includes('@')
+    ? [invalid(field, repository, 'the repository name may not contain a tag or an ID')]
+    : []
 }
 
 /** Checks that annotations are not larger than Kubernetes allows. */
@@ -116,9 +144,14 @@ function required(field: string): FieldCause {
 }
 
 function invalid(field: string, value: unknown, why: string): FieldCause {
-  return { field, reason: 'FieldValueInvalid', message: `Invalid value: ${JSON.stringify(value)}: ${why}` }
+  return { field, reason: 'FieldValueInvalid', message: `Invalid value: ${shown(value)}: ${why}` }
 }
 
 function quoted(values: readonly string[]): string {
   return values.map((value) => `"${value}"`).join(', ')
+}
+
+/** A value as a message quotes it: what is long is cut. */
+function shown(value: unknown): string {
+  return JSON.stringify(typeof value === 'string' && value.length > 300 ? `${value.slice(0, 300)}...` : value)
 }

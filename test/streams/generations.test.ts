@@ -24,7 +24,11 @@ describe('identity of a tag (okd.md 2.2)', () => {
     ['importMode', { ...base, importPolicy: { importMode: 'PreserveOriginal' } }],
   ])('%s is part of it: the tag takes the new generation', (_field, spec) => {
     expect(sameIdentity(base, spec, 'demo')).toBe(false)
-    expect(nextSpec(record, { spec }, context)).toEqual({ spec: { ...spec, generation: 9 }, generation: 9 })
+    expect(nextSpec(record, { spec }, context)).toEqual({
+      spec: { ...spec, generation: 9 },
+      generation: 9,
+      renewed: true,
+    })
   })
 
   test.each<[string, WantedReference]>([
@@ -35,7 +39,11 @@ describe('identity of a tag (okd.md 2.2)', () => {
     ['annotations', { ...base, annotations: { a: 'b' } }],
   ])('%s is not: the stream gets a new generation, the tag keeps its own', (_field, spec) => {
     expect(sameIdentity(base, spec, 'demo')).toBe(true)
-    expect(nextSpec(record, { spec }, context)).toEqual({ spec: { ...spec, generation: 3 }, generation: 9 })
+    expect(nextSpec(record, { spec }, context)).toEqual({
+      spec: { ...spec, generation: 3 },
+      generation: 9,
+      renewed: false,
+    })
   })
 
   test.each<[string, WantedReference]>([
@@ -43,7 +51,11 @@ describe('identity of a tag (okd.md 2.2)', () => {
     ['the own project named', { ...base, annotations: {}, reference: false }],
     ['false for absent', { ...base, importPolicy: { insecure: false, scheduled: false } }],
   ])('%s is no change', (_what, spec) => {
-    expect(nextSpec(record, { spec }, context)).toEqual({ spec: record.spec, generation: undefined })
+    expect(nextSpec(record, { spec }, context)).toMatchObject({
+      spec: record.spec,
+      generation: undefined,
+      renewed: false,
+    })
   })
 
   test('an absent namespace is the own one', () => {
@@ -59,14 +71,14 @@ test('a generation of 0 is a wish to import again: the tag takes the new generat
 
 test('without a spec there is nothing to import again', () => {
   const { spec: _, ...pushedOnly } = record
-  expect(nextSpec(pushedOnly, { reimport: true }, context)).toEqual({ spec: undefined, generation: undefined })
+  expect(nextSpec(pushedOnly, { reimport: true }, context)).toMatchObject({ spec: undefined, generation: undefined })
 })
 
 test('a new tag takes the new generation, a removed one gives the stream one', () => {
   const { spec: _, ...without } = record
   expect(nextSpec(without, { spec: base }, context)).toMatchObject({ spec: { generation: 9 }, generation: 9 })
-  expect(nextSpec(record, { spec: null }, context)).toEqual({ spec: undefined, generation: 9 })
-  expect(nextSpec(without, { spec: null }, context)).toEqual({ spec: undefined, generation: undefined })
+  expect(nextSpec(record, { spec: null }, context)).toMatchObject({ spec: undefined, generation: 9 })
+  expect(nextSpec(without, { spec: null }, context)).toMatchObject({ spec: undefined, generation: undefined })
 })
 
 test('references that say the same have the same identity', () => {

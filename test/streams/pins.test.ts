@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { lifeKey, tagKey } from '../../src/streams/keys.ts'
 import { createPins } from '../../src/streams/pins.ts'
 import type { TagChange } from '../../src/streams/streams.ts'
+import { createStreamWriter } from '../../src/streams/writer.ts'
 import { app, digest, event, type World, world } from './world.ts'
 
 const prod = tagKey(app, 'prod')
@@ -204,7 +205,8 @@ test('pins asked before changes are followed are read only when they are', async
   w.faults.beforeRange = () => opened.promise
   const early = createPins({ store: w.faults, signal: closing.signal })
   const asked = early.pin(app, 'prod')
-  const made = await w.writer.changeTag(app, 'prod', () => ({ event: event('b') }))
+  const writer = createStreamWriter({ store: w.store, now: w.clock.now })
+  const made = await writer.changeTag(app, 'prod', () => ({ event: event('b') }))
   opened.resolve()
   expect((await asked)?.digest).toBe(digest('b'))
   await early.reached(made?.revision ?? 0)

@@ -80,8 +80,8 @@ describe('sources', () => {
     ['an empty name', from('DockerImage', ''), `${field}.from.name`, 'FieldValueRequired'],
     ['no reference', from('DockerImage', 'UPPER/Case'), `${field}.from.name`, 'FieldValueInvalid'],
     ['an unknown kind', from('Pod', 'x'), `${field}.from.kind`, 'FieldValueRequired'],
-    ['a tag of a stream', from('ImageStreamTag', 'app:v1'), `${field}.from.kind`, 'FieldValueNotSupported'],
-    ['an image of a stream', from('ImageStreamImage', 'app@x'), `${field}.from.kind`, 'FieldValueNotSupported'],
+    ['what is no tag of a stream', from('ImageStreamTag', 'app:a!b'), `${field}.from.name`, 'FieldValueInvalid'],
+    ['what is no image of a stream', from('ImageStreamImage', 'app@x'), `${field}.from.name`, 'FieldValueInvalid'],
     ['a bad tag', wanted('a!b'), `${field}.name`, 'FieldValueInvalid'],
     [
       'an unknown import mode',
@@ -113,7 +113,7 @@ describe('sources', () => {
     }
     expect(validateTagReference({ ...base, ...scheduled }, field)).toEqual([])
     expect(validateTagReference({ ...pushed, ...scheduled }, field)).toMatchObject([cause])
-    expect(validateTagReference({ ...from('ImageStreamTag', 'a:b'), ...scheduled }, field)).toMatchObject([{}, cause])
+    expect(validateTagReference({ ...from('ImageStreamTag', 'a:b'), ...scheduled }, field)).toMatchObject([cause])
   })
 })
 

@@ -63,8 +63,8 @@ export interface FaultyStore extends Store {
   commits: Commit[]
   /** Called after each read of a key, before its value is handed on. */
   afterGet: ((key: string) => Promise<void>) | undefined
-  /** Called before each range is opened. */
-  beforeRange: (() => Promise<void>) | undefined
+  /** Called before each range, or several of one snapshot, are opened. */
+  beforeRange: ((queries: readonly RangeQuery[]) => Promise<void>) | undefined
   gets: string[]
   rangeQueries: RangeQuery[]
 }
@@ -86,8 +86,13 @@ function faultyStore(store: Store): FaultyStore {
     },
     async range(query) {
       faulty.rangeQueries.push(query)
-      await faulty.beforeRange?.()
+      await faulty.beforeRange?.([query])
       return store.range(query)
+    },
+    async ranges(queries) {
+      faulty.rangeQueries.push(...queries)
+      await faulty.beforeRange?.(queries)
+      return store.ranges(queries)
     },
     async commit(commit): Promise<CommitResult> {
       faulty.commits.push(commit)

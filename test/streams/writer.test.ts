@@ -28,7 +28,7 @@ async function counts(w: World): Promise<{ entries: number; notices: number }> {
 }
 
 describe('a change of a tag', () => {
-  test('I2: is one commit of record, entry, notices and the stream touched, conditioned on tag and life alone', async () => {
+  test('I2: is one commit of record, entry, notices and the stream touched, conditioned on tag, followers and life alone', async () => {
     const w = await pushed()
     w.faults.commits = []
     await change(w, { event: event('b', 'rollback', { restoredRevision: 1 }) })
@@ -40,7 +40,11 @@ describe('a change of a tag', () => {
       ['put', 'outbox/demo/app/prod!000000000003'],
       ['put', 'stream/demo/app'],
     ])
-    expect(w.faults.commits[0]?.preconditions?.map(({ key }) => key)).toEqual(['tag/demo/app/prod', 'life/demo/app'])
+    expect(w.faults.commits[0]?.preconditions?.map(({ key }) => key)).toEqual([
+      'life/demo/app',
+      'tag/demo/app/prod',
+      'index/followers/demo/app/prod',
+    ])
   })
 
   test('is conditioned on the generation only when it changes the spec', async () => {

@@ -1,0 +1,119 @@
+import { randomUUID } from 'node:crypto'
+import type { StreamName } from '../oci/reference.ts'
+import type { Store } from '../store/store.ts'
+import { commitSteps } from './commit-steps.ts'
+import { type Base, composeSteps, isNewSpec, nextGeneration } from './compose.ts'
+import { type Draft, draftChanges } from './draft.ts'
+import { tagKey } from './keys.ts'
+import { born, prepareBirth, streamNotFound } from './lives.ts'
+import { standing } from './preconditions.ts'
+import { createMemory } from './reads.ts'
+import { isAbsent } from './rules.ts'
+import { newestRevision, presentTag, readStream } from './stream-records.ts'
+import type { ChangeOptions, ChangeResult, CurrentTag, Stream, Tag, TagChange } from './streams.ts'
+import { requireValid, validateTagReference } from './validation.ts'
+
+/** One call of `changeTag`. */
+export interface TagRequest {
+  name: StreamName
+  tag: string
+  decide: (current: CurrentTag) => TagChange | undefined
+  options: ChangeOptions
+  /** What was first decided on: the stream's uid and the tag record's revision. */
+  first?: { uid: string; revision: number }
+}
+
+/** What became of one attempt; after a lost race, what the tag is at. */
+export type TagAttempt = { result: ChangeResult | undefined } | { lostAt: string; standing: string }
+
+/** Decides on a change of one tag, works it out, and tries once to commit it. */
+export async function attemptTag(store: Store, request: TagRequest, nowMs: number): Promise<TagAttempt> {
+  const { name, tag, decide, options } = request
+  const base = await readBase(store, request, nowMs)
+  const { stream } = base.read ?? base.birth
+  const get = createMemory((key) => store.get(key))
+  const entry = await get(tagKey(name, tag))
+  const present = presentTag(tag, entry, stream.uid)
+  const tagRevision = entry?.revision ?? 0
+  request.first ??= { uid: stream.uid, revision: tagRevision }
+  const isFirst = request.first.uid === stream.uid && request.first.revision === tagRevision
+  if (options.onConflict === 'drop' && !isFirst) return { result: undefined }
+
+  const nothing = { changed: false, revision: stream.resourceVersion, stream, tag: present }
+  const change = decide({ stream, tag: present, tagRevision, storeRevision: await newestRevision(store) })
+  if (change === undefined) return { result: nothing }
+  const draft = await draftTag(request, base, change, nowMs, get)
+  if (draft.tags.length === 0) return { result: nothing }
+  const steps = composeSteps(base, { stream, isChanged: false }, [draft])
+  const resultAt = (revision: number) => ({ result: resultOf(tag, base, draft, revision) })
+  if (options.dryRun === true) return resultAt(stream.resourceVersion)
+  const what = `tag ${JSON.stringify(tag)} of image stream ${name.project}/${name.stream}`
+  const committed = await commitSteps(store, { name, base, steps, what })
+  if ('lostAt' in committed) {
+    return { lostAt: committed.lostAt, standing: present === undefined ? 'is not there' : standing(present) }
+  }
+  return resultAt(committed.revisions.at(-1) ?? 0)
+}
+
+async function readBase(store: Store, { name, options }: TagRequest, nowMs: number): Promise<Base> {
+  const read = await readStream(store, name)
+  if (read !== undefined) return { read }
+  if (!options.create) throw streamNotFound('NAME_UNKNOWN', name)
+  return { birth: await prepareBirth(store, name, {}, nowMs) }
+}
+
+/** @throws RegistryError INVALID */
+async function draftTag(
+  { name, tag, options }: TagRequest,
+  base: Base,
+  change: TagChange,
+  nowMs: number,
+  get: ReturnType<typeof createMemory>,
+): Promise<Draft> {
+  const { field = 'tag' } = options
+  const shown = `${name.stream}:${tag}`
+  if (change.spec) {
+    if (change.spec.name !== tag) throw new TypeError(`the spec of tag ${tag} is named ${change.spec.name}`)
+    requireValid('ImageStreamTag', shown, validateTagReference(change.spec, field))
+  }
+  const frame = frameOf(name, base, nowMs)
+  const draft = await draftChanges(frame, get, new Map([[tag, { change, field }]]))
+  if (!('causes' in draft)) return draft
+  if (draft.held !== undefined) throw draft.held
+  requireValid('ImageStreamTag', shown, draft.causes)
+  throw new TypeError('a refusal has causes')
+}
+
+/** What the changes of one attempt share. */
+export function frameOf({ project, stream }: StreamName, base: Base, nowMs: number) {
+  const { uid, projectUid, generation } = (base.read ?? base.birth).stream
+  const commitId = randomUUID()
+  return { project, stream, uid, projectUid, generation, nextGeneration: nextGeneration(base), nowMs, commitId }
+}
+
+function resultOf(tag: string, base: Base, draft: Draft, revision: number): ChangeResult {
+  const { stream } = base.read ?? base.birth
+  const drafted = draft.tags.find((each) => each.tag === tag)
+  const entry = drafted?.entries.at(-1)
+  const others = draft.tags.filter((each) => each !== drafted)
+  const followed = others.flatMap(({ tag, entries }) => entries.map((entry) => ({ ...entry, tag })))
+  const present: Tag | undefined =
+    drafted === undefined || isAbsent(drafted.record)
+      ? undefined
+      : { name: tag, record: drafted.record, storeRevision: revision }
+  return {
+    changed: true,
+    revision,
+    stream: streamAfter(base, stream, [draft], revision),
+    tag: present,
+    ...(entry === undefined ? {} : { entry }),
+    ...(followed.length === 0 ? {} : { followed }),
+  }
+}
+
+/** A stream as it is after a change at `revision`; `wanted` has the object as it was to be. */
+export function streamAfter(base: Base, wanted: Stream, drafts: readonly Draft[], revision: number): Stream {
+  if (base.read === undefined) return born(wanted, revision)
+  const generation = isNewSpec(base, wanted, drafts) ? nextGeneration(base) : wanted.generation
+  return { ...wanted, generation, resourceVersion: revision }
+}

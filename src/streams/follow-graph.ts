@@ -1,0 +1,165 @@
+import type { FieldCause } from '../oci/errors.ts'
+import type { StreamName } from '../oci/reference.ts'
+import type { Entry, Operation } from '../store/store.ts'
+import { sameReference } from './generations.ts'
+import { decode, encode, followersKey, tagKey } from './keys.ts'
+import type { Reads } from './reads.ts'
+import type { FollowersRecord, TagRecord } from './records.ts'
+import { followedTag } from './sources.ts'
+import type { TagChange } from './streams.ts'
+
+/** A change of a tag, and the path of its reference in what was sent, for causes. */
+export interface AskedChange {
+  change: TagChange
+  field: string
+}
+
+/** Most tags that follow one, directly or through others: all move in one commit. */
+export const maxFollowers = 24
+/** Most bytes of what is wanted of tags that move in one commit. */
+const maxSpecBytes = 512 * 1024
+
+/** Who follows whom within a stream, as it will be after the changes. Each tag follows one at the most: a forest. */
+export interface FollowGraph {
+  sourceOf(tag: string): Promise<string | undefined>
+  followersOf(tag: string): Promise<string[]>
+  /** How many tags are above a tag, no more than can be. */
+  depthOf(tag: string): Promise<number>
+  /** Why a tag can not follow what it wants to. */
+  refusals(tag: string): Promise<FieldCause[]>
+  /** What the index of followers has to say from now on. */
+  operations(): Promise<Operation[]>
+}
+
+export function createFollowGraph(
+  own: StreamName & { uid: string },
+  reads: Reads,
+  changes: ReadonlyMap<string, AskedChange>,
+): FollowGraph {
+  const { uid } = own
+
+  const recordOf = async (tag: string) => livingRecord(await reads.get(tagKey(own, tag)), uid)
+
+  const storedSource = async (tag: string) => followedTag((await recordOf(tag))?.spec, own)
+
+  async function sourceOf(tag: string): Promise<string | undefined> {
+    const change = changes.get(tag)?.change
+    if (change?.remove !== undefined) return undefined
+    return change?.spec === undefined ? storedSource(tag) : followedTag(change.spec ?? undefined, own)
+  }
+
+  async function storedFollowers(tag: string): Promise<string[]> {
+    const entry = await reads.get(followersKey(own, tag))
+    const record = entry && decode<FollowersRecord>(entry)
+    return record?.uid === uid ? record.followers : []
+  }
+
+  async function followersOf(tag: string): Promise<string[]> {
+    const stored = await storedFollowers(tag)
+    const stay = stored.filter((follower) => !changes.has(follower))
+    const changed = await filtered([...changes.keys()], async (follower) => (await sourceOf(follower)) === tag)
+    return [...stay, ...changed].sort()
+  }
+
+  /** The tags above `tag`, nearest first; ends where it would come round. */
+  async function above(tag: string): Promise<string[]> {
+    const path: string[] = []
+    let source = await sourceOf(tag)
+    while (source !== undefined && path.length <= maxFollowers && !path.includes(source)) {
+      path.push(source)
+      source = source === tag ? undefined : await sourceOf(source)
+    }
+    return path
+  }
+
+  /** All tags below `root`; one more than may be when there are too many. */
+  async function below(root: string): Promise<string[]> {
+    const tags = new Set([root])
+    for (const tag of tags) {
+      for (const follower of await followersOf(tag)) tags.add(follower)
+      if (tags.size > maxFollowers + 1) break
+    }
+    return [...tags].slice(1)
+  }
+
+  async function specBytes(tag: string): Promise<number> {
+    const change = changes.get(tag)?.change
+    const spec = change?.spec === undefined ? (await recordOf(tag))?.spec : change.spec
+    return Buffer.byteLength(JSON.stringify(spec ?? null))
+  }
+
+  async function refusals(tag: string): Promise<FieldCause[]> {
+    const { change, field } = changes.get(tag) ?? {}
+    const before = (await recordOf(tag))?.spec
+    if (!change?.spec || (before !== undefined && sameReference(before, change.spec))) return []
+    const path = await above(tag)
+    const begins = path.length > 0 && path[0] !== followedTag(before, own)
+    const cause = (message: string) => ({
+      field: `${field}.from.name`,
+      reason: 'FieldValueInvalid',
+      message: `Invalid value: ${JSON.stringify(change.spec?.from?.name)}: ${message}`,
+    })
+    if (path.includes(tag)) return [cause(loopText(tag, path))]
+    const root = path.at(-1) ?? tag
+    const followers = await below(root)
+    if (begins) {
+      // What is checked here has to be so when it is written.
+      for (const source of path) await reads.rely(tagKey(own, source))
+      for (const node of [root, ...followers]) await reads.rely(followersKey(own, node))
+      if (followers.length > maxFollowers) {
+        const why = `more than ${maxFollowers} tags would follow tag ${JSON.stringify(root)}, directly or through others`
+        return [cause(`${why}; all of them have to move at once`)]
+      }
+    }
+    if (followers.length === 0) return []
+    let bytes = 0
+    for (const node of [root, ...followers]) bytes += await specBytes(node)
+    if (bytes <= maxSpecBytes) return []
+    const message = `Too long: this tag and those that it follows and that follow it may have ${maxSpecBytes} bytes in all`
+    return [{ field: `${field}.annotations`, reason: 'FieldValueTooLong', message }]
+  }
+
+  return {
+    sourceOf,
+    followersOf,
+    refusals,
+    depthOf: async (tag) => (await above(tag)).length,
+    async operations() {
+      const touched = new Set<string>()
+      for (const tag of changes.keys()) {
+        const [from, to] = [await storedSource(tag), await sourceOf(tag)]
+        if (from === to) continue
+        if (from !== undefined) touched.add(from)
+        if (to !== undefined) touched.add(to)
+      }
+      const operations: Operation[] = []
+      for (const tag of touched) {
+        const key = followersKey(own, tag)
+        const followers = await followersOf(tag)
+        const entry = await reads.rely(key)
+        if (followers.length > 0) {
+          operations.push({ type: 'put', key, value: encode({ uid, followers } satisfies FollowersRecord) })
+        } else if (entry !== undefined) operations.push({ type: 'delete', key })
+      }
+      return operations
+    },
+  }
+}
+
+/** A tag's record when it is of the stream that lives. */
+export function livingRecord(entry: Entry | undefined, uid: string): TagRecord | undefined {
+  const record = entry && decode<TagRecord>(entry)
+  return record?.uid === uid ? record : undefined
+}
+
+function loopText(tag: string, path: readonly string[]): string {
+  const others = path.filter((each) => each !== tag).map((each) => JSON.stringify(each))
+  const through = others.length === 0 ? '' : `, through ${others.join(', ')}`
+  return `tag ${JSON.stringify(tag)} on the image stream is a reference to same tag${through}`
+}
+
+async function filtered<T>(all: readonly T[], keeps: (each: T) => Promise<boolean>): Promise<T[]> {
+  const kept: T[] = []
+  for (const each of all) if (await keeps(each)) kept.push(each)
+  return kept
+}
