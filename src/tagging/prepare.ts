@@ -83,7 +83,7 @@ export function createPrepare(options: PrepareOptions) {
     if (source === undefined || (isSameStream(source.stream, own) && step.moveTo === undefined)) {
       return { checked, causes }
     }
-    const looked = await look(options, source, { own, path, mayPull: asking.mayPull })
+    const looked = await look(options, source, { ...asking, own, path })
     if ('cause' in looked) return { checked, causes: [...causes, looked.cause] }
     const { standing } = looked
     return { checked: { ...checked, ...(step.moveTo && standing && { standing }) }, causes }

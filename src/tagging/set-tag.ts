@@ -77,7 +77,10 @@ function mayCreate({ wanted, seen }: TagRequest): boolean {
 function requireMayWrite(request: TagRequest, stream: Stream | undefined, tag: Tag | undefined): void {
   if (stream === undefined && !mayCreate(request)) throw streamNotFound('NOT_FOUND', request)
   const subject = { name: `${request.stream}:${request.tag}`, kind: 'imagestreamtags', group: imageGroup }
-  if (request.wanted === null && tag === undefined) throw new RegistryError('NOT_FOUND', { subject })
+  if (request.wanted === null && tag === undefined) {
+    const message = `imagestreamtags.${imageGroup} "${subject.name}" not found`
+    throw new RegistryError('NOT_FOUND', { message, subject })
+  }
   if (request.mode !== 'create' || tag?.record.spec === undefined) return
   const message = `imagestreamtags.${imageGroup} "${subject.name}" already exists`
   throw new RegistryError('ALREADY_EXISTS', { message, subject })

@@ -6,6 +6,8 @@ import { isSameStream, type StreamSource, sourceText } from '../streams/sources.
 import type { Links, StreamLink, StreamReader, TagChange } from '../streams/streams.ts'
 import { imagesById } from './images.ts'
 
+const noImage = 'no image of that stream was found by this id'
+
 /** Where a source stands. `link` is absent for a tag that is a mere reference and has no image. */
 export interface Standing {
   source: StreamSource
@@ -28,12 +30,12 @@ export interface LookOptions {
 
 /**
  * Looks where a source stands now (okd.md 2.4). `path` is that of `from`. Whether a stream exists is told only to those who may
- * pull from it.
+ * pull from it. A dry run receives nothing.
  */
 export async function look(
   options: LookOptions,
   source: StreamSource,
-  to: { own: StreamName; path: string; mayPull(source: StreamName): boolean },
+  to: { own: StreamName; path: string; mayPull(source: StreamName): boolean; dryRun?: boolean },
 ): Promise<Looked> {
   const { reader } = options
   const field = `${to.path}.name`
@@ -46,7 +48,9 @@ export async function look(
     const message = `Not found: "${sourceText(source)}": there is no image stream "${project}/${stream}"`
     return { cause: { field, reason: 'FieldValueNotFound', message } }
   }
-  return source.kind === 'ImageStreamTag' ? lookAtTag(options, source, field) : lookAtImage(options, source, field)
+  return source.kind === 'ImageStreamTag'
+    ? lookAtTag(options, source, field)
+    : lookAtImage(options, source, field, to.dryRun ?? false)
 }
 
 /** What a move to where a source stands is. A reference to the source within Weir becomes one to the stream `to`. */
@@ -87,26 +91,37 @@ async function lookAtTag(
 }
 
 async function lookAtImage(
-  { links, obtain, registryHost }: LookOptions,
+  options: LookOptions,
   source: Extract<StreamSource, { kind: 'ImageStreamImage' }>,
   field: string,
+  dryRun: boolean,
 ): Promise<Looked> {
+  const { links, registryHost } = options
   const [found, another] = await imagesById(links, source.stream, source.id)
-  if (found === undefined) return invalid(field, source, 'no image of that stream was found by this id')
+  if (found === undefined) return invalid(field, source, noImage)
   if (another !== undefined) return invalid(field, source, `multiple images match the prefix "${source.id}"`)
-  let link: StreamLink | undefined = found
-  if (!found.received) {
-    // Whoever names a digest may lie: an image is what was received as one.
-    try {
-      await obtain(source.stream, found.digest)
-      link = await links.get(source.stream, found.digest)
-    } catch (error) {
-      if (!(error instanceof RegistryError)) throw error
-      return invalid(field, source, `an index names the image, but it can not be had: ${error.message}`)
-    }
+  const link = found.received || dryRun ? found : await received(options, source.stream, found.digest)
+  if (link instanceof RegistryError) {
+    return invalid(field, source, `an index names this image, but it can not be had: ${link.message}`)
   }
-  if (link?.manifestType === undefined) return invalid(field, source, 'no image of that stream was found by this id')
+  if (link?.manifestType === undefined) return invalid(field, source, noImage)
   return { standing: { source, link, dockerImageReference: referenceOf(link, source.stream, registryHost) } }
+}
+
+/** Receives what others merely name: they may lie, and an image is what was received as one. */
+async function received(
+  { links, obtain }: LookOptions,
+  name: StreamName,
+  digest: Digest,
+): Promise<StreamLink | RegistryError | undefined> {
+  try {
+    await obtain(name, digest)
+  } catch (error) {
+    // An upstream in trouble says nothing about the image: the caller may try again.
+    if (error instanceof RegistryError && error.status < 500 && error.code !== 'TOOMANYREQUESTS') return error
+    throw error
+  }
+  return links.get(name, digest)
 }
 
 /** The first place where the bytes can be had, as a reference. */
