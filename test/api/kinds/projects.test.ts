@@ -1,5 +1,7 @@
-import { describe, expect, test } from 'vitest'
-import { apiWorld, imageApi, invalidFields, names, rbacApi, refusal } from '../world.ts'
+import { pino } from 'pino'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { runProjectRemoval } from '../../../src/projects/removal.ts'
+import { type ApiWorld, apiWorld, imageApi, inDemo, invalidFields, names, rbacApi, refusal } from '../world.ts'
 
 const namespaces = '/api/v1/namespaces'
 const projects = '/apis/project.openshift.io/v1/projects'
@@ -131,7 +133,8 @@ describe('projects', () => {
     const first = await send('GET', `${namespaces}?limit=1`, { token })
     expect(names(first)).toEqual(['demo'])
     const { continue: next } = first.body.metadata as { continue: string }
-    expect(Buffer.from(next, 'base64url').toString()).toContain('/demo"')
+    const { at } = JSON.parse(Buffer.from(next, 'base64url').toString()) as { at: string }
+    expect(Buffer.from(at, 'base64url').toString()).toContain('/demo"')
     const second = await send('GET', `${namespaces}?limit=1&continue=${next}`, { token })
     expect(names(second)).toEqual(['zzz'])
     expect(second.body.metadata).not.toHaveProperty('continue')
@@ -145,5 +148,243 @@ describe('projects', () => {
     expect(await asAdmin('GET', `${projects}/gone`)).toMatchObject(
       refusal(404, 'NotFound', 'projects.project.openshift.io "gone" not found'),
     )
+  })
+})
+
+describe('a change of a project', () => {
+  const named = (annotations: object, more: object = {}) => ({ metadata: { name: 'demo', annotations, ...more } })
+
+  test('is made as either kind, by its admin, and shows in both', async () => {
+    const { send, robot, asAdmin } = await apiWorld()
+    const token = await robot('boss', 'admin')
+    const body = named({ 'openshift.io/display-name': 'Demo' }, { labels: { team: 'a' } })
+    const changed = await send('PUT', `${projects}/demo`, { token, body })
+    expect(changed).toMatchObject({ status: 200, body: { kind: 'Project', ...body, status: { phase: 'Active' } } })
+    expect((await asAdmin('GET', `${namespaces}/demo`)).body.metadata).toEqual(changed.body.metadata)
+    const again = await asAdmin('PUT', `${namespaces}/demo`, named({ 'openshift.io/description': 'x' }))
+    expect(again).toMatchObject({ status: 200, body: { kind: 'Namespace' } })
+    expect((again.body.metadata as { annotations: object }).annotations).toEqual({ 'openshift.io/description': 'x' })
+    expect((await asAdmin('PUT', `${namespaces}/demo`, again.body)).body).toEqual(again.body)
+  })
+
+  test('is made by a patch too', async () => {
+    const { send, robot } = await apiWorld()
+    const token = await robot('boss', 'admin')
+    const patched = await send('PATCH', `${projects}/demo`, {
+      token,
+      headers: { 'content-type': 'application/merge-patch+json' },
+      body: { metadata: { annotations: { 'openshift.io/display-name': 'Demo' } } },
+    })
+    expect(patched).toMatchObject({
+      status: 200,
+      body: { kind: 'Project', metadata: { annotations: { 'openshift.io/display-name': 'Demo' } } },
+    })
+  })
+
+  test('never changes who asked for it, nor its uid, phase or times', async () => {
+    const { asAdmin } = await apiWorld()
+    const { body: made } = await asAdmin('POST', projects, {
+      metadata: { name: 'team', annotations: { 'openshift.io/requester': 'somebody else' } },
+    })
+    expect(made).toMatchObject({
+      kind: 'Project',
+      metadata: { annotations: { 'openshift.io/requester': 'weir:admin' } },
+    })
+    const { body: changed } = await asAdmin('PUT', `${namespaces}/team`, {
+      metadata: {
+        name: 'team',
+        annotations: { 'openshift.io/requester': 'somebody else', a: 'b' },
+        creationTimestamp: '2001-01-01T00:00:00Z',
+        deletionTimestamp: '2001-01-01T00:00:00Z',
+      },
+      spec: { finalizers: [] },
+      status: { phase: 'Terminating' },
+    })
+    const { resourceVersion: _, annotations: __, ...before } = made.metadata as Record<string, unknown>
+    expect(changed).toMatchObject({
+      metadata: { ...before, annotations: { 'openshift.io/requester': 'weir:admin', a: 'b' } },
+      spec: { finalizers: ['kubernetes'] },
+      status: { phase: 'Active' },
+    })
+    expect(changed.metadata).not.toHaveProperty('deletionTimestamp')
+    const stranger = await asAdmin('PUT', `${namespaces}/team`, { metadata: { name: 'team', uid: 'another' } })
+    expect(stranger).toMatchObject(refusal(409, 'Conflict'))
+  })
+
+  test('of a stale resourceVersion is refused', async () => {
+    const { asAdmin } = await apiWorld()
+    const { body } = await asAdmin('GET', `${namespaces}/demo`)
+    await asAdmin('PUT', `${namespaces}/demo`, named({ a: 'b' }))
+    expect(await asAdmin('PUT', `${namespaces}/demo`, body)).toMatchObject(refusal(409, 'Conflict'))
+  })
+
+  test('needs the right in that project', async () => {
+    const { send, robot, asAdmin } = await apiWorld()
+    await asAdmin('POST', namespaces, { metadata: { name: 'other' } })
+    const boss = await robot('boss', 'admin')
+    const editor = await robot('editor', 'edit')
+    const other = { metadata: { name: 'other' } }
+    expect((await send('PUT', `${projects}/other`, { token: boss, body: other })).status).toBe(403)
+    expect((await send('PUT', `${projects}/none`, { token: boss, body: { metadata: { name: 'none' } } })).status).toBe(
+      403,
+    )
+    expect((await send('PUT', `${projects}/demo`, { token: editor, body: named({}) })).status).toBe(403)
+    expect((await send('PUT', `${projects}/demo`, { body: named({}) })).status).toBe(403)
+    expect((await asAdmin('PUT', `${projects}/none`, { metadata: { name: 'none' } })).status).toBe(404)
+  })
+
+  test('as a dry run writes nothing', async () => {
+    const { asAdmin, objects } = await apiWorld()
+    const all = 'dryRun=All'
+    const made = await asAdmin('POST', `${namespaces}?${all}`, { metadata: { name: 'team' } })
+    expect(made).toMatchObject({ status: 201, body: { metadata: { name: 'team' }, status: { phase: 'Active' } } })
+    expect((await asAdmin('POST', `${namespaces}?${all}`, { metadata: { name: 'demo' } })).status).toBe(409)
+    expect((await asAdmin('PUT', `${namespaces}/demo?${all}`, named({ a: 'b' }))).status).toBe(200)
+    expect((await asAdmin('DELETE', `${namespaces}/demo?${all}`)).status).toBe(200)
+    expect((await asAdmin('DELETE', `${namespaces}/none?${all}`)).status).toBe(404)
+    const { items } = await objects.list('namespaces', '')
+    expect(items).toHaveLength(1)
+    expect(items[0]?.metadata).not.toHaveProperty('deletionTimestamp')
+    expect(items[0]?.metadata).not.toHaveProperty('annotations')
+  })
+})
+
+describe('the deletion of a project', () => {
+  /** Starts what removes projects. */
+  function removing({ store, writer }: ApiWorld): void {
+    const ending = new AbortController()
+    const run = runProjectRemoval({ store, writer, signal: ending.signal, log: pino({ level: 'silent' }) })
+    onTestFinished(() => {
+      ending.abort()
+      return run
+    })
+  }
+
+  /** Asks as kubectl does after a deletion, until the object is not found. */
+  async function goneAfter(ask: () => Promise<{ status: number }>): Promise<void> {
+    while ((await ask()).status === 200);
+    expect((await ask()).status).toBe(404)
+  }
+
+  test.each([namespaces, projects])('at %s removes all that is in it', async (path) => {
+    const world = await apiWorld()
+    const { asAdmin, objects } = world
+    await asAdmin('POST', `/api/v1/${inDemo}/configmaps`, { metadata: { name: 'c' } })
+    await asAdmin('POST', `${imageApi}/${inDemo}/imagestreams`, { metadata: { name: 'app' } })
+    const { metadata } = (await asAdmin('GET', `${path}/demo`)).body as { metadata: { uid: string } }
+    const body = { kind: 'DeleteOptions', apiVersion: 'v1', preconditions: { uid: metadata.uid } }
+    expect(await asAdmin('DELETE', `${path}/demo`, body)).toMatchObject({
+      status: 200,
+      body: { kind: 'Status', status: 'Success', details: { name: 'demo', uid: metadata.uid } },
+    })
+    expect((await asAdmin('GET', `${path}/demo`)).body).toMatchObject({
+      metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' },
+      status: { phase: 'Terminating' },
+    })
+    removing(world)
+    await goneAfter(() => asAdmin('GET', `${path}/demo`))
+    expect((await objects.list('configmaps', undefined)).items).toEqual([])
+    expect((await asAdmin('POST', path, { metadata: { name: 'demo' } })).status).toBe(201)
+    expect(names(await asAdmin('GET', `${imageApi}/${inDemo}/imagestreams`))).toEqual([])
+  })
+
+  test('lets nothing be made or changed in it from then on', async () => {
+    const { asAdmin } = await apiWorld()
+    const configMaps = `/api/v1/${inDemo}/configmaps`
+    await asAdmin('POST', configMaps, { metadata: { name: 'c' } })
+    await asAdmin('DELETE', `${projects}/demo`)
+    expect(await asAdmin('POST', configMaps, { metadata: { name: 'd' } })).toMatchObject(
+      refusal(
+        403,
+        'Forbidden',
+        'configmaps "d" is forbidden: unable to create new content in namespace demo because it is being terminated',
+      ),
+    )
+    expect(await asAdmin('PUT', `${configMaps}/c`, { metadata: { name: 'c' }, data: { a: 'b' } })).toMatchObject(
+      refusal(403, 'Forbidden', expect.stringContaining('because it is being terminated')),
+    )
+    expect(await asAdmin('POST', `${imageApi}/${inDemo}/imagestreams`, { metadata: { name: 'app' } })).toMatchObject(
+      refusal(403, 'Forbidden', expect.stringContaining('because it is being terminated')),
+    )
+    for (const path of [namespaces, projects]) {
+      expect(await asAdmin('POST', path, { metadata: { name: 'demo' } })).toMatchObject(
+        refusal(409, 'AlreadyExists', expect.stringContaining('object is being deleted')),
+      )
+    }
+    expect((await asAdmin('DELETE', `${configMaps}/c`)).status).toBe(200)
+    expect((await asAdmin('DELETE', `${projects}/demo`)).status).toBe(200)
+  })
+
+  test.each([
+    ['uid', { uid: 'another' }],
+    ['resourceVersion', { resourceVersion: '999' }],
+  ])('under the wrong %s is refused', async (_, preconditions) => {
+    const { asAdmin } = await apiWorld()
+    const body = { kind: 'DeleteOptions', apiVersion: 'v1', preconditions }
+    expect(await asAdmin('DELETE', `${namespaces}/demo`, body)).toMatchObject(refusal(409, 'Conflict'))
+    expect((await asAdmin('GET', `${namespaces}/demo`)).body).toMatchObject({ status: { phase: 'Active' } })
+  })
+
+  test('is for its admin, as a project, and for nobody else', async () => {
+    const { asAdmin, send, robot } = await apiWorld()
+    await asAdmin('POST', namespaces, { metadata: { name: 'other' } })
+    const boss = await robot('boss', 'admin')
+    const editor = await robot('editor', 'edit')
+    const none = await robot('nobody')
+    for (const sent of [{ token: editor }, { token: none }, {}]) {
+      expect((await send('DELETE', `${projects}/demo`, sent)).status).toBe(403)
+      expect((await send('DELETE', `${projects}/missing`, sent)).status).toBe(403)
+    }
+    expect((await send('DELETE', `${projects}/other`, { token: boss })).status).toBe(403)
+    expect((await send('DELETE', `${namespaces}/demo`, { token: boss })).status).toBe(403)
+    expect((await send('DELETE', `${projects}/demo`, { token: boss })).status).toBe(200)
+    expect((await asAdmin('DELETE', `${projects}/missing`)).status).toBe(404)
+    expect((await asAdmin('GET', `${projects}/other`)).body).toMatchObject({ status: { phase: 'Active' } })
+  })
+
+  test('is of one project, never of all', async () => {
+    const { asAdmin, send } = await apiWorld()
+    for (const path of [namespaces, projects]) {
+      expect(await asAdmin('DELETE', path)).toMatchObject(refusal(405, 'MethodNotAllowed'))
+      expect((await send('DELETE', path)).status).toBe(405)
+    }
+  })
+
+  test('ends the tokens of its robots, and leaves the bindings of others that name them without effect', async () => {
+    const world = await apiWorld()
+    const { asAdmin, send, robot, objects, authorizer } = world
+    await asAdmin('POST', namespaces, { metadata: { name: 'other' } })
+    const guest = await robot('guest')
+    const subjects = [{ kind: 'ServiceAccount', name: 'guest', namespace: 'demo' }]
+    const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' }
+    const bound = await objects.create('rolebindings', 'other', { metadata: { name: 'guest' }, subjects, roleRef })
+    await authorizer.reached(Number(bound.metadata.resourceVersion))
+    expect((await send('GET', `${projects}/other`, { token: guest })).status).toBe(200)
+    await asAdmin('DELETE', `${projects}/demo`)
+    removing(world)
+    await goneAfter(() => asAdmin('GET', `${projects}/demo`))
+    expect((await send('GET', `${projects}/other`, { token: guest })).status).toBe(401)
+    expect(await objects.get('rolebindings', 'other', 'guest')).toMatchObject({ subjects })
+    await asAdmin('POST', namespaces, { metadata: { name: 'demo' } })
+    await asAdmin('POST', `/api/v1/${inDemo}/serviceaccounts`, { metadata: { name: 'guest' } })
+    expect((await send('GET', `${projects}/other`, { token: guest })).status).toBe(401)
+  })
+})
+
+describe('hostile names of projects', () => {
+  test.each([
+    ['a%2fb', 400],
+    ['a%252fb', 400],
+    ['__proto__', 404],
+    ['constructor', 404],
+    ['%00', 400],
+    ['x'.repeat(2000), 400],
+  ])('%s answer what is not there, or can not be', async (name, status) => {
+    const { asAdmin, send } = await apiWorld()
+    for (const method of ['GET', 'DELETE']) {
+      expect((await asAdmin(method, `${projects}/${name}`)).status).toBe(status)
+      const anonymous = await send(method, `${projects}/${name}`)
+      expect(anonymous.status).toBe(status === 404 ? 403 : status)
+    }
   })
 })

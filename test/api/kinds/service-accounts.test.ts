@@ -57,7 +57,8 @@ describe('service accounts', () => {
   })
 
   test.each([
-    ['generateName', { generateName: 'ci-' }, ['metadata.generateName', 'metadata.name']],
+    ['a prefix that no name can have', { generateName: 'CI-' }, ['metadata.generateName']],
+    ['a prefix that is too long', { generateName: 'x'.repeat(253) }, ['metadata.generateName']],
     ['a bad label', { name: 'ci', labels: { 'a b': 'x' } }, ['metadata.labels']],
     ['a bad label value', { name: 'ci', labels: { a: 'x y' } }, ['metadata.labels']],
     ['a bad annotation key', { name: 'ci', annotations: { 'a/b/c': '' } }, ['metadata.annotations']],
@@ -224,5 +225,71 @@ describe('a service account’s token', () => {
     expect(await send('GET', accounts, { token })).toMatchObject(refusal(401, 'Unauthorized'))
     await asAdmin('POST', accounts, { metadata: { name: 'ci' } })
     expect(await send('GET', accounts, { token })).toMatchObject(refusal(401, 'Unauthorized'))
+  })
+
+  test('are changed, and keep what is of pods', async () => {
+    const { asAdmin } = await apiWorld()
+    const pods = { secrets: [{ name: 's' }], imagePullSecrets: [{ name: 'p' }], automountServiceAccountToken: false }
+    const { body: made } = await asAdmin('POST', accounts, { metadata: { name: 'ci' }, ...pods, unknown: 1 })
+    expect(made).toMatchObject(pods)
+    expect(made).not.toHaveProperty('unknown')
+    const labelled = { ...made, metadata: { ...(made.metadata as object), labels: { a: 'b' } }, secrets: null }
+    const changed = await asAdmin('PUT', `${accounts}/ci`, labelled)
+    expect(changed).toMatchObject({
+      status: 200,
+      body: { metadata: { labels: { a: 'b' } }, imagePullSecrets: [{ name: 'p' }] },
+    })
+    expect(changed.body).not.toHaveProperty('secrets')
+    expect(await asAdmin('PUT', `${accounts}/ci`, labelled)).toMatchObject(refusal(409, 'Conflict'))
+    const same = await asAdmin('PUT', `${accounts}/ci`, changed.body)
+    expect(same.body).toEqual(changed.body)
+    expect(await asAdmin('PUT', `${accounts}/other`, { metadata: { name: 'other' } })).toMatchObject(
+      refusal(404, 'NotFound', 'serviceaccounts "other" not found'),
+    )
+  })
+
+  test('that change in nothing but the order of fields are not written', async () => {
+    const { asAdmin } = await apiWorld()
+    const { body } = await asAdmin('POST', accounts, {
+      metadata: { annotations: { x: 'y' }, labels: { a: 'b' }, name: 'ci' },
+      secrets: [{ name: 's', namespace: 'n' }],
+    })
+    const { metadata, secrets, ...rest } = body as { metadata: Record<string, unknown>; secrets: unknown }
+    const backwards = Object.fromEntries(Object.entries(metadata).reverse())
+    const again = await asAdmin('PUT', `${accounts}/ci`, { secrets, ...rest, metadata: backwards })
+    expect(again.body).toEqual(body)
+  })
+
+  test('without a name get one that begins as they want', async () => {
+    const { asAdmin } = await apiWorld()
+    const made = await Promise.all([1, 2].map(() => asAdmin('POST', accounts, { metadata: { generateName: 'ci-' } })))
+    const [first, second] = made.map(({ body }) => body.metadata as { name: string; generateName: string })
+    expect(first?.name).toMatch(/^ci-[b-df-hj-np-tv-z2-9]{5}$/)
+    expect(second?.name).not.toBe(first?.name)
+    expect(first?.generateName).toBe('ci-')
+    const long = await asAdmin('POST', accounts, { metadata: { generateName: 'x'.repeat(200) } })
+    expect((long.body.metadata as { name: string }).name).toHaveLength(63)
+    const named = await asAdmin('POST', accounts, { metadata: { generateName: 'ci-', name: 'own' } })
+    expect(named.body).toMatchObject({ metadata: { name: 'own' } })
+  })
+
+  test.each(['secrets', 'imagePullSecrets'])('of 10,000 %s are refused', async (field) => {
+    const { asAdmin } = await apiWorld()
+    const list = Array.from({ length: 10_000 }, (_, i) => ({ name: `s${i}` }))
+    expect(await asAdmin('POST', accounts, { metadata: { name: 'ci' }, [field]: list })).toMatchObject(
+      invalidFields(field),
+    )
+  })
+
+  test.each([
+    ['secrets that are no list', { secrets: 'x' }],
+    ['a name that is no text', { metadata: { name: 1 } }],
+    ['labels that are no map', { metadata: { name: 'ci', labels: [] } }],
+    ['metadata that is a list', { metadata: [] }],
+  ])('with %s are a bad request', async (_, body) => {
+    const { asAdmin } = await apiWorld()
+    expect(await asAdmin('POST', accounts, { metadata: { name: 'ci' }, ...body })).toMatchObject(
+      refusal(400, 'BadRequest'),
+    )
   })
 })
