@@ -62,6 +62,8 @@ export interface ReadPage {
   resourceVersion: string | undefined
   /** The handler's position of the next page. */
   next: string | undefined
+  /** What is answered instead of a list. */
+  answer?: object
 }
 
 export function createLists({ newestRevision, isCompacted, log }: ListsOptions): Lists {
@@ -95,6 +97,7 @@ export function createLists({ newestRevision, isCompacted, log }: ListsOptions):
       const before = await revisionOf(position)
       const limit = mayStop(call, matched) ? call.options.limit : undefined
       const first = await readPage({ call, matched, limit, at: position?.at })
+      if (first.answer !== undefined) return { status: 200, body: first.answer }
       if (wanted.isExact) await requireVersion(wanted)
       const revision = position === undefined ? Number(first.resourceVersion ?? before) : before
       const pageOf = ({ items, next: at }: ReadPage): Page => ({
@@ -138,6 +141,7 @@ export async function readPage({ call, matched, limit, at }: Reading): Promise<R
   const first = await read(limit, at)
   const { resourceVersion } = first
   let { items, continue: next } = first
+  if (first.answer !== undefined) return { items, resourceVersion, next, answer: first.answer }
   if (selects === selectsAll) return { items, resourceVersion, next }
   for (let reads = 1, count = wanted; next !== undefined && reads < maxReads; reads++) {
     const missing = wanted - items.length

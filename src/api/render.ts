@@ -33,7 +33,6 @@ export function renderObject(rendering: Rendering, object: ApiObject, { isFirst 
 
 /** A page of a list as it is answered. */
 export function renderList(rendering: Rendering, page: Page): object {
-  if (page.answer !== undefined) return page.answer
   const { envelope, field, elements } = listParts(rendering, page)
   return { ...envelope, [field]: elements }
 }
