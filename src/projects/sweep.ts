@@ -1,7 +1,7 @@
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Entry, type Operation, type Precondition, type Store } from '../store/store.ts'
-import { livesRange, projectKey, streamOfKey } from '../streams/keys.ts'
+import { digestOfLink, exactly, imageIndexKey, livesRange, projectKey, streamOfKey } from '../streams/keys.ts'
 import { projectOf } from '../streams/open-project.ts'
 import type { StreamWriter } from '../streams/streams.ts'
 
@@ -40,7 +40,10 @@ const maxStreamsAtOnce = 50
 export async function sweepProject(options: SweepOptions, doomed: Doomed): Promise<void> {
   const { store } = options
   await deleteStreams(options, doomed)
-  await sweep(options, doomed, `link/${doomed.project}/`, ({ key }) => [key, imageIndexKey(key)])
+  await sweep(options, doomed, `link/${doomed.project}/`, ({ key }) => [
+    key,
+    imageIndexKey(streamOfKey(key), digestOfLink(key)),
+  ])
   for (const family of families) await sweep(options, doomed, `${family}/${doomed.project}/`)
   const resources = (await storedResources(store)).filter((resource) => !rightsResources.includes(resource))
   for (const resource of [...resources, ...rightsResources]) {
@@ -54,7 +57,7 @@ async function deleteStreams({ store, writer, signal }: SweepOptions, { project,
   for (;;) {
     signal.throwIfAborted()
     const [own, lives] = await store.ranges([
-      one(projectKey(project)),
+      exactly(projectKey(project)),
       { ...livesRange(project, undefined), limit: maxStreamsAtOnce },
     ])
     const [entry] = own === undefined ? [] : await entriesOf(own)
@@ -134,16 +137,6 @@ async function storedResources(store: Store): Promise<string[]> {
     // '0' is the character after '/'.
     start = `object/${resource}0`
   }
-}
-
-/** `index/image/<digest>/<project>/<stream>` of `link/<project>/<stream>/<digest>`. */
-function imageIndexKey(linkKey: string): string {
-  const [, project, stream, digest] = linkKey.split('/')
-  return `index/image/${digest}/${project}/${stream}`
-}
-
-function one(key: string): { prefix: string; end: string } {
-  return { prefix: key, end: `${key}\0` }
 }
 
 async function entriesOf(entries: AsyncIterable<Entry>): Promise<Entry[]> {

@@ -69,6 +69,7 @@ type Served = Pick<
 
 /** What is the same of both: everyone may list and watch, and sees what he may get. */
 function served(options: ProjectsOptions, type: ProjectType): Served {
+  const maySee = sightOf(type)
   return {
     namespaced: false,
     isProject: true,
@@ -76,9 +77,9 @@ function served(options: ProjectsOptions, type: ProjectType): Served {
     admission: { list: 'handler', watch: 'handler' },
     dryRun: true,
     keepsManagedFields: true,
-    handlers: projectHandlers(options, type),
+    handlers: projectHandlers(options, type, maySee),
     follow: followProjects(options),
-    maySee: sightOf(type),
+    maySee,
   }
 }
 
@@ -86,10 +87,11 @@ function served(options: ProjectsOptions, type: ProjectType): Served {
 export function projectHandlers(
   { objects, projects, authorizer }: ProjectsOptions,
   type: ProjectType,
+  maySee = sightOf(type),
 ): Required<Handlers> {
   const stored = storedHandlers({
     objects,
-    group: type.group,
+    group: '',
     resource: 'namespaces',
     schema: z.object({}),
     nameRule: dnsLabel,
@@ -103,7 +105,6 @@ export function projectHandlers(
     },
     list: async (call) => {
       const { options } = call
-      const maySee = sightOf(type)
       const page = await readPage(objects, {
         ...options,
         resource: 'namespaces',
@@ -130,25 +131,26 @@ export function projectHandlers(
 
 /** The body with the annotation that says who asked for the project, whatever the body says itself. */
 function requestedBy(requester: string | undefined, body: Record<string, unknown>): Record<string, unknown> {
-  const { metadata } = parseObject(withMetadata, body)
-  const { [requesterAnnotation]: _, ...annotations } = metadata?.annotations ?? {}
+  const { annotations: sent, ...metadata } = parseObject(withMetadata, body).metadata ?? {}
+  const { [requesterAnnotation]: _, ...annotations } = sent ?? {}
   if (requester !== undefined) annotations[requesterAnnotation] = requester
   return { metadata: { ...metadata, ...(Object.keys(annotations).length > 0 && { annotations }) } }
 }
 
 /**
- * Whether a caller may know of a project. One that he was told of before, and that is being removed, he hears of to its end,
- * although the bindings that showed it to him go first.
+ * Whether a caller may know of a project. One that was shown to him while it was being removed he hears of to its end within
+ * the same request, although the bindings by which he sees it go before it does.
  */
 function sightOf({ group, resource }: ProjectType): (call: Call, project: ApiObject) => boolean {
-  const told = new WeakMap<Call, Set<string>>()
-  return (call, { metadata: { name = '', uid = '', deletionTimestamp } }) => {
+  // A request is told by its `can`, which the copies of its call share.
+  const shown = new WeakMap<Call['can'], Set<string>>()
+  return ({ can }, { metadata: { name = '', uid = '', deletionTimestamp } }) => {
     const maySee =
-      call.can({ verb: 'get', group, resource, name, project: name }) ||
-      call.can({ verb: 'list', group, resource, name: '', project: '' })
+      can({ verb: 'get', group, resource, name, project: name }) ||
+      can({ verb: 'list', group, resource, name: '', project: '' })
     if (deletionTimestamp === undefined) return maySee
-    const going = told.get(call) ?? new Set()
-    if (maySee) told.set(call, going.add(uid))
+    const going = shown.get(can) ?? new Set()
+    if (maySee) shown.set(can, going.add(uid))
     return maySee || going.has(uid)
   }
 }

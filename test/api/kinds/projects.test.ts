@@ -211,6 +211,12 @@ describe('a change of a project', () => {
     expect(stranger).toMatchObject(refusal(409, 'Conflict'))
   })
 
+  test('can not say who asked for a project of which that is not known', async () => {
+    const { asAdmin } = await apiWorld()
+    const { body } = await asAdmin('PUT', `${namespaces}/demo`, named({ 'openshift.io/requester': 'somebody' }))
+    expect(body.metadata).not.toHaveProperty('annotations')
+  })
+
   test('of a stale resourceVersion is refused', async () => {
     const { asAdmin } = await apiWorld()
     const { body } = await asAdmin('GET', `${namespaces}/demo`)
