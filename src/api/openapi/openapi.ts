@@ -13,6 +13,14 @@ interface Served {
 
 const root = '/openapi/v3'
 const jsonTypes = ['application/json', 'application/*', '*/*']
+
+/** The older version's document: how clients ask for it, and what they take it for, as `@` is no part of a media type. */
+const v2Asked = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+const v2Type = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
+
+/** An `openapi.v2.Document` of nothing but its field 1, `swagger`: "2.0". */
+const emptyV2Document = Buffer.from('\n\x032.0')
+
 const yearMs = 365 * 24 * 60 * 60 * 1000
 
 /**
@@ -35,13 +43,16 @@ export function createOpenApi(table: readonly Resource[], now: () => number): (r
   return (request) => {
     const { pathname, searchParams } = new URL(request.url)
     const path = pathname.replace(/\/$/, '')
+    const accept = request.headers.get('accept')
+    if (path === '/openapi/v2' && parseAccept(accept).some(({ type }) => type === v2Asked || type === v2Type))
+      return answerV2()
     const isBelow = path === root || path.startsWith(`${root}/`)
     const found = isBelow ? find(path.slice(root.length + 1)) : undefined
     if (found === undefined) throw noSuchResource()
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       throw new RegistryError('UNSUPPORTED', { message: `${request.method} is not served for ${root}` })
     }
-    requireJson(request.headers.get('accept'))
+    requireJson(accept)
     const hash = searchParams.get('hash')
     if (hash && hash !== found.hash && found !== index) {
       return new Response(null, { status: 301, headers: { location: `${path}?hash=${found.hash}` } })
@@ -56,6 +67,12 @@ export function createOpenApi(table: readonly Resource[], now: () => number): (r
     if (hasTag(request.headers.get('if-none-match'), etag)) return new Response(null, { status: 304, headers })
     return new Response(found.text, { headers: { ...headers, 'content-type': 'application/json' } })
   }
+}
+
+// kubectl looks into it, and stops where there is none, for a `List` and, up to 1.28, for every object. What it finds no
+// schema for, it leaves to the server.
+function answerV2(): Response {
+  return new Response(emptyV2Document, { headers: { 'content-type': v2Type, 'cache-control': 'no-cache' } })
 }
 
 function documentsOf(table: readonly Resource[]): ReadonlyMap<string, Served> {
