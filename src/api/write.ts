@@ -7,17 +7,15 @@ import { maxBodyBytes, maxSmallBodyBytes } from './body.ts'
 import { fieldManagerOf } from './field-manager.ts'
 import { isJsonObject, type JsonObject, ownField } from './json.ts'
 import { shapeOf } from './list-keys.ts'
-import { admissionOf, type Matched, methodNotAllowed, turnKey } from './match.ts'
+import { admissionOf, type Matched, methodNotAllowed } from './match.ts'
 import { renderObject } from './render.ts'
 import { readObject } from './request-body.ts'
 import type { ApiObject, Call, Updated } from './resource.ts'
-import { attemptOn, type Revise } from './revise.ts'
 import { formatSeconds } from './time.ts'
 
 export interface WriteOptions {
   /** Whether a project is there; only then something can be put into it. */
   projectExists(project: string): Promise<boolean>
-  revise: Revise
   now: () => number
 }
 
@@ -35,7 +33,7 @@ export interface Writes {
   createObject(call: Call, matched: Matched, body: JsonObject): Promise<ApiObject>
 }
 
-export function createWrites({ projectExists, revise, now }: WriteOptions): Writes {
+export function createWrites({ projectExists, now }: WriteOptions): Writes {
   async function createObject(call: Call, matched: Matched, body: JsonObject): Promise<ApiObject> {
     const { row, served, target } = matched
     if (served.handlers.create === undefined) throw methodNotAllowed(target, 'POST')
@@ -51,17 +49,11 @@ export function createWrites({ projectExists, revise, now }: WriteOptions): Writ
     const { update, get } = matched.served.handlers
     if (update === undefined) throw methodNotAllowed(matched.target, 'PUT')
     if (!tracksOwners(matched) || get === undefined) return update(call, withoutOwners(body))
-    const sentVersion = versionOf(body)
-    return revise(turnKey(matched), async () => {
-      const live = await get(call)
-      if (live === undefined) return { done: await update(call, withoutOwners(body)) }
-      const version = live.metadata.resourceVersion ?? ''
-      const writer = writerOf(manager, matched, now())
-      const next = trackUpdate(live, body, shapeOf(matched.served), writer, sentVersion === version)
-      // Its owners follow from what was read: what comes in between would be undone by them.
-      const revised = sentVersion === undefined ? withVersion(next, version) : next
-      return attemptOn(version, sentVersion === undefined, () => update(call, revised))
-    })
+    const live = await get(call)
+    if (live === undefined) return update(call, withoutOwners(body))
+    const writer = writerOf(manager, matched, now())
+    const hasSeenOwners = versionOf(body) === live.metadata.resourceVersion
+    return update(call, trackUpdate(live, body, shapeOf(matched.served), writer, hasSeenOwners))
   }
 
   return {

@@ -6,7 +6,7 @@ import { fieldShape, type Shape } from '../list-keys.ts'
 /** What a map of a patch says beside its fields. */
 interface Directives {
   patch: 'merge' | 'replace' | 'delete'
-  retainKeys: readonly unknown[] | undefined
+  retainKeys: ReadonlySet<unknown> | undefined
   /** By field. */
   elementOrder: ReadonlyMap<string, readonly unknown[]>
   /** By field. */
@@ -31,7 +31,7 @@ function patchMap(target: JsonObject, patch: JsonObject, shape: Shape, at: strin
   if (directives.patch === 'delete') return {}
   const kept = directives.patch === 'replace' || shape.type === 'atomic' ? {} : target
   const { retainKeys } = directives
-  const fields = new Map(Object.entries(kept).filter(([name]) => retainKeys === undefined || retainKeys.includes(name)))
+  const fields = new Map(Object.entries(kept).filter(([name]) => retainKeys === undefined || retainKeys.has(name)))
   const named = [...Object.keys(patch), ...directives.elementOrder.keys(), ...directives.deletions.keys()]
   for (const name of new Set(named.filter((each) => !each.startsWith('$')))) {
     const value = ownField(patch, name)
@@ -40,7 +40,7 @@ function patchMap(target: JsonObject, patch: JsonObject, shape: Shape, at: strin
       fields.delete(name)
       continue
     }
-    if (retainKeys !== undefined && !retainKeys.includes(name)) throw badPatch(at, `$retainKeys leaves ${name} out`)
+    if (retainKeys !== undefined && !retainKeys.has(name)) throw badPatch(at, `$retainKeys leaves ${name} out`)
     const order = directives.elementOrder.get(name)
     const deletions = directives.deletions.get(name)
     const isListChange = order !== undefined || deletions !== undefined
@@ -154,11 +154,11 @@ function readDirectives(map: JsonObject, at: string): Directives {
   const elementOrder = new Map<string, readonly unknown[]>()
   const deletions = new Map<string, readonly unknown[]>()
   let patch: Directives['patch'] = 'merge'
-  let retainKeys: readonly unknown[] | undefined
+  let retainKeys: Directives['retainKeys']
   for (const [name, value] of Object.entries(map)) {
     if (!name.startsWith('$')) continue
     if (name === '$patch') patch = patchDirective(value, at)
-    else if (name === '$retainKeys') retainKeys = listOf(value, `${at}.${name}`)
+    else if (name === '$retainKeys') retainKeys = new Set(listOf(value, `${at}.${name}`))
     else if (name.startsWith(elementOrderPrefix)) {
       elementOrder.set(name.slice(elementOrderPrefix.length), listOf(value, `${at}.${name}`))
     } else if (name.startsWith(deletionPrefix)) {
