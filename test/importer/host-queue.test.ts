@@ -1,0 +1,61 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createHostQueue } from '../../src/importer/host-queue.ts'
+
+describe('a queue by hosts', () => {
+  test('lets hosts take turns, each item in the order it came', () => {
+    const queue = createHostQueue<string>({ total: 10, perHost: 10 })
+    for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'b2']) queue.add(item.charAt(0), item, item)
+    const taken = Array.from({ length: 7 }, () => queue.take()?.item)
+    expect(taken).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3', undefined])
+  })
+
+  test('holds up no host for another that is full', () => {
+    const queue = createHostQueue<string>({ total: 3, perHost: 1 })
+    for (const item of ['a1', 'a2', 'b1']) queue.add(item.charAt(0), item, item)
+    expect([queue.take()?.item, queue.take()?.item, queue.take()]).toEqual(['a1', 'b1', undefined])
+    queue.done('a')
+    expect(queue.take()?.item).toBe('a2')
+  })
+
+  test('puts an item in the place of the one before of its key', () => {
+    const queue = createHostQueue<number>({ total: 3, perHost: 3 })
+    queue.add('a', 'key', 1)
+    queue.add('a', 'key', 2)
+    expect([queue.take()?.item, queue.take()]).toEqual([2, undefined])
+  })
+
+  test('never has more under way than it may, and begins everything in the end', () => {
+    const step = fc.oneof(fc.record({ add: fc.constantFrom('a', 'b', 'c') }), fc.constant('take'), fc.constant('done'))
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 1, max: 4 }), (steps, total) => {
+        const queue = createHostQueue<number>({ total, perHost: 2 })
+        const underWay: string[] = []
+        const begun: number[] = []
+        let added = 0
+        const take = () => {
+          const next = queue.take()
+          if (next === undefined) return false
+          underWay.push(next.host)
+          begun.push(next.item)
+          expect(underWay.length).toBeLessThanOrEqual(total)
+          expect(underWay.filter((host) => host === next.host).length).toBeLessThanOrEqual(2)
+          return true
+        }
+        const done = () => {
+          const host = underWay.shift()
+          if (host !== undefined) queue.done(host)
+          return host !== undefined
+        }
+        for (const each of steps) {
+          if (each === 'take') take()
+          else if (each === 'done') done()
+          else queue.add(each.add, String(added), added++)
+        }
+        while (take() || done());
+        expect(begun.sort((a, b) => a - b)).toEqual(Array.from({ length: added }, (_, i) => i))
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
