@@ -7,8 +7,8 @@ import type { Logger } from 'pino'
 import { createAccess } from './access/create-access.ts'
 import { writeAdminKubeconfig } from './admin-kubeconfig.ts'
 import { createApi } from './api/api.ts'
-import { followObjects } from './api/follow-objects.ts'
 import { groupOf } from './api/groups.ts'
+import { followObjects } from './api/watch/follow-objects.ts'
 import type { WeirConfig } from './config.ts'
 import { createContent } from './content/create-content.ts'
 import { createApp } from './http/app.ts'
@@ -19,12 +19,14 @@ import { createRenderFailure } from './http/respond.ts'
 import { type Listening, listen } from './http/server.ts'
 import { type Certificate, ownCertificate, readCertificate } from './http/tls.ts'
 import { createWarmManifest } from './http/warm-manifest.ts'
+import { runPendingImports } from './importer/pending.ts'
 import { createImporter } from './importer.ts'
 import type { StreamName } from './oci/reference.ts'
 import { runProjectRemoval } from './projects/removal.ts'
 import { createProjectGuard, createProjects } from './projects.ts'
 import { createBlobSource } from './pull-through/blob-source.ts'
 import { createPullThrough } from './pull-through.ts'
+import { isCompacted } from './store/compaction.ts'
 import { createLevelStore } from './store/level.ts'
 import { createObjects } from './store/objects.ts'
 import type { Store } from './store/store.ts'
@@ -81,13 +83,16 @@ export async function startWeir(config: WeirConfig, { log, now = Date.now }: Wei
   const issuer = config.auth.issuer ?? https.address.publicUrl
   const own = [http, https].flatMap(({ address }) => ownHosts(address))
   const parts = await openParts({ config, store, service, issuer, own, opened, log, now })
+  const stopping = new AbortController()
   const api = createApi({
     ...parts,
     followObjects: (resource) => followObjects(store, resource),
+    isCompacted: (revision) => isCompacted(store, revision, 'object/'),
     registryHost: service,
     version,
     now,
     log,
+    stopping: stopping.signal,
   })
 
   const adminKubeconfig = join(config.data, 'admin.kubeconfig')
@@ -113,6 +118,7 @@ export async function startWeir(config: WeirConfig, { log, now = Date.now }: Wei
     https: https.address,
     adminKubeconfig,
     async stop(graceMs = 9000) {
+      stopping.abort()
       await Promise.all([http, https].map(({ listening }) => listening.stop(graceMs)))
       await resources.disposeAsync()
     },
@@ -165,6 +171,10 @@ async function openParts({ config, store, service, issuer, own, opened, log, now
   const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })
   const keepManifest = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
   const importer = createImporter({ ...streams, content, upstream, allowed, keepManifest, log })
+  const leaving = new AbortController()
+  const imports = runPendingImports({ ...streams, ...importer, store, signal: leaving.signal, log })
+  opened.defer(() => imports)
+  opened.defer(() => leaving.abort())
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
   const tagging = createTagging({ ...streams, allowed, registryHost: service, obtain: keepManifest, log })
   return { ...access, ...streams, objects, projects, pullThrough, importer, tagEvents, tagging }
