@@ -64,6 +64,8 @@ export interface ApiOptions {
   /** Whether changes after a revision are no longer all known. */
   isCompacted: (revision: number) => Promise<boolean>
   log: Logger
+  /** Ends what would otherwise go on: watches. */
+  stopping: AbortSignal
 }
 
 /** What the server hands on with each request. */
@@ -73,9 +75,7 @@ type Env = { Bindings: { requestId?: string } }
 export function createApi(options: ApiOptions): Hono<Env> {
   const { authenticator, authorizer, objects, log } = options
   const table = kinds(options)
-  const revise = createRevise()
   const writes = createWrites({
-    revise,
     now: options.now,
     projectExists: async (project) => (await objects.get('namespaces', '', project)) !== undefined,
   })
@@ -85,8 +85,8 @@ export function createApi(options: ApiOptions): Hono<Env> {
     authorizer,
     lists: createLists({ newestRevision: () => newestRevision(objects), isCompacted: options.isCompacted, log }),
     writes,
-    patch: createPatch({ writes, revise, now: options.now }),
-    watches: createWatches(),
+    patch: createPatch({ writes, revise: createRevise(), now: options.now }),
+    watches: createWatches({ ...options, newestRevision: () => newestRevision(objects), signal: options.stopping }),
     now: options.now,
   })
   const discover = createDiscovery(table)

@@ -2,9 +2,15 @@ import type { StreamName } from '../oci/reference.ts'
 import type { Change, Entry } from '../store/store.ts'
 import { type Head, placeOf } from './change-keys.ts'
 import { decode } from './keys.ts'
+import type { LifeRecord, TagRecord } from './records.ts'
 import { joinStream, presentTag } from './stream-records.ts'
-import type { LifeRecord } from './records.ts'
 import type { Stream, Tag, WholeStream } from './streams.ts'
+
+/** A ledger entry, by its tag and the tag's revision. */
+export interface Appended {
+  tag: string
+  revision: number
+}
 
 /** A stream at one moment. Never changed: whoever was told of it may keep it. */
 export interface State {
@@ -15,6 +21,8 @@ export interface State {
   size: number
   /** The tags that the newest change was about. */
   changedTags: readonly string[]
+  /** The ledger entries that it appended. */
+  appended: readonly Appended[]
 }
 
 const nothing: State = {
@@ -22,6 +30,7 @@ const nothing: State = {
   heads: { life: undefined, touched: undefined, object: undefined, generation: undefined },
   size: 0,
   changedTags: [],
+  appended: [],
 }
 
 /**
@@ -44,7 +53,21 @@ export function applyChanges(before: State, name: StreamName, changes: readonly 
     changes.map(({ key, value }) => [key, value === undefined ? undefined : { key, value, revision }]),
   )
   const freed = changes.reduce((sum, { previous }) => sum + (previous?.value.length ?? 0), 0)
-  return applyEntries({ ...before, size: before.size - freed }, name, entries)
+  return { ...applyEntries({ ...before, size: before.size - freed }, name, entries), appended: appendedBy(changes) }
+}
+
+/** A record's counter goes on over deletions of its tag and stream, so what it grew by is what was appended. */
+function appendedBy(changes: readonly Change[]): Appended[] {
+  return changes.flatMap(({ key, value, previous }) => {
+    const { place } = placeOf(key)
+    if (!('tag' in place) || value === undefined) return []
+    const before = previous === undefined ? 0 : decode<TagRecord>(previous).revision
+    const { revision } = decode<TagRecord>({ key, value, revision: 0 })
+    return Array.from({ length: Math.max(0, revision - before) }, (_, i) => ({
+      tag: place.tag,
+      revision: before + 1 + i,
+    }))
+  })
 }
 
 function applyEntries(before: State, name: StreamName, entries: ReadonlyMap<string, Entry | undefined>): State {
@@ -65,6 +88,7 @@ function applyEntries(before: State, name: StreamName, entries: ReadonlyMap<stri
     heads,
     size,
     changedTags: [...tagEntries.keys()],
+    appended: [],
   }
 }
 

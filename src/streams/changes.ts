@@ -3,7 +3,7 @@ import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
 import { createFeed, type Feed, type Step } from './change-feed.ts'
 import { recordRanges } from './change-keys.ts'
-import { applyChanges, type State, stateBefore } from './change-state.ts'
+import { type Appended, applyChanges, type State, stateBefore } from './change-state.ts'
 import type { WholeStream } from './streams.ts'
 
 /** What one revision did to one stream. */
@@ -14,6 +14,8 @@ export interface StreamMove extends StreamName {
   after: WholeStream | undefined
   /** The tags whose records changed. Of a stream that was created or deleted, or whose object changed, all of them. */
   tags: readonly string[]
+  /** The ledger entries that were appended. */
+  appended: readonly Appended[]
 }
 
 /** All that one revision did to streams, or, with no moves, the news that time went on to `revision`. */
@@ -112,18 +114,18 @@ async function readBefore(
 function movesBetween(
   name: StreamName,
   { whole: before }: State,
-  { whole: after, changedTags }: State,
+  { whole: after, changedTags, appended }: State,
   revision: number,
 ): StreamMove[] {
   if (before !== undefined && after !== undefined && before.stream.uid === after.stream.uid) {
     // A commit that leaves these records alone changes nothing that is shown.
     if (after.stream.resourceVersion !== revision) return []
     const isWhole = after.stream.objectRevision === revision
-    return [{ ...name, before, after, tags: isWhole ? tagsOf(before, after) : changedTags }]
+    return [{ ...name, before, after, tags: isWhole ? tagsOf(before, after) : changedTags, appended }]
   }
   return [
-    ...(before === undefined ? [] : [{ ...name, before, after: undefined, tags: tagsOf(before) }]),
-    ...(after === undefined ? [] : [{ ...name, before: undefined, after, tags: tagsOf(after) }]),
+    ...(before === undefined ? [] : [{ ...name, before, after: undefined, tags: tagsOf(before), appended: [] }]),
+    ...(after === undefined ? [] : [{ ...name, before: undefined, after, tags: tagsOf(after), appended }]),
   ]
 }
 

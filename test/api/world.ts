@@ -3,18 +3,20 @@ import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import { type AccessParts, createAccess } from '../../src/access/create-access.ts'
 import { type ApiOptions, createApi } from '../../src/api/api.ts'
-import { followObjects } from '../../src/api/follow-objects.ts'
 import { groupOf } from '../../src/api/groups.ts'
+import { followObjects } from '../../src/api/watch/follow-objects.ts'
 import { createProjectGuard, createProjects } from '../../src/projects.ts'
+import { isCompacted } from '../../src/store/compaction.ts'
 import { createObjects, type Objects } from '../../src/store/objects.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { type FlowsWorld, flowsWorld } from '../support/flows.ts'
 
-/** An answer with its parsed body. */
+/** An answer with its parsed body; of YAML the text alone. */
 export interface Answered {
   status: number
   headers: Headers
   body: Record<string, unknown>
+  text: string
 }
 
 export interface Sent {
@@ -69,10 +71,12 @@ export async function apiWorld(replace: (real: ApiOptions) => Partial<ApiOptions
     objects,
     projects,
     followObjects: follow,
+    isCompacted: (revision: number) => isCompacted(store, revision, 'object/'),
     registryHost,
     version: '1.2.3',
     now,
     log,
+    stopping: closing.signal,
   }
   const api = createApi({ ...real, ...replace(real) })
   const adminToken = (await access.admin.ensureAdmin({ kubeconfigExists: false })) ?? ''
@@ -88,7 +92,13 @@ export async function apiWorld(replace: (real: ApiOptions) => Partial<ApiOptions
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
     const text = await response.text()
-    return { status: response.status, headers: response.headers, body: text === '' ? {} : JSON.parse(text) }
+    const isYaml = response.headers.get('content-type') === 'application/yaml'
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: text === '' || isYaml ? {} : JSON.parse(text),
+      text,
+    }
   }
   const asAdmin: ApiWorld['asAdmin'] = (method, path, body) =>
     send(method, path, { token: adminToken, ...(body === undefined ? {} : { body }) })

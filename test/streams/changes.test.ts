@@ -326,7 +326,7 @@ function createTruth(store: Store) {
       }
       known = begin
       const follow = async () => {
-        for await (const batch of store.watch(prefixes, { since: begin, signal, prompt: true })) {
+        for await (const batch of store.watch([...prefixes, 'event/'], { since: begin, signal, prompt: true })) {
           known = batch.revision
           if (batch.changes.length > 0) batches.push(batch)
         }
@@ -349,7 +349,13 @@ function createTruth(store: Store) {
         const isWhole = was === undefined || is === undefined || is.stream.objectRevision === revision
         const changed = changes.flatMap(({ key }) => (key.startsWith('tag/') ? [key.slice(`tag/${path}/`.length)] : []))
         const all = [...new Set([...(was?.tags ?? []), ...(is?.tags ?? [])].map(({ name }) => name))]
-        history.push({ revision, moves: [{ project, stream, before: was, after: is, tags: isWhole ? all : changed }] })
+        const tags = isWhole ? all : changed
+        const appended = changes.flatMap(({ key, value }) => {
+          const [, , , entry] = key.split('/')
+          const [tag = '', number] = (entry ?? '').split('!')
+          return key.startsWith('event/') && value !== undefined ? [{ tag, revision: Number(number) }] : []
+        })
+        history.push({ revision, moves: [{ project, stream, before: was, after: is, tags, appended }] })
       }
       return history
     },
@@ -407,7 +413,8 @@ function testSignal(): AbortSignal {
 }
 
 async function world({ retainRevisions = 100_000 } = {}) {
-  const logged = ['object/', 'life/', 'stream/', 'generation/', 'tag/', 'index/pending/']
+  // The ledger only for the oracle: who follows streams need not follow it.
+  const logged = ['object/', 'life/', 'stream/', 'generation/', 'tag/', 'event/']
   const store = await createLevelStore({ directory: await temporaryDirectory(), logged, retainRevisions })
   const closing = new AbortController()
   onTestFinished(async () => {
