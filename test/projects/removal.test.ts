@@ -28,25 +28,27 @@ describe('the removal of a project', () => {
   })
 
   test('goes on where it ended, whichever commit was its last', async () => {
-    const counted = await filled()
-    await counted.projects.remove('demo')
-    const counter = stopAfter(counted.store, Number.POSITIVE_INFINITY)
-    counted.remover(counter.store)
-    await counted.gone('demo')
-    const total = counter.commits()
-    expect(total).toBeGreaterThan(12)
-    for (let last = 0; last < total; last += 1) {
-      const world = await filled()
-      const { store } = world
+    const world = await filled()
+    const { store, projects, remover, gone } = world
+    const whole = stopAfter(store, Number.POSITIVE_INFINITY)
+    await projects.remove('demo')
+    const counted = remover(whole.store)
+    await gone('demo')
+    await counted.stop()
+    expect(whole.commits()).toBeGreaterThan(12)
+    for (let last = 0; last < whole.commits(); last += 1) {
+      await world.project('demo')
+      await fill(world, 'demo')
       const before = await dump(store)
-      await world.projects.remove('demo')
+      await projects.remove('demo')
       const faulty = stopAfter(store, last)
-      const first = world.remover(faulty.store)
+      const first = remover(faulty.store)
       await faulty.stopped
       await first.stop()
       expect(await store.get(projectKey('demo')), `after ${last} commits`).toBeDefined()
-      world.remover()
-      await world.gone('demo')
+      const second = remover()
+      await gone('demo')
+      await second.stop()
       expect(await dump(store), `after ${last} commits`).toEqual(before.filter(({ key }) => !isOf('demo', key)))
     }
   })
@@ -131,6 +133,38 @@ describe('what is under way while a project is removed', () => {
       expect(await dump(store)).toEqual(marked)
     },
   )
+
+  test('writes that are tried between any two of its steps leave nothing behind', async () => {
+    const world = await projectsWorld()
+    const { store, writer, links, objects } = world
+    await fill(world, 'demo')
+    const uid = (await world.reader.stream(app))?.uid ?? ''
+    const link = { digest: digest('e'), mediaType: imageType, size: 1, locations: [{ kind: 'here' as const }] }
+    let tried = 0
+    const tryAll = async (): Promise<void> => {
+      tried += 1
+      const name = `late-${tried}`
+      await Promise.allSettled([
+        ...['app', 'web', name].flatMap((stream) => [
+          writer.changeTag({ project: 'demo', stream }, name, () => ({ event: event('d') })),
+          writer.changeTag({ project: 'demo', stream }, 'prod', () => imported('e'), { create: true }),
+        ]),
+        links.add(app, uid, [link]),
+        ...['aaa', 'rolebindings', 'zzz'].map((kind) => objects.create(kind, 'demo', { metadata: { name } })),
+        objects.update('roles', 'demo', 'demo', (current) => ({ ...current, rules: [name] })),
+      ])
+    }
+    const commit = async (wanted: Commit) => {
+      const result = await store.commit(wanted)
+      await tryAll()
+      return result
+    }
+    await world.projects.remove('demo')
+    world.remover({ ...store, commit })
+    await world.gone('demo')
+    expect(tried).toBeGreaterThan(12)
+    expect((await dump(store)).filter(({ key }) => isOf('demo', key))).toEqual([])
+  })
 
   test('objects of it can still be deleted by hand', async () => {
     const world = await projectsWorld()
