@@ -5,6 +5,7 @@ import type { Importer } from '../importer.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Projects } from '../projects.ts'
 import type { Objects } from '../store/objects.ts'
+import type { StreamChanges } from '../streams/changes.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from '../streams/streams.ts'
 import type { TagEvents } from '../tag-events.ts'
 import type { Tagging } from '../tagging.ts'
@@ -12,14 +13,15 @@ import type { Answer } from './answer.ts'
 import { createDiscovery } from './discovery.ts'
 import { createDispatch, subjectOf } from './dispatch.ts'
 import { encodeJson, encodeYaml } from './encode.ts'
+import { imageStreamObject } from './image-objects.ts'
 import { configMaps } from './kinds/config-maps.ts'
 import { events } from './kinds/events.ts'
 import { imageStreamImages } from './kinds/image-stream-images.ts'
 import { imageStreamImports } from './kinds/image-stream-imports.ts'
 import { imageStreamMappings } from './kinds/image-stream-mappings.ts'
-import { imageStreamTags } from './kinds/image-stream-tags.ts'
+import { imageStreamTags, listedTag } from './kinds/image-stream-tags.ts'
 import { imageStreams } from './kinds/image-streams.ts'
-import { imageTags } from './kinds/image-tags.ts'
+import { imageTags, listedImageTag } from './kinds/image-tags.ts'
 import { images } from './kinds/images.ts'
 import { projectRequests } from './kinds/project-requests.ts'
 import { namespaces, projects } from './kinds/projects.ts'
@@ -38,6 +40,7 @@ import { createRevise } from './revise.ts'
 import { failureStatus, internalErrorStatus } from './status.ts'
 import { newestRevision } from './stored.ts'
 import { parseTarget, type Target } from './target.ts'
+import { followStreams, followTags } from './watch/follow-streams.ts'
 import { createWatches } from './watch/watches.ts'
 import { createWrites } from './write.ts'
 
@@ -51,6 +54,7 @@ export interface ApiOptions {
   links: Links
   tagging: Tagging
   pins: Pick<Pins, 'reached'>
+  changes: StreamChanges
   importer: Importer
   tagEvents: TagEvents
   authenticator: Authenticator
@@ -125,10 +129,11 @@ export function createApi(options: ApiOptions): Hono<Env> {
 /** The table of kinds: one row more serves, authorises and discovers one kind more. */
 function kinds(options: ApiOptions): Resource[] {
   const streams = { ...options, newestRevision: () => newestRevision(options.objects) }
+  const { changes, registryHost } = options
   return [
-    imageStreams(streams),
-    imageStreamTags(streams),
-    imageTags(options),
+    imageStreams({ ...streams, follow: followStreams(changes, (whole) => imageStreamObject(registryHost, whole)) }),
+    imageStreamTags({ ...streams, follow: followTags(changes, (...of) => listedTag(registryHost, ...of)) }),
+    imageTags({ ...options, follow: followTags(changes, listedImageTag) }),
     imageStreamImages(options),
     images(streams),
     imageStreamImports(options),

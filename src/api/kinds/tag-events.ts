@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { parseDigest } from '../../oci/digest.ts'
 import { type FieldCause, RegistryError } from '../../oci/errors.ts'
 import { isTag, type StreamName } from '../../oci/reference.ts'
+import type { StreamChanges } from '../../streams/changes.ts'
 import type { LedgerEntry } from '../../streams/records.ts'
 import type { ChangeResult, Pins, StreamReader } from '../../streams/streams.ts'
 import type { TagEvents } from '../../tag-events.ts'
@@ -13,12 +14,14 @@ import { imageGroup, weirGroup } from '../groups.ts'
 import { streamName, withMetadata } from '../metadata.ts'
 import type { ApiObject, Call, Page, Resource, Right } from '../resource.ts'
 import { tagEventSchema } from '../schemas/tag-events.ts'
+import { followLedger } from '../watch/follow-streams.ts'
 import { changeCause } from './change-cause.ts'
 
 export interface TagEventsOptions {
   reader: Pick<StreamReader, 'stream' | 'ledger'>
   tagEvents: TagEvents
   pins: Pick<Pins, 'reached'>
+  changes: StreamChanges
 }
 
 const group = weirGroup
@@ -53,7 +56,9 @@ export function tagEvents(options: TagEventsOptions): Resource {
     namespaced: true,
     fieldSelectors: ['stream', 'tag'],
     columns: tagEventColumns,
-    admission: { list: 'handler', create: 'handler' },
+    admission: { list: 'handler', watch: 'handler', create: 'handler' },
+    follow: followLedger(options.changes, options.reader, tagEventObject),
+    maySee,
     bodyKinds: ['Rollback', 'Resume'],
     handlers: {
       list: (call) => listEvents(options, call),
@@ -65,9 +70,7 @@ export function tagEvents(options: TagEventsOptions): Resource {
 async function listEvents({ reader }: TagEventsOptions, call: Call): Promise<Page> {
   const { project, options } = call
   const { stream = '', tag = '' } = options.fields
-  // Whoever may read the tag may read where it stood before; a right can be limited to that tag.
-  const events: Right = { verb: 'list', group, resource: 'tagevents', name: '', project }
-  if (!call.can(tagRight('get', project, stream, tag))) call.require(events)
+  if (!mayRead(call, project, stream, tag)) call.require(listRight(project))
   if (project === '' || stream === '' || tag === '') {
     throw new RegistryError('BAD_REQUEST', {
       message: 'tagevents are listed by tag: GET .../namespaces/PROJECT/tagevents?fieldSelector=stream=NAME,tag=NAME',
@@ -89,6 +92,19 @@ async function listEvents({ reader }: TagEventsOptions, call: Call): Promise<Pag
       ? { continue: encodeContinue({ stream, tag, before: last.revision }) }
       : {}),
   }
+}
+
+/** Whoever may read the tag may read where it stood before; a right can be limited to that tag. */
+function mayRead(call: Call, project: string, stream: string, tag: string): boolean {
+  return call.can(tagRight('get', project, stream, tag)) || call.can(listRight(project))
+}
+
+function maySee(call: Call, { metadata: { namespace = '' }, stream, tag }: ApiObject): boolean {
+  return mayRead(call, namespace, String(stream), String(tag))
+}
+
+function listRight(project: string): Right {
+  return { verb: 'list', group, resource: 'tagevents', name: '', project }
 }
 
 async function moveTag(
