@@ -236,14 +236,222 @@ describe('image records', () => {
     w.faults.commits = []
     for (let i = 0; i < 2; i++) await w.links.putImage(digest('a'), imageOf([], digest('d')))
     expect(w.faults.commits).toHaveLength(2)
-    expect(w.faults.commits[1]).toEqual(w.faults.commits[0])
+    expect(w.faults.commits[1]?.operations).toEqual(w.faults.commits[0]?.operations)
+    expect(w.faults.gets.filter((key) => key.startsWith('image/'))).toHaveLength(2)
   })
 
-  test('whose write got lost are UNAVAILABLE, unless they landed', async () => {
+  test('whose write got lost are written again, and UNAVAILABLE when that goes on', async () => {
     const { w } = await streamed()
-    w.faults.next = [{ status: 'unknown', lands: true }]
-    await w.links.putImage(digest('a'), imageOf([], digest('d')))
-    w.faults.next = [{ status: 'unknown', lands: false }]
+    for (const lands of [true, false]) {
+      w.faults.next = [{ status: 'unknown', lands }]
+      await w.links.putImage(digest('a'), imageOf([], digest('d')))
+      expect(await w.links.image(digest('a'), imageType)).toEqual(imageOf([], digest('d')))
+    }
+    w.faults.next = Array.from({ length: 100 }, () => ({ status: 'unknown', lands: false }))
     await expect(w.links.putImage(digest('b'), imageOf([], digest('d')))).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  })
+
+  test('never lose the configuration that was read once, and take a newer one', async () => {
+    const { w } = await streamed()
+    const image = imageOf([], digest('d'))
+    await w.links.putImage(digest('a'), { ...image, configuration: { os: 'linux' } })
+    await w.links.putImage(digest('a'), image)
+    expect(await w.links.image(digest('a'), imageType)).toEqual({ ...image, configuration: { os: 'linux' } })
+    await w.links.putImage(digest('a'), { ...image, configuration: { os: 'plan9' } })
+    expect(await w.links.image(digest('a'), imageType)).toMatchObject({ configuration: { os: 'plan9' } })
+  })
+
+  test('never lose the configuration to one who did not see it written', async () => {
+    const { w } = await streamed()
+    const image = imageOf([], digest('d'))
+    const other = () => w.links.putImage(digest('a'), { ...image, configuration: { os: 'linux' } })
+    w.faults.next = [{ status: 'committed', first: other }]
+    await w.links.putImage(digest('a'), image)
+    expect(await w.links.image(digest('a'), imageType)).toMatchObject({ configuration: { os: 'linux' } })
+  })
+})
+
+describe('the links of a stream', () => {
+  test('are listed in the order of digests, by prefix, paged, and none of an earlier stream', async () => {
+    const { w, stream } = await streamed()
+    await w.writer.create({ project: 'demo', stream: 'app-2' })
+    await w.links.add(
+      app,
+      stream.uid,
+      ['c', 'a', 'b'].map((each) => link(each)),
+    )
+    const digests = async (options?: Parameters<typeof w.links.list>[1]) =>
+      (await w.links.list(app, options)).map((each) => each.digest)
+    expect(await digests()).toEqual([digest('a'), digest('b'), digest('c')])
+    expect(await digests({ limit: 2 })).toEqual([digest('a'), digest('b')])
+    expect(await digests({ after: digest('a'), limit: 1 })).toEqual([digest('b')])
+    expect(await digests({ prefix: 'sha256:bb' })).toEqual([digest('b')])
+    expect(await digests({ prefix: 'sha256:bb', after: digest('b') })).toEqual([])
+    for (const prefix of ['sha256:d', '../app-2/', 'sha512:']) expect(await digests({ prefix })).toEqual([])
+    expect(await digests({ limit: 0 })).toEqual([])
+    await w.writer.delete(app)
+    expect(await digests()).toEqual([])
+    await w.writer.create(app)
+    expect(await digests()).toEqual([])
+  })
+})
+
+describe('a copy', () => {
+  /** `demo/app` has the index A of B, whose config is D and layer C, and E besides; `team/web` is empty. */
+  async function promoted() {
+    const { w, stream } = await streamed()
+    await w.links.add(app, stream.uid, [
+      link('a', { received: true, children: [digest('b')], size: 11 }),
+      link('b', { received: true }),
+      link('c', { mediaType: 'application/x', locations: [quay, mirror] }),
+      link('d', { mediaType: 'text/plain', locations: [here] }),
+      link('e'),
+    ])
+    await w.links.putImage(digest('b'), imageOf([digest('c'), digest('f')], digest('d')))
+    await w.project('team')
+    const to = await w.writer.create({ project: 'team', stream: 'web' })
+    return { w, to }
+  }
+
+  test('has what the image names, with the locations and their project, and nothing else', async () => {
+    const { w, to } = await promoted()
+    w.faults.commits = []
+    const copied = await w.links.copy(app, to, digest('a'))
+    expect(copied).toEqual(await w.links.get(app, digest('a')))
+    for (const each of ['b', 'c', 'd'])
+      expect(await w.links.get(to, digest(each))).toEqual(await w.links.get(app, digest(each)))
+    expect((await w.links.get(to, digest('c')))?.locations).toEqual([quay, mirror])
+    expect((await w.links.list(to)).map((each) => each.digest)).toEqual(['a', 'b', 'c', 'd'].map(digest))
+    const written = w.faults.commits.flatMap(({ operations }) => operations.map(({ key }) => key))
+    expect(written.at(-1)).toBe(`link/team/web/${digest('a')}`)
+  })
+
+  test('of what the source does not have is none, also when an earlier stream of the name had it', async () => {
+    const { w, to } = await promoted()
+    expect(await w.links.copy(app, to, digest('f'))).toBeUndefined()
+    expect(await w.links.copy({ project: 'demo', stream: 'none' }, to, digest('a'))).toBeUndefined()
+    await w.writer.delete(app)
+    await w.writer.create(app)
+    expect(await w.links.copy(app, to, digest('a'))).toBeUndefined()
+    expect(await w.links.list(to)).toEqual([])
+  })
+
+  test('adds to what is there, and what was received stays a fact', async () => {
+    const { w, to } = await promoted()
+    await w.links.add(to, to.uid, [link('a', { size: 999, locations: [mirror] }), link('c', { size: 8 })])
+    await w.links.copy(app, to, digest('a'))
+    expect(await w.links.get(to, digest('a'))).toMatchObject({
+      received: true,
+      size: 11,
+      children: [digest('b')],
+      locations: [mirror, quay],
+    })
+    // Two that were merely told say different sizes: neither is believed.
+    expect(await w.links.get(to, digest('c'))).toMatchObject({ size: undefined, locations: [quay, mirror] })
+  })
+
+  test('does not make a fact of what was only told, nor forget who named it otherwise', async () => {
+    const { w, to } = await promoted()
+    const { uid } = (await w.reader.stream(app)) ?? to
+    await w.links.add(app, uid, [link('e', { mediaType: 'text/plain', size: 5 })])
+    await w.links.copy(app, to, digest('e'))
+    expect(await w.links.get(to, digest('e'))).toMatchObject({
+      received: false,
+      size: undefined,
+      manifestType: imageType,
+      isBlob: true,
+    })
+    await w.links.add(to, to.uid, [link('e')])
+    expect(await w.links.get(to, digest('e'))).toMatchObject({ size: undefined, isBlob: true })
+  })
+
+  test('of an index of many children goes in steps, each with what it names before it', async () => {
+    const { w, to } = await promoted()
+    const { uid } = (await w.reader.stream(app)) ?? to
+    const children = many(150).map((each) => ({ ...each, received: true as const }))
+    await w.links.add(app, uid, children)
+    await w.links.add(app, uid, [link('9', { received: true, children: children.map((each) => each.digest) })])
+    w.faults.commits = []
+    w.faults.next = [
+      { status: 'conflict', key: 'x' },
+      { status: 'unknown', lands: true },
+    ]
+    await w.links.copy(app, to, digest('9'))
+    expect(await w.links.list(to)).toHaveLength(151)
+    for (const { operations, preconditions } of w.faults.commits) {
+      expect(operations.length).toBeLessThanOrEqual(commitLimits.maxOperations)
+      expect(preconditions?.map(({ key }) => key)).toContain('life/team/web')
+    }
+    expect(w.faults.commits.at(-1)?.operations.at(-1)?.key).toBe(`link/team/web/${digest('9')}`)
+  })
+
+  test('does not go to a stream that was made anew', async () => {
+    const { w, to } = await promoted()
+    await w.writer.delete(to)
+    await w.writer.create(to)
+    await expect(w.links.copy(app, to, digest('a'))).rejects.toMatchObject({ code: 'NAME_UNKNOWN' })
+    expect(await w.links.list(to)).toEqual([])
+  })
+})
+
+describe('the images of the cluster', () => {
+  const other = { project: 'demo', stream: 'other' }
+
+  async function known() {
+    const { w, stream } = await streamed()
+    const second = await w.writer.create(other)
+    await w.links.add(app, stream.uid, [link('a', { received: true }), link('b', { received: true }), link('c')])
+    await w.links.add(other, second.uid, [link('b', { received: true }), link('d', { received: true })])
+    for (const each of ['a', 'b', 'c', 'd']) await w.links.putImage(digest(each), imageOf([], digest('e')))
+    const listed = async (options?: Parameters<typeof w.links.images>[0]) =>
+      (await w.links.images(options)).map(({ digest, stream }) => [digest, stream.stream])
+    return { w, listed }
+  }
+
+  test('are those that some stream received, with one that lives, in the order of digests, paged', async () => {
+    const { w, listed } = await known()
+    const all = [
+      [digest('a'), 'app'],
+      [digest('b'), 'app'],
+      [digest('d'), 'other'],
+    ]
+    expect(await listed()).toEqual(all)
+    expect(await listed({ limit: 2 })).toEqual(all.slice(0, 2))
+    expect(await listed({ after: digest('a') })).toEqual(all.slice(1))
+    expect(await listed({ after: digest('b'), limit: 1 })).toEqual(all.slice(2))
+    expect(await w.links.knownImage(digest('b'))).toEqual({
+      digest: digest('b'),
+      image: imageOf([], digest('e')),
+      stream: app,
+    })
+    expect(await w.links.knownImage(digest('c'))).toBeUndefined()
+  })
+
+  test('come and go with the streams that have them', async () => {
+    const { w, listed } = await known()
+    await w.writer.delete(app)
+    await w.writer.create(app)
+    expect(await listed()).toEqual([
+      [digest('b'), 'other'],
+      [digest('d'), 'other'],
+    ])
+    expect(await w.links.knownImage(digest('a'))).toBeUndefined()
+    expect(await listed({ limit: 1 })).toEqual([[digest('b'), 'other']])
+    await w.links.revive(app, digest('a'))
+    expect(await listed()).toContainEqual([digest('a'), 'app'])
+  })
+
+  test('are indexed in the commit that links them, once', async () => {
+    const { w, stream } = await streamed()
+    await w.links.add(app, stream.uid, [link('a')])
+    expect(await w.dump('index/image/')).toEqual([])
+    w.faults.commits = []
+    await w.links.add(app, stream.uid, [link('a', { received: true })])
+    expect(w.faults.commits[0]?.operations.map(({ key }) => key)).toEqual([
+      `index/image/${digest('a')}/demo/app`,
+      `link/demo/app/${digest('a')}`,
+    ])
+    await w.links.add(app, stream.uid, [link('a', { received: true, locations: [mirror] })])
+    expect(w.faults.commits[1]?.operations).toHaveLength(1)
   })
 })

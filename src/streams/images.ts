@@ -1,0 +1,96 @@
+import type { Digest } from '../oci/digest.ts'
+import type { StreamName } from '../oci/reference.ts'
+import type { Store } from '../store/store.ts'
+import { decode, encode, imageIndexRange, imageKey, lifeKey, placeOfImage } from './keys.ts'
+import { unavailable } from './link-steps.ts'
+import type { ImageRecord, LifeRecord } from './records.ts'
+import type { KnownImage, Links, StreamLink } from './streams.ts'
+
+type Images = Pick<Links, 'image' | 'putImage' | 'images' | 'knownImage'>
+
+interface ImagesOptions {
+  store: Store
+  /** What a living stream may have of a digest. */
+  get: (name: StreamName, digest: Digest) => Promise<StreamLink | undefined>
+}
+
+/** Images looked up at the same time. */
+const atOnce = 50
+const maxAttempts = 20
+
+/** Keeps what is known of images, and finds them for the whole cluster. */
+export function createImages({ store, get }: ImagesOptions): Images {
+  async function image(digest: Digest, mediaType: string): Promise<ImageRecord | undefined> {
+    const entry = await store.get(imageKey(digest, mediaType))
+    return entry && decode<ImageRecord>(entry)
+  }
+
+  /** The image as the first of the streams has it that still lives. */
+  async function known(digest: Digest, places: readonly Place[]): Promise<KnownImage | undefined> {
+    for (const { name, uid } of places) {
+      const life = await store.get(lifeKey(name))
+      if (life === undefined || decode<LifeRecord>(life).uid !== uid) continue
+      const link = await get(name, digest)
+      const record = link && (await image(digest, link.manifestType ?? link.mediaType))
+      if (record !== undefined) return { digest, image: record, stream: name }
+    }
+    return undefined
+  }
+
+  async function* byDigest(range: { after?: Digest; only?: Digest }) {
+    let digest: Digest | undefined
+    let places: Place[] = []
+    for await (const entry of await store.range(imageIndexRange(range))) {
+      const { digest: next, ...name } = placeOfImage(entry.key)
+      if (digest !== undefined && next !== digest) {
+        yield { digest, places }
+        places = []
+      }
+      digest = next
+      places.push({ name, uid: decode<{ uid: string }>(entry).uid })
+    }
+    if (digest !== undefined) yield { digest, places }
+  }
+
+  return {
+    image,
+    async putImage(digest, record) {
+      const key = imageKey(digest, record.mediaType)
+      for (let attempt = 1; ; attempt++) {
+        const stored = await store.get(key)
+        const { configuration } = stored === undefined ? record : decode<ImageRecord>(stored)
+        const value = encode({ ...(configuration === undefined ? {} : { configuration }), ...record })
+        const preconditions = [{ key, revision: stored?.revision ?? 0 }]
+        const result = await store.commit({ operations: [{ type: 'put', key, value }], preconditions })
+        if (result.status === 'committed') return
+        if (attempt === maxAttempts)
+          throw unavailable(`image ${digest}`, result.status === 'unknown' ? result.cause : undefined)
+      }
+    },
+    async images({ after, limit = Number.POSITIVE_INFINITY } = {}) {
+      const images: KnownImage[] = []
+      const pending: Promise<KnownImage | undefined>[] = []
+      const take = async () => {
+        for (const found of await Promise.all(pending.splice(0))) if (found !== undefined) images.push(found)
+      }
+      if (limit <= 0) return images
+      for await (const { digest, places } of byDigest(after === undefined ? {} : { after })) {
+        pending.push(known(digest, places))
+        if (pending.length >= Math.min(atOnce, limit - images.length)) await take()
+        if (images.length >= limit) break
+      }
+      await take()
+      return images
+    },
+    async knownImage(digest) {
+      for await (const { places } of byDigest({ only: digest })) return known(digest, places)
+      return undefined
+    },
+  }
+}
+
+/** A stream that received an image, and its uid then. */
+interface Place {
+  name: StreamName
+  uid: string
+}

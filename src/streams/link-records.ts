@@ -1,0 +1,120 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Location } from '../content/content.ts'
+import type { Digest } from '../oci/digest.ts'
+import { isManifestType } from '../oci/media-types.ts'
+import { formatTime } from './events.ts'
+import type { LifeRecord, LinkRecord } from './records.ts'
+import type { NewLink, StreamLink } from './streams.ts'
+
+/** The rules of what a link's record comes to. Pure. */
+
+/** What a link is to say besides what it says; of a copied one also what was said of it elsewhere. */
+export type Said = Omit<NewLink, 'digest'> & Pick<LinkRecord, 'otherType' | 'disputed'>
+
+/** Links of one digest are one: a key occurs once in a commit. */
+export function mergedLinks(links: readonly NewLink[]): Map<Digest, NewLink> {
+  const byDigest = new Map<Digest, NewLink>()
+  for (const link of links) {
+    const other = byDigest.get(link.digest)
+    const locations = union(other?.locations ?? [], link.locations)
+    byDigest.set(link.digest, { ...(other?.received ? other : link), locations })
+  }
+  return byDigest
+}
+
+/** The record of a link that is added to one stream; undefined when it says all that already. */
+export function withLink(
+  stored: LinkRecord | undefined,
+  link: Said,
+  life: LifeRecord,
+  nowMs: number,
+): LinkRecord | undefined {
+  const before = stored?.uid === life.uid ? stored : undefined
+  const record: LinkRecord = {
+    uid: life.uid,
+    projectUid: life.projectUid,
+    ...told(before, link),
+    locations: union(before?.locations ?? [], link.locations),
+    createdAt: before?.createdAt ?? formatTime(nowMs),
+  }
+  return isDeepStrictEqual(record, before) ? undefined : record
+}
+
+type Told = Pick<LinkRecord, 'mediaType' | 'size' | 'children' | 'received' | 'disputed' | 'otherType'>
+
+/**
+ * What is known of a digest with one more link to it. A manifest that was received tells for good; the others may come
+ * from any upstream behind any tag of the stream, and a lie of one must not break the image of another.
+ */
+function told(before: LinkRecord | undefined, link: Said): Told {
+  const types = [before?.mediaType, before?.otherType, link.mediaType, link.otherType].filter(
+    (type) => type !== undefined,
+  )
+  const facts = before?.received ? before : link.received ? link : undefined
+  const mediaType = facts?.mediaType ?? before?.mediaType ?? link.mediaType
+  const otherType = types.find((type) => isManifestType(type) !== isManifestType(mediaType))
+  const other = otherType === undefined ? {} : { otherType }
+  if (facts !== undefined) {
+    const { size, children } = facts
+    return {
+      mediaType,
+      ...(size === undefined ? {} : { size }),
+      ...(children === undefined ? {} : { children: [...children] }),
+      received: true,
+      ...other,
+    }
+  }
+  const sizes = new Set([before?.size, link.size].filter((size) => size !== undefined))
+  const [size] = sizes
+  const disputed = before?.disputed === true || link.disputed === true || sizes.size > 1
+  return { mediaType, ...(disputed ? { disputed } : size === undefined ? {} : { size }), ...other }
+}
+
+/** A link of an earlier stream, given to the one that lives: only its project had the right to it. */
+export function revivedLink(stored: LinkRecord | undefined, life: LifeRecord, nowMs: number): LinkRecord | undefined {
+  if (stored === undefined || !isLost(stored, life)) return undefined
+  return { ...stored, uid: life.uid, createdAt: formatTime(nowMs) }
+}
+
+/** Whether a record is of an earlier stream of the same project. */
+export function isLost(record: LinkRecord, life: LifeRecord): boolean {
+  return record.uid !== life.uid && record.projectUid === life.projectUid
+}
+
+function union(locations: readonly Location[], more: readonly Location[]): Location[] {
+  const all = new Map<string, Location>()
+  for (const location of [...locations, ...more]) {
+    const id = location.kind === 'here' ? '' : `${location.host} ${location.repository} ${location.project}`
+    if (!all.has(id)) all.set(id, location)
+  }
+  return [...all.values()]
+}
+
+/** A record as others read it. */
+export function streamLink(digest: Digest, record: LinkRecord): StreamLink {
+  const { mediaType, otherType, size, locations, children = [], received = false } = record
+  const types = otherType === undefined ? [mediaType] : [mediaType, otherType]
+  return {
+    digest,
+    mediaType,
+    size,
+    locations,
+    children,
+    received,
+    manifestType: types.find(isManifestType),
+    isBlob: !types.every(isManifestType),
+  }
+}
+
+/** What a record says, to be said of another stream's. */
+export function saidOf({ mediaType, otherType, size, disputed, locations, children, received }: LinkRecord): Said {
+  return {
+    mediaType,
+    size,
+    locations,
+    ...(otherType === undefined ? {} : { otherType }),
+    ...(disputed === undefined ? {} : { disputed }),
+    ...(children === undefined ? {} : { children }),
+    ...(received === undefined ? {} : { received }),
+  }
+}
