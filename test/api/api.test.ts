@@ -238,10 +238,8 @@ describe('a body', () => {
 
 describe('what is not served yet', () => {
   test.each([
-    ['labelSelector=app%3Dx', 400, 'BadRequest', /labelSelector/],
     ['fieldSelector=spec.x%3Dy', 400, 'BadRequest', /spec\.x/],
     ['watch=true', 405, 'MethodNotAllowed', /watch/],
-    ['resourceVersionMatch=Exact', 400, 'BadRequest', /resourceVersionMatch/],
   ])('is refused by name: ?%s', async (query, code, reason, message) => {
     const { asAdmin } = await apiWorld()
     const answer = await asAdmin('GET', `${imageApi}/${inDemo}/imagestreams?${query}`)

@@ -1,4 +1,7 @@
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { Readable } from 'node:stream'
+import type { ReadableStream } from 'node:stream/web'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import { type AccessParts, createAccess } from '../../src/access/create-access.ts'
@@ -19,9 +22,15 @@ export interface Answered {
   text: string
 }
 
+/** A line of a watch. */
+export interface WatchEvent {
+  type: string
+  object: { kind: string; metadata: Record<string, unknown>; [field: string]: unknown }
+}
+
 export interface Sent {
   token?: string
-  /** Sent as it is when a string, otherwise as JSON. */
+  /** Sent as it is when a string or bytes, otherwise as JSON. */
   body?: unknown
   headers?: Record<string, string>
 }
@@ -33,7 +42,11 @@ export interface ApiWorld extends FlowsWorld, AccessParts {
   /** The log, a line for each record. */
   lines: string[]
   send(method: string, path: string, sent?: Sent): Promise<Answered>
+  /** A GET whose answer is not read to its end: a watch. As the admin unless a token is given. */
+  open(path: string, sent?: Pick<Sent, 'token' | 'headers'>): Promise<Response>
   asAdmin(method: string, path: string, body?: unknown): Promise<Answered>
+  /** Opens a watch and answers what waits for its next event; undefined at the end. The watch ends with the test. */
+  watch(path: string, token?: string): Promise<() => Promise<WatchEvent | undefined>>
   /** Makes a service account in `project` (default `demo`), binds `role` to it in `demo`, and answers its token. */
   robot(name: string, role?: string, project?: string): Promise<string>
 }
@@ -89,7 +102,7 @@ export async function apiWorld(replace: (real: ApiOptions) => Partial<ApiOptions
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
       },
-      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: isSentAsItIs(body) ? body : JSON.stringify(body) }),
     })
     const text = await response.text()
     const isYaml = response.headers.get('content-type') === 'application/yaml'
@@ -100,6 +113,20 @@ export async function apiWorld(replace: (real: ApiOptions) => Partial<ApiOptions
       text,
     }
   }
+  const watch: ApiWorld['watch'] = async (path, token) => {
+    const { signal } = closing
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const response = await api.request(path, { headers, signal })
+    const lines =
+      response.body === null ? undefined : createInterface(Readable.fromWeb(response.body as ReadableStream))
+    const next = lines?.[Symbol.asyncIterator]()
+    return async () => {
+      const line = await next?.next()
+      return line === undefined || line.done ? undefined : JSON.parse(line.value)
+    }
+  }
+  const open: ApiWorld['open'] = async (path, { token = adminToken, headers = {} } = {}) =>
+    api.request(path, { headers: { authorization: `Bearer ${token}`, ...headers } })
   const asAdmin: ApiWorld['asAdmin'] = (method, path, body) =>
     send(method, path, { token: adminToken, ...(body === undefined ? {} : { body }) })
   const robot: ApiWorld['robot'] = async (name, role, project = 'demo') => {
@@ -115,7 +142,11 @@ export async function apiWorld(replace: (real: ApiOptions) => Partial<ApiOptions
     const { token } = await access.tokens.issueServiceAccountToken({ project, name, uid: account.metadata.uid })
     return token
   }
-  return { ...flows, ...access, objects, adminToken, lines, send, asAdmin, robot }
+  return { ...flows, ...access, objects, adminToken, lines, send, asAdmin, watch, robot }
+}
+
+function isSentAsItIs(body: unknown): body is string | Uint8Array<ArrayBuffer> {
+  return typeof body === 'string' || body instanceof Uint8Array
 }
 
 /** A refusal as it is answered, for `toMatchObject`. */
