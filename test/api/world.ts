@@ -142,7 +142,7 @@ export async function apiWorld(replace: (real: ApiOptions) => Partial<ApiOptions
     const { token } = await access.tokens.issueServiceAccountToken({ project, name, uid: account.metadata.uid })
     return token
   }
-  return { ...flows, ...access, objects, adminToken, lines, send, asAdmin, watch, robot }
+  return { ...flows, ...access, objects, adminToken, lines, send, open, asAdmin, watch, robot }
 }
 
 function isSentAsItIs(body: unknown): body is string | Uint8Array<ArrayBuffer> {

@@ -1,10 +1,30 @@
 import { pino } from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { runProjectRemoval } from '../../../src/projects/removal.ts'
-import { type ApiWorld, apiWorld, imageApi, inDemo, invalidFields, names, rbacApi, refusal } from '../world.ts'
+import {
+  type ApiWorld,
+  apiWorld,
+  imageApi,
+  inDemo,
+  invalidFields,
+  names,
+  rbacApi,
+  refusal,
+  type WatchEvent,
+} from '../world.ts'
 
 const namespaces = '/api/v1/namespaces'
 const projects = '/apis/project.openshift.io/v1/projects'
+
+/** Starts what removes projects. */
+function removing({ store, writer }: ApiWorld): void {
+  const ending = new AbortController()
+  const run = runProjectRemoval({ store, writer, signal: ending.signal, log: pino({ level: 'silent' }) })
+  onTestFinished(() => {
+    ending.abort()
+    return run
+  })
+}
 
 describe('projects', () => {
   test('are created and read as namespaces and as projects', async () => {
@@ -256,16 +276,6 @@ describe('a change of a project', () => {
 })
 
 describe('the deletion of a project', () => {
-  /** Starts what removes projects. */
-  function removing({ store, writer }: ApiWorld): void {
-    const ending = new AbortController()
-    const run = runProjectRemoval({ store, writer, signal: ending.signal, log: pino({ level: 'silent' }) })
-    onTestFinished(() => {
-      ending.abort()
-      return run
-    })
-  }
-
   /** Asks as kubectl does after a deletion, until the object is not found. */
   async function goneAfter(ask: () => Promise<{ status: number }>): Promise<void> {
     while ((await ask()).status === 200);
@@ -374,6 +384,76 @@ describe('the deletion of a project', () => {
     await asAdmin('POST', namespaces, { metadata: { name: 'demo' } })
     await asAdmin('POST', `/api/v1/${inDemo}/serviceaccounts`, { metadata: { name: 'guest' } })
     expect((await send('GET', `${projects}/other`, { token: guest })).status).toBe(401)
+  })
+})
+
+describe('a watch of projects', () => {
+  const brief = (event: WatchEvent | undefined) =>
+    event && [
+      event.type,
+      event.object.kind,
+      event.object.metadata.name,
+      (event.object.status as { phase: string }).phase,
+    ]
+
+  test.each([
+    [namespaces, 'Namespace'],
+    [projects, 'Project'],
+  ])('at %s tells what the caller may see, and nothing else', async (path, kind) => {
+    const world = await apiWorld()
+    const { asAdmin, robot, watch } = world
+    const viewer = await robot('viewer', 'view')
+    const none = await robot('nobody')
+    const { metadata } = (await asAdmin('GET', path)).body as { metadata: { resourceVersion: string } }
+    const query = `?watch=true&resourceVersion=${metadata.resourceVersion}`
+    const [forAdmin, forViewer, forNone, forAnonymous] = await Promise.all([
+      watch(`${path}${query}`, world.adminToken),
+      watch(`${path}${query}`, viewer),
+      watch(`${path}${query}`, none),
+      watch(`${path}${query}`),
+    ])
+    const silent = [forNone(), forAnonymous()]
+    await asAdmin('POST', path, { metadata: { name: 'other' } })
+    await asAdmin('PUT', `${path}/demo`, { metadata: { name: 'demo', labels: { a: 'b' } } })
+    await asAdmin('DELETE', `${path}/other`)
+    await asAdmin('DELETE', `${path}/demo`)
+    // Before his binding goes: until then it is what shows him the project.
+    const seen = [brief(await forViewer()), brief(await forViewer())]
+    removing(world)
+    const told = []
+    for (let i = 0; i < 6; i += 1) told.push(brief(await forAdmin()))
+    expect(told.filter((event) => event?.[2] === 'other')).toEqual([
+      ['ADDED', kind, 'other', 'Active'],
+      ['MODIFIED', kind, 'other', 'Terminating'],
+      ['DELETED', kind, 'other', 'Terminating'],
+    ])
+    expect([...seen, brief(await forViewer())]).toEqual([
+      ['MODIFIED', kind, 'demo', 'Active'],
+      ['MODIFIED', kind, 'demo', 'Terminating'],
+      ['DELETED', kind, 'demo', 'Terminating'],
+    ])
+    await expect(Promise.race([...silent, Promise.resolve('silent')])).resolves.toBe('silent')
+  })
+
+  test('tells a creator of the project that he made', async () => {
+    const { store, authorizer, robot, send, watch } = await apiWorld()
+    const token = await robot('maker')
+    const rules = [{ apiGroups: ['project.openshift.io'], resources: ['projectrequests'], verbs: ['create'] }]
+    const put = (key: string, value: unknown) => ({ type: 'put' as const, key, value: JSON.stringify(value) })
+    const written = await store.commit({
+      operations: [
+        put('object/clusterroles//maker', { metadata: { name: 'maker' }, rules }),
+        put('object/clusterrolebindings//maker', {
+          metadata: { name: 'maker' },
+          subjects: [{ kind: 'ServiceAccount', name: 'maker', namespace: 'demo' }],
+          roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'maker' },
+        }),
+      ],
+    })
+    await authorizer.reached(written.status === 'committed' ? written.revision : 0)
+    const next = await watch(`${projects}?watch=true`, token)
+    await send('POST', '/apis/project.openshift.io/v1/projectrequests', { token, body: { metadata: { name: 'mine' } } })
+    expect(brief(await next())).toEqual(['ADDED', 'Project', 'mine', 'Active'])
   })
 })
 
