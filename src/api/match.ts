@@ -89,7 +89,10 @@ function verbOf(method: string, { name, subresource }: ObjectTarget, query: URLS
   switch (method) {
     case 'GET':
     case 'HEAD':
-      return isCollection ? (isWatch(query) ? 'watch' : 'list') : 'get'
+      if (!isCollection) return 'get'
+      if (!isWatch(query)) return 'list'
+      // There is nothing of a watch but its body.
+      return method === 'HEAD' ? undefined : 'watch'
     case 'POST':
       return isCollection || subresource !== '' ? 'create' : undefined
     case 'PUT':
