@@ -176,6 +176,16 @@ describe('what is under way while a project is removed', () => {
   })
 })
 
+test('a project that nobody removes is not swept', async () => {
+  const world = await projectsWorld()
+  const { store, writer } = world
+  await fill(world, 'demo')
+  const standing = await dump(store)
+  const { signal } = new AbortController()
+  await sweepProject({ store, writer, signal }, { project: 'demo', uid: 'uid-of-demo' })
+  expect(await dump(store)).toEqual(standing)
+})
+
 describe('a project made after the removal of another of its name', () => {
   test('has a uid of its own and sees nothing of it', async () => {
     const world = await projectsWorld()

@@ -201,6 +201,34 @@ describe('a change of a project', () => {
     })
   })
 
+  test('and a new one can be applied, which keeps who set what', async () => {
+    const { send, adminToken: token, asAdmin } = await apiWorld()
+    const apply = (label: string) =>
+      send('PATCH', `${namespaces}/team?fieldManager=kubectl&force=false`, {
+        token,
+        headers: { 'content-type': 'application/apply-patch+yaml' },
+        body: JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team', labels: { a: label } } }),
+      })
+    const made = await apply('b')
+    expect(made).toMatchObject({
+      status: 201,
+      body: {
+        metadata: {
+          labels: { a: 'b' },
+          annotations: { 'openshift.io/requester': 'weir:admin' },
+          managedFields: [{ manager: 'kubectl', operation: 'Apply' }],
+        },
+      },
+    })
+    const again = await apply('b')
+    expect(again).toMatchObject({
+      status: 200,
+      body: { metadata: { resourceVersion: metadataOf(made).resourceVersion } },
+    })
+    expect(await apply('c')).toMatchObject({ status: 200, body: { metadata: { labels: { a: 'c' } } } })
+    expect(metadataOf(await asAdmin('GET', `${projects}/team`)).managedFields).toHaveLength(1)
+  })
+
   test('never changes who asked for it, nor its uid, phase or times', async () => {
     const { asAdmin } = await apiWorld()
     const { body: made } = await asAdmin('POST', projects, {
@@ -274,6 +302,10 @@ describe('a change of a project', () => {
     expect(items[0]?.metadata).not.toHaveProperty('annotations')
   })
 })
+
+function metadataOf({ body }: { body: Record<string, unknown> }): Record<string, unknown> {
+  return body.metadata as Record<string, unknown>
+}
 
 describe('the deletion of a project', () => {
   /** Asks as kubectl does after a deletion, until the object is not found. */

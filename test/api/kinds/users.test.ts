@@ -59,4 +59,12 @@ describe('users', () => {
       expect(await asAdmin(method, path, body)).toMatchObject(refusal(405, 'MethodNotAllowed'))
     }
   })
+
+  test('and what oc version looks for beside them is not there', async () => {
+    const { asAdmin, send } = await apiWorld()
+    const path = '/apis/config.openshift.io/v1/clusterversions/version'
+    const missing = refusal(404, 'NotFound', 'the server could not find the requested resource')
+    expect(await asAdmin('GET', path)).toMatchObject(missing)
+    expect(await send('GET', path)).toMatchObject(missing)
+  })
 })
