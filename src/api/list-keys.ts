@@ -41,7 +41,6 @@ const metadataShape: Shape = {
   ]),
 }
 
-const maxDepth = 40
 const shapes = new WeakMap<ZodType, Shape>()
 const withoutSchema: Shape = { type: 'map', values: unknown, fields: new Map([['metadata', metadataShape]]) }
 
@@ -56,7 +55,7 @@ export function shapeOf({ schema }: { schema?: ZodType }): Shape {
   const known = shapes.get(schema)
   if (known !== undefined) return known
   const root = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema
-  const shape = shapeFrom(root, root, 0)
+  const shape = shapeFrom(root, root, [])
   const fields = new Map(shape.type === 'map' ? shape.fields : [])
   const object: Shape = { type: 'map', values: unknown, fields: fields.set('metadata', metadataShape) }
   shapes.set(schema, object)
@@ -69,16 +68,18 @@ export function fieldShape(shape: Shape, field: string): Shape {
   return shape.fields.get(field) ?? shape.values
 }
 
-function shapeFrom(schema: JsonSchema, root: JsonSchema, depth: number): Shape {
-  if (depth > maxDepth) return unknown
+/** `within` are the definitions that this one is a part of: one that contains itself is cut there. */
+function shapeFrom(schema: JsonSchema, root: JsonSchema, within: readonly string[]): Shape {
   const alternatives = [schema.anyOf, schema.oneOf, schema.allOf].flatMap((each) => (Array.isArray(each) ? each : []))
-  const target = typeof schema.$ref === 'string' ? [resolve(schema.$ref, root)] : []
-  for (const each of [...alternatives, ...target]) {
+  const { $ref: reference } = schema
+  const isUsed = typeof reference === 'string' && !within.includes(reference)
+  for (const each of [...alternatives, ...(isUsed ? [resolve(reference, root)] : [])]) {
     // What is said of `X | null` as a whole is meant for X.
-    const shape = isObject(each) ? shapeFrom({ ...each, ...extensionsOf(schema) }, root, depth + 1) : unknown
+    const known = isUsed ? [...within, reference] : within
+    const shape = isObject(each) ? shapeFrom({ ...each, ...extensionsOf(schema) }, root, known) : unknown
     if (shape.type !== 'unknown') return shape
   }
-  if (schema.items !== undefined || schema.type === 'array') return listShape(schema, root, depth)
+  if (schema.items !== undefined || schema.type === 'array') return listShape(schema, root, within)
   if (schema.properties === undefined && !isObject(schema.additionalProperties)) return unknown
   if (schema['x-kubernetes-map-type'] === 'atomic') return atomic
   const properties = isObject(schema.properties) ? Object.entries(schema.properties) : []
@@ -86,19 +87,19 @@ function shapeFrom(schema: JsonSchema, root: JsonSchema, depth: number): Shape {
   return {
     type: 'map',
     fields: new Map(
-      properties.map(([name, field]) => [name, isObject(field) ? shapeFrom(field, root, depth + 1) : unknown]),
+      properties.map(([name, field]) => [name, isObject(field) ? shapeFrom(field, root, within) : unknown]),
     ),
-    values: isObject(values) ? shapeFrom(values, root, depth + 1) : unknown,
+    values: isObject(values) ? shapeFrom(values, root, within) : unknown,
   }
 }
 
-function listShape(schema: JsonSchema, root: JsonSchema, depth: number): Shape {
+function listShape(schema: JsonSchema, root: JsonSchema, within: readonly string[]): Shape {
   const listKeys = schema['x-kubernetes-list-map-keys']
   const mergeKey = schema['x-kubernetes-patch-merge-key']
   const named = Array.isArray(listKeys) ? listKeys.filter((key) => typeof key === 'string') : []
   const [first, ...rest] = typeof mergeKey === 'string' ? [mergeKey, ...named.filter((key) => key !== mergeKey)] : named
   if (first !== undefined) {
-    const item = isObject(schema.items) ? shapeFrom(schema.items, root, depth + 1) : unknown
+    const item = isObject(schema.items) ? shapeFrom(schema.items, root, within) : unknown
     return { type: 'list', keys: [first, ...rest], item }
   }
   const isSet = schema['x-kubernetes-list-type'] === 'set' || schema['x-kubernetes-patch-strategy'] === 'merge'

@@ -292,6 +292,61 @@ describe('a resourceVersion in a patch', () => {
   })
 })
 
+describe('okd.md 8.3', () => {
+  const streams = `${imageApi}/${inDemo}/imagestreams`
+
+  async function streamWorld() {
+    const world = await apiWorld()
+    const from = { kind: 'DockerImage', name: `${world.registry.host}/library/app:1` }
+    const tags = ['v1', 'v2', 'v3'].map((name) => ({ name, from, reference: true }))
+    await world.asAdmin('POST', streams, { metadata: { name: 'app' }, spec: { tags } })
+    const read = async () => (await world.asAdmin('GET', `${streams}/app`)).body
+    return { from, patch: patcher(world), read }
+  }
+
+  test('19: a strategic patch of one tag by name leaves the others, and $patch: delete removes', async () => {
+    const { from, patch, read } = await streamWorld()
+    const tagsOf = (object: Record<string, unknown>) => (object.spec as { tags: Record<string, unknown>[] }).tags
+    const before = tagsOf(await read())
+    const annotations = { note: 'x' }
+    expect((await patch('strategic', { spec: { tags: [{ name: 'v2', annotations }] } }, `${streams}/app`)).status).toBe(
+      200,
+    )
+    expect(tagsOf(await read())).toEqual(before.map((tag) => (tag.name === 'v2' ? { ...tag, annotations } : tag)))
+    const removal = { spec: { tags: [{ name: 'v2', $patch: 'delete' }], '$setElementOrder/tags': [{ name: 'v1' }] } }
+    expect((await patch('strategic', removal, `${streams}/app`)).status).toBe(200)
+    expect(tagsOf(await read())).toEqual(before.filter(({ name }) => name !== 'v2'))
+    const both = {
+      spec: {
+        tags: [
+          { name: 'v1', $patch: 'delete' },
+          { name: 'v4', from, reference: true },
+        ],
+      },
+    }
+    expect((await patch('strategic', both, `${streams}/app`)).status).toBe(200)
+    expect(tagsOf(await read()).map(({ name }) => name)).toEqual(expect.arrayContaining(['v3', 'v4']))
+    expect(tagsOf(await read())).toHaveLength(2)
+  })
+
+  test('24: a patch of lookupPolicy adds one to the generation, and none to a tag’s', async () => {
+    const { patch, read } = await streamWorld()
+    const generations = (object: Record<string, unknown>) => ({
+      stream: Number((object.metadata as Record<string, unknown>).generation),
+      tags: (object.spec as { tags: { generation: unknown }[] }).tags.map(({ generation }) => generation),
+    })
+    const before = generations(await read())
+    const change = { spec: { lookupPolicy: { local: true } } }
+    expect(await patch('strategic', change, `${streams}/app?fieldManager=kubectl-set`)).toMatchObject({
+      status: 200,
+      body: { spec: { lookupPolicy: { local: true } } },
+    })
+    expect(generations(await read())).toEqual({ ...before, stream: before.stream + 1 })
+    await patch('strategic', change, `${streams}/app?fieldManager=kubectl-set`)
+    expect(generations(await read())).toEqual({ ...before, stream: before.stream + 1 })
+  })
+})
+
 describe('patches at once', () => {
   test.each(['json', 'merge', 'strategic', 'apply'])('of one object all land (%s)', async (type) => {
     const { patch, read } = await patchWorld()
