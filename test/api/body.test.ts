@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { maxBodyBytes, maxSmallBodyBytes, parseObject, readBody } from '../../src/api/body.ts'
@@ -71,11 +72,54 @@ describe('readBody()', () => {
     },
   )
 
-  test('says of protobuf that it is not served yet', async () => {
-    await expect(readBody(request('k8s', 'application/vnd.kubernetes.protobuf'))).rejects.toMatchObject({
-      code: 'UNSUPPORTED_MEDIA_TYPE',
-      message: expect.stringContaining('protobuf is not served yet'),
+  test('reads protobuf', async () => {
+    const namespace = Buffer.from('6b3873000a0f0a02763112094e616d65737061636512080a060a0464656d6f', 'hex')
+    const sent = request(new Uint8Array(namespace), 'application/vnd.kubernetes.protobuf')
+    expect((await readBody(sent))?.object).toEqual({ kind: 'Namespace', apiVersion: 'v1', metadata: { name: 'demo' } })
+  })
+
+  test('refuses protobuf beyond 1 MiB without decoding it', async () => {
+    const sent = request(new Uint8Array(1024 * 1024 + 1), 'application/vnd.kubernetes.protobuf')
+    await expect(readBody(sent)).rejects.toMatchObject({ code: 'TOO_LARGE' })
+  })
+
+  test.each(['gzip', 'deflate', 'br', 'GZIP', 'x, gzip'])('refuses a body in %s', async (encoding) => {
+    const sent = request(new Uint8Array(gzipSync('{}')), 'application/json', { 'content-encoding': encoding })
+    await expect(readBody(sent)).rejects.toMatchObject({ code: 'UNSUPPORTED_MEDIA_TYPE' })
+  })
+
+  test('takes a body in identity, and with a byte order mark', async () => {
+    const sent = request('\ufeff{"a":1}', 'application/json', { 'content-encoding': 'identity' })
+    expect((await readBody(sent))?.object).toEqual({ a: 1 })
+  })
+
+  test.each([
+    ['application/json', '{"a":{"b":["\\ud800"]}}'],
+    ['application/json', '{"\\udc00":1}'],
+    ['application/yaml', '{"a": "\\ud83d"}'],
+  ])('refuses as %s a lone surrogate in %s', async (type, body) => {
+    await expect(readBody(request(body, type))).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+      message: expect.stringContaining('surrogate'),
     })
+  })
+
+  test('keeps NUL and pairs of surrogates', async () => {
+    expect((await readBody(request('{"a":"\\u0000\\ud83d\\ude00"}', 'application/json')))?.object).toEqual({
+      a: '\0\u{1f600}',
+    })
+  })
+
+  test('makes of a key `__proto__` a key', async () => {
+    for (const [type, body] of [
+      ['application/json', '{"__proto__":{"x":1},"a":{"__proto__":{"x":1}}}'],
+      ['application/yaml', '__proto__: {x: 1}\na: {__proto__: {x: 1}}'],
+    ]) {
+      const read = (await readBody(request(body, type)))?.object ?? {}
+      expect(Object.keys(read)).toEqual(['__proto__', 'a'])
+      expect(Object.getPrototypeOf(read.a)).toBe(Object.prototype)
+      expect(Reflect.get({}, 'x')).toBeUndefined()
+    }
   })
 
   test('counts the bytes of a body without a length, and stops reading at the limit', async () => {
@@ -102,9 +146,15 @@ describe('readBody()', () => {
     expect(answer instanceof RegistryError ? answer.code : 'read').toMatch(/^(?:BAD_REQUEST|read)$/)
   })
 
-  test('takes the last of a key given twice, in YAML as in JSON: comparing all keys is quadratic', async () => {
-    expect(await readBody(request('a: 1\na: 2', 'application/yaml'))).toMatchObject({ object: { a: 2 } })
-    expect(await readBody(request('{"a":1,"a":2}', 'application/json'))).toMatchObject({ object: { a: 2 } })
+  test('takes the last of a key given twice, in YAML as in JSON, and tells of it', async () => {
+    for (const [body, type] of [
+      ['a: {c: [{b: 1, b: 2}]}\na: {b: 1}', 'application/yaml'],
+      ['{"a":{"c":[{"b":1,"b":2}]},"a":{"b":1}}', 'application/json'],
+    ]) {
+      const read = await readBody(request(body, type))
+      expect(read?.object).toEqual({ a: { b: 1 } })
+      expect(read?.duplicates().sort()).toEqual(['a', 'a.c[0].b'])
+    }
   })
 
   test('refuses YAML beyond 64 KiB without parsing it', async () => {
