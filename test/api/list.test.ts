@@ -13,12 +13,12 @@ type Metadata = { resourceVersion: string; continue?: string }
 const metadataOf = ({ body }: { body: Record<string, unknown> }) => body.metadata as Metadata
 
 /** A kind of numbered objects, every third one with label `third`, whose handler tells of each page that it was asked for. */
-function numbers(count: number, pageSize = 500) {
+function numbers(count: number, pageSize = 500, annotations: Record<string, string> = {}) {
   const asked: (number | undefined)[] = []
   const objects = Array.from(
     { length: count },
     (_, i): ApiObject => ({
-      metadata: { name: `n${i}`, labels: i % 3 === 0 ? { third: 'yes' } : {}, creationTimestamp: null },
+      metadata: { name: `n${i}`, labels: i % 3 === 0 ? { third: 'yes' } : {}, annotations, creationTimestamp: null },
     }),
   )
   const list = async ({ options }: Call): Promise<Page> => {
@@ -112,6 +112,15 @@ describe('pages', () => {
     expect(first.metadata.continue).toBeDefined()
     expect(asked.length).toBeLessThanOrEqual(20)
     expect(asked.at(-1)).toBe(500)
+  })
+
+  test('end once they are large, also when a selector leaves room', async () => {
+    const { row, asked } = numbers(400, 20, { large: 'x'.repeat(1024 * 1024) })
+    const { names: shown, metadata } = await listOf(row).read('limit=400&labelSelector=third')
+    expect(shown.length).toBeGreaterThanOrEqual(16)
+    expect(shown.length).toBeLessThan(30)
+    expect(metadata.continue).toBeDefined()
+    expect(asked.length).toBeLessThan(6)
   })
 
   test('without a selector cost one read', async () => {
@@ -371,6 +380,18 @@ describe('resourceVersion of a list', () => {
     expect([names(served), metadataOf(served)]).toEqual([['a'], { resourceVersion }])
     await objects.create('roles', 'demo', { metadata: { name: 'b' }, rules: [] })
     expect(await asAdmin('GET', exact)).toMatchObject(refusal(410, 'Expired', expect.stringContaining('too old')))
+  })
+
+  test('is not served exactly when it passed while the list was read', async () => {
+    let revision = 7
+    const { row } = numbers(3)
+    const { list } = row.handlers
+    row.handlers.list = (call) => {
+      revision += 1
+      return list?.(call) ?? Promise.reject(new Error())
+    }
+    const { read } = listOf(row, { newestRevision: async () => revision })
+    await expect(read('resourceVersion=7&resourceVersionMatch=Exact')).rejects.toMatchObject({ code: 'EXPIRED' })
   })
 
   test.each([
