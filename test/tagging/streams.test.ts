@@ -106,21 +106,23 @@ describe('a stream that is written again', () => {
   test('as it was changes nothing', async () => {
     const world = await worldWithApp()
     await world.set('demo/app:web', from('demo/app:dev'))
-    await world
-      .createStream('prod/app', {
-        blue: from('demo/app:dev'),
-        lit: { ...fromRegistry('quay.io/a/b'), reference: true },
-      })
-      .catch(() => undefined)
-    await world.createStream('prod/web', { blue: from('demo/app:dev') })
+    await world.set('demo/app:ref', { ...fromRegistry(`${world.registry.host}/lib/app:v1`), reference: true })
+    await world.createStream('prod/web', {
+      blue: from('demo/app:dev'),
+      green: from(`demo/app@${v2.manifest.digest}`),
+      pushed: {},
+    })
+    await world.importTo('demo/app:dev', v2)
     const before = await newest(world)
     for (const at of ['demo/app', 'prod/web']) {
       const resourceVersion = String((await world.reader.stream(parse(at)))?.resourceVersion)
       const tags = await specOf(world, at)
-      expect((await world.updateStream(at, tags, { seen: { resourceVersion }, mayPull: () => false })).changed).toBe(
-        false,
-      )
+      const seen = { resourceVersion }
+      expect((await world.updateStream(at, tags, { seen, mayPull: () => false })).changed).toBe(false)
       expect((await world.updateStream(at, tags)).changed).toBe(false)
+      for (const [tag, wanted] of Object.entries(tags)) {
+        expect((await world.set(`${at}:${tag}`, wanted, { seen, mayPull: () => false })).changed).toBe(false)
+      }
     }
     expect(await newest(world)).toBe(before)
   })
