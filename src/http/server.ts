@@ -30,6 +30,9 @@ export const serverOptions = {
   // Above what load balancers keep an idle connection for.
   keepAliveTimeout: 75_000,
   maxHeaderSize: 16 * 1024,
+  // A watch may be silent for minutes: only probes tell that its client has vanished.
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
 } as const satisfies ServerOptions
 
 /** @throws NodeJS.ErrnoException EADDRINUSE, EACCES, EADDRNOTAVAIL, ... */
