@@ -1,7 +1,7 @@
 import { type FieldCause, RegistryError } from '../../oci/errors.ts'
 import { isJsonObject, type JsonObject } from '../json.ts'
 import type { Shape } from '../list-keys.ts'
-import { compare, everyField, namedFields } from './compare.ts'
+import { compare, everyField, namedFields, unchanged } from './compare.ts'
 import { difference, type FieldSet, intersection, isEmpty, members, noFields, union } from './field-set.ts'
 import { formatPath } from './fields-v1.ts'
 import { lastAppliedFields, withLastApplied } from './last-applied.ts'
@@ -55,7 +55,8 @@ export function applyConfig(live: JsonObject | undefined, application: Applicati
   const merged = mergeOver(live, config, shape)
   const kept = others.map(({ fields }) => fields).reduce(union, named)
   const next = mine === undefined ? merged : asObject(removeFields(merged, mine.fields, kept, shape))
-  const { changed, removed } = compare(live && ownable(live), ownable(next), shape)
+  // Where nobody else owns anything, nothing can be taken from anybody.
+  const { changed, removed } = others.length === 0 ? unchanged : compare(live && ownable(live), ownable(next), shape)
   const conflicts = others
     .map((owner) => ({ owner, fields: intersection(owner.fields, changed) }))
     .filter(({ fields }) => !isEmpty(fields))

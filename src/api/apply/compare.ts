@@ -10,16 +10,17 @@ export interface Comparison {
   removed: FieldSet
 }
 
-const same: Comparison = { changed: noFields, removed: noFields }
+export const unchanged: Comparison = { changed: noFields, removed: noFields }
 
 /** Compares what was with what is; undefined stands for nothing. */
 export function compare(before: unknown, after: unknown, shape: Shape): Comparison {
-  if (before === undefined) return after === undefined ? same : { changed: everyField(after, shape), removed: noFields }
+  if (before === undefined)
+    return after === undefined ? unchanged : { changed: everyField(after, shape), removed: noFields }
   if (after === undefined) return { changed: noFields, removed: everyField(before, shape) }
   const was = partsOf(before, shape)
   const is = partsOf(after, shape)
   if (was === undefined || is === undefined || was.type !== is.type) {
-    if (jsonEqual(before, after)) return same
+    if (jsonEqual(before, after)) return unchanged
     const [changed, old] = [everyField(after, shape), everyField(before, shape)]
     return { changed, removed: { ...old, isMember: false } }
   }

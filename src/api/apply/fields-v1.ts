@@ -79,5 +79,6 @@ function parsedElement(element: string): unknown {
 }
 
 function sortedFields(object: JsonObject): JsonObject {
+  if (Object.keys(object).length < 2) return object
   return Object.fromEntries(Object.entries(object).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
