@@ -98,7 +98,7 @@ async function followWishes(options: PendingImportsOptions, signal: AbortSignal)
   function runNext(): void {
     for (let next = signal.aborted ? undefined : queue.take(); next !== undefined; next = queue.take()) {
       const { host, item } = next
-      if (wishes.get(item.key) !== item || running.has(item.key)) queue.done(host)
+      if (wishes.get(item.key) !== item) queue.done(host)
       else begin(run(host, item))
     }
   }

@@ -17,20 +17,24 @@ const blobs = /^GET .*\/blobs\//
 const image = makeImage('config')
 const configuration = { architecture: 'amd64', os: 'linux', config: { Env: ['SEED=config'] } }
 
-type World = FlowsWorld & { from: string; importer: Importer; logged: string[] }
+type World = FlowsWorld & { from: string; importer: Importer; logged: string[]; kept: string[] }
 
 async function world(content: Parameters<FlowsWorld['registry']['put']>[1] = image): Promise<World> {
   const flows = await flowsWorld()
   flows.registry.put('lib/app', content, { tag: 'v1' })
   const logged: string[] = []
+  const kept: string[] = []
   const importer = createImporter({
     ...flows,
     allowed: { refusalOf: () => undefined },
-    keepManifest: (name, digest) => flows.pullThrough.manifest(name, digest, { head: false }),
+    keepManifest: (name, digest) => {
+      kept.push(digest)
+      return flows.pullThrough.manifest(name, digest, { head: false })
+    },
     configTimeoutMs: 250,
     log: pino({ level: 'info' }, { write: (line: string) => void logged.push(line) }),
   })
-  return { ...flows, importer, logged, from: `${flows.registry.host}/lib/app:v1` }
+  return { ...flows, importer, logged, kept, from: `${flows.registry.host}/lib/app:v1` }
 }
 
 async function imported(world: World, more: { importMode?: 'PreserveOriginal'; dryRun?: boolean } = {}) {
@@ -66,14 +70,16 @@ describe('the config of an image', () => {
     expect(await known(there, image.manifest)).toMatchObject({ configuration })
   })
 
-  test('of an image that is known asks nothing again', async () => {
+  test('of an image that is known asks nothing again, and writes nothing', async () => {
     const there = await world()
     await imported(there)
     const asked = there.registry.requests.length
+    const { revision } = await there.store.range({ prefix: 'x', limit: 0 })
     expect((await imported(there)).image).toMatchObject({ configuration })
     expect(there.registry.requests.slice(asked).map(({ method, path }) => `${method} ${path}`)).toEqual([
       'HEAD /v2/lib/app/manifests/v1',
     ])
+    expect((await there.store.range({ prefix: 'x', limit: 0 })).revision).toBe(revision)
   })
 
   test('is told in a dry run, of which nothing is kept', async () => {
@@ -259,6 +265,25 @@ describe('the children of an index', () => {
     const asked = there.registry.requests.length
     await imported(there)
     expect(there.registry.requests.slice(asked)).toHaveLength(1)
+    expect(there.kept).toHaveLength(index.children.length)
+  })
+
+  test('are told with the bytes of no more than fit one manifest', async () => {
+    const padded = index.children.map((child) => {
+      const { mediaType, bytes } = child.manifest
+      return { ...child, manifest: piece(mediaType, Buffer.concat([bytes, Buffer.alloc(3 * 1024 * 1024, ' ')])) }
+    })
+    const manifests = padded.map(({ manifest: { mediaType, digest, bytes } }) => ({
+      mediaType,
+      digest,
+      size: bytes.length,
+    }))
+    const there = await world({
+      manifest: piece(mediaTypes.ociIndex, JSON.stringify({ schemaVersion: 2, manifests })),
+      children: padded,
+    })
+    const { children } = await imported(there, { importMode: 'PreserveOriginal' })
+    expect(children?.map(({ bytes }) => bytes !== undefined)).toEqual([true, false])
   })
 
   test('are told with their bytes when the original is to be preserved, also when nothing moved', async () => {

@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type PendingImportsOptions, runPendingImports } from '../../src/importer/pending.ts'
+import { createImporter } from '../../src/importer.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { TagReference } from '../../src/streams/records.ts'
@@ -202,12 +203,13 @@ describe('a wish that can not be imported', () => {
     await there.importImage('app', 'prod', there.from)
     start(there)
     there.registry.intercept(answering(/manifests/, answer))
-    await want(there, `${there.registry.host}/lib/app:v2`)
+    const wanted = await want(there, `${there.registry.host}/lib/app:v2`)
     await settled(there)
     const { record } = (await tagOf(there)) ?? {}
     expect(record?.condition).toMatchObject({ reason, generation: record?.spec?.generation })
     expect(record?.items).toHaveLength(1)
     expect(record?.spec?.from?.name).toBe(`${there.registry.host}/lib/app:v2`)
+    expect((await there.reader.stream(app))?.generation).toBe(wanted?.stream.generation)
   })
 
   test.each([
@@ -334,15 +336,31 @@ describe('a wish that was overtaken', () => {
     expect(there.registry.requests).toEqual([])
   })
 
+  test('that is of no stream that lives is not taken for one of the stream that does', async () => {
+    const there = await world()
+    await want(there, there.from)
+    const [key = ''] = await pending(there)
+    const value = JSON.stringify({ uid: 'gone', generation: 1, by: 'ann' })
+    await there.store.commit({ operations: [{ type: 'put', key, value }] })
+    start(there)
+    await settled(there)
+    expect(await pin(there)).toBeUndefined()
+    expect(there.registry.requests).toEqual([])
+  })
+
   test('by a hold moves nothing and asks nobody', async () => {
     const there = await world()
     await there.importImage('app', 'prod', there.from)
     there.registry.put('lib/app', v2, { tag: 'v1' })
     await there.importImage('app', 'prod', there.from)
     await there.tagEvents.rollback(app, 'prod', { by: 'ann' })
+    const key = 'tag/demo/app/prod'
+    const record = JSON.parse((await there.store.get(key))?.value ?? '')
+    const value = JSON.stringify({ ...record, spec: { ...record.spec, generation: 99 } })
+    await there.store.commit({ operations: [{ type: 'put', key, value }] })
     const asked = there.registry.requests.length
     const stood = await tagOf(there)
-    await there.importer.importPending(app, 'prod', { generation: stood?.record.spec?.generation ?? 0, by: 'ann' })
+    await there.importer.importPending(app, 'prod', { generation: 99, by: 'ann' })
     expect(await tagOf(there)).toEqual(stood)
     expect(there.registry.requests).toHaveLength(asked)
   })
@@ -394,6 +412,40 @@ describe('imports in the background', () => {
     await settled(there)
     expect(there.registry.mostActive).toBeLessThanOrEqual(1)
     expect(await there.reader.ledger(app, 'prod')).toHaveLength(1)
+  })
+
+  test('are begun for what is wanted by then', async () => {
+    const there = await world()
+    const held = there.registry.hold(/manifests\/v1/)
+    const asked: string[] = []
+    const importPending: PendingImportsOptions['importPending'] = (name, tag, record, signal) => {
+      asked.push(`${tag} ${record.by}`)
+      return there.importer.importPending(name, tag, record, signal)
+    }
+    start(there, { total: 1, importPending })
+    await want(there, there.from, { tag: 'first' })
+    await held.arrived()
+    there.registry.put('lib/app', v2, { tag: 'v2' })
+    await want(there, there.from)
+    await want(there, `${there.registry.host}/lib/app:v2`, { tag: 'gone' })
+    await there.writer.changeTag(app, 'prod', () => ({ reimport: true, wantedBy: { by: 'ben' } }))
+    await there.writer.changeTag(app, 'gone', () => ({ remove: { cause: { kind: 'delete', by: 'ann' } } }))
+    held.release()
+    await settled(there)
+    expect(asked).toEqual(['first ann', 'prod ben'])
+  })
+
+  test('are not over when the store failed in the middle', async () => {
+    const there = await world()
+    await want(there, there.from)
+    const changeTag = () => Promise.reject(new RegistryError('UNAVAILABLE', { message: 'the disk is gone' }))
+    const options = { ...there, writer: { ...there.writer, changeTag }, allowed: { refusalOf: () => undefined } }
+    const importer = createImporter({ ...options, log: pino({ level: 'silent' }) })
+    const generation = (await tagOf(there))?.record.spec?.generation ?? 0
+    await expect(importer.importPending(app, 'prod', { generation, by: 'ann' })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    })
+    expect(await pending(there)).toHaveLength(1)
   })
 
   test('go on after failures of the store, with longer pauses each time', async () => {
