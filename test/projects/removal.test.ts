@@ -3,6 +3,7 @@ import { RegistryError } from '../../src/oci/errors.ts'
 import { sweepProject } from '../../src/projects/sweep.ts'
 import type { Commit, Store } from '../../src/store/store.ts'
 import { projectKey } from '../../src/streams/keys.ts'
+import type { StreamWriter } from '../../src/streams/streams.ts'
 import { app, digest, event, imageType, imported } from '../streams/world.ts'
 import { admin, dump, fill, isOf, type ProjectsWorld, projectsWorld } from './world.ts'
 
@@ -246,6 +247,42 @@ describe('a project made after the removal of another of its name', () => {
     ]
     await sweepProject({ store: faults, writer, signal }, doomed)
     expect(standing.filter(({ key }) => isOf('demo', key))).toHaveLength(3)
+    expect(await dump(store)).toEqual(standing)
+  })
+})
+
+describe('a sweep', () => {
+  const doomed = { project: 'demo', uid: 'uid-of-demo' }
+  const { signal } = new AbortController()
+
+  test('goes on past a stream that somebody deletes meanwhile', async () => {
+    const world = await projectsWorld()
+    const { store, projects } = world
+    await fill(world, 'demo')
+    await projects.remove('demo')
+    const remove: StreamWriter['delete'] = async (name, seen) => {
+      await world.writer.delete(name)
+      return world.writer.delete(name, seen)
+    }
+    await sweepProject({ store, writer: { delete: remove }, signal }, doomed)
+    expect((await dump(store)).filter(({ key }) => isOf('demo', key))).toEqual([])
+  })
+
+  test('deletes no stream of a project that was made anew after it looked', async () => {
+    const world = await projectsWorld()
+    const { store, projects, writer } = world
+    await writer.create(app)
+    await projects.remove('demo')
+    let standing = await dump(store)
+    const remove: StreamWriter['delete'] = async (name, seen) => {
+      await sweepProject({ store, writer, signal }, doomed)
+      await projects.create({ metadata: { name: 'demo' } }, admin)
+      await writer.create(app)
+      standing = await dump(store)
+      return writer.delete(name, seen)
+    }
+    await sweepProject({ store, writer: { delete: remove }, signal }, doomed)
+    expect(standing.filter(({ key }) => key.startsWith('life/'))).toHaveLength(1)
     expect(await dump(store)).toEqual(standing)
   })
 })

@@ -1,5 +1,6 @@
 import { pino } from 'pino'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { type ProjectsOptions, projects as projectsRow } from '../../../src/api/kinds/projects.ts'
 import { runProjectRemoval } from '../../../src/projects/removal.ts'
 import {
   type ApiWorld,
@@ -465,6 +466,30 @@ describe('a watch of projects', () => {
       ['DELETED', kind, 'demo', 'Terminating'],
     ])
     await expect(Promise.race([...silent, Promise.resolve('silent')])).resolves.toBe('silent')
+  })
+
+  test('tells a change only once the bindings of its revision are known', async () => {
+    const reached = Promise.withResolvers<void>()
+    const waitedFor: number[] = []
+    const made = { metadata: { name: 'mine' } }
+    const row = projectsRow({
+      ...({} as Pick<ProjectsOptions, 'objects' | 'projects'>),
+      authorizer: { reached: (revision) => (waitedFor.push(revision), reached.promise) },
+      followObjects: () =>
+        async function* () {
+          yield { revision: 5, changes: [{ before: undefined, after: made }] }
+        },
+    })
+    let isTold = false
+    const { signal } = new AbortController()
+    const told = row.follow?.({ since: 0, signal })[Symbol.asyncIterator]().next()
+    void told?.then(() => {
+      isTold = true
+    })
+    await new Promise(setImmediate)
+    expect([waitedFor, isTold]).toEqual([[5], false])
+    reached.resolve()
+    expect(await told).toMatchObject({ value: { revision: 5, changes: [{ after: { status: { phase: 'Active' } } }] } })
   })
 
   test('tells a creator of the project that he made', async () => {
