@@ -73,6 +73,14 @@ describe('fieldValidation', () => {
     )
   })
 
+  test('warns ten times at most, of long paths briefly', () => {
+    const many = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`${i}${'x'.repeat(1000)}`, i]))
+    const { warning = '' } = checkFields('Warn', sent(many, 'y'.repeat(1000)))
+    expect(warning.match(/299/g)).toHaveLength(10)
+    expect(warning.length).toBeLessThan(10 * 300)
+    expect(checkFields('Warn', sent({}, 'y'.repeat(1000))).warning?.length).toBeLessThan(300)
+  })
+
   test('does not let a key begin a header of its own', () => {
     const { warning = '' } = checkFields('Warn', sent({ 'a"\r\nset-cookie: x': 1 }))
     expect(warning).not.toMatch(/[\r\n]/)
