@@ -43,7 +43,10 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
         const { checked, causes } = await prepare.check(own, new Map(), wishes, request)
         requireValid('ImageStream', own.stream, [...objectCauses(request.object, undefined), ...causes])
         // Links belong to a stream that is there; without any it is born in one commit with its tags.
-        if (!request.dryRun && needsLinks(own, checked)) made ??= await writer.create(own, request.object)
+        if (!request.dryRun && needsLinks(own, checked) && made === undefined) {
+          await writeStream({ ...request, dryRun: true }, checked, 'create')
+          made = await writer.create(own, request.object)
+        }
         const ready = await prepare.link(own, made, checked, request)
         return ready && writeStream(request, ready, made === undefined ? 'create' : 'fill')
       })
@@ -62,6 +65,9 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
       const wishes = wishesOf(request.tags, specNames(whole))
       const { checked, causes } = await prepare.check(own, present, wishes, request)
       requireValid('ImageStream', own.stream, [...objectCauses(request.object, whole.stream), ...causes])
+      // What would be refused in the end gets no links.
+      if (!request.dryRun && needsLinks(own, checked))
+        await writeStream({ ...request, dryRun: true }, checked, 'update')
       const ready = await prepare.link(own, whole.stream, checked, request)
       return ready && writeStream(request, ready, 'update')
     })

@@ -12,7 +12,7 @@ import type {
   TagChange,
 } from '../streams/streams.ts'
 import { requireValid, validateStreamName, validateTagName } from '../streams/validation.ts'
-import type { Prepare } from './prepare.ts'
+import { needsLinks, type Prepare, type Ready } from './prepare.ts'
 import type { TagRequest } from './request.ts'
 import { imageGroup, inRounds, nameOf } from './rounds.ts'
 import type { Wish } from './steps.ts'
@@ -38,33 +38,42 @@ export function createSetTag({ reader, writer, prepare, log }: SetTagOptions) {
       const stream = await reader.stream(own)
       const tag = stream && (await reader.tag(own, name))
       requireMayWrite(request, stream, tag)
-      if (stream !== undefined) requireTagUnchanged({ stream, tag }, name, request.seen)
       const present = new Map(tag ? [[name, tag]] : [])
       const { checked, causes } = await prepare.check(own, present, [wish], request)
       requireValid('ImageStreamTag', called, causes)
+      // What would be refused in the end gets no links.
+      if (!dryRun && needsLinks(own, checked)) await write({ ...request, dryRun: true }, checked)
       const ready = await prepare.link(own, stream, checked, request)
-      if (ready === undefined) return undefined
-      let created = false
-      let outdated = false
-      const decide = (current: CurrentTag): TagChange | undefined => {
-        const born = current.stream.resourceVersion === 0
-        requireMayWrite(request, born ? undefined : current.stream, current.tag)
-        requireTagUnchanged(current, name, request.seen)
-        created = wanted !== null && current.tag?.record.spec === undefined
-        const change = prepare.changeOf(current.stream, current.tag, ready[0], request)
-        outdated = change === undefined
-        return change
-      }
-      const result = await notFoundOnApi(() =>
-        writer.changeTag(own, name, decide, { create: mayCreate(request), dryRun, field }),
-      )
-      if (outdated || result === undefined) return undefined
-      if (result.entry !== undefined && !dryRun) {
-        const { revision, image, cause } = result.entry
-        log.info({ ...own, tag: name, revision, image, by: cause.by, from: cause.from?.name }, 'tag moved')
-      }
-      return { ...result, created }
+      return ready && write(request, ready)
     })
+  }
+
+  /** @returns undefined when what was prepared does not fit the tag any more */
+  async function write(
+    request: TagRequest,
+    [ready]: readonly Ready[],
+  ): Promise<(ChangeResult & { created: boolean }) | undefined> {
+    const own = nameOf(request)
+    const { tag: name, field, dryRun = false } = request
+    let created = false
+    let outdated = false
+    const decide = (current: CurrentTag): TagChange | undefined => {
+      const born = current.stream.resourceVersion === 0
+      requireMayWrite(request, born ? undefined : current.stream, current.tag)
+      requireTagUnchanged(current, name, request.seen)
+      created = request.wanted !== null && current.tag?.record.spec === undefined
+      const change = prepare.changeOf(current.stream, current.tag, ready, request)
+      outdated = change === undefined
+      return change
+    }
+    const options = { create: mayCreate(request), dryRun, field }
+    const result = await notFoundOnApi(() => writer.changeTag(own, name, decide, options))
+    if (outdated || result === undefined) return undefined
+    if (result.entry !== undefined && !dryRun) {
+      const { revision, image, cause } = result.entry
+      log.info({ ...own, tag: name, revision, image, by: cause.by, from: cause.from?.name }, 'tag moved')
+    }
+    return { ...result, created }
   }
 }
 

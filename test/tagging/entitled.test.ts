@@ -2,7 +2,17 @@ import { describe, expect, test } from 'vitest'
 import { createObjects } from '../../src/store/objects.ts'
 import { startFakeUpstream } from '../support/fake-upstream.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
-import { causesOf, digestsOf, from, mayPullOnly, parse, type TaggingWorld, taggingWorld } from './world.ts'
+import {
+  causesOf,
+  digestsOf,
+  from,
+  mayPullOnly,
+  parse,
+  type TaggingWorld,
+  taggingWith,
+  taggingWorld,
+  wantedTag,
+} from './world.ts'
 
 const v1 = makeImage('v1')
 const v2 = makeImage('v2')
@@ -115,10 +125,19 @@ describe('I5: nothing is had without the right to it', () => {
 
   test('when the right ends after the links were copied', async () => {
     const world = await worldWithIndex()
-    let asked = 0
-    const work = world.set('prod/app:prod', from('demo/app:dev'), { mayPull: () => ++asked <= 2 })
+    let may = true
+    const tagging = taggingWith(world, {
+      async copy(...args) {
+        const copied = await world.links.copy(...args)
+        may = false
+        return copied
+      },
+    })
+    const wanted = wantedTag('prod', from('demo/app:dev'))
+    const asking = { by: 'ann', mayPull: () => may, seen: {}, field: 'tag' }
+    const work = tagging.setTag({ ...parse('prod/app:prod'), ...asking, wanted })
     expect(await causesOf(work)).toEqual(['tag.from.name: FieldValueForbidden'])
-    expect(await world.pin('prod/app:prod')).toBeUndefined()
+    expect(await world.tagOf('prod/app:prod')).toBeUndefined()
   })
 
   test('of a stream that was made anew by others', async () => {

@@ -1,33 +1,22 @@
 import { describe, expect, test } from 'vitest'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { RegistryError } from '../../src/oci/errors.ts'
-import type { Links, StreamWriter } from '../../src/streams/streams.ts'
-import { createTagging, type Tagging } from '../../src/tagging.ts'
-import { createAllowList } from '../../src/upstream/allow-list.ts'
-import { ownHost } from '../support/flows.ts'
+import type { Tagging } from '../../src/tagging.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
-import { digestsOf, from, parse, type TaggingWorld, taggingWorld, type Wanted, wantedTag } from './world.ts'
+import {
+  digestsOf,
+  from,
+  parse,
+  type TaggingWorld,
+  taggingWith,
+  taggingWorld,
+  type Wanted,
+  wantedTag,
+} from './world.ts'
 
 const v1 = makeImage('v1')
 const v2 = makeImage('v2')
 const multi = makeIndex('multi')
-
-/** Tagging over the world's parts, with what happens around the copy of links in a test's hand. */
-function taggingWith(
-  world: TaggingWorld,
-  around: { copy?: Links['copy']; changeTag?: StreamWriter['changeTag'] },
-): Tagging {
-  const { reader, links, writer, pullThrough, registry } = world
-  return createTagging({
-    reader,
-    writer: { ...writer, ...(around.changeTag && { changeTag: around.changeTag }) },
-    links: { ...links, ...(around.copy && { copy: around.copy }) },
-    allowed: createAllowList({ patterns: [], named: [registry.host], own: [] }),
-    registryHost: ownHost,
-    obtain: (name, digest) => pullThrough.manifest(name, digest, { head: false }),
-    log: { info() {}, warn() {} } as never,
-  })
-}
 
 function promotion(to: string, source: string, more: Wanted = {}) {
   const { tag, ...name } = parse(to)

@@ -92,6 +92,20 @@ describe('a new stream', () => {
     expect(await world.reader.stream(parse('prod/app'))).toBeUndefined()
   })
 
+  test('is not made when its tags are refused together', async () => {
+    const world = await worldWithApp()
+    const tags = {
+      x: from('demo/app:dev'),
+      a: { from: { kind: 'ImageStreamTag', name: 'b' } },
+      b: { from: { kind: 'ImageStreamTag', name: 'a' } },
+    } as const
+    const before = await newest(world)
+    const causes = await causesOf(world.createStream('prod/app', tags))
+    expect(causes.length).toBeGreaterThan(0)
+    for (const cause of causes) expect(cause).toMatch(/^spec\.tags\[[ab]\]\.from\.name: FieldValueInvalid$/)
+    expect(await newest(world)).toBe(before)
+  })
+
   test('for a trial is answered and not made', async () => {
     const world = await worldWithApp()
     const before = await newest(world)
@@ -204,6 +218,18 @@ describe('a stream that changed after what the client saw', () => {
     const seen = { resourceVersion }
     const changed = { ...tags, dev: { ...tags.dev, annotations: { by: 'me' } } }
     await expect(world.updateStream('demo/app', changed, { seen })).rejects.toMatchObject({ code: 'CONFLICT' })
+  })
+
+  test('gets no links for what conflicts', async () => {
+    const world = await worldWithApp()
+    await world.createStream('prod/app', { x: {} })
+    const resourceVersion = String((await world.reader.stream(parse('prod/app')))?.resourceVersion)
+    await world.set('prod/app:x', { annotations: { a: 'b' } })
+    const seen = { resourceVersion }
+    await expect(world.updateStream('prod/app', { x: from('demo/app:dev') }, { seen })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    })
+    expect(await world.links.get(parse('prod/app'), v1.manifest.digest)).toBeUndefined()
   })
 
   test('takes what it writes elsewhere', async () => {

@@ -5,9 +5,10 @@ import type { StreamName } from '../../src/oci/reference.ts'
 import { createPullThrough } from '../../src/pull-through.ts'
 import { createObjects } from '../../src/store/objects.ts'
 import type { TagSource } from '../../src/streams/records.ts'
-import type { ChangeResult, StreamChangeResult, Tag } from '../../src/streams/streams.ts'
-import type { StreamRequest, TagRequest, WantedTag } from '../../src/tagging.ts'
-import { type FlowsWorld, flowsWorld } from '../support/flows.ts'
+import type { ChangeResult, Links, StreamChangeResult, Tag } from '../../src/streams/streams.ts'
+import { createTagging, type StreamRequest, type Tagging, type TagRequest, type WantedTag } from '../../src/tagging.ts'
+import { createAllowList } from '../../src/upstream/allow-list.ts'
+import { type FlowsWorld, flowsWorld, ownHost } from '../support/flows.ts'
 import type { Piece, TestImage, TestIndex } from '../support/images.ts'
 
 /** What is wanted of a tag, without its name. */
@@ -97,6 +98,20 @@ export async function taggingWorld(options: Parameters<typeof flowsWorld>[0] = {
     const wanted = Object.entries(tags).map(([tag, one]) => wantedTag(tag, one))
     return { ...name, ...asking, object, tags: wanted, ...more }
   }
+}
+
+/** Tagging over the world's parts, with the copy of links in the test's hand. */
+export function taggingWith(world: FlowsWorld, { copy }: { copy: Links['copy'] }): Tagging {
+  const { reader, links, writer, pullThrough, registry } = world
+  return createTagging({
+    reader,
+    writer,
+    links: { ...links, copy },
+    allowed: createAllowList({ patterns: [], named: [registry.host], own: [] }),
+    registryHost: ownHost,
+    obtain: (name, digest) => pullThrough.manifest(name, digest, { head: false }),
+    log: { info() {}, warn() {} } as never,
+  })
 }
 
 /** A tag as `oc` sends it, but for what is given. */
