@@ -33,10 +33,9 @@ const plain: Form = { table: undefined, includeObject: 'Metadata' }
  * @see https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
  */
 export function negotiate(accept: string | null, query: URLSearchParams): Form {
-  const ranges = parseAccept(accept)
-  if (ranges.length === 0) return plain
+  if (!/[^\s,]/.test(accept ?? '')) return plain
   const mayBeYaml = !isWatch(query)
-  for (const range of ranges) {
+  for (const range of parseAccept(accept)) {
     const form = formOf(range, mayBeYaml)
     if (form?.table !== undefined) return { ...form, includeObject: parseIncludeObject(query.get('includeObject')) }
     if (form !== undefined) return form

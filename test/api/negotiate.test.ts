@@ -48,6 +48,7 @@ describe('negotiate()', () => {
     ['application/json;v=v1'],
     [v1.replace('v=v1', 'v=__proto__')],
     ['image/*'],
+    ['application/json;q=0'],
   ])('refuses %s alone, in Kubernetes’ words', (accept) => {
     expect(() => ask(accept)).toThrow(
       expect.objectContaining({

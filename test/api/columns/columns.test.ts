@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { defaultColumns } from '../../../src/api/columns/columns.ts'
+import { defaultColumns, valueAt } from '../../../src/api/columns/columns.ts'
 import {
   configMapColumns,
   eventColumns,
@@ -109,6 +109,15 @@ describe('columns', () => {
       { numRuns: 300 },
     )
   })
+})
+
+test('what an object inherits is no field of it', () => {
+  for (const field of ['constructor', 'toString', '__proto__']) {
+    expect(valueAt({ a: {} }, field)).toBeUndefined()
+    expect(valueAt({ a: {} }, 'a', field)).toBeUndefined()
+  }
+  expect(valueAt([1, 2], 1)).toBe(2)
+  expect(valueAt([1, 2], 'length', 'x')).toBeUndefined()
 })
 
 describe('cells', () => {
