@@ -474,7 +474,12 @@ describe('a watch of projects', () => {
     const made = { metadata: { name: 'mine' } }
     const row = projectsRow({
       ...({} as Pick<ProjectsOptions, 'objects' | 'projects'>),
-      authorizer: { reached: (revision) => (waitedFor.push(revision), reached.promise) },
+      authorizer: {
+        reached: (revision) => {
+          waitedFor.push(revision)
+          return reached.promise
+        },
+      },
       followObjects: () =>
         async function* () {
           yield { revision: 5, changes: [{ before: undefined, after: made }] }
