@@ -229,6 +229,15 @@ describe('I5: the config of an image', () => {
     expect(await images.get(other, digest, mediaType)).not.toHaveProperty('configuration')
   })
 
+  test('is shown to the stream that it was promoted to, with its locations', async () => {
+    const there = await world()
+    await imported(there)
+    const other = await there.writer.create({ project: 'demo', stream: 'other' })
+    const { digest, mediaType } = image.manifest
+    await there.links.copy(app, other, digest)
+    expect(await createStreamImages(there).get(other, digest, mediaType)).toMatchObject({ configuration })
+  })
+
   test('is asked for at the place that the manifest came from alone', async () => {
     const flows = await flowsWorld()
     flows.registry.put('lib/app', image, { tag: 'v1' })
