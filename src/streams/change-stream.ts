@@ -79,6 +79,7 @@ async function draftTags(store: Store, { name, base, snapshot, changes }: Asked,
   for (const [tag, change] of changes) {
     if (isEffective(present.get(tag), change, stream, tag)) asked.set(tag, { change, field: fieldOf(tag) })
   }
+  if (asked.size === 0) return []
   const get = createMemory((key) => store.get(key), snapshot.entries, [tagKey(name, ''), followersKey(name, '')])
   const frame = frameOf(name, base, nowMs)
   const drafts: Draft[] = []

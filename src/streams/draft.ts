@@ -132,7 +132,7 @@ async function visit(work: Work, tag: string): Promise<void> {
   work.movedBy.set(tag, mover ?? by ?? '')
   await reads.rely(followersKey(frame, tag))
   for (const follower of await graph.followersOf(tag)) {
-    if (!work.tags.has(follower) && (await graph.sourceOf(follower)) === tag) await visit(work, follower)
+    if (!work.tags.has(follower)) await visit(work, follower)
   }
 }
 

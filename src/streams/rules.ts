@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { StreamName } from '../oci/reference.ts'
 import { formatTime } from './events.ts'
-import { failureMessage, nextSpec, type SpecStep, sameFailure } from './generations.ts'
+import { failureMessage, nextSpec, type SpecStep, sameFailure, sameReference } from './generations.ts'
 import { underHold } from './hold.ts'
 import { ledgerEntry, nextItems, ownMove, type SourceHead, shownItems } from './moves.ts'
 import type { Cause, Hold, LedgerEntry, Notice, TagEvent, TagEventCondition, TagRecord } from './records.ts'
@@ -98,6 +98,8 @@ export function wouldChange(
   change: TagChange,
   tag: StreamName & { tag: string; uid: string; projectUid: string; generation: number },
 ): boolean {
+  const isSpecAlone = Object.keys(change).every((key) => key === 'spec' || key === 'wantedBy')
+  if (isSpecAlone && change.spec && record?.spec && sameReference(record.spec, change.spec)) return false
   const unwritten = { nextGeneration: tag.generation + 1, nowMs: 0, commitId: '' }
   return applyChange(record, change, { ...tag, ...unwritten }) !== undefined
 }

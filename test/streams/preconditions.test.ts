@@ -101,19 +101,21 @@ test('a version that the store has not come to yet conflicts, on every write', a
     [String(newest + 1), true],
     ['999999999999999', true],
   ] as const) {
-    const tag = w.writer.changeTag(app, 'one', (now) => {
-      requireTagUnchanged(now, 'one', { resourceVersion })
-      return undefined
-    })
-    const whole = w.writer.changeStream(app, (now) => {
-      requireChangeUnchanged(now, {}, { resourceVersion })
-      return undefined
-    })
+    const tag = () =>
+      w.writer.changeTag(app, 'one', (now) => {
+        requireTagUnchanged(now, 'one', { resourceVersion })
+        return undefined
+      })
+    const whole = () =>
+      w.writer.changeStream(app, (now) => {
+        requireChangeUnchanged(now, {}, { resourceVersion })
+        return undefined
+      })
     if (isFuture) {
-      await expect(tag).rejects.toMatchObject(future)
-      await expect(whole).rejects.toMatchObject(future)
+      await expect(tag()).rejects.toMatchObject(future)
+      await expect(whole()).rejects.toMatchObject(future)
       await expect(w.writer.delete(app, { resourceVersion })).rejects.toMatchObject(future)
-    } else await Promise.all([tag, whole])
+    } else await Promise.all([tag(), whole()])
   }
 })
 

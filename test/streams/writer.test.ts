@@ -261,6 +261,29 @@ describe('races', () => {
     expect(await pinOf(w)).toBeUndefined()
   })
 
+  test('a background change that lost another race is dropped when the stream is made anew before the next attempt', async () => {
+    const w = await pushed()
+    await change(w, { spec: wanted('prod') })
+    const anew = async () => {
+      await w.writer.delete(app)
+      await w.writer.create(app)
+    }
+    w.faults.next = [{ status: 'conflict', key: 'generation/demo/app' }]
+    let asked = 0
+    const dropped = w.writer.changeTag(
+      app,
+      'prod',
+      () => {
+        if (asked++ === 0) w.faults.afterGet = once(w, anew)
+        return imported('c')
+      },
+      { onConflict: 'drop' },
+    )
+    expect(await dropped).toBeUndefined()
+    expect(asked).toBe(1)
+    expect(await pinOf(w)).toBeUndefined()
+  })
+
   test('a background change that lost only the race for the generation is not dropped', async () => {
     const w = await pushed()
     w.faults.next = [
