@@ -13,8 +13,8 @@ export interface Hub {
   readonly recent: Recent
   /** Why it ended, if it did: a failure, or `closed`. */
   readonly ended: RegistryError | 'closed' | undefined
-  /** Calls `wake` once, at the next change or the end, unless it is taken back. */
-  onNext(wake: () => void): void
+  /** Calls `wake` once, at the next change, or with `progress` any news, or the end; unless it is taken back. */
+  onNext(wake: () => void, options: { progress: boolean }): void
   forget(wake: () => void): void
   stop(): void
 }
@@ -39,12 +39,13 @@ export function startHub({ row, since, newest, now, log, retryMs }: HubOptions):
   const sizeOf = createSizeOf(row, now)
   let recent = createRecent(since)
   let isReady = false
-  let waiting = new Set<() => void>()
+  const waiting = new Set<() => void>()
+  const waitingForProgress = new Set<() => void>()
   let ended: Hub['ended']
 
-  function wakeAll(): void {
-    const woken = waiting
-    waiting = new Set()
+  function wakeAll(waiters: Set<() => void>): void {
+    const woken = [...waiters]
+    waiters.clear()
     for (const wake of woken) wake()
   }
 
@@ -53,7 +54,8 @@ export function startHub({ row, since, newest, now, log, retryMs }: HubOptions):
       isReady = true
       ready.resolve()
       recent.push(batch, sizeOf)
-      if (batch.changes.length > 0) wakeAll()
+      wakeAll(waitingForProgress)
+      if (batch.changes.length > 0) wakeAll(waiting)
     }
   }
 
@@ -81,7 +83,8 @@ export function startHub({ row, since, newest, now, log, retryMs }: HubOptions):
   void run().then((end) => {
     ended = end
     ready.resolve()
-    wakeAll()
+    wakeAll(waitingForProgress)
+    wakeAll(waiting)
   })
   return {
     ready: ready.promise,
@@ -91,11 +94,14 @@ export function startHub({ row, since, newest, now, log, retryMs }: HubOptions):
     get ended() {
       return ended
     },
-    onNext(wake) {
-      if (ended === undefined) waiting.add(wake)
-      else wake()
+    onNext(wake, { progress }) {
+      if (ended !== undefined) wake()
+      else (progress ? waitingForProgress : waiting).add(wake)
     },
-    forget: (wake) => void waiting.delete(wake),
+    forget(wake) {
+      waiting.delete(wake)
+      waitingForProgress.delete(wake)
+    },
     stop: () => stopped.abort(),
   }
 }

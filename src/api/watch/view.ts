@@ -1,4 +1,5 @@
 import type { ApiObject, Call, Resource } from '../resource.ts'
+import { createListed, type Listed } from './listed.ts'
 import { type EventType, lineOf, type SharedChange, shareChange, type Writing } from './shared-change.ts'
 
 /** What one watcher sees of a resource, and how it is written for him. */
@@ -9,17 +10,14 @@ export interface View {
   initialLineOf(object: ApiObject): Buffer | undefined
   /** The list is told: its last page was read when the store was at most at `revision`. */
   endInitial(revision: number): void
+  /** All changes up to `revision` were asked for. Answers whether the list at the beginning still has to be remembered. */
+  reached(revision: number): boolean
 }
 
-/**
- * Creates the view of a caller. The pages of a list are read one after the other while the store goes on: until the
- * changes have come to where the last page was read, what the list showed already, or never showed, is not told.
- */
-export function createView(row: Resource, call: Call, writing: Writing): View {
+/** Creates the view of a caller. A list at the beginning is of `since` or later. */
+export function createView(row: Resource, call: Call, writing: Writing, since: number): View {
   let isFirst = true
-  /** The objects that were told so far, with the revision they were told at; undefined when it does not matter any more. */
-  let told: Map<string, number> | undefined
-  let toldUntil = Number.POSITIVE_INFINITY
+  let listed: Listed | undefined
 
   const isSeen = (object: ApiObject | undefined): boolean =>
     object !== undefined &&
@@ -33,17 +31,6 @@ export function createView(row: Resource, call: Call, writing: Writing): View {
     return wasSeen ? 'DELETED' : undefined
   }
 
-  /** Whether a change goes with what the list showed, which from then on counts as told. */
-  function isNews(known: Map<string, number>, { before, after, revision }: SharedChange, type: EventType): boolean {
-    const key = keyOf(after ?? before)
-    const toldAt = known.get(key)
-    // What has no resourceVersion is told once.
-    if (toldAt === undefined ? type !== 'ADDED' : revision <= toldAt || toldAt === 0) return false
-    if (type === 'DELETED') known.delete(key)
-    else known.set(key, revision)
-    return true
-  }
-
   function write(change: SharedChange, type: EventType): Buffer {
     const line = lineOf(change, type, writing, isFirst)
     isFirst = false
@@ -52,25 +39,24 @@ export function createView(row: Resource, call: Call, writing: Writing): View {
 
   return {
     lineOf(change) {
-      if (change.revision > toldUntil) told = undefined
       const type = typeOf(change)
-      if (type === undefined || (told !== undefined && !isNews(told, change, type))) return undefined
+      if (type === undefined) return undefined
+      if (listed?.concerns(change.revision) && !listed.isNews(change, type)) return undefined
       return write(change, type)
     },
     initialLineOf(object) {
       if (!isSeen(object)) return undefined
-      const revision = Number(object.metadata.resourceVersion ?? 0)
-      told ??= new Map()
-      told.set(keyOf(object), revision)
-      return write(shareChange({ before: undefined, after: object }, revision), 'ADDED')
+      listed ??= createListed(since)
+      listed.add(object)
+      return write(shareChange({ before: undefined, after: object }, since), 'ADDED')
     },
     endInitial(revision) {
-      told ??= new Map()
-      toldUntil = revision
+      listed ??= createListed(since)
+      listed.end(revision)
+    },
+    reached(revision) {
+      if (listed?.concerns(revision + 1) === false) listed = undefined
+      return listed !== undefined
     },
   }
-}
-
-function keyOf(object: ApiObject | undefined): string {
-  return `${object?.metadata.namespace ?? ''}/${object?.metadata.name ?? ''}`
 }

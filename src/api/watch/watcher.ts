@@ -50,6 +50,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
   let isOver = false
   let hasLeft = false
   let bookmarkDue = false
+  let remembersList = false
   let wake: () => void = () => undefined
 
   const cancelTimeout = timers.after(options.timeoutMs, stop)
@@ -91,6 +92,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
       if (bytes >= chunkBytes) return joined(lines)
     }
     position = Math.max(position, hub.recent.position)
+    remembersList = view.reached(position)
     return lines.length === 0 ? undefined : joined(lines)
   }
 
@@ -115,7 +117,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
     if (isOver) return
     const { promise, resolve } = Promise.withResolvers<void>()
     wake = resolve
-    hub.onNext(resolve)
+    hub.onNext(resolve, { progress: remembersList })
     await promise
     hub.forget(resolve)
   }

@@ -109,10 +109,10 @@ export function createWatches(options: WatchesOptions): Watches {
   ): Promise<Watcher> {
     const { row, call, rendering } = request
     const writing = createWriting(rendering, now)
-    const view = createView(row, call, writing)
     const first = wanted.initial === 'none' ? undefined : await readItems(request, undefined)
     // Of a list, changes are told from before its first page was read: the view knows what it showed.
     const since = first === undefined ? (wanted.since ?? newest) : newest
+    const view = createView(row, call, writing, since)
     await hub.ready
     if (hub.ended instanceof RegistryError) throw hub.ended
     const isPast = first === undefined && since < hub.recent.from
