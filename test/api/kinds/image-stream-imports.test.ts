@@ -317,7 +317,11 @@ describe('an import is refused', () => {
   test.each([
     ['no images', { images: [] }, 'spec.images'],
     ['nothing at all', {}, 'spec.images'],
-    ['a whole repository', { repository: { from: { kind: 'DockerImage', name: 'quay.io/a/b' } } }, 'spec.repository'],
+    [
+      'a repository with a tag',
+      { repository: { from: { kind: 'DockerImage', name: 'quay.io/a/b:v1' } } },
+      'spec.repository.from.name',
+    ],
     ['no source', { images: [image({ from: undefined })] }, 'spec.images[0].from.kind'],
     [
       'another kind of source',

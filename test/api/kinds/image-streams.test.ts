@@ -60,8 +60,8 @@ describe('image streams', () => {
   })
 
   test.each([
-    [{ tags: [{ name: 'x' }] }, 'spec.tags'],
-    [{ dockerImageRepository: 'quay.io/a/b' }, 'spec.dockerImageRepository'],
+    [{ tags: [{ name: 'a!b' }] }, 'spec.tags[a!b].name'],
+    [{ dockerImageRepository: 'quay.io/a/b:v1' }, 'spec.dockerImageRepository'],
   ])('with the spec %j are refused, not made without it', async (spec, field) => {
     const { asAdmin } = await imagesWorld()
     expect(await asAdmin('POST', streams, { metadata: { name: 'app' }, spec })).toMatchObject(invalidFields(field))
