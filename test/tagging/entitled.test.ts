@@ -151,6 +151,20 @@ describe('I5: nothing is had without the right to it', () => {
     expect(entry).toBeUndefined()
   })
 
+  test('of a project that was made anew by others, whose links are not those of the old one', async () => {
+    const world = await worldWithIndex()
+    await world.writer.delete(parse('demo/app'))
+    await createObjects({ store: world.store, now: world.clock.now }).delete('namespaces', '', 'demo')
+    await world.project('demo')
+    await world.importTo('demo/app:fresh', v1)
+    const source = from(`demo/app@${multi.manifest.digest}`)
+    expect(await causesOf(world.set('prod/app:prod', source))).toEqual(['tag.from.name: FieldValueInvalid'])
+    expect(await causesOf(world.set('prod/app:prod', from('demo/app:fresh'), { mayPull: () => false }))).toEqual([
+      'tag.from.name: FieldValueForbidden',
+    ])
+    expect(await world.reader.stream(parse('prod/app'))).toBeUndefined()
+  })
+
   test('of whole streams: each tag is judged by itself', async () => {
     const world = await worldWithIndex()
     await world.importTo('demo/secret:v1', v1, 'private/secret')

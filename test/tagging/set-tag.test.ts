@@ -205,6 +205,21 @@ describe('a reference to the source stream in Weir itself', () => {
     )
   })
 
+  test("is made for an image that was pushed, and becomes one to the tag's own stream too", async () => {
+    const world = await taggingWorld()
+    const { uid } = await world.writer.create(parse('demo/app'))
+    const { digest, mediaType, bytes } = v1.manifest
+    const link = { digest, mediaType, size: bytes.length, locations: [{ kind: 'here' }], received: true } as const
+    await world.links.add(parse('demo/app'), uid, [link])
+    for (const [to, at] of [
+      ['demo/app:again', 'demo/app'],
+      ['prod/web:prod', 'prod/web'],
+    ] as const) {
+      await world.set(to, from(`demo/app@${digest}`))
+      expect((await world.tagOf(to))?.record.items[0]?.dockerImageReference).toBe(`${ownHost}/${at}@${digest}`)
+    }
+  })
+
   test('stays as it is where a mere reference is wanted', async () => {
     const world = await worldWithPushed()
     await world.set('prod/web:prod', { ...from('demo/app:pushed'), reference: true })
@@ -233,6 +248,21 @@ describe('a registry as the source', () => {
       { image: '', dockerImageReference: `${literal}.1` },
     ])
     expect(await world.store.get('index/pending/demo/app/dev')).toBeUndefined()
+  })
+})
+
+describe('a source of another kind and the same name', () => {
+  test('moves nothing, and is checked all the same', async () => {
+    const world = await taggingWorld({ allowed: ['docker.io'] })
+    await world.set('demo/app:dev', fromRegistry('web:v1'))
+    const wanted = { from: { kind: 'ImageStreamTag', name: 'web:v1' } } as const
+    expect(await causesOf(world.set('demo/app:dev', wanted))).toEqual(['tag.from.name: FieldValueNotFound'])
+    expect(await causesOf(world.set('demo/app:dev', wanted, { mayPull: () => false }))).toEqual([
+      'tag.from.name: FieldValueForbidden',
+    ])
+    await world.importTo('demo/web:v1', v1)
+    const { tag, entry } = await world.set('demo/app:dev', wanted)
+    expect([entry, tag?.record.spec?.from?.kind, tag?.record.items]).toEqual([undefined, 'ImageStreamTag', []])
   })
 })
 
