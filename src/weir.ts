@@ -20,6 +20,7 @@ import { type Listening, listen } from './http/server.ts'
 import { type Certificate, ownCertificate, readCertificate } from './http/tls.ts'
 import { createWarmManifest } from './http/warm-manifest.ts'
 import { runPendingImports } from './importer/pending.ts'
+import { createStreamImages } from './importer/stream-images.ts'
 import { createImporter } from './importer.ts'
 import type { StreamName } from './oci/reference.ts'
 import { runProjectRemoval } from './projects/removal.ts'
@@ -177,7 +178,8 @@ async function openParts({ config, store, service, issuer, own, opened, log, now
   opened.defer(() => leaving.abort())
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
   const tagging = createTagging({ ...streams, allowed, registryHost: service, obtain: keepManifest, log })
-  return { ...access, ...streams, objects, projects, pullThrough, importer, tagEvents, tagging }
+  const images = createStreamImages({ ...streams, content })
+  return { ...access, ...streams, images, objects, projects, pullThrough, importer, tagEvents, tagging }
 }
 
 async function openStore(data: string, log: Logger): Promise<Store> {

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import type { Logger } from 'pino'
 import type { Authenticator, Rbac, Tokens } from '../access/access.ts'
+import type { StreamImages } from '../importer/stream-images.ts'
 import type { Importer } from '../importer.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Projects } from '../projects.ts'
@@ -53,6 +54,7 @@ export interface ApiOptions {
   writer: StreamWriter
   links: Links
   tagging: Tagging
+  images: StreamImages
   pins: Pick<Pins, 'reached'>
   changes: StreamChanges
   importer: Importer

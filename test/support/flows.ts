@@ -4,6 +4,7 @@ import { onTestFinished } from 'vitest'
 import type { Content } from '../../src/content/content.ts'
 import { createContent } from '../../src/content/create-content.ts'
 import type { ImportRequest } from '../../src/importer/request.ts'
+import { createStreamImages, type StreamImages } from '../../src/importer/stream-images.ts'
 import { createImporter, type Importer, type ImportResult } from '../../src/importer.ts'
 import type { StreamName } from '../../src/oci/reference.ts'
 import { createBlobSource } from '../../src/pull-through/blob-source.ts'
@@ -33,6 +34,7 @@ export interface FlowsWorld extends Streams {
   pullThrough: PullThrough
   tagEvents: TagEvents
   tagging: Tagging
+  images: StreamImages
   /** Imports one image by hand, as `admin`. */
   importImage(stream: string, tag: string, from: string, more?: Partial<ImportRequest>): Promise<ImportResult>
 }
@@ -107,6 +109,7 @@ export async function flowsWorld(
     pullThrough,
     tagEvents,
     tagging,
+    images: createStreamImages({ ...streams, content }),
     importImage,
   }
 }

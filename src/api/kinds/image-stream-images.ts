@@ -1,3 +1,4 @@
+import type { StreamImages } from '../../importer/stream-images.ts'
 import { digestHex, parseDigest } from '../../oci/digest.ts'
 import { RegistryError } from '../../oci/errors.ts'
 import type { StreamName } from '../../oci/reference.ts'
@@ -10,7 +11,8 @@ import { imageStreamImageSchema } from '../schemas/image-streams.ts'
 
 export interface ImageStreamImagesOptions {
   reader: Pick<StreamReader, 'stream'>
-  links: Pick<Links, 'get' | 'list' | 'image'>
+  links: Pick<Links, 'get' | 'list'>
+  images: StreamImages
   registryHost: string
 }
 
@@ -20,7 +22,7 @@ const hexPrefix = /^(?:sha256:)?([0-9a-f]{1,64})$/
 const maxCandidates = 1_000
 
 /** The images that a stream contains, by digest or the beginning of one (okd.md 1.8). */
-export function imageStreamImages({ reader, links, registryHost }: ImageStreamImagesOptions): Resource {
+export function imageStreamImages({ reader, links, images, registryHost }: ImageStreamImagesOptions): Resource {
   return {
     group: imageGroup,
     version: 'v1',
@@ -36,8 +38,9 @@ export function imageStreamImages({ reader, links, registryHost }: ImageStreamIm
         const { stream: streamName, id } = splitImageName(name)
         const stream = await reader.stream({ project, stream: streamName })
         const link = stream && (await findImage(links, stream, id, name))
-        const image = link?.manifestType === undefined ? undefined : await links.image(link.digest, link.manifestType)
-        if (stream === undefined || link === undefined || image === undefined) return undefined
+        if (stream === undefined || link?.manifestType === undefined) return undefined
+        const image = await images.get(stream, link.digest, link.manifestType)
+        if (image === undefined) return undefined
         const reference = imageReference(registryHost, stream, link.digest)
         return imageStreamImageObject(stream, id, imageObject(link.digest, reference, stream.creationTimestamp, image))
       },

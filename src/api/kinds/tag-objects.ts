@@ -1,3 +1,4 @@
+import type { StreamImages } from '../../importer/stream-images.ts'
 import { RegistryError } from '../../oci/errors.ts'
 import { isTag } from '../../oci/reference.ts'
 import { requireTagUnchanged } from '../../streams/preconditions.ts'
@@ -11,7 +12,8 @@ import type { ApiObject, Call, DeleteOptions, Follow } from '../resource.ts'
 export interface TagKindOptions {
   reader: StreamReader
   writer: Pick<StreamWriter, 'changeTag'>
-  links: Pick<Links, 'get' | 'image'>
+  links: Pick<Links, 'get'>
+  images: StreamImages
   tagging: Pick<Tagging, 'setTag'>
   pins: Pick<Pins, 'reached'>
   follow?: Follow
@@ -38,7 +40,7 @@ export async function readTag(
 
 /** The image that a tag stands at, as this stream's pullers get it; undefined when it has none. */
 export async function headImage(
-  { links, registryHost }: Pick<TagKindOptions, 'links' | 'registryHost'>,
+  { links, images, registryHost }: Pick<TagKindOptions, 'links' | 'images' | 'registryHost'>,
   stream: Stream,
   { record }: Tag,
 ): Promise<ApiObject | undefined> {
@@ -46,7 +48,7 @@ export async function headImage(
   if (!head?.image) return undefined
   // By the stream's own link, whatever others were told of the same bytes (I5).
   const link = await links.get(stream, head.image)
-  const image = link && (await links.image(head.image, link.mediaType))
+  const image = link && (await images.get(stream, head.image, link.mediaType))
   if (image === undefined) return undefined
   const reference = resolveReference(registryHost, stream, record, head)
   return imageObject(head.image, reference, head.created, image, tagAnnotations(record))
