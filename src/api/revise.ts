@@ -20,7 +20,7 @@ export function createRevise(): Revise {
       for (let attempts = 1; attempts < maxAttempts; attempts += 1) {
         const next = await attempt()
         if ('done' in next) return next.done
-        // Nobody changed the object: what conflicts is the change itself.
+        // Nobody changed the object: what conflicts is the change itself, as one for a resourceVersion of its own does.
         if (next.version === last.version) break
         last = next
       }
@@ -29,17 +29,13 @@ export function createRevise(): Revise {
   }
 }
 
-/**
- * Tries a write that was made on `version`.
- *
- * @param isRetried whether it is lost, and not refused, when somebody else's change came first
- */
-export async function attemptOn<T>(version: string, isRetried: boolean, write: () => Promise<T>): Promise<Attempt<T>> {
+/** Tries a write that was made on `version`; it is lost where somebody else's change came first. */
+export async function attemptOn<T>(version: string, write: () => Promise<T>): Promise<Attempt<T>> {
   try {
     return { done: await write() }
   } catch (error) {
     const isRace = error instanceof RegistryError && (error.code === 'CONFLICT' || error.code === 'ALREADY_EXISTS')
-    if (!isRetried || !isRace) throw error
+    if (!isRace) throw error
     return { lost: error, version }
   }
 }

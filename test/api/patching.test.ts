@@ -126,7 +126,9 @@ describe('a patch that makes another object', () => {
   ])('by %s is refused', async (_name, change, status) => {
     const { patch, read } = await patchWorld()
     const before = await read()
-    expect((await patch('merge', change)).status).toBe(status)
+    const answer = await patch('merge', change)
+    expect(answer.status).toBe(status)
+    if (status === 409) expect(answer.body.message).toMatch(/^Precondition failed: UID in precondition: another/)
     expect((await read()).body).toEqual(before.body)
   })
 
@@ -362,6 +364,13 @@ describe('patches at once', () => {
       ),
     )
     expect(answers.map(({ status }) => status)).toEqual(keys.map(() => 200))
+    expect(Object.keys((await read()).body.data as object)).toEqual(expect.arrayContaining(keys))
+  })
+
+  test('that take the resourceVersion away all land', async () => {
+    const { patch, read } = await patchWorld()
+    const keys = Array.from({ length: 20 }, (_, i) => `k${i}`)
+    await Promise.all(keys.map((key) => patch('merge', { metadata: { resourceVersion: null }, data: { [key]: 'x' } })))
     expect(Object.keys((await read()).body.data as object)).toEqual(expect.arrayContaining(keys))
   })
 

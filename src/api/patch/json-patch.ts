@@ -72,8 +72,6 @@ function parseOperations(patch: unknown): PatchOperation[] {
       const { path, message } = parsed.error.issues[0] ?? { path: [], message: 'invalid' }
       throw badPatch(`patch[${i}]${path.map((part) => `.${String(part)}`).join('')}: ${message}`)
     }
-    const needsValue = ['add', 'replace', 'test'].includes(parsed.data.op)
-    if (needsValue && !Object.hasOwn(Object(each), 'value')) throw badPatch(`patch[${i}].value: is required`)
     return parsed.data
   })
 }

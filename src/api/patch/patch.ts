@@ -60,10 +60,8 @@ export function createPatch({ writes, revise, now }: PatchOptions): Patch {
     const owned = tracksOwners(matched)
       ? trackUpdate(live, patched, shapeOf(matched.served), writer, true)
       : withManagedFields(patched, undefined)
-    const sentVersion = versionOf(patched)
-    const next = sentVersion === undefined ? withVersion(owned, version) : owned
-    const isOwnVersion = sentVersion !== undefined && sentVersion !== version
-    return attemptOn(version, !isOwnVersion, async () => updated(await update(call, matched, next), headers))
+    const next = withVersion(owned, versionOf(patched) ?? version)
+    return attemptOn(version, async () => updated(await update(call, matched, next), headers))
   }
 
   async function attemptApply(asked: Asked, sent: Sent, config: JsonObject): Promise<Attempt<Patched>> {
@@ -76,7 +74,7 @@ export function createPatch({ writes, revise, now }: PatchOptions): Patch {
       requireCreate(asked)
       const named = { ...config, metadata: { ...metadataOf(config), name: call.name } }
       const object = tracksOwners(matched) ? applyConfig(undefined, { ...application, config: named }) : named
-      return attemptOn('', true, async () => ({
+      return attemptOn('', async () => ({
         object: await writes.createObject(call, { ...matched, verb: 'create' }, object),
         created: true,
         headers,
@@ -85,11 +83,8 @@ export function createPatch({ writes, revise, now }: PatchOptions): Patch {
     requireSameObject(live, { ...config, metadata: { ...metadataOf(config), name: metadataOf(live).name } })
     const version = versionOf(live) ?? ''
     const applied = tracksOwners(matched) ? applyConfig(live, application) : mergeOver(live, config, shape)
-    const sentVersion = versionOf(config)
-    const next = withVersion(applied, sentVersion ?? version)
-    return attemptOn(version, sentVersion === undefined, async () =>
-      updated(await update(call, matched, next), headers),
-    )
+    const next = withVersion(applied, versionOf(config) ?? version)
+    return attemptOn(version, async () => updated(await update(call, matched, next), headers))
   }
 
   return async (asked) => {

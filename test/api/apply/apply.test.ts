@@ -135,7 +135,8 @@ describe('applying', () => {
 
   test('leaves the keys of an item of which another owns a field', () => {
     const first = apply(undefined, 'ci', withTags(tagFrom('v1', 'one')))
-    const other = apply(first, 'notes', withTags({ name: 'v1', annotations: { note: 'x' } }))
+    const noted = { ...tagFrom('v1', 'one'), annotations: { note: 'x' } }
+    const other = update(first, 'notes', { ...first, ...withTags(noted) })
     const left = apply(other, 'ci', { metadata: {} })
     expect(specOf(left).tags).toEqual([{ name: 'v1', annotations: { note: 'x' } }])
   })
@@ -332,7 +333,9 @@ describe('the first apply', () => {
   })
 
   test('by kubectl is not confused by an annotation that is none', () => {
-    for (const text of ['{', '[]', 'null', '{"apiVersion":"v2"}', '['.repeat(100_000)]) {
+    const other = JSON.stringify({ apiVersion: 'other/v1', ...withTags(tagFrom('v1', 'one')) })
+    const deep = `{"apiVersion":"${apiVersion}","spec":${'{"a":'.repeat(30_000)}1${'}'.repeat(30_000)}}`
+    for (const text of ['{', '[]', 'null', other, deep, '['.repeat(100_000)]) {
       const live = { metadata: { annotations: { [lastApplied]: text } }, ...withTags(tagFrom('v1', 'one')) }
       expect(refusal(() => apply(live, 'kubectl', withTags(tagFrom('v1', 'two')))).code).toBe('CONFLICT')
     }

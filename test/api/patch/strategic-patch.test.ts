@@ -180,7 +180,9 @@ describe('a strategic merge patch', () => {
 })
 
 describe('a strategic merge patch of a list with keys', () => {
-  const names: fc.Arbitrary<string[]> = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', '__proto__'), { maxLength: 6 })
+  const names: fc.Arbitrary<string[]> = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', '__proto__'), {
+    maxLength: 6,
+  })
 
   test('makes any list of any other, in its order', () => {
     fc.assert(
