@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import type { Digest } from '../../src/oci/digest.ts'
 import { createLevelStore } from '../../src/store/level.ts'
 import type { Store } from '../../src/store/store.ts'
-import { createStreams } from '../../src/streams/create-streams.ts'
 import { eventKey, tagKey } from '../../src/streams/keys.ts'
 import type { LedgerEntry, TagRecord } from '../../src/streams/records.ts'
 import type { TagChange } from '../../src/streams/streams.ts'
+import { createStreamWriter } from '../../src/streams/writer.ts'
 
 /** What a tag of the filled streams stands at. */
 export interface Filling {
@@ -33,7 +33,7 @@ export async function fillStreams(
   tagsEach: number,
   { digest, mediaType, reference }: Filling,
 ): Promise<void> {
-  const { writer } = createStreams({ store, now: Date.now, signal: new AbortController().signal })
+  const writer = createStreamWriter({ store, now: Date.now })
   const tags = new Map<string, TagChange>()
   for (let i = 0; i < tagsEach; i += 1) {
     const name = `v${i}`
