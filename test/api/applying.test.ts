@@ -341,6 +341,16 @@ describe('the options of a patch', () => {
     }
   })
 
+  test('name no more fields than owners can be kept of', async () => {
+    const { apply, merge } = await applyWorld()
+    const data = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`k${i}`, '']))
+    const message = 'the object has more than 100000 values, the most of which it is kept who set them'
+    expect(await apply('ci', configMap(data))).toMatchObject(refusal(413, 'RequestEntityTooLarge', message))
+    await apply('ci', configMap({ a: '1' }))
+    expect(await apply('ci', configMap(data))).toMatchObject(refusal(413, 'RequestEntityTooLarge', message))
+    expect(await merge({ data })).toMatchObject(refusal(413, 'RequestEntityTooLarge', message))
+  })
+
   test('of many managers are bounded by what an object may hold', async () => {
     const { apply } = await applyWorld()
     const data = Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`key-${i}-${'x'.repeat(60)}`, '']))

@@ -15,7 +15,7 @@ import {
   withOwner,
 } from './managers.ts'
 import { mergeConfig, removeFields } from './merge.ts'
-import { managedFieldsOf, ownable, withManagedFields } from './ownable.ts'
+import { managedFieldsOf, ownable, requireFewValues, withManagedFields } from './ownable.ts'
 import { losing, type Writer } from './track.ts'
 
 /** A configuration that somebody applies. */
@@ -42,17 +42,18 @@ const maxShownConflicts = 100
  *
  * @param live undefined for an object that is made by it
  * @returns the object with its `metadata.managedFields`
- * @throws RegistryError CONFLICT when others own what would change, BAD_REQUEST for a list with an item twice
+ * @throws RegistryError CONFLICT when others own what would change, BAD_REQUEST for a list with an item twice, TOO_LARGE
  * @see https://kubernetes.io/docs/reference/using-api/server-side-apply/
  */
 export function applyConfig(live: JsonObject | undefined, application: Application): JsonObject {
   const { config, shape, manager, apiVersion, time, force } = application
+  requireFewValues(config)
   const known = decodeManagedFields(live && managedFieldsOf(live)) ?? []
   const owners = live !== undefined && known.length === 0 ? [firstOwner(live, shape, application)] : known
   const mine = findOwner(owners, { manager, operation: 'Apply' })
   const others = owners.filter((each) => each !== mine)
   const named = asRoot(namedFields(ownable(config), shape))
-  const merged = mergeOver(live, config, shape)
+  const merged = asObject(mergeConfig(live, config, shape))
   const kept = others.map(({ fields }) => fields).reduce(union, named)
   const next = mine === undefined ? merged : asObject(removeFields(merged, mine.fields, kept, shape))
   // Where nobody else owns anything, nothing can be taken from anybody.
@@ -71,9 +72,10 @@ export function applyConfig(live: JsonObject | undefined, application: Applicati
 /**
  * Merges a configuration over an object whose owners nobody keeps.
  *
- * @throws RegistryError BAD_REQUEST for a list with an item twice
+ * @throws RegistryError BAD_REQUEST for a list with an item twice, TOO_LARGE
  */
 export function mergeOver(live: JsonObject | undefined, config: JsonObject, shape: Shape): JsonObject {
+  requireFewValues(config)
   return asObject(mergeConfig(live, config, shape))
 }
 

@@ -1,4 +1,7 @@
+import { RegistryError } from '../../oci/errors.ts'
 import { isJsonObject, type JsonObject } from '../json.ts'
+
+const maxValues = 100_000
 
 const serverFields = new Set(['apiVersion', 'kind', 'status'])
 const serverMetadata = new Set([
@@ -26,6 +29,24 @@ export function ownable(object: JsonObject): JsonObject {
   const ownMetadata = Object.entries(metadata).filter(([name]) => !serverMetadata.has(name))
   const shown = ownMetadata.length > 0 ? [['metadata', Object.fromEntries(ownMetadata)] as const] : []
   return Object.fromEntries([...own, ...shown])
+}
+
+/**
+ * Refuses what has more values than owners are kept of: looking for them would take seconds.
+ *
+ * @throws RegistryError TOO_LARGE
+ */
+export function requireFewValues(object: JsonObject): void {
+  let count = 0
+  for (let level: unknown[] = [object]; level.length > 0; ) {
+    count += level.length
+    if (count > maxValues) {
+      throw new RegistryError('TOO_LARGE', {
+        message: `the object has more than ${maxValues} values, the most of which it is kept who set them`,
+      })
+    }
+    level = level.flatMap((each) => (typeof each === 'object' && each !== null ? Object.values(each) : []))
+  }
 }
 
 /** `metadata.managedFields` as an object has it. */

@@ -10,7 +10,7 @@ import {
   withFewUpdaters,
   withOwner,
 } from './managers.ts'
-import { managedFieldsOf, ownable, withManagedFields } from './ownable.ts'
+import { managedFieldsOf, ownable, requireFewValues, withManagedFields } from './ownable.ts'
 
 /** A write by somebody. */
 export interface Writer {
@@ -26,6 +26,7 @@ export interface Writer {
  * takes it from those who did. An object that nobody ever applied has no owners and gets none.
  *
  * @param mayReplace whether owners that `next` brings itself count, as when a client migrates those of its earlier writes
+ * @throws RegistryError TOO_LARGE
  */
 export function trackUpdate(
   live: JsonObject,
@@ -36,6 +37,7 @@ export function trackUpdate(
 ): JsonObject {
   const owners = (mayReplace ? sentOwners(next) : undefined) ?? decodeManagedFields(managedFieldsOf(live)) ?? []
   if (owners.length === 0) return withManagedFields(next, undefined)
+  requireFewValues(next)
   const updated = afterUpdate(owners, ownable(live), ownable(next), shape, writer)
   return withManagedFields(next, encodeManagedFields(withFewUpdaters(updated)))
 }

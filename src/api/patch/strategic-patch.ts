@@ -113,7 +113,7 @@ function patchItems(
   const [key] = shape.keys
   const changes = patch.map((each) => {
     if (!isJsonObject(each)) throw badPatch(at, `its items are objects with a ${key}`)
-    return { each, kind: readDirectives(each, at).patch }
+    return { each, kind: Object.hasOwn(each, '$patch') ? patchDirective(each.$patch, at) : 'merge' }
   })
   const isReplaced = changes.some(({ kind }) => kind === 'replace')
   const kept = isReplaced ? [] : items
