@@ -1,9 +1,9 @@
 import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
-import { decode, encode, imageIndexRange, imageKey, lifeKey, placeOfImage } from './keys.ts'
+import { decode, encode, imageIndexRange, imageKey, placeOfImage } from './keys.ts'
 import { unavailable } from './link-steps.ts'
-import type { ImageRecord, LifeRecord } from './records.ts'
+import type { ImageRecord } from './records.ts'
 import type { KnownImage, Links, StreamLink } from './streams.ts'
 
 type Images = Pick<Links, 'image' | 'putImage' | 'images' | 'knownImage'>
@@ -26,20 +26,19 @@ export function createImages({ store, get }: ImagesOptions): Images {
   }
 
   /** The image as the first of the streams has it that still lives. */
-  async function known(digest: Digest, places: readonly Place[]): Promise<KnownImage | undefined> {
-    for (const { name, uid } of places) {
-      const life = await store.get(lifeKey(name))
-      if (life === undefined || decode<LifeRecord>(life).uid !== uid) continue
-      const link = await get(name, digest)
-      const record = link && (await image(digest, link.manifestType ?? link.mediaType))
-      if (record !== undefined) return { digest, image: record, stream: name }
+  async function known(digest: Digest, places: readonly StreamName[]): Promise<KnownImage | undefined> {
+    for (const stream of places) {
+      const link = await get(stream, digest)
+      // A stream that was made anew has what the index says of the earlier one only if it received it too.
+      const record = link?.received ? await image(digest, link.mediaType) : undefined
+      if (record !== undefined) return { digest, image: record, stream }
     }
     return undefined
   }
 
   async function* byDigest(range: { after?: Digest; only?: Digest }) {
     let digest: Digest | undefined
-    let places: Place[] = []
+    let places: StreamName[] = []
     for await (const entry of await store.range(imageIndexRange(range))) {
       const { digest: next, ...name } = placeOfImage(entry.key)
       if (digest !== undefined && next !== digest) {
@@ -47,7 +46,7 @@ export function createImages({ store, get }: ImagesOptions): Images {
         places = []
       }
       digest = next
-      places.push({ name, uid: decode<{ uid: string }>(entry).uid })
+      places.push(name)
     }
     if (digest !== undefined) yield { digest, places }
   }
@@ -87,10 +86,4 @@ export function createImages({ store, get }: ImagesOptions): Images {
       return undefined
     },
   }
-}
-
-/** A stream that received an image, and its uid then. */
-interface Place {
-  name: StreamName
-  uid: string
 }

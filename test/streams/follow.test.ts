@@ -372,6 +372,45 @@ describe('races: nobody is left behind', () => {
     expect(await pins(w, 'a', 'b', 'c')).toEqual([digest('b'), digest('b'), digest('b')])
   })
 
+  test('when a follower is let go just after its source came to where it stands', async () => {
+    const w = await chain()
+    await change(w, 'b', { event: event('f', 'rollback', { restoredRevision: 1 }) })
+    w.faults.next = [{ status: 'committed', first: () => w.writer.changeTag(app, 'a', () => ({ event: event('f') })) }]
+    await change(w, 'b', { hold: null })
+    expect(await pins(w, 'a', 'b', 'c')).toEqual([digest('f'), digest('f'), digest('f')])
+  })
+
+  /** A change of a stream whose second commit comes after `between`. Commits after the first are not conditioned on the generation. */
+  async function inSteps(w: World, next: Record<string, TagChange>, between: () => Promise<unknown>) {
+    const fillers = Array.from({ length: 150 }, (_, i) => `filler${i}`)
+    const wishes = fillers.map((tag): [string, TagChange] => [tag, { spec: wanted(tag) }])
+    const tags = new Map([...wishes, ...Object.entries(next)])
+    w.faults.next = [
+      { status: 'committed', first: async () => undefined },
+      { status: 'committed', first: between },
+    ]
+    return w.writer.changeStream(app, () => ({ tags }))
+  }
+
+  test('because of two who begin at once under different followers of a tag that has room for one', async () => {
+    const w = await source()
+    for (let i = 0; i < 23; i++) await change(w, `f${i}`, follows(`f${i}`, 'a'))
+    const both = inSteps(w, { t: follows('t', 'f0') }, () => change(w, 'u', follows('u', 'f1')))
+    await expect(both).rejects.toMatchObject({ code: 'INVALID', message: expect.stringContaining('more than 24') })
+    expect((await change(w, 'a', { event: event('b') })).followed).toHaveLength(24)
+  })
+
+  test('because of one who begins while the tag above begins elsewhere', async () => {
+    const w = await world()
+    // Nothing stands anywhere yet: no move tells of what happens above.
+    for (let i = 0; i < 20; i++) await change(w, `f${i}`, follows(`f${i}`, 'a'))
+    await change(w, 's1', follows('s1', 's2'))
+    for (let i = 0; i < 3; i++) await change(w, `t${i}`, follows(`t${i}`, 't'))
+    const both = inSteps(w, { t: follows('t', 's1') }, () => change(w, 's2', follows('s2', 'a')))
+    await expect(both).rejects.toMatchObject({ code: 'INVALID', message: expect.stringContaining('more than 24') })
+    expect((await change(w, 'a', { event: event('b') })).followed).toHaveLength(22)
+  })
+
   test('and who stops to follow is not moved', async () => {
     const w = await chain()
     w.faults.next = [{ status: 'committed', first: () => w.writer.changeTag(app, 'b', () => ({ spec: null })) }]

@@ -437,8 +437,13 @@ describe('the images of the cluster', () => {
     ])
     expect(await w.links.knownImage(digest('a'))).toBeUndefined()
     expect(await listed({ limit: 1 })).toEqual([[digest('b'), 'other']])
-    await w.links.revive(app, digest('a'))
-    expect(await listed()).toContainEqual([digest('a'), 'app'])
+    const { uid } = (await w.reader.stream(app)) ?? { uid: '' }
+    await w.links.add(app, uid, [link('a')])
+    expect(await w.links.knownImage(digest('a'))).toBeUndefined()
+    await w.writer.delete(app)
+    await w.writer.create(app)
+    await w.links.revive(app, digest('b'))
+    expect(await listed()).toContainEqual([digest('b'), 'app'])
   })
 
   test('are indexed in the commit that links them, once', async () => {

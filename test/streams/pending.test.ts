@@ -81,6 +81,7 @@ describe('a tag that waits for an import', () => {
     await w.writer.delete(app)
     await change(w, { event: event('a') })
     expect(await pending(w)).toBeUndefined()
+    await change(w, { spec: wanted('prod'), wantedBy: carol })
     await w.writer.delete(app)
     await change(w, { spec: wanted('prod') })
     expect(await pending(w)).toEqual({ generation: 1, by: '' })

@@ -173,19 +173,16 @@ describe('whole streams', () => {
 })
 
 describe('the ranges of tags', () => {
-  const names = fc.uniqueArray(fc.string({ unit: fc.constantFrom(...'ab-.'), minLength: 1, maxLength: 5 }), {
-    maxLength: 30,
-  })
-  const isName = (name: string) => /^[ab]+(?:[-.][ab]+)*$/.test(name)
+  const name = fc
+    .array(fc.constantFrom('a', 'b', '-a', '.b', '-b'), { minLength: 1, maxLength: 4 })
+    .map((parts) => parts.join('').replace(/^[-.]/, ''))
+  const names = fc.uniqueArray(name, { minLength: 4, maxLength: 40 })
   const bytes = (a: string, b: string) => (a < b ? -1 : 1)
 
   test('of any page have its streams in order and the tags of no other', () => {
     fc.assert(
-      fc.property(names, fc.nat(30), fc.nat(30), (drawn, from, count) => {
-        const all = drawn
-          .filter(isName)
-          .map((name) => `p/${name}`)
-          .sort(bytes)
+      fc.property(names, fc.nat(10), fc.nat(20), (drawn, from, count) => {
+        const all = drawn.map((name) => `p/${name}`).sort(bytes)
         const page = all.slice(from, from + count)
         const { runs, covered } = tagRuns(page)
         expect(covered).toEqual(page)

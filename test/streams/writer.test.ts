@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { requireTagUnchanged } from '../../src/streams/preconditions.ts'
 import type { LedgerEntry, Notice, TagRecord } from '../../src/streams/records.ts'
 import type { ChangeOptions, ChangeResult, CurrentTag, TagChange } from '../../src/streams/streams.ts'
+import { createStreamWriter } from '../../src/streams/writer.ts'
 import { app, digest, event, type Fault, imported, type World, wanted, world } from './world.ts'
 
 const invented: ChangeOptions = { create: true }
@@ -263,24 +264,21 @@ describe('races', () => {
 
   test('a background change that lost another race is dropped when the stream is made anew before the next attempt', async () => {
     const w = await pushed()
-    await change(w, { spec: wanted('prod') })
+    const writer = createStreamWriter({ store: w.store, now: w.clock.now })
     const anew = async () => {
-      await w.writer.delete(app)
-      await w.writer.create(app)
+      await writer.delete(app)
+      await writer.create(app)
     }
-    w.faults.next = [{ status: 'conflict', key: 'generation/demo/app' }]
-    let asked = 0
-    const dropped = w.writer.changeTag(
-      app,
-      'prod',
-      () => {
-        if (asked++ === 0) w.faults.afterGet = once(w, anew)
-        return imported('c')
-      },
-      { onConflict: 'drop' },
-    )
-    expect(await dropped).toBeUndefined()
-    expect(asked).toBe(1)
+    const commit = w.faults.commit
+    // Lost to another change of a spec; before the next attempt, the stream is made anew.
+    w.faults.commit = async (asked) => {
+      w.faults.commit = commit
+      w.faults.commits.push(asked)
+      await anew()
+      return { status: 'conflict', key: 'generation/demo/app' }
+    }
+    const options: ChangeOptions = { onConflict: 'drop' }
+    expect(await w.writer.changeTag(app, 'prod', () => imported('c'), options)).toBeUndefined()
     expect(await pinOf(w)).toBeUndefined()
   })
 
