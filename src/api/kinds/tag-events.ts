@@ -58,7 +58,6 @@ export function tagEvents(options: TagEventsOptions): Resource {
     columns: tagEventColumns,
     admission: { list: 'handler', watch: 'handler', create: 'handler' },
     follow: followLedger(options.changes, options.reader, tagEventObject),
-    maySee,
     bodyKinds: ['Rollback', 'Resume'],
     handlers: {
       list: (call) => listEvents(options, call),
@@ -97,10 +96,6 @@ async function listEvents({ reader }: TagEventsOptions, call: Call): Promise<Pag
 /** Whoever may read the tag may read where it stood before; a right can be limited to that tag. */
 function mayRead(call: Call, project: string, stream: string, tag: string): boolean {
   return call.can(tagRight('get', project, stream, tag)) || call.can(listRight(project))
-}
-
-function maySee(call: Call, { metadata: { namespace = '' }, stream, tag }: ApiObject): boolean {
-  return mayRead(call, namespace, String(stream), String(tag))
 }
 
 function listRight(project: string): Right {

@@ -9,9 +9,15 @@ type Shown = ApiObject | undefined | Promise<ApiObject | undefined>
 
 /** Follows objects that each show a whole stream. */
 export function followStreams(changes: StreamChanges, toObject: (whole: WholeStream) => Shown): Follow {
-  return followMoves(changes, async ({ before, after }) => [
-    { before: before && (await toObject(before)), after: after && (await toObject(after)) },
-  ])
+  // What one move ends with is mostly what the next begins with, and large.
+  const shown = new WeakMap<WholeStream, Shown>()
+  const show = (whole: WholeStream | undefined): Shown => {
+    if (whole === undefined) return undefined
+    const object = shown.get(whole) ?? toObject(whole)
+    shown.set(whole, object)
+    return object
+  }
+  return followMoves(changes, async ({ before, after }) => [{ before: await show(before), after: await show(after) }])
 }
 
 /** Follows objects that each show one tag of a stream: those whose records changed, or all when their stream did. */

@@ -121,7 +121,7 @@ function createSizeOf(row: Resource, now: () => number): (change: SharedChange) 
   return (change) => {
     const { before, after } = change
     const natural = after === undefined ? 'DELETED' : before === undefined ? 'ADDED' : 'MODIFIED'
-    // An object takes about twice its text, and there are two of them beside the line itself.
-    return 5 * lineOf(change, natural, writing, false).length + 1000
+    // An object takes about twice its text, and shares what it was before with the change before.
+    return 3 * lineOf(change, natural, writing, false).length + 1000
   }
 }
