@@ -21,7 +21,7 @@ import { imageGroup, inRounds, nameOf } from './rounds.ts'
 import { wishesOf } from './steps.ts'
 
 export interface SetStreamOptions {
-  reader: Pick<StreamReader, 'stream' | 'whole'>
+  reader: Pick<StreamReader, 'whole'>
   writer: Pick<StreamWriter, 'create' | 'delete' | 'changeStream'>
   prepare: Prepare
   allowed: AllowList
@@ -34,14 +34,16 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
 
   async function createStream(request: StreamRequest): Promise<StreamChangeResult> {
     const own = nameOf(request)
-    requireValid('ImageStream', own.stream, validateStreamName(own))
     const wishes = wishesOf(request.tags, [])
     let made: Stream | undefined
     try {
       return await inRounds(own.stream, 'imagestreams', async () => {
-        if (made === undefined && (await reader.stream(own)) !== undefined) throw alreadyExists(own)
         const { checked, causes } = await prepare.check(own, new Map(), wishes, request)
-        requireValid('ImageStream', own.stream, [...objectCauses(request.object, undefined), ...causes])
+        requireValid('ImageStream', own.stream, [
+          ...validateStreamName(own),
+          ...objectCauses(request.object, undefined),
+          ...causes,
+        ])
         // Links belong to a stream that is there; without any it is born in one commit with its tags.
         if (!request.dryRun && needsLinks(own, checked) && made === undefined) {
           await writeStream({ ...request, dryRun: true }, checked, 'create')

@@ -2,8 +2,10 @@ import { describe, expect, test } from 'vitest'
 import type { Digest } from '../../src/oci/digest.ts'
 import type { RegistryError } from '../../src/oci/errors.ts'
 import type { Tagging } from '../../src/tagging.ts'
+import { ownHost } from '../support/flows.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
 import {
+  causesOf,
   digestsOf,
   from,
   parse,
@@ -80,6 +82,20 @@ describe('at the same time', () => {
     await Promise.all([...names.map(move), world.updateStream('prod/app', whole, { seen })])
     expect((await world.tagOf('prod/app:own'))?.record.spec?.annotations).toEqual({ by: 'me' })
     for (const name of names) expect(await world.pin(`prod/app:${name}`)).toBe(v1.manifest.digest)
+  })
+
+  test('two who create one tag, or one stream, are told apart', async () => {
+    const world = await taggingWorld()
+    await world.writer.create(parse('prod/app'))
+    for (const both of [
+      () => world.set('prod/app:x', {}, { mode: 'create' }),
+      () => world.createStream('prod/web', { x: {} }),
+    ]) {
+      const results = await Promise.allSettled([both(), both()])
+      expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+      const refused = results.find((result) => result.status === 'rejected')
+      expect(refused).toMatchObject({ reason: { code: 'ALREADY_EXISTS' } })
+    }
   })
 
   test('two of one tag both get an answer, and the tag stands at one of them', async () => {
@@ -171,11 +187,87 @@ describe('while a source is copied', () => {
     expect(tag?.record.items.map(({ image }) => image)).toEqual([v1.manifest.digest, v2.manifest.digest])
   })
 
+  test('and somebody else sets the tag, the writer of the whole stream wins whole', async () => {
+    const world = await taggingWorld()
+    await world.importTo('demo/app:dev', v1)
+    await world.importTo('demo/app:next', v2)
+    await world.set('prod/app:prod', {})
+    let copies = 0
+    const tagging = taggingWith(world, {
+      async copy(...args) {
+        const copied = await world.links.copy(...args)
+        if (++copies === 1) await world.set('prod/app:prod', from('demo/app:next'))
+        return copied
+      },
+    })
+    const { wanted, ...request } = promotion('prod/app:prod', 'demo/app:dev')
+    const object = { labels: {}, annotations: {}, lookupPolicy: { local: false } }
+    await tagging.updateStream({ ...request, object, tags: [wanted] })
+    const tag = await world.tagOf('prod/app:prod')
+    expect(tag?.record.items.map(({ image }) => image)).toEqual([v1.manifest.digest, v2.manifest.digest])
+  })
+
+  test('and its own stream is deleted, it is made anew with its links', async () => {
+    const world = await taggingWorld()
+    await world.importTo('demo/app:dev', v1)
+    await world.set('prod/app:old', {})
+    let copies = 0
+    const tagging = taggingWith(world, {
+      async copy(...args) {
+        if (++copies === 1) await world.writer.delete(parse('prod/app'))
+        return world.links.copy(...args)
+      },
+    })
+    await tagging.setTag(promotion('prod/app:prod', 'demo/app:dev'))
+    expect((await world.pullAll('prod/app:prod')).sort()).toEqual(digestsOf(v1).sort())
+  })
+
   test('that never comes to rest, the caller is told to try again', async () => {
     const world = await taggingWorld()
     await world.importTo('demo/app:dev', v1)
     const tagging = taggingWith(world, { copy: async () => undefined })
     await expect(tagging.setTag(promotion('prod/app:prod', 'demo/app:dev'))).rejects.toMatchObject({ code: 'CONFLICT' })
+  })
+})
+
+describe('while a tag is looked at', () => {
+  /** Does `meanwhile` once, after a tag was read for the first time. */
+  function taggingAfter(world: TaggingWorld, meanwhile: () => Promise<unknown>): Tagging {
+    let reads = 0
+    return taggingWith(world, {
+      async readTag(...args) {
+        const tag = await world.reader.tag(...args)
+        if (++reads === 1) await meanwhile()
+        return tag
+      },
+    })
+  }
+
+  test('and gets another source, one that it had before is none that it has', async () => {
+    const world = await taggingWorld()
+    const evil = { from: { kind: 'DockerImage', name: 'evil.example.com/app:v1' } } as const
+    await world.writer.changeTag(parse('prod/app'), 'prod', () => ({ spec: wantedTag('prod', evil) }), { create: true })
+    const tagging = taggingAfter(world, () => world.set('prod/app:prod', {}))
+    const { wanted: _wanted, ...request } = promotion('prod/app:prod', 'demo/app:dev')
+    const work = tagging.setTag({ ...request, wanted: wantedTag('prod', { ...evil, annotations: { a: 'b' } }) })
+    expect(await causesOf(work)).toEqual(['tag.from.name: FieldValueForbidden'])
+  })
+
+  test('and becomes a mere reference, the same source is taken again', async () => {
+    const world = await taggingWorld()
+    await world.importTo('demo/app:dev', v1)
+    const { digest: image, mediaType } = v1.manifest
+    const dockerImageReference = `${ownHost}/demo/app@${image}`
+    const event = { image, mediaType, dockerImageReference, cause: { kind: 'push', by: 'ci' } } as const
+    await world.writer.changeTag(parse('demo/app'), 'pushed', () => ({ event }))
+    await world.set('prod/app:prod', from('demo/app:pushed'))
+    const tagging = taggingAfter(world, () =>
+      world.set('prod/app:prod', { ...from('demo/app:pushed'), reference: true }),
+    )
+    await tagging.setTag(promotion('prod/app:prod', 'demo/app:pushed'))
+    expect((await world.tagOf('prod/app:prod'))?.record).toMatchObject({
+      items: [{ image, dockerImageReference: `${ownHost}/prod/app@${image}` }],
+    })
   })
 })
 

@@ -99,6 +99,7 @@ describe('refused with its field', () => {
     const world = await worldWithDev()
     const work = world.set('demo/app:dev', null, { tag, wanted: wantedTag(tag, {}) })
     expect(await causesOf(work)).toHaveLength(1)
+    expect(await causesOf(world.set('demo/app:dev', null, { tag }))).toHaveLength(1)
     const tags = [wantedTag(tag, {})]
     expect(await causesOf(world.updateStream('demo/app', {}, { tags }))).toHaveLength(1)
     expect(await world.tagOf('demo/app:dev')).toMatchObject({ record: { spec: { name: 'dev' } } })
@@ -109,6 +110,10 @@ describe('refused with its field', () => {
     const causes = ['metadata.name: FieldValueInvalid']
     expect(await causesOf(world.set('demo/app:v1', {}, { stream }))).toEqual(causes)
     expect(await causesOf(world.createStream('demo/app', {}, { stream }))).toEqual(causes)
+    expect(await causesOf(world.createStream('demo/app', { x: fromRegistry('!') }, { stream }))).toEqual([
+      ...causes,
+      'spec.tags[x].from.name: FieldValueInvalid',
+    ])
   })
 
   test('a project and a stream that are too long together', async () => {
@@ -202,9 +207,11 @@ describe('the id of an image', () => {
     ['the start of a layer', () => v1.layers[0]?.digest.slice(0, 30) ?? ''],
   ])('is none of %s', async (_, id) => {
     const world = await worldWithDev()
+    const asked = world.registry.requests.length
     expect(await causesOf(world.set('prod/app:prod', from(`demo/app@${id()}`)))).toEqual([
       'tag.from.name: FieldValueInvalid',
     ])
+    expect(world.registry.requests.slice(asked)).toEqual([])
   })
 
   test('that an index merely names is none when nobody has it', async () => {

@@ -220,6 +220,20 @@ describe('a reference to the source stream in Weir itself', () => {
     }
   })
 
+  test('is none when it is one to another stream, or of another registry', async () => {
+    const world = await worldWithPushed()
+    await world.importTo('demo/app:upstream', v2, 'demo/app')
+    await world.set('prod/web:upstream', from('demo/app:upstream'))
+    expect((await world.tagOf('prod/web:upstream'))?.record.items[0]?.dockerImageReference).toBe(
+      `${world.registry.host}/demo/app@${v2.manifest.digest}`,
+    )
+    await world.set('demo/other:ref', { ...from('demo/app:pushed'), reference: true })
+    await world.set('prod/web:prod', from('demo/other:ref'))
+    expect((await world.tagOf('prod/web:prod'))?.record.items[0]?.dockerImageReference).toBe(
+      `${ownHost}/demo/app@${v1.manifest.digest}`,
+    )
+  })
+
   test('stays as it is where a mere reference is wanted', async () => {
     const world = await worldWithPushed()
     await world.set('prod/web:prod', { ...from('demo/app:pushed'), reference: true })
@@ -321,7 +335,9 @@ describe('who writes a tag', () => {
     'and saw %o of a stream that is gone is told so',
     async (seen) => {
       const world = await worldWithDev()
-      await expect(world.set('demo/gone:v1', {}, { seen })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+      for (const wanted of [{}, fromRegistry('not a reference!')]) {
+        await expect(world.set('demo/gone:v1', wanted, { seen })).rejects.toMatchObject({ code: 'NOT_FOUND' })
+      }
       await expect(world.set('demo/gone:v1', null)).rejects.toMatchObject({ code: 'NOT_FOUND' })
       await expect(world.set('demo/app:gone', null)).rejects.toMatchObject({ code: 'NOT_FOUND' })
     },

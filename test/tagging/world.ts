@@ -5,7 +5,7 @@ import type { StreamName } from '../../src/oci/reference.ts'
 import { createPullThrough } from '../../src/pull-through.ts'
 import { createObjects } from '../../src/store/objects.ts'
 import type { TagSource } from '../../src/streams/records.ts'
-import type { ChangeResult, Links, StreamChangeResult, Tag } from '../../src/streams/streams.ts'
+import type { ChangeResult, Links, StreamChangeResult, StreamReader, Tag } from '../../src/streams/streams.ts'
 import { createTagging, type StreamRequest, type Tagging, type TagRequest, type WantedTag } from '../../src/tagging.ts'
 import { createAllowList } from '../../src/upstream/allow-list.ts'
 import { type FlowsWorld, flowsWorld, ownHost } from '../support/flows.ts'
@@ -100,11 +100,15 @@ export async function taggingWorld(options: Parameters<typeof flowsWorld>[0] = {
   }
 }
 
-/** Tagging over the world's parts, with the copy of links in the test's hand. */
-export function taggingWith(world: FlowsWorld, { copy }: { copy: Links['copy'] }): Tagging {
+/** Tagging over the world's parts, some of them in the test's hand. */
+export function taggingWith(
+  world: FlowsWorld,
+  parts: { copy?: Links['copy']; readTag?: StreamReader['tag'] },
+): Tagging {
   const { reader, links, writer, pullThrough, registry } = world
+  const { copy = links.copy, readTag = reader.tag } = parts
   return createTagging({
-    reader,
+    reader: { ...reader, tag: readTag },
     writer,
     links: { ...links, copy },
     allowed: createAllowList({ patterns: [], named: [registry.host], own: [] }),
