@@ -5,18 +5,29 @@ import { RegistryError } from '../oci/errors.ts'
 const bearer = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i
 
 /**
- * Who sends the request: the bearer's identity, or anonymous where there is no Authorization header at all.
+ * Who sends the request: the bearer's identity, or anonymous where there is no Authorization header at all. Nobody can
+ * act as another: who asks for that (`kubectl --as`) must not act with his own rights instead.
  *
- * @throws RegistryError UNAUTHORIZED
+ * @throws RegistryError UNAUTHORIZED, FORBIDDEN
  */
 export async function authenticate(authenticator: Authenticator, headers: Headers): Promise<Subject> {
   const authorization = headers.get('authorization')
-  if (authorization === null) return anonymous
+  if (authorization === null) return actsAsItself(anonymous, headers)
   const [, token] = bearer.exec(authorization) ?? []
   if (token === undefined) throw unauthorized('the Authorization header is not one "Bearer TOKEN"')
   const subject = await authenticator.authenticate(token)
   if (subject === undefined) {
     throw unauthorized('the token is not valid: it may have expired, or its service account is gone; get a new one')
+  }
+  return actsAsItself(subject, headers)
+}
+
+function actsAsItself(subject: Subject, headers: Headers): Subject {
+  for (const name of headers.keys()) {
+    if (!name.startsWith('impersonate-')) continue
+    throw new RegistryError('FORBIDDEN', {
+      message: `User "${subject.name}" cannot act as another (${name}): Weir has no impersonation; use a token of that account`,
+    })
   }
   return subject
 }

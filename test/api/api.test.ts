@@ -63,6 +63,21 @@ describe('who asks', () => {
       refusal(401, 'Unauthorized'),
     )
   })
+
+  test.each(['Impersonate-User', 'Impersonate-Group', 'Impersonate-Uid', 'Impersonate-Extra-scopes'])(
+    'is refused when it wants to act as another by %s, and nothing is done with its own rights',
+    async (header) => {
+      const { send, asAdmin, adminToken, objects } = await apiWorld()
+      const [configMaps, headers] = [`/api/v1/${inDemo}/configmaps`, { [header]: 'ann' }]
+      await asAdmin('POST', configMaps, { metadata: { name: 'kept' } })
+      const refused = refusal(403, 'Forbidden', expect.stringMatching(/"weir:admin" cannot act as another/))
+      expect(await send('GET', configMaps, { token: adminToken, headers })).toMatchObject(refused)
+      expect(await send('DELETE', `${configMaps}/kept`, { token: adminToken, headers })).toMatchObject(refused)
+      expect(await objects.get('configmaps', 'demo', 'kept')).toBeDefined()
+      expect(await send('GET', configMaps, { headers })).toMatchObject(refusal(403, 'Forbidden'))
+      expect(await send('GET', configMaps, { token: 'nonsense', headers })).toMatchObject(refusal(401, 'Unauthorized'))
+    },
+  )
 })
 
 describe('a right that is missing', () => {
