@@ -46,8 +46,8 @@ export function createDispatch(options: DispatchOptions): (request: Request, tar
     const call = callOf(authorizer, subject, target, requested)
     if (admissionOf(matched) === 'right') call.require(rightOf(matched, requested))
     refuseDryRun(matched, requested.dryRun)
-    const columns = 'columns' in served ? served.columns : undefined
-    const rendering = { form: negotiate(request.headers.get('accept'), query), type, columns, nowMs: now() }
+    const form = negotiate(request.headers.get('accept'), query)
+    const rendering = { form, type, columns: served.columns, nowMs: now() }
     const asked: Asked = { request, query, call, matched, rendering }
     switch (verb) {
       case 'get':

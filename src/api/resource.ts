@@ -133,6 +133,8 @@ interface Served {
   admission?: Partial<Record<Verb, Admission>>
   /** Whether the handlers honour `dryRun=All`; otherwise it is refused. Default false. */
   dryRun?: boolean
+  /** What a table shows; default name and age. */
+  columns?: readonly Column[]
   /** Kinds that `create` accepts in the body; default the row's own. */
   bodyKinds?: readonly string[]
 }
@@ -159,8 +161,6 @@ export interface Resource extends Served {
   categories?: readonly string[]
   /** Paths of fields that a list's `fieldSelector` may name, beside `metadata.name` and `metadata.namespace`. */
   fieldSelectors?: readonly string[]
-  /** What a table shows; default name and age. */
-  columns?: readonly Column[]
   /** Makes the resource one that can be watched. */
   follow?: Follow
   /** Whether a watcher may be told of an object, where `list` is admitted by the handler. Default: yes. */

@@ -62,6 +62,17 @@ describe('a table', () => {
     )
   })
 
+  test('of a subresource has its own columns, or name and age', async () => {
+    const world = await apiWorld()
+    const stream = `${imageApi}/${inDemo}/imagestreams/app`
+    await world.asAdmin('POST', `${imageApi}/${inDemo}/imagestreams`, { metadata: { name: 'app' } })
+    const columns = async (path: string) =>
+      (await ask(world, path, table)).table.columnDefinitions.map(({ name }) => name)
+    expect(await columns(`${stream}/status`)).toEqual(await columns(stream))
+    expect(await columns(stream)).toContain('Tags')
+    expect(await columns(`${stream}/layers`)).toEqual(['Name', 'Age'])
+  })
+
   test('of a page goes on like the list', async () => {
     const world = await bound(['a', 'b', 'c'])
     const first = await ask(world, `${bindings}?limit=2`, table)

@@ -1,6 +1,7 @@
 import type { Pins, StreamReader } from '../../streams/streams.ts'
 import type { Tagging } from '../../tagging.ts'
 import { parseObject } from '../body.ts'
+import { imageStreamColumns } from '../columns/image-columns.ts'
 import { imageStreamObject } from '../image-objects.ts'
 import { withMetadata } from '../metadata.ts'
 import type { ApiObject, Call, Subresource } from '../resource.ts'
@@ -22,6 +23,7 @@ export function statusSubresource({ reader, tagging, pins, registryHost }: Statu
   }
   return {
     kind: 'ImageStream',
+    columns: imageStreamColumns,
     schema: imageStreamSchema,
     dryRun: true,
     handlers: {
