@@ -12,6 +12,7 @@ import { RegistryError } from './oci/errors.ts'
 import type { StreamName } from './oci/reference.ts'
 import { streamNotFound } from './streams/lives.ts'
 import { isPending } from './streams/pending.ts'
+import { requireTagUnchanged } from './streams/preconditions.ts'
 import type { ImportPolicy, PendingRecord, TagReference } from './streams/records.ts'
 import type { Links, Stream, StreamReader, StreamWriter, Tag } from './streams/streams.ts'
 import { requireValid } from './streams/validation.ts'
@@ -131,8 +132,18 @@ export function createImporter(options: ImporterOptions): Importer {
     }
   }
 
+  /** Before anything is asked or moved: a client that is late is told so with nothing half done. */
+  async function requireUnchanged({ request, stream }: Frame): Promise<void> {
+    const { resourceVersion, images: wanted } = request
+    if (stream === undefined || resourceVersion === undefined) return
+    for (const { to } of wanted) {
+      requireTagUnchanged({ stream, tag: await reader.tag(stream, to) }, to, { resourceVersion })
+    }
+  }
+
   async function importAll(frame: Frame): Promise<ImportResult> {
     const { request } = frame
+    await requireUnchanged(frame)
     const images: ImportedImage[] = []
     for (let start = 0; start < request.images.length; start += concurrency) {
       const some = request.images.slice(start, start + concurrency)

@@ -34,7 +34,7 @@ const builderRules = [...pusherRules, images(['create'], ['imagestreams'])]
 const registryViewerRules = [images(read, streamFamily), layers('get'), tagEvents(...read), projectRules('get')]
 const registryEditorRules = [
   images([...read, ...write], streamFamily),
-  images(['create'], ['imagestreamimports']),
+  images(['create'], ['imagestreamimports', 'imagestreammappings']),
   layers('get', 'update', 'delete'),
   tagEvents(...read, 'create'),
   projectRules('get'),

@@ -3,12 +3,16 @@ import { isIndexType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { ImageRecord, TagEvent, TagRecord, TagReference } from '../streams/records.ts'
 import type { Stream, Tag, WholeStream } from '../streams/streams.ts'
+import { changeCauseAnnotation } from './kinds/change-cause.ts'
 import type { ApiObject } from './resource.ts'
 
 /** The shapes of `image.openshift.io/v1` (types.go of openshift/api), made from Weir's records. Fields that OKD always writes are always there. */
 
 /** Shown on a tag that a rollback holds. Read-only: it is state of the server, whatever a client writes. */
 export const holdAnnotation = 'weir.dev/hold'
+
+/** Annotations that say something of how one object was written. */
+const ofOneWrite: readonly string[] = [changeCauseAnnotation, 'kubectl.kubernetes.io/last-applied-configuration']
 
 /** An ImageStream with all its tags. `registryHost` is what clients write before `project/stream`. */
 export function imageStreamObject(registryHost: string, { stream, tags }: WholeStream): ApiObject {
@@ -49,15 +53,15 @@ export function imageTagObject(stream: Stream, tag: Tag, image: ApiObject | null
   const { record } = tag
   const hasStatus = record.items.length > 0 || record.condition !== undefined
   return {
-    metadata: tagMetadata(stream, tag, stream.annotations),
+    metadata: tagMetadata(stream, tag, withoutWrite(stream.annotations)),
     spec: record.spec === undefined ? null : specTag(record, record.spec),
     status: hasStatus ? statusTag(tag) : null,
     image,
   }
 }
 
-/** An ImageStreamImage; `id` is the name as it was asked for. */
-export function imageStreamImageObject(stream: Stream, id: string, image: ApiObject): ApiObject {
+/** An ImageStreamImage; `id` is the name as it was asked for, `created` when it came into the stream. */
+export function imageStreamImageObject(stream: Stream, id: string, created: string, image: ApiObject): ApiObject {
   const { annotations } = stream
   return {
     metadata: {
@@ -65,7 +69,7 @@ export function imageStreamImageObject(stream: Stream, id: string, image: ApiObj
       namespace: stream.project,
       uid: stream.uid,
       resourceVersion: String(stream.resourceVersion),
-      creationTimestamp: image.metadata.creationTimestamp ?? stream.creationTimestamp,
+      creationTimestamp: created,
       ...(Object.keys(annotations).length > 0 && { annotations }),
     },
     image,
@@ -125,6 +129,11 @@ export function tagAnnotations({ spec, hold }: TagRecord): Record<string, string
   const { [holdAnnotation]: _sent, ...own } = spec?.annotations ?? {}
   const shown = hold === undefined ? own : { ...own, [holdAnnotation]: JSON.stringify(hold) }
   return spec?.annotations || Object.keys(shown).length > 0 ? shown : undefined
+}
+
+/** Annotations of a stream as its ImageTags show them, or of an ImageTag as it is sent: without what is of one write. */
+export function withoutWrite(annotations: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(annotations).filter(([key]) => !ofOneWrite.includes(key)))
 }
 
 function tagMetadata(

@@ -92,7 +92,7 @@ function union(locations: readonly Location[], more: readonly Location[]): Locat
 
 /** A record as others read it. */
 export function streamLink(digest: Digest, record: LinkRecord): StreamLink {
-  const { mediaType, otherType, size, locations, children = [], received = false } = record
+  const { mediaType, otherType, size, locations, children = [], received = false, createdAt } = record
   const types = otherType === undefined ? [mediaType] : [mediaType, otherType]
   return {
     digest,
@@ -103,6 +103,7 @@ export function streamLink(digest: Digest, record: LinkRecord): StreamLink {
     received,
     manifestType: types.find(isManifestType),
     isBlob: !types.every(isManifestType),
+    createdAt,
   }
 }
 

@@ -211,6 +211,8 @@ export interface StreamLink extends Link {
   manifestType: string | undefined
   /** Whether somebody names it as something other than a manifest. */
   isBlob: boolean
+  /** Since when the stream has it, RFC 3339. */
+  createdAt: string
 }
 
 /** A link to be added: of a manifest that was `received`, or of what one names. `children` of an index. */

@@ -36,6 +36,7 @@ describe('links', () => {
       received: true,
       manifestType: imageType,
       isBlob: false,
+      createdAt: '2026-01-01T00:00:00Z',
     })
     expect(await w.links.get(app, digest('b'))).toBeUndefined()
     expect(await w.links.get({ project: 'demo', stream: 'other' }, digest('a'))).toBeUndefined()

@@ -1,8 +1,9 @@
 import type { StreamImages } from '../../importer/stream-images.ts'
-import { digestHex, parseDigest } from '../../oci/digest.ts'
 import { RegistryError } from '../../oci/errors.ts'
 import type { StreamName } from '../../oci/reference.ts'
+import { parseStreamSource } from '../../streams/sources.ts'
 import type { Links, StreamLink, StreamReader } from '../../streams/streams.ts'
+import { imagesById } from '../../tagging/images.ts'
 import { imageStreamImageColumns } from '../columns/image-columns.ts'
 import { imageGroup } from '../groups.ts'
 import { imageObject, imageReference, imageStreamImageObject } from '../image-objects.ts'
@@ -15,11 +16,6 @@ export interface ImageStreamImagesOptions {
   images: StreamImages
   registryHost: string
 }
-
-const hexPrefix = /^(?:sha256:)?([0-9a-f]{1,64})$/
-
-/** Links read to find images by a prefix; more that begin alike than this is ambiguous in any case, or nearly so. */
-const maxCandidates = 1_000
 
 /** The images that a stream contains, by digest or the beginning of one (okd.md 1.8). */
 export function imageStreamImages({ reader, links, images, registryHost }: ImageStreamImagesOptions): Resource {
@@ -37,12 +33,13 @@ export function imageStreamImages({ reader, links, images, registryHost }: Image
       async get({ project, name }: Call): Promise<ApiObject | undefined> {
         const { stream: streamName, id } = splitImageName(name)
         const stream = await reader.stream({ project, stream: streamName })
-        const link = stream && (await findImage(links, stream, id, name))
+        const link = stream && (await findImage(links, stream, name))
         if (stream === undefined || link?.manifestType === undefined) return undefined
+        // Of a child that only its index names so far there is no record yet: it is told in short.
         const image = await images.get(stream, link.digest, link.manifestType)
-        if (image === undefined) return undefined
         const reference = imageReference(registryHost, stream, link.digest)
-        return imageStreamImageObject(stream, id, imageObject(link.digest, reference, stream.creationTimestamp, image))
+        const shown = imageObject(link.digest, reference, link.createdAt, image)
+        return imageStreamImageObject(stream, id, link.createdAt, shown)
       },
     },
   }
@@ -63,22 +60,15 @@ function splitImageName(name: string): { stream: string; id: string } {
 async function findImage(
   links: ImageStreamImagesOptions['links'],
   stream: StreamName,
-  id: string,
   name: string,
 ): Promise<StreamLink | undefined> {
-  const digest = parseDigest(id)
-  if (digest !== undefined) {
-    const link = await links.get(stream, digest)
-    return link?.manifestType === undefined ? undefined : link
-  }
-  const [, hex] = hexPrefix.exec(id) ?? []
-  if (hex === undefined) return undefined
-  const candidates = await links.list(stream, { prefix: `sha256:${hex}`, limit: maxCandidates })
-  const images = candidates.filter(({ manifestType }) => manifestType !== undefined)
-  if (images.length <= 1) return images[0]
-  const shown = images.slice(0, 5).map((link) => digestHex(link.digest).slice(0, Math.max(12, hex.length + 4)))
+  const source = parseStreamSource({ kind: 'ImageStreamImage', name }, stream)
+  if (source?.kind !== 'ImageStreamImage') return undefined
+  const [found, another] = await imagesById(links, stream, source.id)
+  if (found === undefined || another === undefined) return found
+  const shown = [found, another].map(({ digest }) => digest.slice(0, Math.max(19, source.id.length + 4))).join(', ')
   throw new RegistryError('CONFLICT', {
-    message: `${images.length} images of ${stream.project}/${stream.stream} begin with "${id}" (${shown.join(', ')}${images.length > 5 ? ', ...' : ''}); write more of the digest`,
+    message: `several images of ${stream.project}/${stream.stream} begin with "${source.id}" (${shown}); write more of the digest`,
     subject: { name, kind: 'imagestreamimages', group: imageGroup },
   })
 }

@@ -77,7 +77,10 @@ async function importAll(
     ...(metadata?.uid ? { uid: metadata.uid } : {}),
   }
   const single = images.length === 0 ? undefined : await importer.import({ ...common, images: images.map(importImage) })
-  const whole = repository ? await importer.importRepository({ ...common, ...repositoryImport(repository) }) : undefined
+  // What the single images changed was not seen by anybody: their version was compared before.
+  const { resourceVersion: _compared, ...after } = common
+  const rest = single === undefined ? common : after
+  const whole = repository ? await importer.importRepository({ ...rest, ...repositoryImport(repository) }) : undefined
   const at = formatSeconds(now() / 1000)
   const results = [single, whole].filter((result): result is ImportResult => result !== undefined)
   await pins.reached(Math.max(0, ...results.map(({ revision }) => revision)))

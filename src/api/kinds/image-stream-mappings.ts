@@ -102,6 +102,10 @@ function checkMapping(
   else if (parseImageReference(reference) === undefined) {
     causes.push(invalid('image.dockerImageReference', reference, 'is not an image reference'))
   }
+  const said = parseImageReference(reference ?? '')?.digest
+  if (digest !== undefined && said !== undefined && said !== digest) {
+    causes.push(invalid('image.dockerImageReference', reference, 'names another image than image.metadata.name'))
+  }
   if (!tag) causes.push(required('tag', 'which tag moves'))
   else if (!isTag(tag)) causes.push(invalid('tag', tag, "must be at most 128 letters, digits, '_', '.' or '-'"))
   return causes

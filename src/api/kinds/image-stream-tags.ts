@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { RegistryError } from '../../oci/errors.ts'
 import type { TagRecord } from '../../streams/records.ts'
 import type { ChangeResult, Stream, Tag } from '../../streams/streams.ts'
@@ -10,9 +11,12 @@ import { imageObject, imageStreamTagObject } from '../image-objects.ts'
 import type { ApiObject, Call, Resource, Updated } from '../resource.ts'
 import { type ImageStreamTagBody, imageStreamTagSchema, type TagReferenceBody } from '../schemas/image-streams.ts'
 import { askingOf, seenOf } from './asking.ts'
-import { wantedTag } from './sent-tags.ts'
+import { keptAnnotations, wantedTag } from './sent-tags.ts'
+import { requireStreamMetadata } from './tag-metadata.ts'
 import { deleteTag, headImage, readTag, shortImage, splitTagName, type TagKindOptions } from './tag-objects.ts'
 import { listOverStreams, tagItems } from './whole-streams.ts'
+
+const resource = 'imagestreamtags'
 
 /**
  * Tags seen one by one, each with the image it stands at. PUT and POST set the one spec tag, and PUT creates what is missing,
@@ -23,7 +27,7 @@ export function imageStreamTags(options: TagKindOptions): Resource {
   return {
     group: imageGroup,
     version: 'v1',
-    resource: 'imagestreamtags',
+    resource,
     singular: 'imagestreamtag',
     kind: 'ImageStreamTag',
     namespaced: true,
@@ -34,7 +38,7 @@ export function imageStreamTags(options: TagKindOptions): Resource {
     dryRun: true,
     handlers: {
       async get({ project, name }) {
-        const found = await readTag(reader, project, splitTagName(name))
+        const found = await readTag(reader, project, splitTagName(name, resource))
         const image = found && (await headImage(options, found.stream, found.tag))
         return found && image && imageStreamTagObject(found.stream, found.tag, image)
       },
@@ -44,7 +48,7 @@ export function imageStreamTags(options: TagKindOptions): Resource {
         ),
       create: (call, body) => createTag(options, call, body),
       update: (call, body) => updateTag(options, call, body),
-      delete: (call, preconditions) => deleteTag(options, call, 'imagestreamtags', preconditions),
+      delete: (call, preconditions) => deleteTag(options, call, resource, preconditions),
     },
   }
 }
@@ -58,32 +62,34 @@ export function listedTag(registryHost: string, stream: Stream, tag: Tag): ApiOb
 async function createTag(options: TagKindOptions, call: Call, body: Record<string, unknown>): Promise<ApiObject> {
   const sent = parseObject(imageStreamTagSchema, body)
   const name = sent.metadata?.name ?? ''
-  const { tag } = splitTagName(name)
-  const own = sent.tag?.annotations
-  const outer = sent.metadata?.annotations
-  const differs = own && outer && JSON.stringify(sorted(own)) !== JSON.stringify(sorted(outer))
+  const { tag } = splitTagName(name, resource)
+  const own = keptAnnotations(sent.tag?.annotations)
+  const outer = keptAnnotations(sent.metadata?.annotations)
+  const differs = own && outer && !isDeepStrictEqual(own, outer)
   const cause = invalid('tag.annotations', own, 'must be equal to metadata.annotations when both are set')
   requireValid([...(differs ? [cause] : []), ...(sent.tag ? checkName(sent.tag, tag) : [])], {
     name,
-    kind: 'imagestreamtags',
+    kind: resource,
     group: imageGroup,
   })
-  const wanted = { ...sent.tag, annotations: own ?? outer ?? null }
+  const wanted = { ...sent.tag, annotations: own ?? outer }
   const result = await setTag(options, call, sent, { name, wanted, mode: 'create' })
   return shown(options, result, tag)
 }
 
 async function updateTag(options: TagKindOptions, call: Call, body: Record<string, unknown>): Promise<Updated> {
   const sent = parseObject(imageStreamTagSchema, body)
-  const { stream, tag } = splitTagName(call.name)
-  if (sent.tag) requireValid(checkName(sent.tag, tag), { name: call.name, kind: 'imagestreamtags', group: imageGroup })
-  const spec = sent.tag ?? storedSpec((await readTag(options.reader, call.project, { stream, tag }))?.tag.record)
+  const { stream, tag } = splitTagName(call.name, resource)
+  if (sent.tag) requireValid(checkName(sent.tag, tag), { name: call.name, kind: resource, group: imageGroup })
+  const live = await readTag(options.reader, call.project, { stream, tag })
+  if (live !== undefined) requireStreamMetadata(live.stream, call.name, sent.metadata, resource)
+  const spec = sent.tag ?? storedSpec(live?.tag.record)
   if (spec === undefined) {
     throw new RegistryError('BAD_REQUEST', {
       message: `imagestreamtag ${tag} is not a spec tag in imagestream ${call.project}/${stream}, cannot be updated`,
     })
   }
-  const wanted = { ...spec, annotations: sent.metadata?.annotations ?? null }
+  const wanted = { ...spec, annotations: wantedAnnotations(sent, live?.tag.record) }
   const result = await setTag(options, call, sent, { name: call.name, wanted, mode: 'put' })
   return { object: await shown(options, result, tag), created: result.created }
 }
@@ -94,7 +100,7 @@ function setTag(
   { metadata }: ImageStreamTagBody,
   { name, wanted, mode }: { name: string; wanted: TagReferenceBody; mode: NonNullable<TagRequest['mode']> },
 ) {
-  const { stream, tag } = splitTagName(name)
+  const { stream, tag } = splitTagName(name, resource)
   return tagging.setTag({
     project: call.project,
     stream,
@@ -133,6 +139,14 @@ function checkName({ name }: TagReferenceBody, tag: string) {
   return name && name !== tag ? [invalid('tag.name', name, `must be "${tag}", as in metadata.name, or empty`)] : []
 }
 
-function sorted(annotations: Readonly<Record<string, string>>): [string, string][] {
-  return Object.entries(annotations).sort(([a], [b]) => (a < b ? -1 : 1))
+/**
+ * Annotations stand in two places of an ImageStreamTag, and clients change either. As in OKD those of `metadata` count; those
+ * of `tag` do where they alone were changed, or are all that is sent by who has not read the tag.
+ */
+function wantedAnnotations({ metadata, tag }: ImageStreamTagBody, live: TagRecord | undefined) {
+  const own = keptAnnotations(tag?.annotations)
+  const outer = keptAnnotations(metadata?.annotations)
+  if (own === null) return outer
+  if (outer === null && !metadata?.resourceVersion) return own
+  return isDeepStrictEqual(outer, keptAnnotations(live?.spec?.annotations)) ? own : outer
 }

@@ -1,6 +1,6 @@
 import { RegistryError } from '../../oci/errors.ts'
 import { requireStreamUnchanged } from '../../streams/preconditions.ts'
-import type { Links, Pins, StreamChangeResult, StreamReader, StreamWriter } from '../../streams/streams.ts'
+import type { Links, Pins, Stream, StreamChangeResult, StreamReader, StreamWriter } from '../../streams/streams.ts'
 import type { StreamRequest, Tagging } from '../../tagging.ts'
 import { parseObject } from '../body.ts'
 import { imageStreamColumns } from '../columns/image-columns.ts'
@@ -12,6 +12,7 @@ import type { ApiObject, Call, DeleteOptions, Follow, Resource } from '../resour
 import { imageStreamSchema } from '../schemas/image-streams.ts'
 import { requireStorable } from '../stored.ts'
 import { askingOf, seenOf } from './asking.ts'
+import { withNewCause } from './change-cause.ts'
 import { layersSubresource } from './image-stream-layers.ts'
 import { statusSubresource } from './image-stream-status.ts'
 import { wantedTag } from './sent-tags.ts'
@@ -87,10 +88,12 @@ async function updateStream(
     const cause = required('metadata.resourceVersion', 'must be specified for an update')
     requireValid([cause], { name: call.name, kind: 'imagestreams', group: imageGroup })
   }
-  return settled(options, await options.tagging.updateStream(streamRequest(call, body, call.name)))
+  const live = await options.reader.stream({ project: call.project, stream: call.name })
+  return settled(options, await options.tagging.updateStream(streamRequest(call, body, call.name, live)))
 }
 
-function streamRequest(call: Call, body: Record<string, unknown>, name: string): StreamRequest {
+/** What is sent of a stream, `live` as it is. */
+function streamRequest(call: Call, body: Record<string, unknown>, name: string, live?: Stream): StreamRequest {
   const { metadata } = parseObject(withMetadata, body)
   const subject = { name, kind: 'imagestreams', group: imageGroup }
   requireValid(atMost('spec.tags', sentTags(body), maxTags), subject)
@@ -109,7 +112,8 @@ function streamRequest(call: Call, body: Record<string, unknown>, name: string):
   return {
     project: call.project,
     stream: name,
-    ...askingOf(call, metadata),
+    // The stream keeps the annotation, as objects of Kubernetes do: it is the reason of the write that brings it.
+    ...askingOf(call, withNewCause(metadata ?? {}, live?.annotations)),
     object,
     tags: (spec?.tags ?? []).map((tag) => wantedTag(tag.name ?? '', tag)),
     seen: seenOf(metadata),

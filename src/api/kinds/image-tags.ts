@@ -8,8 +8,11 @@ import type { ApiObject, Call, Resource } from '../resource.ts'
 import { type ImageTagBody, imageTagSchema } from '../schemas/image-streams.ts'
 import { askingOf, seenOf } from './asking.ts'
 import { wantedTag } from './sent-tags.ts'
+import { requireStreamMetadata } from './tag-metadata.ts'
 import { deleteTag, headImage, readTag, splitTagName, type TagKindOptions } from './tag-objects.ts'
 import { listOverStreams, tagItems } from './whole-streams.ts'
+
+const resource = 'imagetags'
 
 /** Tags with what is wanted of them and what happened, also where there is no image yet (okd.md 1.7). */
 export function imageTags(options: TagKindOptions): Resource {
@@ -17,7 +20,7 @@ export function imageTags(options: TagKindOptions): Resource {
   return {
     group: imageGroup,
     version: 'v1',
-    resource: 'imagetags',
+    resource,
     singular: 'imagetag',
     kind: 'ImageTag',
     namespaced: true,
@@ -27,14 +30,14 @@ export function imageTags(options: TagKindOptions): Resource {
     ...(options.follow && { follow: options.follow }),
     dryRun: true,
     handlers: {
-      get: async ({ project, name }) => showTag(options, project, splitTagName(name, 'ImageTags')),
+      get: async ({ project, name }) => showTag(options, project, splitTagName(name, resource)),
       list: (call) => listOverStreams(reader, call, (whole, afterTag) => tagItems(whole, afterTag, listedImageTag)),
       create: async (call, body) => {
         const sent = parseObject(imageTagSchema, body)
         return (await setTag(options, call, sent, sent.metadata?.name ?? '', 'create')).object
       },
       update: (call, body) => setTag(options, call, parseObject(imageTagSchema, body), call.name, 'put'),
-      delete: (call, preconditions) => deleteTag(options, call, 'imagetags', preconditions),
+      delete: (call, preconditions) => deleteTag(options, call, resource, preconditions),
     },
   }
 }
@@ -54,12 +57,14 @@ async function showTag(
 }
 
 async function setTag(options: TagKindOptions, call: Call, sent: ImageTagBody, name: string, mode: 'create' | 'put') {
-  const { stream, tag } = splitTagName(name, 'ImageTags')
+  const { stream, tag } = splitTagName(name, resource)
   const { metadata, spec } = sent
   const causes = mode === 'create' && !spec ? [required('spec', 'what is wanted of the tag')] : []
   if (spec && spec.name !== tag)
     causes.push(invalid('spec.name', spec.name ?? '', `must be "${tag}", as in metadata.name`))
-  requireValid(causes, { name, kind: 'imagetags', group: imageGroup })
+  requireValid(causes, { name, kind: resource, group: imageGroup })
+  const live = mode === 'put' ? await options.reader.stream({ project: call.project, stream }) : undefined
+  if (live !== undefined) requireStreamMetadata(live, name, metadata, resource)
   const result = await options.tagging.setTag({
     project: call.project,
     stream,

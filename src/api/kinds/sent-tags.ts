@@ -30,7 +30,10 @@ export function wantedTag(name: string, sent: TagReferenceBody): WantedTag {
   }
 }
 
-function keptAnnotations(sent: Readonly<Record<string, string>> | null | undefined): Record<string, string> | null {
+/** Annotations as they are kept of a tag; null when there are none. */
+export function keptAnnotations(
+  sent: Readonly<Record<string, string>> | null | undefined,
+): Record<string, string> | null {
   const { [holdAnnotation]: _hold, [changeCauseAnnotation]: _cause, ...kept } = sent ?? {}
   return Object.keys(kept).length === 0 ? null : kept
 }

@@ -20,11 +20,15 @@ export interface TagKindOptions {
   registryHost: string
 }
 
+/** Which view of a tag a request is about. */
+export type TagResource = 'imagestreamtags' | 'imagetags'
+
 /** Splits `stream:tag`. @throws RegistryError BAD_REQUEST in OKD's words */
-export function splitTagName(name: string, kind = 'ImageStreamTags'): { stream: string; tag: string } {
+export function splitTagName(name: string, resource: TagResource): { stream: string; tag: string } {
   const [stream, tag, ...more] = name.split(':')
   if (stream && tag && more.length === 0) return { stream, tag }
-  throw new RegistryError('BAD_REQUEST', { message: `${kind} must be retrieved with <name>:<tag>` })
+  const kinds = { imagestreamtags: 'ImageStreamTags', imagetags: 'ImageTags' }
+  throw new RegistryError('BAD_REQUEST', { message: `${kinds[resource]} must be retrieved with <name>:<tag>` })
 }
 
 /** A stream and one of its tags; undefined when either is missing. */
@@ -47,8 +51,8 @@ export async function headImage(
   const [head] = record.items
   if (!head?.image) return undefined
   // By the stream's own link, whatever others were told of the same bytes (I5).
-  const link = await links.get(stream, head.image)
-  const image = link && (await images.get(stream, head.image, link.mediaType))
+  const type = (await links.get(stream, head.image))?.manifestType
+  const image = type === undefined ? undefined : await images.get(stream, head.image, type)
   if (image === undefined) return undefined
   const reference = resolveReference(registryHost, stream, record, head)
   return imageObject(head.image, reference, head.created, image, tagAnnotations(record))
@@ -65,10 +69,10 @@ export function shortImage(registryHost: string, stream: Stream, { record }: Tag
 export async function deleteTag(
   { reader, writer, pins }: TagKindOptions,
   { project, name, subject, options: { dryRun } }: Call,
-  resource: 'imagestreamtags' | 'imagetags',
+  resource: TagResource,
   preconditions: DeleteOptions,
 ): Promise<ApiObject> {
-  const { stream: streamName, tag: tagName } = splitTagName(name)
+  const { stream: streamName, tag: tagName } = splitTagName(name, resource)
   const wanted = { project, stream: streamName }
   const notFound = () => new RegistryError('NOT_FOUND', { subject: { name, kind: resource, group: imageGroup } })
   const stream = await reader.stream(wanted)
@@ -81,10 +85,14 @@ export async function deleteTag(
     check({ stream, tag: await reader.tag(stream, tagName) })
     return { metadata: { name, uid: stream.uid } }
   }
-  const result = await writer.changeTag(wanted, tagName, (current) => {
+  const deleting = writer.changeTag(wanted, tagName, (current) => {
     check(current)
     return { remove: { cause: { kind: 'delete', by: subject.name } } }
   })
+  const result = await deleting.catch((error: unknown) => {
+    // Deleted meanwhile with its whole stream.
+    throw error instanceof RegistryError && error.code === 'NAME_UNKNOWN' ? notFound() : error
+  })
   if (result !== undefined) await pins.reached(result.revision)
-  return { metadata: { name, uid: stream.uid } }
+  return { metadata: { name, uid: result?.stream.uid ?? stream.uid } }
 }
