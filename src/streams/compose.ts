@@ -39,7 +39,6 @@ export function composeSteps(
   const first = firstStep(base, stream, { isChanged, isOfSpec: isNewSpec(base, stream, drafts) })
   const steps = [first]
   let room = roomIn(first)
-  if (room.bytes < 0) throw objectTooLarge(stream)
   for (const draft of drafts) {
     const needs = sizeOf(draft)
     if (!fits(needs, maxDraft)) throw tooLarge(stream, draft)
@@ -127,15 +126,6 @@ function touch(stream: StreamName & { uid: string }): Operation {
 
 function put(key: string, record: unknown): Operation {
   return { type: 'put', key, value: encode(record) }
-}
-
-function objectTooLarge({ stream }: StreamName): RegistryError {
-  const why = `Too long: what is kept of the image stream without its tags may not be more than ${maxStep.bytes} bytes`
-  return new RegistryError('INVALID', {
-    message: `ImageStream.image.openshift.io "${stream}" is invalid: metadata: ${why}`,
-    causes: [{ field: 'metadata', reason: 'FieldValueTooLong', message: why }],
-    subject: { name: stream, kind: 'imagestreams', group: 'image.openshift.io' },
-  })
 }
 
 function tooLarge({ project, stream }: StreamName, { tags }: Draft): RegistryError {

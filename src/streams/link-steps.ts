@@ -4,7 +4,7 @@ import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Entry, type Operation, type Precondition, type Store } from '../store/store.ts'
 import { decode, encode, imageIndexKey, lifeKey, linkKey } from './keys.ts'
 import { streamNotFound } from './lives.ts'
-import type { LifeRecord, LinkRecord } from './records.ts'
+import type { ImageIndexRecord, LifeRecord, LinkRecord } from './records.ts'
 import type { InTurn } from './turns.ts'
 
 /** A link and the record it should come to, made from what is there; undefined leaves it as it is. */
@@ -86,7 +86,11 @@ function pack(
     const written: Operation[] = [{ type: 'put', key, value: encode(record) }]
     const isIndexed = before?.received === true && before.uid === life.uid
     if (record.received && !isIndexed)
-      written.unshift({ type: 'put', key: imageIndexKey(name, digest), value: encode({ uid: life.uid }) })
+      written.unshift({
+        type: 'put',
+        key: imageIndexKey(name, digest),
+        value: encode({ uid: life.uid } satisfies ImageIndexRecord),
+      })
     bytes += sizeOf(written)
     const isFull = operations.length + written.length > commitLimits.maxOperations || bytes > maxStepBytes
     if (isFull && operations.length > 0) return { operations, preconditions, taken: i }

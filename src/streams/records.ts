@@ -93,7 +93,7 @@ export interface LedgerEntry {
   projectUid: string
   revision: number
   created: string
-  /** Empty in the entry of a deletion. */
+  /** Empty in the entry of a deletion, and of a `reference: true` tag. */
   image: Digest | ''
   previousImage?: Digest | ''
   mediaType: string
@@ -127,6 +127,11 @@ export interface PendingRecord {
   generation: number
   by: string
   reason?: string
+}
+
+/** `index/image/<digest>/<project>/<stream>`: the stream received this manifest; written with its link. */
+export interface ImageIndexRecord {
+  uid: string
 }
 
 /** `generation/<project>/<stream>`: `metadata.generation`, apart from the rest so that a move which leaves the spec as it is races with nobody. */

@@ -10,6 +10,9 @@ import type { ObjectFields } from './stream-object.ts'
 /** Most bytes of all annotations of one object or tag, as in Kubernetes. */
 export const maxAnnotationBytes = 256 * 1024
 
+/** Most bytes of a stream without its tags; fits a commit. */
+const maxObjectBytes = 768 * 1024
+
 const sourceKinds = ['DockerImage', 'ImageStreamImage', 'ImageStreamTag']
 const importModes = ['Legacy', 'PreserveOriginal']
 const policyTypes = ['Source', 'Local']
@@ -75,9 +78,16 @@ export function validateSource(from: TagSource, field: string): FieldCause[] {
   return [invalid(`${field}.name`, from.name, 'must be of the form <tag>, <repo>:<tag>, <id>, or <repo>@<id>')]
 }
 
-/** Checks what a client sets of a stream besides its tags, apart from labels. */
-export function validateObject({ annotations, dockerImageRepository }: Partial<ObjectFields>): FieldCause[] {
+/** Checks what a client sets of a stream besides its tags, apart from the form of labels. */
+export function validateObject(object: Partial<ObjectFields>): FieldCause[] {
+  const { annotations, dockerImageRepository } = object
   const causes = validateAnnotations(annotations, 'metadata.annotations')
+  if (Buffer.byteLength(JSON.stringify(object)) > maxObjectBytes)
+    causes.push({
+      field: 'metadata',
+      reason: 'FieldValueTooLong',
+      message: `Too long: an image stream without its tags may not be more than ${maxObjectBytes} bytes`,
+    })
   if (dockerImageRepository) causes.push(...validateRepository(dockerImageRepository, 'spec.dockerImageRepository'))
   return causes
 }
