@@ -177,7 +177,8 @@ export function createTagEvents(options: TagEventsOptions): TagEvents {
       const resumed = await writer.changeTag(name, tag, (current) => {
         if (current.tag === undefined) throw new RegistryError('NOT_FOUND', tagSubject(name, tag))
         if (current.tag.record.hold === undefined) throw notHeld(name, tag)
-        return { hold: null }
+        // A follower goes to its source at once, by whoever lets it go.
+        return { hold: null, wantedBy: { by: request.by, ...reasonOf(request) } }
       })
       if (resumed === undefined) throw new TypeError('a change by hand is decided anew, never dropped')
       log.info({ ...name, tag, by: request.by, ...reasonOf(request) }, 'tag resumed')

@@ -160,6 +160,28 @@ describe('resume', () => {
     expect(await pin(world)).toBe(v1.manifest.digest)
   })
 
+  test('of a follower moves it to its source at once, by whoever lets it go', async () => {
+    const world = await worldAt(v1, v2)
+    const spec = {
+      name: 'stable',
+      annotations: null,
+      from: { kind: 'ImageStreamTag', name: 'prod' },
+      importPolicy: {},
+      referencePolicy: { type: 'Local' },
+    } as const
+    await world.writer.changeTag(app, 'stable', () => ({ spec, wantedBy: { by: 'ann' } }))
+    await world.tagEvents.rollback(app, 'stable', {
+      by: 'ann',
+      to: (await world.reader.ledger(app, 'stable'))[0]?.image,
+    })
+    world.registry.put('lib/app', v3, { tag: 'v1' })
+    await world.importImage('app', 'prod', world.from)
+    expect((await world.reader.tag(app, 'stable'))?.record.items[0]?.image).toBe(v2.manifest.digest)
+    await world.tagEvents.resume(app, 'stable', { by: 'bob', reason: 'mended' })
+    const [entry] = await world.reader.ledger(app, 'stable')
+    expect(entry).toMatchObject({ image: v3.manifest.digest, cause: { kind: 'follow', by: 'bob' } })
+  })
+
   test('of a tag that is not held, or not there, is refused', async () => {
     const world = await worldAt(v1)
     await expect(world.tagEvents.resume(app, 'prod', { by: 'ann' })).rejects.toMatchObject({ code: 'INVALID' })
