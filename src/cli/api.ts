@@ -25,6 +25,9 @@ export const resources = {
   serviceAccounts: resource('', 'serviceaccounts'),
   imageStreams: resource('image.openshift.io', 'imagestreams'),
   imageStreamTags: resource('image.openshift.io', 'imagestreamtags'),
+  imageTags: resource('image.openshift.io', 'imagetags'),
+  imageStreamImages: resource('image.openshift.io', 'imagestreamimages'),
+  images: resource('image.openshift.io', 'images'),
   imageStreamImports: resource('image.openshift.io', 'imagestreamimports'),
   tagEvents: resource('weir.dev', 'tagevents'),
   roles: resource('rbac.authorization.k8s.io', 'roles'),
@@ -72,7 +75,8 @@ export interface ObjectMeta {
   namespace?: string
   uid?: string
   resourceVersion?: string
-  creationTimestamp?: string
+  creationTimestamp?: string | null
+  labels?: Record<string, string> | null
   annotations?: Record<string, string> | null
 }
 
@@ -101,6 +105,8 @@ export interface TagReference {
   annotations?: Record<string, string> | null
   from?: ObjectReference | null
   reference?: boolean
+  /** Newer than what was imported while an import is pending. In a write, 0 asks for a look at the source. */
+  generation?: number | null
   importPolicy?: ImportPolicy
   referencePolicy?: { type: string }
 }
@@ -116,21 +122,92 @@ export interface Condition {
   status?: string
   reason?: string
   message?: string
+  lastTransitionTime?: string
+  generation?: number
+}
+
+/** Where a tag stands or stood; `image` is empty for a mere reference. */
+export interface TagItem {
+  created?: string
+  dockerImageReference?: string
+  image?: string
+  generation?: number
 }
 
 export interface NamedTagEventList {
   tag: string
-  items?: { created?: string; dockerImageReference?: string; image?: string }[] | null
+  /** Newest first. */
+  items?: TagItem[] | null
   conditions?: Condition[] | null
 }
 
 export interface ImageStream extends ApiObject {
-  spec?: { tags?: TagReference[] | null }
+  spec?: { lookupPolicy?: { local?: boolean }; dockerImageRepository?: string; tags?: TagReference[] | null }
   status?: { dockerImageRepository?: string; publicDockerImageRepository?: string; tags?: NamedTagEventList[] | null }
 }
 
 export interface ImageStreamTag extends ApiObject {
-  image?: { metadata?: ObjectMeta; dockerImageReference?: string } | null
+  tag?: TagReference | null
+  /** That of the item in force. */
+  generation?: number
+  image?: Image | null
+}
+
+/** What is wanted of a tag and what became of it, also where it stands at no image. */
+export interface ImageTag extends ApiObject {
+  spec?: TagReference | null
+  status?: NamedTagEventList | null
+  image?: Image | null
+}
+
+/** An image of a stream by its digest. */
+export interface ImageStreamImage extends ApiObject {
+  image?: Image | null
+}
+
+/** An image; in lists of tags its name and reference alone. `metadata.name` is the digest, empty where there is none. */
+export interface Image extends ApiObject {
+  dockerImageReference?: string
+  dockerImageManifestMediaType?: string
+  dockerImageMetadata?: ImageMetadata | null
+  dockerImageLayers?: { name?: string; size?: number; mediaType?: string }[] | null
+  /** Of an index alone. */
+  dockerImageManifests?: ChildManifest[] | null
+}
+
+/** What the config of an image says; without one all but `Size` may be absent. */
+export interface ImageMetadata {
+  Id?: string
+  Created?: string | null
+  Author?: string
+  Architecture?: string
+  Os?: string
+  Variant?: string
+  /** Bytes of all unique layers and the config. */
+  Size?: number
+  Config?: ImageConfig | null
+}
+
+export interface ImageConfig {
+  User?: string
+  ExposedPorts?: Record<string, unknown> | null
+  Env?: string[] | null
+  Entrypoint?: string[] | null
+  Cmd?: string[] | null
+  Volumes?: Record<string, unknown> | null
+  WorkingDir?: string
+  Labels?: Record<string, string> | null
+  StopSignal?: string
+}
+
+/** One image of an index. */
+export interface ChildManifest {
+  digest?: string
+  mediaType?: string
+  manifestSize?: number
+  architecture?: string
+  os?: string
+  variant?: string
 }
 
 /** What became of one image of an import; of an image, `metadata.name` is the digest. */

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'
 import { addAccessVerbs } from './access.ts'
 import { type Client, createClient } from './client.ts'
+import { addDescribeVerb } from './describe.ts'
 import { explain } from './explain.ts'
 import { ApiError, CliError } from './failures.ts'
 import { addGetVerb } from './get.ts'
@@ -12,12 +14,15 @@ import { type Output, printable } from './output.ts'
 import { addProjectVerbs } from './projects.ts'
 import { addRollbackVerbs } from './rollback.ts'
 import { findServer, type ServerFlags, type Surroundings } from './server.ts'
-import { addVerb, durationOption, type VerbContext } from './verbs.ts'
+import { addTagVerb } from './tag.ts'
+import { addVerb, type Clock, durationOption, type VerbContext } from './verbs.ts'
 
 /** What a command line works with: `process.stdout`, `process.env` and so on, or a test's own. */
 export interface CliIo extends Surroundings {
   stdout: Output
   stderr: Output
+  /** Default: the machine's. */
+  clock?: Clock
 }
 
 interface GlobalFlags extends ServerFlags {
@@ -35,6 +40,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   let client: Client | undefined
   const context: VerbContext = {
     stdout: io.stdout,
+    clock: io.clock ?? { now: Date.now, pause: (ms) => delay(ms) },
     note: (line) => io.stderr.write(`${printable(line)}\n`),
     async connect() {
       const { requestTimeout, ...flags } = program.opts<GlobalFlags>()
@@ -46,9 +52,11 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addServe(program)
   addProjectVerbs(program, context)
   addImportVerb(program, context)
+  addTagVerb(program, context)
   addHistoryVerb(program, context)
   addRollbackVerbs(program, context)
   addGetVerb(program, context)
+  addDescribeVerb(program, context)
   addAccessVerbs(program, context)
   addGrantVerbs(program, context)
   try {

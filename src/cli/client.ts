@@ -14,6 +14,8 @@ export interface RequestOptions {
 /** Talks to one server as one caller. Answers are trusted to have the API's shapes once they are JSON objects. */
 export interface Client {
   readonly server: Server
+  /** How long a request may take by the command line (`--request-timeout`). */
+  readonly timeoutMs: number | undefined
   /** @throws ApiError for a `Status` that is a failure, CliError when there is no such answer */
   request<T extends object>(method: string, target: Target, options?: RequestOptions): Promise<T>
   /** GET; undefined when there is no such object. */
@@ -43,6 +45,7 @@ export function createClient({ server, timeoutMs }: { server: Server; timeoutMs?
   const send = createSend(server)
   const client: Client = {
     server,
+    timeoutMs,
     async request<T extends object>(method: string, target: Target, options: RequestOptions = {}) {
       const limitMs = timeoutMs ?? options.patienceMs ?? defaultPatienceMs
       const query = options.query === undefined ? '' : `?${new URLSearchParams(options.query)}`

@@ -76,7 +76,8 @@ async function missingRight(error: ApiError, client: Client): Promise<string[]> 
   ]
 }
 
-async function callerAsSubject(client: Client): Promise<string> {
+/** The caller as `weir grant` names him; the bare word where the server does not say. */
+export async function callerAsSubject(client: Client): Promise<string> {
   try {
     const review = await whoIs(client)
     return subjectOfUser(review.status?.userInfo?.username ?? 'SUBJECT')
@@ -102,6 +103,8 @@ function roleFor({ resource }: Target, verb: string): string | undefined {
   switch (resource) {
     case resources.imageStreams:
     case resources.imageStreamTags:
+    case resources.imageTags:
+    case resources.imageStreamImages:
     case resources.tagEvents:
       return verb === 'get' || verb === 'list' ? 'registry-viewer' : 'registry-editor'
     case resources.imageStreamImports:

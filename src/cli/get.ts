@@ -4,7 +4,7 @@ import type { Client } from './client.ts'
 import { digestColumns, type Format, formatOption, type Printing, printDocuments, printRows } from './output.ts'
 import { requireProject } from './projects.ts'
 import { formatStreamReference, parseProject } from './references.ts'
-import { type StreamTag, tagsOf } from './stream-tags.ts'
+import { type StreamTag, stateOf, tagsOf } from './stream-tags.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
 
 interface GetOptions {
@@ -116,9 +116,4 @@ function shortList(tags: readonly string[]): string {
 /** When the newest of its tags moved. RFC 3339 of the server, in seconds and UTC, has the order of time. */
 function updated(stream: ImageStream): string {
   return tagsOf(stream).reduce((newest, { movedAt = '' }) => (movedAt > newest ? movedAt : newest), '')
-}
-
-function stateOf({ isHeld, failure }: StreamTag): string {
-  if (isHeld) return 'held'
-  return failure === undefined ? '' : `import failed: ${failure.reason ?? ''}`
 }

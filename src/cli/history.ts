@@ -2,7 +2,8 @@ import type { Command } from 'commander'
 import { type ImageStreamTag, resources, type TagEvent } from './api.ts'
 import type { Client } from './client.ts'
 import { unlessForbidden } from './failures.ts'
-import { listEvents, noHistory } from './ledger.ts'
+import { describeHold, holdOf } from './holds.ts'
+import { formatCause, listEvents, noHistory } from './ledger.ts'
 import {
   digestColumns,
   type Format,
@@ -13,7 +14,6 @@ import {
   printRows,
 } from './output.ts'
 import { formatStreamReference, parseTagReference, type TagName } from './references.ts'
-import { holdAnnotation } from './stream-tags.ts'
 import { addVerb, countOption, type VerbContext } from './verbs.ts'
 
 interface HistoryOptions {
@@ -47,24 +47,9 @@ async function showHistory(
   if (events.items.length === 0) throw await noHistory(client, name)
   const standing = await findTag(client, name)
   printRows(context.stdout, output, events.items, historyPrinting(inForce(events.items, standing)))
-  const hold = standing?.metadata?.annotations?.[holdAnnotation]
+  const hold = holdOf(standing?.metadata?.annotations)
   if (hold !== undefined)
-    context.stdout.write(`${describeHold(hold)}; weir resume ${formatStreamReference(name)} ends it\n`)
-}
-
-function describeHold(annotation: string): string {
-  const { at, by, reason } = parseHold(annotation)
-  const since = at === undefined ? '' : ` since ${at}`
-  return printable(`held${since}${by === undefined ? '' : ` by ${by}`}${reason === undefined ? '' : ` (${reason})`}`)
-}
-
-function parseHold(annotation: string): { at?: string; by?: string; reason?: string } {
-  try {
-    const hold: unknown = JSON.parse(annotation)
-    return typeof hold === 'object' && hold !== null ? hold : {}
-  } catch {
-    return {}
-  }
+    context.stdout.write(`${printable(describeHold(hold))}; weir resume ${formatStreamReference(name)} ends it\n`)
 }
 
 /** The tag as it stands; undefined when it stands nowhere, or the caller may read no more than its history. */
@@ -93,9 +78,4 @@ function historyPrinting(current: number | undefined): Printing<TagEvent> {
       { header: 'REASON', value: ({ cause }) => cause?.reason ?? '' },
     ],
   }
-}
-
-function formatCause(cause: TagEvent['cause']): string {
-  const restored = cause?.restoredRevision === undefined ? '' : ` to ${cause.restoredRevision}`
-  return `${cause?.kind ?? ''}${restored}`
 }

@@ -2,12 +2,13 @@ import type { Command } from 'commander'
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
 import { apiVersion, type ImageStream, type ImageStreamImport, resources } from './api.ts'
 import type { Client } from './client.ts'
-import { CliError, misuse } from './failures.ts'
+import { misuse } from './failures.ts'
 import { failureOf, formatFollowing, formatOutcome, type Outcome, outcomesOf } from './import-outcome.ts'
 import { type ImportWish, importSpec, type Wanted, wantedTags } from './import-plan.ts'
 import { type Format, formatOption, printable, printObject } from './output.ts'
 import { formatStreamReference, parseStreamReference, type StreamReference } from './references.ts'
-import { addVerb, changeCause, type VerbContext } from './verbs.ts'
+import { reportFailures } from './reported.ts'
+import { addVerb, changeCause, scheduledNote, type VerbContext } from './verbs.ts'
 
 interface ImportOptions extends ImportWish {
   reason?: string
@@ -69,12 +70,11 @@ async function importImage(context: VerbContext, reference: StreamReference, opt
     outcomes.push(...told)
   }
   if (isDocument) printObject(context.stdout, options.output, mergeSteps(steps), { name: '', text: '' })
-  if (options.scheduled === true) {
-    context.note(
-      'note: the server writes --scheduled down, and does not look by itself yet: import again to move a tag',
-    )
-  }
-  reportFailures(context, outcomes)
+  if (options.scheduled === true) context.note(scheduledNote)
+  const failures = outcomes.flatMap((outcome) =>
+    outcome.failure === undefined ? [] : [failureOf(outcome, outcome.failure)],
+  )
+  reportFailures(context, failures, { of: outcomes.length, what: 'tags were not imported' })
 }
 
 async function postImport(
@@ -112,18 +112,4 @@ function mergeSteps(steps: readonly ImageStreamImport[]): ImageStreamImport {
     spec: { ...last?.spec, images: steps.flatMap(({ spec }) => spec?.images ?? []) },
     status: { ...last?.status, images: steps.flatMap(({ status }) => status?.images ?? []) },
   }
-}
-
-function reportFailures(context: VerbContext, outcomes: readonly Outcome[]): void {
-  const failures = outcomes.flatMap((outcome) =>
-    outcome.failure === undefined ? [] : [failureOf(outcome, outcome.failure)],
-  )
-  const [first] = failures
-  if (first === undefined) return
-  if (outcomes.length === 1) throw first
-  for (const { message, hints } of failures) {
-    context.note(`error: ${message}`)
-    for (const hint of hints) context.note(`  ${hint}`)
-  }
-  throw new CliError(`${failures.length} of ${outcomes.length} tags were not imported`)
 }

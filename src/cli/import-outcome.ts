@@ -1,10 +1,11 @@
-import { parseImageReference, type StreamName } from '../oci/reference.ts'
-import type { ImageStreamImport, ImportedImage, Status, TagEvent } from './api.ts'
+import type { StreamName } from '../oci/reference.ts'
+import type { ImageStreamImport, ImportedImage, Status } from './api.ts'
 import type { Client } from './client.ts'
 import { causesOf } from './explain.ts'
-import { CliError, isForbidden, isNotFound } from './failures.ts'
+import { CliError } from './failures.ts'
+import { heldText, nextSteps } from './import-advice.ts'
 import type { Wanted } from './import-plan.ts'
-import { listEvents } from './ledger.ts'
+import { newestEvent } from './ledger.ts'
 import { formatStreamReference, type TagName } from './references.ts'
 import { tagOf } from './stream-tags.ts'
 
@@ -63,19 +64,8 @@ async function resultOf(client: Client, attempt: Attempt, imported: ImportedImag
   return { before: event?.previousImage ?? before, after, ...(revision === undefined ? {} : { revision }) }
 }
 
-/** The revision that moved the tag to `image`: the newest one that did; undefined for those who may not read the history. */
-async function newestEvent(client: Client, name: TagName, image: string): Promise<TagEvent | undefined> {
-  try {
-    const events = await listEvents(client, name, { limit: 10 })
-    return events.items.find((event) => event.image === image)
-  } catch (error) {
-    if (isForbidden(error) || isNotFound(error)) return undefined
-    throw error
-  }
-}
-
 /** Formats an outcome that is no failure: from where to where, and the revision. */
-export function formatOutcome(outcome: Outcome): string {
+export function formatOutcome(outcome: TagName & Result): string {
   const { before, after, revision } = outcome
   const name = formatStreamReference(outcome)
   if (after === before) return `${name}  ${after}  unchanged`
@@ -94,48 +84,10 @@ export function failureOf(attempt: Attempt & { follows?: string }, status: Statu
   const name = formatStreamReference(attempt)
   const stands = before === undefined ? [] : [`${name} stays at ${before}`]
   const still = follows === from ? [] : [`${name} still follows ${follows}`]
-  const policy = policyOf(attempt, status)
+  const policy = heldText(attempt, status)
   if (policy !== undefined) return new CliError(policy, { hints: [...stands, ...still] })
+  const advice = nextSteps(status.reason, attempt, status.details?.retryAfterSeconds)
   return new CliError(`${name} was not imported from ${from}: ${status.reason ?? 'Unknown'}: ${status.message ?? ''}`, {
-    hints: [...causesOf({ status }), ...stands, ...still, ...nextSteps(status, attempt)],
+    hints: [...causesOf({ status }), ...stands, ...still, ...advice],
   })
-}
-
-/** Why the tag itself may not move, a hold for one: the API tells it as a forbidden value of the field `tag`. */
-function policyOf(name: TagName, { details }: Status): string | undefined {
-  const cause = details?.causes?.find(({ field, reason }) => field === 'tag' && reason === 'FieldValueForbidden')
-  const text = cause?.message?.replace(/^Forbidden: /, '')
-  return text?.replace(`tag "${name.tag}" `, `${formatStreamReference(name)} `)
-}
-
-function nextSteps(status: Status, { project, from }: Attempt): string[] {
-  const reference = parseImageReference(from)
-  const host = reference?.host ?? 'the registry'
-  switch (status.reason) {
-    case 'NotFound':
-      return [`check that ${from} is there, and spelled so`]
-    case 'Unauthorized':
-    case 'Forbidden':
-      return [
-        'check the spelling: registries hide what is not there',
-        `check the login of ${host} under upstreams in the server's configuration, or give it one, in the rule that it may have already:`,
-        `username, passwordFile, projects (to cover "${project}") and repositories (to cover "${reference?.repository ?? '**'}")`,
-      ]
-    case 'TooManyRequests':
-      return [`${host} asks to wait: try again in ${status.details?.retryAfterSeconds ?? 'some'} seconds`]
-    case 'Unreachable':
-      return [`check that ${host} runs and that the server can reach it`]
-    case 'Tls':
-      return [
-        `if ${host} speaks plain HTTP or has a certificate of its own, allow it in the server's configuration: insecure: true beside that host, under upstreams`,
-      ]
-    case 'NotAllowed':
-      return [
-        `allow ${host} in the server's weir.yaml: under imports.allowedRegistries, or as a host under upstreams where it has a private address`,
-      ]
-    case 'BadDigest':
-      return [`${host}, or something between, sends other content than it announces; nothing of it was kept`]
-    default:
-      return []
-  }
 }

@@ -2,7 +2,7 @@
 
 import { type ApiList, resources, type TagEvent } from './api.ts'
 import type { Client } from './client.ts'
-import { CliError } from './failures.ts'
+import { CliError, isForbidden, isNotFound } from './failures.ts'
 import { requireProject } from './projects.ts'
 import { formatStreamReference, type TagName } from './references.ts'
 
@@ -15,6 +15,23 @@ export async function listEvents(
   const query = { fieldSelector: `stream=${stream},tag=${tag}` }
   const options = limit === undefined ? { query } : { query, limit }
   return client.list<TagEvent>({ resource: resources.tagEvents, project }, options)
+}
+
+/** The revision that moved the tag to `image`: the newest one that did; undefined for those who may not read the history. */
+export async function newestEvent(client: Client, name: TagName, image: string): Promise<TagEvent | undefined> {
+  try {
+    const events = await listEvents(client, name, { limit: 10 })
+    return events.items.find((event) => event.image === image)
+  } catch (error) {
+    if (isForbidden(error) || isNotFound(error)) return undefined
+    throw error
+  }
+}
+
+/** How a tag moved, in two words: `import`, `rollback to 1`. */
+export function formatCause(cause: TagEvent['cause']): string {
+  const restored = cause?.restoredRevision === undefined ? '' : ` to ${cause.restoredRevision}`
+  return `${cause?.kind ?? ''}${restored}`
 }
 
 /** The failure of what needs a history and finds none. @throws CliError when not even the project is there */

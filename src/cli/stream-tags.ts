@@ -1,19 +1,32 @@
-import type { Condition, ImageStream, NamedTagEventList, ObjectReference, TagReference } from './api.ts'
+import type {
+  Condition,
+  ImageStream,
+  ImageTag,
+  NamedTagEventList,
+  ObjectReference,
+  TagItem,
+  TagReference,
+} from './api.ts'
+import { type Hold, holdOf } from './holds.ts'
 import type { TagName } from './references.ts'
-
-/** Read-only annotation of a tag that a rollback holds. */
-export const holdAnnotation = 'weir.dev/hold'
 
 /** A tag as its stream shows it: what is wanted of it, and what became of it. */
 export interface StreamTag extends TagName {
+  /** What is wanted; absent for a tag that was only ever pushed. */
+  wanted: TagReference | undefined
   from: ObjectReference | undefined
+  /** Where it stands and stood, newest first. */
+  items: readonly TagItem[]
   /** The digest that it stands at; undefined when it stands at none. */
   image: string | undefined
-  /** When it came to stand there, RFC 3339. */
+  /** When the image that it stands at came, RFC 3339. */
   movedAt: string | undefined
-  isHeld: boolean
+  /** Of a tag that a rollback holds. */
+  hold: Hold | undefined
   /** Why its newest import failed. */
   failure: Condition | undefined
+  /** Whether what is wanted was not looked at yet. */
+  isPending: boolean
 }
 
 /** Every tag that is wanted or has stood, in byte order. */
@@ -21,7 +34,7 @@ export function tagsOf(stream: ImageStream): StreamTag[] {
   const wanted = new Map((stream.spec?.tags ?? []).map((tag) => [tag.name, tag]))
   const events = new Map((stream.status?.tags ?? []).map((list) => [list.tag, list]))
   const names = [...new Set([...wanted.keys(), ...events.keys()])]
-  return names.toSorted(byBytes).map((tag) => describeTag(stream, tag, wanted.get(tag), events.get(tag)))
+  return names.toSorted(byBytes).map((tag) => describeTag(nameOf(stream), tag, wanted.get(tag), events.get(tag)))
 }
 
 /** One tag; undefined when it is neither wanted nor has stood. */
@@ -29,26 +42,89 @@ export function tagOf(stream: ImageStream | undefined, tag: string): StreamTag |
   const wanted = stream?.spec?.tags?.find(({ name }) => name === tag)
   const events = stream?.status?.tags?.find((list) => list.tag === tag)
   if (stream === undefined || (wanted === undefined && events === undefined)) return undefined
-  return describeTag(stream, tag, wanted, events)
+  return describeTag(nameOf(stream), tag, wanted, events)
+}
+
+/** A tag as an ImageTag shows it. */
+export function tagOfImageTag(name: TagName, { spec, status }: Pick<ImageTag, 'spec' | 'status'>): StreamTag {
+  return describeTag(name, name.tag, spec ?? undefined, status ?? undefined)
+}
+
+/** The tag of the same stream that a tag follows; undefined for every other source. */
+export function trackedTag({ project, stream, from }: StreamTag): string | undefined {
+  if (from?.kind !== 'ImageStreamTag' || (from.namespace || project) !== project) return undefined
+  const colon = from.name.indexOf(':')
+  return colon < 0 || from.name.slice(0, colon) === stream ? from.name.slice(colon + 1) : undefined
+}
+
+/** Those of `tags` that follow `tag`, directly or through others. */
+export function followersOf(tags: readonly StreamTag[], tag: string): StreamTag[] {
+  const byTracked = Map.groupBy(tags, trackedTag)
+  const found = new Map<string, StreamTag>()
+  const visit = (name: string): void => {
+    for (const follower of byTracked.get(name) ?? []) {
+      if (follower.tag === tag || found.has(follower.tag)) continue
+      found.set(follower.tag, follower)
+      visit(follower.tag)
+    }
+  }
+  visit(tag)
+  return [...found.values()]
+}
+
+/** What there is to know of a tag beside where it stands, in a few words; empty when it just stands. */
+export function stateOf(tag: StreamTag): string {
+  const { hold, failure, isPending, wanted } = tag
+  const tracked = trackedTag(tag)
+  const states = [
+    hold !== undefined && 'held',
+    isPending && 'importing',
+    !isPending && failure !== undefined && `import failed: ${failure.reason ?? ''}`,
+    wanted?.reference === true && 'reference',
+    tracked !== undefined && `tracks ${tracked}`,
+  ]
+  return states.filter((state) => state !== false).join(', ')
+}
+
+/** What a tag comes from, as it is written on the command line; undefined for a tag that is only pushed to. */
+export function sourceText({ project, stream, from }: StreamTag): string | undefined {
+  if (from === undefined || from.kind === 'DockerImage') return from?.name
+  const separator = from.kind === 'ImageStreamTag' ? ':' : '@'
+  const name = from.name.includes(separator) ? from.name : `${stream}${separator}${from.name}`
+  return `${from.namespace || project}/${name}`
 }
 
 function describeTag(
-  { metadata }: ImageStream,
+  { project, stream }: { project: string; stream: string },
   tag: string,
   wanted: TagReference | undefined,
   events: NamedTagEventList | undefined,
 ): StreamTag {
-  const head = events?.items?.[0]
+  const items = events?.items ?? []
   return {
-    project: metadata?.namespace ?? '',
-    stream: metadata?.name ?? '',
+    project,
+    stream,
     tag,
+    wanted,
     from: wanted?.from ?? undefined,
-    image: head?.image || undefined,
-    movedAt: head?.created,
-    isHeld: wanted?.annotations?.[holdAnnotation] !== undefined,
+    items,
+    image: items[0]?.image || undefined,
+    movedAt: items[0]?.created,
+    hold: holdOf(wanted?.annotations),
     failure: events?.conditions?.find(({ type, status }) => type === 'ImportSuccess' && status === 'False'),
+    isPending: isPending(wanted, events),
   }
+}
+
+// As the API's own columns read it: what is wanted is newer than the newest success and the newest failure.
+function isPending(wanted: TagReference | undefined, events: NamedTagEventList | undefined): boolean {
+  if (wanted?.from?.kind !== 'DockerImage' || wanted.reference === true) return false
+  const failed = events?.conditions?.map(({ generation = 0 }) => generation) ?? []
+  return (wanted.generation ?? 0) > Math.max(events?.items?.[0]?.generation ?? 0, ...failed)
+}
+
+function nameOf({ metadata }: ImageStream): { project: string; stream: string } {
+  return { project: metadata?.namespace ?? '', stream: metadata?.name ?? '' }
 }
 
 // Tags are ASCII, of which UTF-16 has the order of the bytes.

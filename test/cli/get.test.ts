@@ -97,7 +97,7 @@ describe('get tags', () => {
         'NAME             DIGEST               UPDATED               STATE',
         'demo/app:Wanted  -                    -',
         'demo/app:new     -                    -                     import failed: Unreachable',
-        'demo/app:prod    sha256:aaaaaaaaaaaa  2026-01-01T00:00:00Z  held',
+        'demo/app:prod    sha256:aaaaaaaaaaaa  2026-01-01T00:00:00Z  held, import failed: NotFound',
         'demo/app:pushed  sha256:aaaaaaaaaaaa  2026-01-03T00:00:00Z',
         'demo/app:test    sha256:aaaaaaaaaaaa  2026-01-02T00:00:00Z  import failed: NotFound',
         '',

@@ -1,0 +1,42 @@
+import { agoInWords } from './ages.ts'
+
+/** Read-only annotation of a tag that a rollback holds. */
+export const holdAnnotation = 'weir.dev/hold'
+
+/** Why a tag stands still, as far as the server says. */
+export interface Hold {
+  revision?: number
+  by?: string
+  /** RFC 3339. */
+  at?: string
+  reason?: string
+}
+
+/** The hold that a tag's annotations tell of; undefined when it is not held. */
+export function holdOf(annotations: Readonly<Record<string, string>> | null | undefined): Hold | undefined {
+  const text = annotations?.[holdAnnotation]
+  return text === undefined ? undefined : parseHold(text)
+}
+
+/** `held since ... by jane (bad build)`; with `nowMs` also how long ago that was. */
+export function describeHold({ revision, at, by, reason }: Hold, nowMs?: number): string {
+  const ago = nowMs === undefined ? '' : agoInWords(at, nowMs)
+  const parts = [
+    'held',
+    nowMs !== undefined && revision !== undefined && `at revision ${revision}`,
+    at !== undefined && `since ${at}${ago === '' ? '' : `, ${ago},`}`,
+    by !== undefined && `by ${by}`,
+    reason !== undefined && `(${reason})`,
+  ]
+  return parts.filter((part) => part !== false).join(' ')
+}
+
+// A server of another version may write another form: the tag is held all the same.
+function parseHold(text: string): Hold {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? value : {}
+  } catch {
+    return {}
+  }
+}

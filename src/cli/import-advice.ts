@@ -1,0 +1,51 @@
+/** What to do about an import that failed. */
+
+import { parseImageReference } from '../oci/reference.ts'
+import type { Status } from './api.ts'
+import { formatStreamReference, type TagName } from './references.ts'
+
+/** Which project wanted an image, and which. */
+export interface Import {
+  project: string
+  from: string
+}
+
+/** A line for each thing to do, by the reason of the failure; nothing for a reason that says it all. */
+export function nextSteps(reason: string | undefined, { project, from }: Import, retryAfterSeconds?: number): string[] {
+  const reference = parseImageReference(from)
+  const host = reference?.host ?? 'the registry'
+  switch (reason) {
+    case 'NotFound':
+      return [`check that ${from} is there, and spelled so`]
+    case 'Unauthorized':
+    case 'Forbidden':
+      return [
+        'check the spelling: registries hide what is not there',
+        `check the login of ${host} under upstreams in the server's configuration, or give it one, in the rule that it may have already:`,
+        `username, passwordFile, projects (to cover "${project}") and repositories (to cover "${reference?.repository ?? '**'}")`,
+      ]
+    case 'TooManyRequests':
+      return [`${host} asks to wait: try again in ${retryAfterSeconds ?? 'some'} seconds`]
+    case 'Unreachable':
+      return [`check that ${host} runs and that the server can reach it`]
+    case 'Tls':
+      return [
+        `if ${host} speaks plain HTTP or has a certificate of its own, allow it in the server's configuration: insecure: true beside that host, under upstreams`,
+      ]
+    case 'NotAllowed':
+      return [
+        `allow ${host} in the server's weir.yaml: under imports.allowedRegistries, or as a host under upstreams where it has a private address`,
+      ]
+    case 'BadDigest':
+      return [`${host}, or something between, sends other content than it announces; nothing of it was kept`]
+    default:
+      return []
+  }
+}
+
+/** Why the tag itself may not move, a hold for one: the API tells it as a forbidden value of the field `tag`. */
+export function heldText(name: TagName, { details }: Pick<Status, 'details'>): string | undefined {
+  const cause = details?.causes?.find(({ field, reason }) => field === 'tag' && reason === 'FieldValueForbidden')
+  const text = cause?.message?.replace(/^Forbidden: /, '')
+  return text?.replace(`tag "${name.tag}" `, `${formatStreamReference(name)} `)
+}
