@@ -32,15 +32,16 @@ export function createSetTag({ reader, writer, prepare, log }: SetTagOptions) {
     const own = nameOf(request)
     const { tag: name, wanted, field, dryRun = false } = request
     const called = `${own.stream}:${name}`
-    requireValid('ImageStreamTag', called, [...validateStreamName(own), ...validateTagName(name, `${field}.name`)])
+    const { kind, resource } = viewOf(request)
+    requireValid(kind, called, [...validateStreamName(own), ...validateTagName(name, `${field}.name`)])
     const wish: Wish = { tag: name, field, wanted }
-    return inRounds(called, 'imagestreamtags', async () => {
+    return inRounds(called, resource, async () => {
       const stream = await reader.stream(own)
       const tag = stream && (await reader.tag(own, name))
       requireMayWrite(request, stream, tag)
       const present = new Map(tag ? [[name, tag]] : [])
       const { checked, causes } = await prepare.check(own, present, [wish], request)
-      requireValid('ImageStreamTag', called, causes)
+      requireValid(kind, called, causes)
       // What would be refused in the end gets no links.
       if (!dryRun && needsLinks(own, checked)) await write({ ...request, dryRun: true }, checked)
       const ready = await prepare.link(own, stream, checked, request)
@@ -77,6 +78,13 @@ export function createSetTag({ reader, writer, prepare, log }: SetTagOptions) {
   }
 }
 
+/** As what the caller sees the tag. */
+function viewOf({ field }: TagRequest): { kind: string; resource: string } {
+  return field === 'spec'
+    ? { kind: 'ImageTag', resource: 'imagetags' }
+    : { kind: 'ImageStreamTag', resource: 'imagestreamtags' }
+}
+
 /** Only a blind PUT makes what is not there: who names a resourceVersion or uid has seen it. */
 function mayCreate({ wanted, seen }: TagRequest): boolean {
   return wanted !== null && !seen.resourceVersion && !seen.uid
@@ -85,13 +93,14 @@ function mayCreate({ wanted, seen }: TagRequest): boolean {
 /** @throws RegistryError NOT_FOUND, ALREADY_EXISTS */
 function requireMayWrite(request: TagRequest, stream: Stream | undefined, tag: Tag | undefined): void {
   if (stream === undefined && !mayCreate(request)) throw streamNotFound('NOT_FOUND', request)
-  const subject = { name: `${request.stream}:${request.tag}`, kind: 'imagestreamtags', group: imageGroup }
+  const { resource: kind } = viewOf(request)
+  const subject = { name: `${request.stream}:${request.tag}`, kind, group: imageGroup }
   if (request.wanted === null && tag === undefined) {
-    const message = `imagestreamtags.${imageGroup} "${subject.name}" not found`
+    const message = `${kind}.${imageGroup} "${subject.name}" not found`
     throw new RegistryError('NOT_FOUND', { message, subject })
   }
   if (request.mode !== 'create' || tag?.record.spec === undefined) return
-  const message = `imagestreamtags.${imageGroup} "${subject.name}" already exists`
+  const message = `${kind}.${imageGroup} "${subject.name}" already exists`
   throw new RegistryError('ALREADY_EXISTS', { message, subject })
 }
 
