@@ -112,10 +112,11 @@ export function imageObject(
 }
 
 /**
- * What a consumer of a tag is told to pull: with policy `Local`, this stream's own repository (okd.md 2.5).
+ * What a consumer of a tag is told to pull: with policy `Local`, the default, this stream's own repository (okd.md 2.5).
  */
 export function resolveReference(registryHost: string, stream: Stream, record: TagRecord, event: TagEvent): string {
-  const isLocal = record.spec?.referencePolicy.type === 'Local' && event.image !== ''
+  const { type } = record.spec?.referencePolicy ?? { type: 'Local' }
+  const isLocal = type === 'Local' && event.image !== ''
   return isLocal ? `${repositoryOf(registryHost, stream)}@${event.image}` : event.dockerImageReference
 }
 

@@ -6,7 +6,7 @@ import type { Digest } from '../oci/digest.ts'
 import { parseManifest } from '../oci/manifest.ts'
 import { isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
-import { linksOf } from '../streams/admission.ts'
+import { imageRecord, linksOf } from '../streams/admission.ts'
 import type { Links, StreamLink } from '../streams/streams.ts'
 import type { FetchedManifest, Upstream } from '../upstream/upstream.ts'
 import { createSingleFlight } from './single-flight.ts'
@@ -76,6 +76,8 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     const { bytes, mediaType, location } =
       held === undefined ? await fetch(link) : { bytes: held, mediaType: typeOfHeld(held, link), location: undefined }
     const manifest = parseManifest(bytes, mediaType)
+    // A child of an index that nobody had yet: from now on it is an image of this stream.
+    if (!link.received) await links.putImage(digest, imageRecord(manifest, bytes.length))
     // Whoever has the bytes asks for what they name next. Another stream may have kept them: these links are this one's.
     await links.add(stream.name, stream.uid, linksOf({ digest, mediaType, bytes }, manifest, link.locations))
     if (location !== undefined) await keep(digest, bytes, location)

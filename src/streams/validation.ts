@@ -118,7 +118,7 @@ export function validateAnnotations(
  * @throws RegistryError INVALID unless `causes` is empty
  */
 export function requireValid(
-  kind: 'ImageStream' | 'ImageStreamTag',
+  kind: 'ImageStream' | 'ImageStreamTag' | 'ImageTag',
   name: string,
   causes: readonly FieldCause[],
 ): void {

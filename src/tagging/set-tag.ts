@@ -79,7 +79,7 @@ export function createSetTag({ reader, writer, prepare, log }: SetTagOptions) {
 }
 
 /** As what the caller sees the tag. */
-function viewOf({ field }: TagRequest): { kind: string; resource: string } {
+function viewOf({ field }: TagRequest): { kind: 'ImageStreamTag' | 'ImageTag'; resource: string } {
   return field === 'spec'
     ? { kind: 'ImageTag', resource: 'imagetags' }
     : { kind: 'ImageStreamTag', resource: 'imagestreamtags' }
