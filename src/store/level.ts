@@ -5,7 +5,8 @@ import { checkKey, checkPrefix, isRevision } from './check-commit.ts'
 import { type Database, openDatabase } from './database.ts'
 import { dataKey, decodeEntry, decodeState, encodeState, logBounds, type StoreState, stateKey } from './encoding.ts'
 import { createRangeReader } from './range.ts'
-import { maxRanges, type RangeQuery, type Store } from './store.ts'
+import { createRecentChanges } from './recent-changes.ts'
+import { maxRanges, type RangeQuery, type ReadOptions, type Snapshot, type Store } from './store.ts'
 import { createWatchers } from './watchers.ts'
 import { createWriter } from './writer.ts'
 
@@ -53,11 +54,21 @@ export async function createStoreOn(
 ): Promise<Store> {
   if (!isRevision(retainRevisions) || retainRevisions === 0) throw new TypeError('retainRevisions is a positive number')
   const state = await loadState(database, logged)
-  const watchers = createWatchers({ database, state, progressIntervalMs })
+  const recent = createRecentChanges(state.revision)
+  const watchers = createWatchers({ database, state, recent, progressIntervalMs })
   const { announce } = watchers
   const writer = createWriter({ database, state, retainRevisions, announce, retryMs, log })
-  const readRanges = createRangeReader(database)
+  const readRanges = createRangeReader(database, recent)
   const closed = new AbortController()
+
+  async function read(queries: readonly RangeQuery[], { revision }: ReadOptions): Promise<Snapshot[]> {
+    for (const query of queries) {
+      checkRange(query)
+      if (revision !== undefined) checkLogged(query.prefix, logged)
+    }
+    if (revision !== undefined && !isRevision(revision)) throw new TypeError(`${revision} is no revision to read`)
+    return readRanges(queries, revision)
+  }
 
   async function close(): Promise<void> {
     await writer.close()
@@ -72,24 +83,22 @@ export async function createStoreOn(
       const stored = await database.get(dataKey(key))
       return stored === undefined ? undefined : decodeEntry(key, stored)
     },
-    async range(query) {
-      checkRange(query)
-      const [snapshot] = await readRanges([query])
+    async range(query, options = {}) {
+      const [snapshot] = await read([query], options)
       if (snapshot === undefined) throw new TypeError('a range was not read')
       return snapshot
     },
-    async ranges(queries) {
+    async ranges(queries, options = {}) {
       if (queries.length === 0 || queries.length > maxRanges) {
         throw new TypeError(`one snapshot takes 1 to ${maxRanges} ranges, not ${queries.length}`)
       }
-      for (const query of queries) checkRange(query)
-      return readRanges(queries)
+      return read(queries, options)
     },
     commit: (commit) => writer.commit(commit),
     watch(prefix, options) {
       const prefixes = typeof prefix === 'string' ? [prefix] : [...prefix]
       if (prefixes.length === 0) throw new TypeError('a watch needs a prefix')
-      for (const each of prefixes) checkWatched(each, logged)
+      for (const each of prefixes) checkLogged(each, logged)
       if (options.since !== undefined && !isRevision(options.since)) {
         throw new TypeError(`${options.since} is no revision to watch from`)
       }
@@ -126,10 +135,10 @@ function isSameList(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((each, i) => each === b[i])
 }
 
-function checkWatched(prefix: string, logged: readonly string[]): void {
+function checkLogged(prefix: string, logged: readonly string[]): void {
   checkPrefix(prefix)
   if (logged.some((each) => prefix.startsWith(each))) return
-  throw new TypeError(`changes under ${JSON.stringify(prefix)} are not logged and cannot be watched`)
+  throw new TypeError(`changes under ${JSON.stringify(prefix)} are not logged: they can be neither watched nor undone`)
 }
 
 function checkRange({ prefix, start, end, limit }: RangeQuery): void {

@@ -1,17 +1,22 @@
 /** Lazy reading of a range from one snapshot, which is freed when the reading ends, however it ends. */
 
 import type { Database, Scan, ScanBounds } from './database.ts'
-import { dataBounds, decodeEntry, keyOfData } from './encoding.ts'
-import type { Entry, RangeQuery, Snapshot } from './store.ts'
+import { dataBounds, decodeEntry, decodeLogRow, keyOfData, type LogRow, logBounds, logKey } from './encoding.ts'
+import { entriesBefore, previousEntries } from './past.ts'
+import type { RecentChanges } from './recent-changes.ts'
+import { CompactedError, type Entry, type RangeQuery, type Snapshot } from './store.ts'
 
 const firstPageRows = 64
 const pageRows = 1000
 
+/** Reads ranges, all of one snapshot: the newest, or what it was at `revision`. @throws CompactedError */
+type ReadRanges = (queries: readonly RangeQuery[], revision?: number) => Promise<Snapshot[]>
+
 /**
- * Makes the function that reads ranges of a database, all of one snapshot. The first page of each is read at once, so
- * that small ranges hold nothing.
+ * Makes the function that reads ranges of a database. The first page of each is read at once, so that small ranges hold
+ * nothing. For an earlier state, what `recent` knows to have happened since is undone.
  */
-export function createRangeReader(database: Database): (queries: readonly RangeQuery[]) => Promise<Snapshot[]> {
+export function createRangeReader(database: Database, recent: Pick<RecentChanges, 'after' | 'from'>): ReadRanges {
   // What is dropped halfway, or never read, is freed when its reader is collected.
   const abandoned = new FinalizationRegistry<Scan>((scan) => {
     scan.close().catch(() => undefined)
@@ -31,7 +36,51 @@ export function createRangeReader(database: Database): (queries: readonly RangeQ
     }
   }
 
-  return (queries) => Promise.all(database.scanAll(queries.map(boundsOf)).map(open))
+  async function readAt(queries: readonly RangeQuery[], revision: number): Promise<Snapshot[]> {
+    const { rows, through } = rowsAfter(recent, revision)
+    // A commit is in the database before it is announced, and no limit holds where entries come back and go.
+    const unannounced = { ...logBounds, gte: logKey(through + 1) }
+    const [log, ...scans] = database.scanAll([unannounced, ...queries.map(({ limit: _, ...query }) => boundsOf(query))])
+    if (log === undefined) throw new TypeError('the log was not read')
+    const [more, ...snapshots] = await Promise.all([readLog(log), ...scans.map(open)])
+    const previous = previousEntries([...rows, ...more])
+    return snapshots.map((snapshot, i) => ({
+      revision: Math.min(revision, snapshot.revision),
+      [Symbol.asyncIterator]() {
+        const entries = snapshot[Symbol.asyncIterator]()
+        return entriesBefore({ [Symbol.asyncIterator]: () => entries }, queries[i] ?? { prefix: '' }, previous)
+      },
+    }))
+  }
+
+  return async (queries, revision) =>
+    revision === undefined ? Promise.all(database.scanAll(queries.map(boundsOf)).map(open)) : readAt(queries, revision)
+}
+
+/** The rows after `revision` that memory has, and up to where. @throws CompactedError */
+function rowsAfter(recent: Pick<RecentChanges, 'after' | 'from'>, revision: number) {
+  const rows: LogRow[] = []
+  for (let at = revision; ; ) {
+    const page = recent.after(at)
+    if (page === undefined) throw new CompactedError(recent.from)
+    rows.push(...page.rows)
+    if (page.through <= at) return { rows, through: at }
+    at = page.through
+  }
+}
+
+async function readLog(scan: Scan): Promise<LogRow[]> {
+  const rows: LogRow[] = []
+  try {
+    for (let done = false; !done; ) {
+      const page = await scan.read(firstPageRows)
+      rows.push(...page.rows.map(([key, value]) => decodeLogRow(key, value)))
+      done = page.done
+    }
+    return rows
+  } finally {
+    await scan.close()
+  }
 }
 
 function boundsOf(query: RangeQuery): ScanBounds {

@@ -9,6 +9,8 @@ export interface LogPage {
 }
 
 export interface RecentChanges {
+  /** What happened after this revision is here. */
+  readonly from: number
   /** What follows `position`, at most a page; undefined when it reaches further back than memory does. */
   after(position: number): LogPage | undefined
   /** Adds what a batch changed; `revision` is its newest. */
@@ -42,6 +44,9 @@ export function createRecentChanges(
   }
 
   return {
+    get from() {
+      return forgotten
+    },
     after(position) {
       if (position < forgotten) return undefined
       let begin = rows.length

@@ -47,8 +47,17 @@ export interface RangeQuery {
 
 /** One consistent snapshot, read lazily and once; later commits do not change it. */
 export interface Snapshot extends AsyncIterable<Entry> {
-  /** The store's revision at which this snapshot was taken. */
+  /** The store's revision that this snapshot shows. */
   readonly revision: number
+}
+
+/** Which state is read. */
+export interface ReadOptions {
+  /**
+   * The state as of this revision; default, and for one still to come, the newest. All prefixes must be among those whose
+   * changes are kept.
+   */
+  revision?: number
 }
 
 /** A change of one key. `value` is undefined for a deletion, `previous` for a creation. */
@@ -73,7 +82,10 @@ export interface WatchOptions {
   prompt?: boolean
 }
 
-/** Thrown by `watch` when `since` lies before what the change log still holds: read a range and watch from there. */
+/**
+ * Thrown by `watch` when `since` lies before what the change log still holds: read a range and watch from there; and by
+ * reads of an earlier state that can not be told any more.
+ */
 export class CompactedError extends Error {
   readonly compactedRevision: number
   constructor(compactedRevision: number) {
@@ -98,15 +110,17 @@ export const maxRanges = 100
 export interface Store {
   /** The key as of now; undefined when absent. */
   get(key: string): Promise<Entry | undefined>
-  /** Opens a snapshot of a range. */
-  range(query: RangeQuery): Promise<Snapshot>
+  /** Opens a snapshot of a range. @throws as `ranges` */
+  range(query: RangeQuery, options?: ReadOptions): Promise<Snapshot>
   /**
    * Opens one snapshot of several ranges: all have the same revision. Each is read once, in any order; the snapshot is
    * freed when all were read or left.
    *
-   * @throws TypeError for none, or for more than `maxRanges`
+   * @throws TypeError for none, for more than `maxRanges`, and for an earlier state of what is not logged
+   * @throws CompactedError for an earlier state that can not be told any more. LevelDB undoes what it has in memory: about
+   *   the last 500 revisions or 2 MiB of changes since the store was opened
    */
-  ranges(queries: readonly RangeQuery[]): Promise<Snapshot[]>
+  ranges(queries: readonly RangeQuery[], options?: ReadOptions): Promise<Snapshot[]>
   /**
    * Writes all operations or none, durably, under a new revision.
    *

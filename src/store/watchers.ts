@@ -2,7 +2,7 @@
 
 import type { Database } from './database.ts'
 import { decodeLogRow, type LogRow, logBounds, logKey, type StoreState } from './encoding.ts'
-import { createRecentChanges, type LogPage } from './recent-changes.ts'
+import type { LogPage, RecentChanges } from './recent-changes.ts'
 import { CompactedError, type WatchBatch, type WatchOptions } from './store.ts'
 
 export interface Watchers {
@@ -25,17 +25,18 @@ interface Watcher {
 
 const maxPageRows = 64
 
-/** Starts without watchers, at `state`. */
+/** Starts without watchers, at `state`; what is announced goes into `recent`, which begins there. */
 export function createWatchers({
   database,
   state,
+  recent,
   progressIntervalMs,
 }: {
   database: Database
   state: StoreState
+  recent: RecentChanges
   progressIntervalMs: number
 }): Watchers {
-  const recent = createRecentChanges(state.revision)
   const watchers = new Set<Watcher>()
   // Watchers that were told everything and wait.
   const idle = new Set<Watcher>()

@@ -34,6 +34,7 @@ export function storeContract(name: string, factory: StoreFactory): void {
   const open = (progressIntervalMs = 60_000) => factory({ progressIntervalMs })
   describe(`${name}: commit`, () => commitContract(open))
   describe(`${name}: range`, () => rangeContract(open))
+  describe(`${name}: an earlier state`, () => pastContract(open))
   describe(`${name}: watch`, () => watchContract(open))
   describe(`${name}: restart`, () => restartContract(open))
   describe(`${name}: model`, () => modelContract(open))
@@ -423,6 +424,103 @@ function rangeContract(open: Open): void {
   })
 }
 
+function pastContract(open: Open): void {
+  test('is what was there then, whatever came, changed and went since', async () => {
+    const { store } = await open()
+    const values = async (query: RangeQuery, revision: number) =>
+      (await Array.fromAsync(await store.range(query, { revision }))).map(({ key, value }) => [key, value])
+    await write(store, put('tag/b', '1'), put('tag/d', '1'), put('tag/f', '1'))
+    const then = await write(store, put('tag/d', '2'))
+    await write(store, put('tag/a', '3'), del('tag/b'), put('tag/d', '3'), put('tag/g', '3'))
+    await write(store, put('tag/b', '4'), del('tag/d'), put('object/x', '4'))
+    await write(store, del('tag/f'), put('tag/e', '5'))
+    const was = [
+      ['tag/b', '1'],
+      ['tag/d', '2'],
+      ['tag/f', '1'],
+    ]
+    expect(await values({ prefix: 'tag/' }, then)).toEqual(was)
+    expect(await values({ prefix: 'tag/', reverse: true }, then)).toEqual(was.toReversed())
+    expect(await values({ prefix: 'tag/', limit: 2 }, then)).toEqual(was.slice(0, 2))
+    expect(await values({ prefix: 'tag/', limit: 0 }, then)).toEqual([])
+    expect(await values({ prefix: 'tag/', reverse: true, limit: 1 }, then)).toEqual(was.slice(2))
+    expect(await values({ prefix: 'tag/', start: 'tag/c', end: 'tag/f' }, then)).toEqual(was.slice(1, 2))
+    expect(await values({ prefix: 'object/' }, then)).toEqual([])
+    const snapshot = await store.range({ prefix: 'tag/' }, { revision: then })
+    expect(snapshot.revision).toBe(then)
+    expect((await Array.fromAsync(snapshot)).map(({ revision }) => revision)).toEqual([then - 1, then, then - 1])
+  })
+
+  test('is that of several ranges, read in any order, and read once', async () => {
+    const { store } = await open()
+    const then = await write(store, put('tag/a', '1'), put('object/a', '1'))
+    await write(store, put('tag/a', '2'), del('object/a'))
+    const queries = [{ prefix: 'tag/' }, { prefix: 'object/' }]
+    const [tags, objects] = await store.ranges(queries, { revision: then })
+    await write(store, del('tag/a'), put('object/a', '3'))
+    expect(await valuesOf(objects)).toEqual([['object/a', '1']])
+    expect(await valuesOf(tags)).toEqual([['tag/a', '1']])
+    expect(() => tags?.[Symbol.asyncIterator]()).toThrow(TypeError)
+  })
+
+  test('of now, or of a revision still to come, is the newest', async () => {
+    const { store } = await open()
+    const now = await write(store, put('tag/a'), put('tag/b'))
+    for (const revision of [now, now + 1, now + 1000]) {
+      const snapshot = await store.range({ prefix: 'tag/', limit: 1 }, { revision })
+      expect(snapshot.revision).toBe(now)
+      expect(await Array.fromAsync(snapshot)).toHaveLength(1)
+    }
+  })
+
+  test('may be left early, or never read, and the store still closes', async () => {
+    const { store } = await open()
+    await fill(store, 2000)
+    const then = await write(store, put('tag/00000', '1'))
+    await write(store, put('tag/00000', '2'))
+    await store.range({ prefix: 'tag/' }, { revision: then })
+    for await (const { value } of await store.range({ prefix: 'tag/' }, { revision: then })) {
+      expect(value).toBe('1')
+      break
+    }
+    await store.close()
+  })
+
+  test('holds while commits go on', async () => {
+    const { store } = await open()
+    const then = await fill(store, 100)
+    let done = false
+    const writing = Promise.all(
+      Array.from({ length: 300 }, (_, i) => write(store, put(`tag/${String(i).padStart(5, '0')}`, 'changed'))),
+    ).then(() => {
+      done = true
+    })
+    while (!done) {
+      const entries = await Array.fromAsync(await store.range({ prefix: 'tag/' }, { revision: then }))
+      expect(entries).toHaveLength(100)
+      expect(entries.every(({ value }) => value === '{}')).toBe(true)
+    }
+    await writing
+  })
+
+  test('that is too long ago throws CompactedError', async () => {
+    const { store, compact } = await open()
+    const then = await write(store, put('tag/a'))
+    await compact()
+    await expect(store.range({ prefix: 'tag/' }, { revision: then })).rejects.toThrow(CompactedError)
+  })
+
+  test('of what is not logged, or of no revision, is a TypeError', async () => {
+    const { store } = await open()
+    const now = await write(store, put('tag/a'))
+    await expect(store.range({ prefix: 'link/' }, { revision: now })).rejects.toThrow(TypeError)
+    await expect(store.ranges([{ prefix: 'tag/' }, { prefix: '' }], { revision: now })).rejects.toThrow(TypeError)
+    for (const revision of [-1, 1.5, Number.NaN]) {
+      await expect(store.range({ prefix: 'tag/' }, { revision })).rejects.toThrow(TypeError)
+    }
+  })
+}
+
 async function valuesOf(snapshot: Snapshot | undefined): Promise<[key: string, value: string][]> {
   if (snapshot === undefined) throw new Error('no snapshot')
   return (await Array.fromAsync(snapshot)).map(({ key, value }) => [key, value])
@@ -784,6 +882,10 @@ function modelContract(open: Open): void {
             ...(query.end === undefined ? {} : { end: prefix + query.end }),
           }
           expect(await entriesOf(store, absolute)).toEqual(model.range(absolute))
+          for (const revision of model.revisions()) {
+            const past = await store.range(absolute, { revision })
+            expect(await Array.fromAsync(past)).toEqual(model.range(absolute, revision))
+          }
         }
         expect(await changesUpTo(batches, model.revision())).toEqual(model.history)
         signal.abort()
@@ -802,6 +904,7 @@ function createModel(prefix: string, initial: number) {
   const entries = new Map<string, Entry>()
   const history: WatchBatch[] = []
   let newest = initial
+  const states = new Map([[initial, new Map(entries)]])
 
   const holds = ({ preconditions }: ModelCommit) =>
     preconditions.every(({ key, revision }) => (entries.get(key)?.revision ?? 0) === revision)
@@ -817,11 +920,13 @@ function createModel(prefix: string, initial: number) {
     }
     if (changes.length > 0) history.push({ revision, changes })
     newest = revision
+    states.set(revision, new Map(entries))
   }
 
   return {
     history,
     revision: () => newest,
+    revisions: () => [...states.keys()],
     commitOf({ writes, conditions }: typeof modelCommit extends fc.Arbitrary<infer T> ? T : never): ModelCommit {
       return {
         operations: writes.map(({ name, value }) =>
@@ -849,8 +954,8 @@ function createModel(prefix: string, initial: number) {
         apply(commit, revision)
       }
     },
-    range({ start, end, limit, reverse }: RangeQuery): Entry[] {
-      const sorted = [...entries.values()].sort((a, b) => byBytes(a.key, b.key))
+    range({ start, end, limit, reverse }: RangeQuery, revision = newest): Entry[] {
+      const sorted = [...(states.get(revision) ?? entries).values()].sort((a, b) => byBytes(a.key, b.key))
       const inside = sorted.filter(
         ({ key }) => (start === undefined || byBytes(key, start) >= 0) && (end === undefined || byBytes(key, end) < 0),
       )
