@@ -61,7 +61,7 @@ async function missingRight(error: ApiError, client: Client): Promise<string[]> 
   const { verb, resource, role } = neededRight(error)
   const { project, name } = error.target
   if (role === undefined || project === undefined) {
-    const isList = verb === 'list' && role !== undefined
+    const isList = verb === 'list' && (role !== undefined || error.target.resource === resources.images)
     return [
       `missing right: ${verb} ${resource}${isList ? ' in all projects' : ''}; the administrator has it (data/admin.kubeconfig)`,
       ...(isList ? ['or name one project: -n PROJECT'] : []),

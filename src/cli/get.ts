@@ -1,11 +1,17 @@
 import { Argument, type Command } from 'commander'
-import { type ImageStream, type ImageStreamTag, resources } from './api.ts'
+import { agoInWords } from './ages.ts'
+import type { ImageStream } from './api.ts'
 import type { Client } from './client.ts'
-import { digestColumns, type Format, formatOption, type Printing, printDocuments, printRows } from './output.ts'
-import { requireProject } from './projects.ts'
-import { formatStreamReference, parseProject } from './references.ts'
-import { type StreamTag, stateOf, tagsOf } from './stream-tags.ts'
+import { misuse } from './failures.ts'
+import { getImages } from './get-images.ts'
+import { noteNone, readStreams, type Scope } from './get-scope.ts'
+import { getTags } from './get-tags.ts'
+import { type Format, formatOption, type Printing, printDocuments, printRows } from './output.ts'
+import { parseProject, parseStreamReference } from './references.ts'
+import { tagsOf } from './stream-tags.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
+
+const kinds = ['streams', 'tags', 'images'] as const
 
 interface GetOptions {
   namespace?: string
@@ -15,88 +21,61 @@ interface GetOptions {
 /** Adds `get`. */
 export function addGetVerb(program: Command, context: VerbContext): void {
   addVerb(program, 'get', {
-    does: 'Lists streams, or tags and where they stand, of a project or of all.',
+    does: 'Lists streams, tags or images, of a project or of all.',
     example: 'weir get tags -n demo',
+    more: ['weir get tags demo/app -o wide', 'weir get streams', 'weir get images -n demo'],
+    words: `Tags are listed with where they stand, images with the tags that stand at them. Images of a project are those that tags of it stand or stood at. The API's list of tags (-o json, yaml) has those that
+stand at an image; the table has all.`,
   })
-    .addArgument(new Argument('<what>', 'what to list').choices(['streams', 'tags']))
+    .addArgument(new Argument('<what>', 'what to list').choices(kinds))
+    .argument('[project/stream]', 'of this stream alone')
     .option('-n, --namespace <project>', 'the project (default: all, for those who may)')
     .addOption(formatOption())
-    .action(async (what: 'streams' | 'tags', { namespace, output }: GetOptions) => {
-      const project = namespace === undefined ? undefined : parseProject(namespace)
-      const list = what === 'streams' ? listStreams : listTags
-      await list(context, await context.connect(), project, output)
+    .action(async (what: (typeof kinds)[number], target: string | undefined, { namespace, output }: GetOptions) => {
+      const scope = parseScope(target, namespace)
+      const get = { streams: getStreams, tags: getTags, images: getImages }[what]
+      await get(context, await context.connect(), scope, output)
     })
 }
 
-async function listStreams(
-  context: VerbContext,
-  client: Client,
-  project: string | undefined,
-  format: Format | undefined,
-): Promise<void> {
-  const streams = await client.list<ImageStream>({ resource: resources.imageStreams, ...inProject(project) })
-  if (streams.items.length === 0) await noteNone(context, client, 'streams', project)
-  if (format === 'json' || format === 'yaml') printDocuments(context.stdout, format, streams)
-  else printRows(context.stdout, format, streams.items, streamPrinting)
-}
-
-/** The API's list has only tags that stand somewhere; people are also shown those whose first import failed. */
-async function listTags(
-  context: VerbContext,
-  client: Client,
-  project: string | undefined,
-  format: Format | undefined,
-): Promise<void> {
-  if (format === 'json' || format === 'yaml') {
-    const tags = await client.list<ImageStreamTag>({ resource: resources.imageStreamTags, ...inProject(project) })
-    if (tags.items.length === 0) await noteNone(context, client, 'tags', project)
-    printDocuments(context.stdout, format, tags)
-    return
+function parseScope(target: string | undefined, namespace: string | undefined): Scope {
+  if (target === undefined) return namespace === undefined ? {} : { project: parseProject(namespace) }
+  const { project, stream, tag } = parseStreamReference(target)
+  if (tag !== undefined) throw misuse(`get lists: name the stream alone, or see weir describe ${target}`)
+  if (namespace !== undefined && namespace !== project) {
+    throw misuse(`${target} is of project ${project}, and -n says ${namespace}: leave out -n`)
   }
-  const streams = await client.list<ImageStream>({ resource: resources.imageStreams, ...inProject(project) })
-  const tags = streams.items.flatMap(tagsOf)
-  if (tags.length === 0) await noteNone(context, client, 'tags', project)
-  printRows(context.stdout, format, tags, tagPrinting)
+  return { project, stream }
 }
 
-function inProject(project: string | undefined): { project?: string } {
-  return project === undefined ? {} : { project }
-}
-
-async function noteNone(
+async function getStreams(
   context: VerbContext,
   client: Client,
-  what: string,
-  project: string | undefined,
+  scope: Scope,
+  format: Format | undefined,
 ): Promise<void> {
-  if (project !== undefined) await requireProject(client, project)
-  context.note(`no ${what} in ${project ?? 'any project'}`)
+  const streams = await readStreams(client, scope)
+  if (streams.items.length === 0) await noteNone(context, client, 'streams', scope)
+  if (format === 'json' || format === 'yaml') printDocuments(context.stdout, format, streams)
+  else printRows(context.stdout, format, streams.items, streamPrinting(context.clock.now()))
 }
 
-const streamPrinting: Printing<ImageStream> = {
-  name: nameOf,
-  columns: [
-    { header: 'NAME', value: nameOf },
-    { header: 'TAGS', value: (stream) => shortList(tagNames(stream)), narrow: true },
-    { header: 'TAGS', value: (stream) => tagNames(stream).join(','), wide: true },
-    { header: 'UPDATED', value: updated },
-    {
-      header: 'REPOSITORY',
-      value: ({ status }) => status?.publicDockerImageRepository ?? status?.dockerImageRepository ?? '',
-      wide: true,
-    },
-  ],
-}
-
-const tagPrinting: Printing<StreamTag> = {
-  name: formatStreamReference,
-  columns: [
-    { header: 'NAME', value: formatStreamReference },
-    ...digestColumns<StreamTag>('DIGEST', ({ image }) => image ?? '-'),
-    { header: 'UPDATED', value: ({ movedAt }) => movedAt ?? '-' },
-    { header: 'STATE', value: stateOf },
-    { header: 'FROM', value: ({ from }) => from?.name ?? '-', wide: true },
-  ],
+function streamPrinting(nowMs: number): Printing<ImageStream> {
+  return {
+    name: nameOf,
+    columns: [
+      { header: 'NAME', value: nameOf },
+      { header: 'TAGS', value: (stream) => shortList(tagNames(stream)), narrow: true },
+      { header: 'TAGS', value: (stream) => tagNames(stream).join(','), wide: true },
+      { header: 'UPDATED', value: (stream) => agoInWords(updated(stream), nowMs), narrow: true },
+      { header: 'UPDATED', value: updated, wide: true },
+      {
+        header: 'REPOSITORY',
+        value: ({ status }) => status?.publicDockerImageRepository ?? status?.dockerImageRepository ?? '',
+        wide: true,
+      },
+    ],
+  }
 }
 
 function nameOf({ metadata }: ImageStream): string {
@@ -108,7 +87,12 @@ function tagNames(stream: ImageStream): string[] {
 }
 
 function shortList(tags: readonly string[]): string {
-  const shown = tags.filter((_, i) => i === 0 || tags.slice(0, i + 1).join(',').length <= 40)
+  let width = -1
+  const end = tags.findIndex((tag, i) => {
+    width += tag.length + 1
+    return i > 0 && width > 40
+  })
+  const shown = end < 0 ? tags : tags.slice(0, end)
   const more = tags.length - shown.length
   return `${shown.join(',')}${more === 0 ? '' : ` + ${more} more`}`
 }

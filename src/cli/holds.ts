@@ -1,4 +1,4 @@
-import { agoInWords } from './ages.ts'
+import { formatMoment } from './ages.ts'
 
 /** Read-only annotation of a tag that a rollback holds. */
 export const holdAnnotation = 'weir.dev/hold'
@@ -18,13 +18,12 @@ export function holdOf(annotations: Readonly<Record<string, string>> | null | un
   return text === undefined ? undefined : parseHold(text)
 }
 
-/** `held since ... by jane (bad build)`; with `nowMs` also how long ago that was. */
+/** `held since ... by jane (bad build)`; with `nowMs` also at which revision, and how long ago that was. */
 export function describeHold({ revision, at, by, reason }: Hold, nowMs?: number): string {
-  const ago = nowMs === undefined ? '' : agoInWords(at, nowMs)
   const parts = [
     'held',
     nowMs !== undefined && revision !== undefined && `at revision ${revision}`,
-    at !== undefined && `since ${at}${ago === '' ? '' : `, ${ago},`}`,
+    at !== undefined && `since ${nowMs === undefined ? at : formatMoment(at, nowMs)}`,
     by !== undefined && `by ${by}`,
     reason !== undefined && `(${reason})`,
   ]

@@ -41,6 +41,11 @@ export function shortDigest(digest: string): string {
   return digest.replace(/^(sha\d+:[0-9a-f]{12})[0-9a-f]+$/, '$1')
 }
 
+/** A text with every digest in it made short. */
+export function shortDigests(text: string): string {
+  return text.replace(/sha\d+:[0-9a-f]{13,}/g, shortDigest)
+}
+
 /** The two columns of a digest: short, or whole in a wide table. */
 export function digestColumns<Row>(header: string, value: (row: Row) => string): Column<Row>[] {
   return [

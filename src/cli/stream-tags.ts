@@ -75,13 +75,12 @@ export function followersOf(tags: readonly StreamTag[], tag: string): StreamTag[
 /** What there is to know of a tag beside where it stands, in a few words; empty when it just stands. */
 export function stateOf(tag: StreamTag): string {
   const { hold, failure, isPending, wanted } = tag
-  const tracked = trackedTag(tag)
   const states = [
     hold !== undefined && 'held',
-    isPending && 'importing',
-    !isPending && failure !== undefined && `import failed: ${failure.reason ?? ''}`,
+    isPending && 'pending',
+    !isPending && failure !== undefined && `failed (${failure.reason ?? 'Unknown'})`,
     wanted?.reference === true && 'reference',
-    tracked !== undefined && `tracks ${tracked}`,
+    trackedTag(tag) !== undefined && 'tracking',
   ]
   return states.filter((state) => state !== false).join(', ')
 }

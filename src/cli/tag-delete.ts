@@ -39,9 +39,8 @@ async function deleteTag(context: VerbContext, client: Client, name: TagName): P
   const revision = before?.image === undefined ? undefined : await revisionOfDeletion(client, name)
   const called = formatStreamReference(name)
   const stood = before?.image === undefined ? '' : `  ${before.image} -> none`
-  context.stdout.write(
-    printable(`${called}${stood}${revision === undefined ? '' : `  revision ${revision}`}  deleted`) + '\n',
-  )
+  const line = `${called}${stood}${revision === undefined ? '' : `  revision ${revision}`}  deleted`
+  context.stdout.write(`${printable(line)}\n`)
   if (revision !== undefined) {
     context.note(`note: its history stays; to have it back: weir rollback ${called} --to ${revision - 1}`)
   }

@@ -1,6 +1,6 @@
 import { type ImageStream, resources } from './api.ts'
 import type { Client } from './client.ts'
-import { unlessForbidden } from './failures.ts'
+import { ApiError, CliError, unlessForbidden } from './failures.ts'
 import { formatStreamReference, type TagName } from './references.ts'
 import { followersOf, type StreamTag, tagsOf } from './stream-tags.ts'
 import type { VerbContext } from './verbs.ts'
@@ -19,10 +19,16 @@ export async function noteFollowers(
   name: TagName,
   image: string,
 ): Promise<void> {
-  const followers = await readFollowers(client, name)
-  const called = (tags: readonly StreamTag[]) => tags.map(formatStreamReference).join(', ')
-  const moved = followers.filter((follower) => follower.image === image)
-  const held = followers.filter((follower) => follower.hold !== undefined && follower.image !== image)
-  if (moved.length > 0) note(`note: moved along: ${called(moved)}`)
-  if (held.length > 0) note(`note: held, and did not move along: ${called(held)}`)
+  try {
+    const followers = await readFollowers(client, name)
+    const called = (tags: readonly StreamTag[]) => tags.map(formatStreamReference).join(', ')
+    const moved = followers.filter((follower) => follower.image === image)
+    const held = followers.filter((follower) => follower.hold !== undefined && follower.image !== image)
+    if (moved.length > 0) note(`note: moved along: ${called(moved)}`)
+    if (held.length > 0) note(`note: held, and did not move along: ${called(held)}`)
+  } catch (error) {
+    // The tag itself is where it was wanted.
+    if (!(error instanceof ApiError || error instanceof CliError)) throw error
+    note(`note: which tags moved along could not be read: ${error.message}`)
+  }
 }

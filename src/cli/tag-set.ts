@@ -21,6 +21,8 @@ export interface TagOptions extends TagWish {
 /** A tag that is where it was wanted. */
 export interface Promotion extends TagName {
   text: string
+  /** The digest that it moved to; absent when it stayed. */
+  movedTo?: string
   object: ImageStreamTag
 }
 
@@ -66,6 +68,7 @@ export async function setTags(
     if (promotion === undefined) return
     done.push(promotion)
     tell(promotion)
+    if (promotion.movedTo !== undefined) await noteFollowers(context, client, written.to, promotion.movedTo)
   }
   const isImported = resolved.from.kind === 'DockerImage' && options.reference !== true
   const importing: Written[] = []
@@ -111,15 +114,16 @@ async function finishOne(
   const object = isImported ? ((await findObject(client, to)) ?? written.object) : written.object
   const suffix = suffixOf(resolved, options, after)
   if (after === undefined) return { ...to, object, text: `${formatStreamReference(to)}  ${suffix}` }
-  const event = after === before?.image ? undefined : await newestEvent(client, to, after)
-  const moved = {
-    before: event?.previousImage ?? before?.image,
-    after,
-    ...(event?.revision && { revision: event.revision }),
-  }
-  const line = formatOutcome({ ...to, ...moved })
-  if (event !== undefined || after !== before?.image) await noteFollowers(context, client, to, after)
-  return { ...to, object, text: suffix === '' ? line : `${line}; ${suffix}` }
+  if (after === before?.image)
+    return { ...to, object, text: joined(formatOutcome({ ...to, before: after, after }), suffix) }
+  const event = await newestEvent(client, to, after)
+  const revision = event?.revision === undefined ? {} : { revision: event.revision }
+  const line = formatOutcome({ ...to, before: event?.previousImage ?? before?.image, after, ...revision })
+  return { ...to, object, text: joined(line, suffix), movedTo: after }
+}
+
+function joined(line: string, suffix: string): string {
+  return suffix === '' ? line : `${line}; ${suffix}`
 }
 
 /** The digest that a tag stands at after a write that moved it; one of an earlier generation is not what was wanted. */

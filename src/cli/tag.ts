@@ -22,7 +22,7 @@ imported at once, and the outcome is waited for (as long as --request-timeout sa
 /** Adds `tag`. */
 export function addTagVerb(program: Command, context: VerbContext): void {
   addVerb(program, 'tag <source> [dest...]', {
-    does: 'Puts tags where another tag or image is (promotes it), or takes tags away.',
+    does: 'Puts tags where another tag or image is, or takes tags away.',
     example: 'weir tag demo/app:latest demo/app:prod --reason "release 7"',
     more: [
       'weir tag demo/app:prod live/app:prod',

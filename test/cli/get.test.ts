@@ -5,6 +5,7 @@ import { type CliResult, run } from './run.ts'
 const group = '/apis/image.openshift.io/v1'
 const streams = `${group}/namespaces/demo/imagestreams`
 const imageStreamTags = `${group}/namespaces/demo/imagestreamtags`
+const tagEvents = '/apis/weir.dev/v1/namespaces/demo/tagevents'
 const namespace = '/api/v1/namespaces/demo'
 const digest = `sha256:${'a'.repeat(64)}`
 
@@ -34,7 +35,10 @@ const app = {
       { name: 'prod', from: source('quay.io/org/app:v1'), annotations: { 'weir.dev/hold': '{}' } },
       { name: 'new', from: source('quay.io/org/app:v9') },
       { name: 'test', from: source('quay.io/org/app:v2'), annotations: null },
-      { name: 'Wanted', from: source('quay.io/org/app:v3') },
+      { name: 'Wanted', from: source('quay.io/org/app:v3'), generation: 3 },
+      { name: 'alias', from: { kind: 'ImageStreamTag', name: 'prod' } },
+      { name: 'pin', from: { kind: 'ImageStreamImage', name: `app@${digest}`, namespace: 'base' } },
+      { name: 'ptr', from: source('quay.io/org/app:v4'), reference: true },
     ],
   },
   status: {
@@ -43,6 +47,9 @@ const app = {
       { tag: 'new', items: null, conditions: [failed('Unreachable')] },
       { tag: 'prod', items: [{ created: '2026-01-01T00:00:00Z', image: digest }], conditions: [failed('NotFound')] },
       { tag: 'pushed', items: [{ created: '2026-01-03T00:00:00Z', image: digest }] },
+      { tag: 'alias', items: [{ created: '2026-01-03T00:00:00Z', image: digest }] },
+      { tag: 'pin', items: [{ created: '2026-01-03T00:00:00Z', image: digest }] },
+      { tag: 'ptr', items: [{ created: '2026-01-03T00:00:00Z', image: '' }] },
     ],
   },
 }
@@ -69,22 +76,22 @@ describe('get streams', () => {
     expect((await get(api, 'streams', '-n', 'demo')).stdout).toBe(
       [
         'NAME        TAGS                                              UPDATED',
-        'demo/app    B,a,b                                             2026-01-02T00:00:00Z',
+        'demo/app    B,a,b                                             4 weeks ago',
         'demo/empty',
-        'demo/many   v0,v1,v10,v11,v12,v13,v2,v3,v4,v5,v6,v7 + 2 more  2026-01-23T00:00:00Z',
+        'demo/many   v0,v1,v10,v11,v12,v13,v2,v3,v4,v5,v6,v7 + 2 more  8 days ago',
         '',
       ].join('\n'),
     )
     expect((await get(api, 'streams', '-n', 'demo', '-o', 'name')).stdout).toBe('demo/app\ndemo/empty\ndemo/many\n')
     const wide = await get(api, 'streams', '-n', 'demo', '-o', 'wide')
     expect(wide.stdout).toContain(',v6,v7,v8,v9  ')
-    expect(wide.stdout).toContain('localhost:5000/demo/app\n')
+    expect(wide.stdout).toContain('  2026-01-02T00:00:00Z  localhost:5000/demo/app\n')
   })
 
   test('names the tags that were never more than wanted', async () => {
     const api = await startFakeApi()
     api.answer('GET', streams, { body: { items: [app] } })
-    expect((await get(api, 'streams', '-n', 'demo')).stdout).toContain('Wanted,new,prod,pushed,test')
+    expect((await get(api, 'streams', '-n', 'demo')).stdout).toContain('Wanted,alias,new,pin,prod,ptr,pushed')
   })
 })
 
@@ -94,22 +101,78 @@ describe('get tags', () => {
     api.answer('GET', streams, { body: { items: [app] } })
     expect((await get(api, 'tags', '-n', 'demo')).stdout).toBe(
       [
-        'NAME             DIGEST               UPDATED               STATE',
-        'demo/app:Wanted  -                    -',
-        'demo/app:new     -                    -                     import failed: Unreachable',
-        'demo/app:prod    sha256:aaaaaaaaaaaa  2026-01-01T00:00:00Z  held, import failed: NotFound',
-        'demo/app:pushed  sha256:aaaaaaaaaaaa  2026-01-03T00:00:00Z',
-        'demo/app:test    sha256:aaaaaaaaaaaa  2026-01-02T00:00:00Z  import failed: NotFound',
+        'NAME             DIGEST               FROM                          UPDATED      STATE',
+        'demo/app:Wanted  -                    quay.io/org/app:v3            -            pending',
+        'demo/app:alias   sha256:aaaaaaaaaaaa  demo/app:prod                 4 weeks ago  tracking',
+        'demo/app:new     -                    quay.io/org/app:v9            -            failed (Unreachable)',
+        'demo/app:pin     sha256:aaaaaaaaaaaa  base/app@sha256:aaaaaaaaaaaa  4 weeks ago',
+        'demo/app:prod    sha256:aaaaaaaaaaaa  quay.io/org/app:v1            4 weeks ago  held, failed (NotFound)',
+        'demo/app:ptr     -                    quay.io/org/app:v4            4 weeks ago  reference',
+        'demo/app:pushed  sha256:aaaaaaaaaaaa  -                             4 weeks ago',
+        'demo/app:test    sha256:aaaaaaaaaaaa  quay.io/org/app:v2            4 weeks ago  failed (NotFound)',
         '',
       ].join('\n'),
     )
-    const wide = await get(api, 'tags', '-n', 'demo', '-o', 'wide')
-    expect(wide.stdout).toMatch(new RegExp(`${digest}  2026-01-01T00:00:00Z  held +quay.io/org/app:v1\n`))
-    expect(wide.stdout).toMatch(/import failed: Unreachable +quay.io\/org\/app:v9\n/)
     expect((await get(api, 'tags', '-n', 'demo', '-o', 'name')).stdout).toBe(
-      ['Wanted', 'new', 'prod', 'pushed', 'test'].map((tag) => `demo/app:${tag}\n`).join(''),
+      ['Wanted', 'alias', 'new', 'pin', 'prod', 'ptr', 'pushed', 'test'].map((tag) => `demo/app:${tag}\n`).join(''),
     )
-    expect(api.asked()).toEqual(Array.from({ length: 3 }, () => `GET ${streams}`))
+    expect(api.asked()).toEqual(Array.from({ length: 2 }, () => `GET ${streams}`))
+  })
+
+  test('wide shows whole digests, times and the revision that is in force', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', streams, { body: { items: [app] } })
+    api.answer('GET', tagEvents, ({ query }) =>
+      query.fieldSelector === 'stream=app,tag=prod'
+        ? {
+            body: {
+              items: [
+                { revision: 8, image: `sha256:${'b'.repeat(64)}` },
+                { revision: 7, image: digest },
+              ],
+            },
+          }
+        : failure(403, 'Forbidden', 'no'),
+    )
+    const wide = await get(api, 'tags', '-n', 'demo', '-o', 'wide')
+    const prod = `${digest}  7         quay.io/org/app:v1 +2026-01-01T00:00:00Z  held, failed`
+    expect(wide.stdout).toMatch(new RegExp(prod))
+    expect(wide.stdout).toMatch(new RegExp(`base/app@${digest}`))
+    expect(wide.stdout).toMatch(new RegExp(`demo/app:pushed +${digest}  -  `))
+    expect(api.asked().filter((path) => path === `GET ${tagEvents}`)).toHaveLength(5)
+  })
+
+  test('wide of very many asks for some revisions, and says so', async () => {
+    const api = await startFakeApi()
+    const names = Array.from({ length: 5000 }, (_, i) => [`t${i}`, '2026-01-01T00:00:00Z'])
+    api.answer('GET', streams, { body: { items: [stream('app', Object.fromEntries(names))] } })
+    api.answer('GET', tagEvents, { body: { items: [{ revision: 7, image: digest }] } })
+    const wide = await get(api, 'tags', '-n', 'demo', '-o', 'wide')
+    expect(wide).toMatchObject({ code: 0, stderr: 'note: revisions are shown of the first 200 tags\n' })
+    expect(wide.stdout.split('\n')).toHaveLength(5002)
+    expect(api.requests).toHaveLength(201)
+  })
+
+  test('of one stream asks for it alone', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', `${streams}/app`, { body: stream('app', { b: '2026-01-01T00:00:00Z' }) })
+    expect((await get(api, 'tags', 'demo/app', '-o', 'name')).stdout).toBe('demo/app:b\n')
+    expect((await get(api, 'streams', 'demo/app', '-n', 'demo', '-o', 'name')).stdout).toBe('demo/app\n')
+    const json = JSON.parse((await get(api, 'streams', 'demo/app', '-o', 'json')).stdout)
+    expect(json).toMatchObject({ kind: 'List', items: [{ kind: 'ImageStream', metadata: { name: 'app' } }] })
+    const other = { metadata: { name: 'apple:prod', namespace: 'demo' } }
+    api.answer('GET', imageStreamTags, { body: { ...tags, items: [...tags.items, other] } })
+    expect(JSON.parse((await get(api, 'tags', 'demo/app', '-o', 'json')).stdout).items).toHaveLength(1)
+    expect(api.asked().slice(-1)).toEqual([`GET ${imageStreamTags}`])
+  })
+
+  test.each([[[]], [['-o', 'json']]])('of a stream that is not there says what is %j', async (output) => {
+    const api = await startFakeApi()
+    api.answer('GET', namespace, { body: { kind: 'Namespace', metadata: { name: 'demo' } } })
+    api.answer('GET', streams, { body: { items: [stream('app', {}), stream('base', {})] } })
+    api.answer('GET', imageStreamTags, { body: { items: [] } })
+    const stderr = 'error: there is no stream demo/ap\n  did you mean demo/app?\n  project demo has: app, base\n'
+    expect(await get(api, 'tags', 'demo/ap', ...output)).toEqual({ code: 1, stdout: '', stderr })
   })
 
   test('a condition that is over, or another one, is no failure', async () => {
@@ -120,7 +183,7 @@ describe('get tags', () => {
     ]
     const status = { tags: [{ tag: 'prod', items: [{ image: digest, created: '2026-01-01T00:00:00Z' }], conditions }] }
     api.answer('GET', streams, { body: { items: [{ ...app, spec: {}, status }] } })
-    expect((await get(api, 'tags', '-n', 'demo')).stdout).toContain('2026-01-01T00:00:00Z\n')
+    expect((await get(api, 'tags', '-n', 'demo')).stdout).toContain('4 weeks ago\n')
   })
 
   test.each(['json', 'yaml'])('-o %s gives a List of the API’s objects', async (format) => {
@@ -151,6 +214,8 @@ describe.each([
   ['tags', [], streams],
   ['tags', ['-o', 'name'], streams],
   ['tags', ['-o', 'json'], imageStreamTags],
+  ['images', [], streams],
+  ['images', ['-o', 'json'], streams],
 ])('get %s %j of nothing', (what, output, path) => {
   const empty = async () => {
     const api = await startFakeApi()
@@ -193,11 +258,17 @@ test('a refusal prints no half table', async () => {
   expect(await get(api, 'streams')).toEqual({ code: 1, stdout: '', stderr: 'error: the list is too old\n' })
 })
 
-test.each([[['pods']], [[]], [['streams', '-n', 'Bad Name']], [['streams', '-o', 'xml']], [['streams', '-n']]])(
-  'get %j is misuse',
-  async (argv) => {
-    const api = await startFakeApi()
-    expect(await run(['get', '--server', api.url, ...argv])).toMatchObject({ code: 2, stdout: '' })
-    expect(api.requests).toEqual([])
-  },
-)
+test.each([
+  [['pods']],
+  [[]],
+  [['streams', '-n', 'Bad Name']],
+  [['streams', '-o', 'xml']],
+  [['streams', '-n']],
+  [['tags', 'demo/app:prod']],
+  [['tags', 'demo/app', '-n', 'base']],
+  [['tags', 'app']],
+])('get %j is misuse', async (argv) => {
+  const api = await startFakeApi()
+  expect(await run(['get', '--server', api.url, ...argv])).toMatchObject({ code: 2, stdout: '' })
+  expect(api.requests).toEqual([])
+})

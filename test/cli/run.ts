@@ -1,4 +1,5 @@
 import { runCli } from '../../src/cli/cli.ts'
+import type { Clock } from '../../src/cli/verbs.ts'
 
 /** What a command line came to. */
 export interface CliResult {
@@ -11,6 +12,21 @@ export interface CliWorld {
   env?: Record<string, string>
   cwd?: string
   home?: string
+  clock?: Clock
+}
+
+/** When a command line runs that is given no clock. */
+export const runsAt = Date.UTC(2026, 0, 31)
+
+/** A clock that a pause moves on, and nothing else. */
+export function pausingClock(): Clock {
+  let nowMs = runsAt
+  return {
+    now: () => nowMs,
+    async pause(ms) {
+      nowMs += ms
+    },
+  }
 }
 
 /** Runs a command line; without more, in a folder and a home that do not exist. */
@@ -23,6 +39,7 @@ export async function run(argv: readonly string[], world: CliWorld = {}): Promis
     env: world.env ?? {},
     cwd: world.cwd ?? '/nowhere',
     home: world.home ?? '/nowhere',
+    clock: world.clock ?? pausingClock(),
   })
   return { code, stdout: out.join(''), stderr: err.join('') }
 }

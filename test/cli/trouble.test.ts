@@ -59,7 +59,7 @@ test('a tag whose first import failed is listed, with the reason', async () => {
   const { weir, publish, registry } = await story()
   publish('one')
   await weir(['import-image', 'demo/app:prod', '--from', `${registry.host}/lib/none:v1`])
-  const row = /^demo\/app:prod +- +- +import failed: NotFound$/m
+  const row = /^demo\/app:prod +- +\S+\/lib\/none:v1 +- +failed \(NotFound\)$/m
   expect((await weir(['get', 'tags', '-n', 'demo'])).stdout).toMatch(row)
   expect((await weir(['get', 'tags'])).stdout).toMatch(row)
   expect((await weir(['get', 'tags', '-o', 'name'])).stdout).toBe('demo/app:prod\n')

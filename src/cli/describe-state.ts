@@ -1,0 +1,131 @@
+/** What a tag comes from, where it stands and what is the matter with it, as sentences. */
+
+import { formatMoment } from './ages.ts'
+import type { TagEvent, TagItem } from './api.ts'
+import { describeHold } from './holds.ts'
+import { nextSteps } from './import-advice.ts'
+import { formatCause } from './ledger.ts'
+import { shortDigest, shortDigests } from './output.ts'
+import { formatStreamReference } from './references.ts'
+import { type StreamTag, sourceText, trackedTag } from './stream-tags.ts'
+
+/** A tag, and what is known beside it. */
+export interface TagView {
+  tag: StreamTag
+  /** The newest entries of its ledger, newest first; undefined where they were not read. */
+  events: readonly TagEvent[] | undefined
+  /** The tag of the same stream that it follows; undefined where there is none, or it could not be read. */
+  source: StreamTag | undefined
+  nowMs: number
+  /** Whether digests are whole. */
+  wide: boolean
+}
+
+/** Where a tag stood, and what the ledger says of it. */
+export interface Stood {
+  item: TagItem
+  event: TagEvent | undefined
+}
+
+/** What moves a tag. */
+export function sourceLine({ tag, source: followed, wide }: Pick<TagView, 'tag' | 'source' | 'wide'>): string {
+  const { from, wanted } = tag
+  const called = formatStreamReference(tag)
+  const whole = sourceText(tag)
+  const source = wide || whole === undefined ? whole : shortDigests(whole)
+  if (from === undefined || source === undefined) return 'follows nothing: it moves when it is pushed or tagged'
+  if (wanted?.reference === true) return `a reference to ${source}: nothing is imported`
+  if (from.kind === 'ImageStreamImage') return `pinned to ${source}`
+  if (trackedTag(tag) !== undefined) {
+    return `tracks ${source}${followed === undefined ? ', which is not there' : ': moves along with it'}`
+  }
+  if (from.kind === 'ImageStreamTag') return `taken from ${source}, which it does not follow: tag it again to move it`
+  const { scheduled, insecure } = wanted?.importPolicy ?? {}
+  const when = scheduled === true ? 'scheduled, which is written down only, so' : 'looked at by hand:'
+  return `follows ${source}, ${when} weir import-image ${called}${insecure === true ? '; insecure connections allowed' : ''}`
+}
+
+/** Where a tag stands, since when and through whom. */
+export function standingLines(view: TagView): string[] {
+  const { tag, nowMs } = view
+  const { image, items } = tag
+  const [head] = items
+  if (image === undefined) {
+    const pointer = head?.dockerImageReference
+    return [pointer ? `points to ${pointer}` : 'stands at nothing yet']
+  }
+  const event = inForce(view)
+  // A followed or promoted image is older than its coming here.
+  const since = event?.metadata?.creationTimestamp ?? tag.movedAt
+  const where = `stands at ${digestText(view, image)} since ${formatMoment(since, nowMs)}`
+  return event === undefined ? [where] : [where, movedLine(event, view)]
+}
+
+/** The entry of the ledger that brought the tag to where it stands. */
+export function inForce({ tag, events }: TagView): TagEvent | undefined {
+  return tag.image === undefined ? undefined : events?.find(({ image }) => image === tag.image)
+}
+
+/** What is the matter with a tag; a line that begins with two spaces says more of the one before. */
+export function troubleLines(view: TagView): string[] {
+  return [...holdLines(view), ...importLines(view)]
+}
+
+/** Where a tag stood before, newest first. */
+export function earlier({ tag, events = [] }: TagView): Stood[] {
+  let next = 0
+  const stood = tag.items.map((item) => {
+    const found = events.findIndex(({ image }, i) => i >= next && image === item.image)
+    if (found < 0) return { item, event: undefined }
+    next = found + 1
+    return { item, event: events[found] }
+  })
+  return stood.slice(1)
+}
+
+/** A digest as the view shows it. */
+export function digestText({ wide }: Pick<TagView, 'wide'>, digest: string): string {
+  return wide ? digest : shortDigest(digest)
+}
+
+function movedLine({ revision, cause }: TagEvent, { wide }: TagView): string {
+  const by = cause?.by ? ` by ${cause.by}` : ''
+  const source = cause?.from?.name ?? ''
+  const from = source === '' ? '' : ` from ${wide ? source : shortDigests(source)}`
+  const reason = cause?.reason ? ` (${cause.reason})` : ''
+  return `revision ${revision}: ${formatCause(cause)}${by}${from}${reason}`
+}
+
+function holdLines({ tag, source, nowMs, wide }: TagView): string[] {
+  if (tag.hold === undefined) return []
+  const ahead = source?.image === tag.image ? undefined : source?.image
+  return [
+    `! ${describeHold(tag.hold, nowMs)}`,
+    ...(ahead === undefined ? [] : [`  ${sourceText(tag)} stands at ${digestText({ wide }, ahead)} meanwhile`]),
+    `  to let it move again: weir resume ${formatStreamReference(tag)}`,
+  ]
+}
+
+function importLines(view: TagView): string[] {
+  const { tag, nowMs } = view
+  const { isPending, failure, from, project, image } = tag
+  const source = from?.name ?? 'its source'
+  if (isPending) return [`~ ${source} is being imported, or waits for it`, ...goesOn(view)]
+  if (failure === undefined) return []
+  const { reason = 'Unknown', message = '', lastTransitionTime } = failure
+  const since = lastTransitionTime === undefined ? '' : ` since ${formatMoment(lastTransitionTime, nowMs)}`
+  const called = formatStreamReference(tag)
+  const steps = reason === 'TooManyRequests' ? [] : nextSteps(reason, { project, from: source })
+  return [
+    `! import fails${since}: ${reason}: ${message}`,
+    ...steps.map((step) => `  ${step}`),
+    `  to try again: weir import-image ${called}`,
+    ...(image === undefined ? ['  there is nothing to pull until it succeeds'] : goesOn(view)),
+  ]
+}
+
+function goesOn(view: TagView): string[] {
+  if (view.tag.image === undefined) return []
+  const revision = inForce(view)?.revision
+  return [`  pulls go on from ${revision === undefined ? digestText(view, view.tag.image) : `revision ${revision}`}`]
+}

@@ -1,0 +1,134 @@
+import { formatMoment } from './ages.ts'
+import type { ImageStream, TagEvent } from './api.ts'
+import { digestText, earlier, sourceLine, standingLines, type TagView, troubleLines } from './describe-state.ts'
+import { formatFields, formatLines, pairsOf } from './fields.ts'
+import { holdAnnotation } from './holds.ts'
+import { formatStreamReference } from './references.ts'
+import { followersOf, type StreamTag, trackedTag } from './stream-tags.ts'
+
+/** A stream, and what is known beside it. */
+export interface StreamView {
+  stream: ImageStream
+  tags: readonly StreamTag[]
+  /** The newest entries of the ledgers that were read, by tag. */
+  events: ReadonlyMap<string, readonly TagEvent[]>
+  nowMs: number
+  wide: boolean
+}
+
+/** A tag, and those that track it and stand where it stands: they are told of with it. */
+export interface FoldedTag {
+  tag: StreamTag
+  aliases: readonly StreamTag[]
+}
+
+/** Annotations of the machinery, which nobody wrote to be read. */
+const unread = new Set([
+  holdAnnotation,
+  'openshift.io/image.dockerRepositoryCheck',
+  'kubectl.kubernetes.io/last-applied-configuration',
+])
+/** Most characters of an annotation, or of a label, that are shown. */
+const valueLength = 200
+
+/** Formats a stream and all its tags. */
+export function formatStream(view: StreamView): string {
+  return [formatHeader(view), ...foldAliases(view.tags).map((folded) => formatTag(view, folded))].join('\n')
+}
+
+/** The annotations that people wrote, as `key=value`. */
+export function annotationLines(
+  annotations: Readonly<Record<string, string>> | null | undefined,
+  wide: boolean,
+): string[] {
+  const shown = Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => !unread.has(key)))
+  return pairsOf(shown, wide ? undefined : valueLength)
+}
+
+/** The tags without those that are only other names of one of them. */
+export function foldAliases(tags: readonly StreamTag[]): FoldedTag[] {
+  const folded = new Map<StreamTag, StreamTag[]>()
+  for (const tag of tags.filter((each) => trackedTag(each) === undefined)) {
+    folded.set(
+      tag,
+      followersOf(tags, tag.tag).filter((each) => isSameAs(each, tag)),
+    )
+  }
+  const aliases = new Set([...folded.values()].flat())
+  return tags.filter((tag) => !aliases.has(tag)).map((tag) => ({ tag, aliases: folded.get(tag) ?? [] }))
+}
+
+function isSameAs(alias: StreamTag, tag: StreamTag): boolean {
+  const isQuiet = alias.hold === undefined && alias.failure === undefined
+  return isQuiet && alias.image === tag.image && annotationLines(alias.wanted?.annotations, false).length === 0
+}
+
+function formatHeader({ stream, tags, nowMs, wide }: StreamView): string {
+  const { metadata, spec, status } = stream
+  const images = new Set(tags.flatMap(({ items }) => items.flatMap(({ image }) => (image ? [image] : []))))
+  return formatFields([
+    ['Name', metadata?.name ?? ''],
+    ['Project', metadata?.namespace ?? ''],
+    ['Created', formatMoment(metadata?.creationTimestamp, nowMs)],
+    ['Labels', pairsOf(metadata?.labels, wide ? undefined : valueLength)],
+    ['Annotations', annotationLines(metadata?.annotations, wide)],
+    ['Repository', status?.publicDockerImageRepository ?? status?.dockerImageRepository],
+    ['Imports', spec?.dockerImageRepository],
+    ['Image lookup', spec?.lookupPolicy?.local === true ? 'local' : 'off'],
+    ['Images', `${images.size}`],
+    ['Tags', `${tags.length}`],
+    ['Attention', attentionLines(tags)],
+  ])
+}
+
+/** Names what stands still or fails, so that it is seen in a stream of many tags. */
+function attentionLines(tags: readonly StreamTag[]): string[] {
+  const held = tags.filter(({ hold }) => hold !== undefined)
+  const failed = tags.filter(({ failure, isPending }) => failure !== undefined && !isPending)
+  const pending = tags.filter(({ isPending }) => isPending)
+  return [
+    ...namesLine('held', held),
+    ...namesLine('imports fail', failed),
+    ...namesLine('imports are pending', pending),
+  ]
+}
+
+function namesLine(what: string, tags: readonly StreamTag[]): string[] {
+  if (tags.length === 0) return []
+  const more = tags.length - 10
+  const names = tags.slice(0, 10).map(({ tag }) => tag)
+  return [`${what}: ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`]
+}
+
+function formatTag({ tags, events, nowMs, wide }: StreamView, { tag, aliases }: FoldedTag): string {
+  const tracked = trackedTag(tag)
+  const view: TagView = {
+    tag,
+    events: events.get(tag.tag),
+    source: tags.find((each) => each.tag === tracked),
+    nowMs,
+    wide,
+  }
+  const names = aliases.map((alias) => alias.tag).join(', ')
+  const title = `${formatStreamReference(tag)}${names === '' ? '' : `  (tracked by ${names})`}`
+  const lines = [
+    ...standingLines(view),
+    sourceLine(view),
+    ...(tag.wanted?.referencePolicy?.type === 'Source' ? ['others are told to pull from the source'] : []),
+    ...annotationLines(tag.wanted?.annotations, wide),
+    ...troubleLines(view),
+    ...earlierLines(view),
+  ]
+  return formatLines([title]) + formatLines(lines, '  ')
+}
+
+function earlierLines(view: TagView): string[] {
+  const stood = earlier(view)
+  if (stood.length === 0) return []
+  const lines = stood.map(({ item, event }) => {
+    const where = item.image ? digestText(view, item.image) : (item.dockerImageReference ?? '')
+    const revision = event?.revision === undefined ? '' : `revision ${event.revision}, `
+    return `  ${where}  ${revision}${formatMoment(event?.metadata?.creationTimestamp ?? item.created, view.nowMs)}`
+  })
+  return ['before:', ...lines]
+}
