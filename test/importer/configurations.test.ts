@@ -210,6 +210,52 @@ describe('I7: a config that is a trap fails no import and is not kept', () => {
   })
 })
 
+describe('I5: an image that an index merely names', () => {
+  const index = makeIndex('multi')
+  const [child = makeImage('no child')] = index.children
+  // Of such children no config is read.
+  const platform = { os: 'unknown', architecture: 'unknown' }
+  const document = JSON.parse(index.manifest.bytes.toString('utf8'))
+  const manifests = document.manifests.map((each: object) => ({ ...each, platform }))
+  const naming = piece(index.manifest.mediaType, JSON.stringify({ ...document, manifests }))
+
+  async function strangers() {
+    const stranger = await startFakeUpstream()
+    stranger.put('copy/multi', naming, { tag: 'v1' })
+    const flows = await flowsWorld({ rules: [{ host: stranger.host, insecure: true }] })
+    flows.registry.put('lib/multi', index, { tag: 'v1' })
+    const importer = createImporter({
+      ...flows,
+      allowed: { refusalOf: () => undefined },
+      keepManifest: (name, digest) => flows.pullThrough.manifest(name, digest, { head: false }),
+      log: pino({ level: 'silent' }),
+    })
+    const importAs = (stream: string, from: string) =>
+      importer.import({ project: 'demo', stream, by: 'admin', images: [{ from, to: 'prod', importPolicy: {} }] })
+    return { flows, stranger, importAs }
+  }
+
+  test('is not told by what another stream received of it', async () => {
+    const { flows, stranger, importAs } = await strangers()
+    await importAs('app', `${flows.registry.host}/lib/multi:v1`)
+    await importAs('other', `${stranger.host}/copy/multi:v1`)
+    const images = createStreamImages(flows)
+    const { digest, mediaType } = child.manifest
+    expect(await images.get(app, digest, mediaType)).toMatchObject({ config: { digest: child.config.digest } })
+    expect(await images.get({ project: 'demo', stream: 'other' }, digest, mediaType)).toBeUndefined()
+  })
+
+  test('is asked for at its own place, whether or not another stream has it', async () => {
+    const { flows, stranger, importAs } = await strangers()
+    await importAs('other', `${stranger.host}/copy/multi:v1`)
+    const asked = stranger.matching(/^GET .*\/manifests\/sha256/).length
+    await importAs('app', `${flows.registry.host}/lib/multi:v1`)
+    await importAs('third', `${stranger.host}/copy/multi:v1`)
+    expect(asked).toBeGreaterThan(0)
+    expect(stranger.matching(/^GET .*\/manifests\/sha256/)).toHaveLength(2 * asked)
+  })
+})
+
 describe('I5: the config of an image', () => {
   test('is shown to no stream that has the manifest alone', async () => {
     const there = await world()
@@ -354,9 +400,7 @@ describe('the children of an index', () => {
     const there = await world({ manifest, children: child ? [child, attestation] : [] })
     await imported(there)
     expect(await known(there, attestation.manifest)).toMatchObject({ config: { digest: attestation.config.digest } })
-    expect(there.registry.matching(blobs).map(({ path }) => path)).toEqual([
-      `/v2/lib/app/blobs/${child?.config.digest}`,
-    ])
+    expect(there.registry.matching(blobs).map(({ path }) => path)).toEqual([`/v2/lib/app/blobs/${child.config.digest}`])
   })
 
   test('of which one is an index again are kept without a config', async () => {
