@@ -2,7 +2,7 @@ import { type FieldCause, RegistryError } from '../../oci/errors.ts'
 import { isJsonObject, type JsonObject } from '../json.ts'
 import type { Shape } from '../list-keys.ts'
 import { compare, everyField, namedFields, unchanged } from './compare.ts'
-import { difference, type FieldSet, intersection, isEmpty, members, noFields, union } from './field-set.ts'
+import { difference, type FieldSet, intersection, isEmpty, leaves, members, noFields, union } from './field-set.ts'
 import { formatPath } from './fields-v1.ts'
 import { lastAppliedFields, withLastApplied } from './last-applied.ts'
 import {
@@ -59,7 +59,7 @@ export function applyConfig(live: JsonObject | undefined, application: Applicati
   // Where nobody else owns anything, nothing can be taken from anybody.
   const { changed, removed } = others.length === 0 ? unchanged : compare(live && ownable(live), ownable(next), shape)
   const conflicts = others
-    .map((owner) => ({ owner, fields: intersection(owner.fields, changed) }))
+    .map((owner) => ({ owner, fields: intersection(owner.fields, leaves(changed)) }))
     .filter(({ fields }) => !isEmpty(fields))
   if (!force) requireNoConflict(remaining(conflicts, live, application))
   const lost = union(conflicts.map(({ fields }) => fields).reduce(union, noFields), removed)

@@ -42,10 +42,11 @@ export function compare(before: unknown, after: unknown, shape: Shape): Comparis
   }
 }
 
-/** A value with all its parts. */
+/** A value with all its parts. What has none is not there: clients send empty maps, which are not kept. */
 export function everyField(value: unknown, shape: Shape): FieldSet {
   const whole = partsOf(value, shape)
   if (whole === undefined) return leaf
+  if (whole.parts.size === 0) return noFields
   return fieldSet(
     true,
     [...whole.parts].map(([element, part]) => [element, everyField(part.value, part.shape)]),

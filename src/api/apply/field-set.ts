@@ -52,6 +52,14 @@ export function intersection(a: FieldSet, b: FieldSet): FieldSet {
   return fieldSet(a.isMember && b.isMember, children)
 }
 
+/** The members with nothing below them: values, but not the maps and items that hold them. */
+export function leaves({ isMember, children }: FieldSet): FieldSet {
+  return fieldSet(
+    isMember && children.size === 0,
+    [...children].map(([element, child]) => [element, leaves(child)]),
+  )
+}
+
 export function equals(a: FieldSet, b: FieldSet): boolean {
   if (a.isMember !== b.isMember || a.children.size !== b.children.size) return false
   for (const [element, child] of a.children) {

@@ -220,6 +220,24 @@ describe('applying what another manager owns', () => {
     expect(fieldsOf(forced, 'kubectl-edit', 'Update')).toBeUndefined()
   })
 
+  test('shares a map, with or without anything in it, but not its values', () => {
+    // What the server keeps has no empty maps.
+    const kept = ({ metadata, ...rest }: JsonObject): JsonObject => {
+      const { labels, ...others } = metadata as { labels?: object }
+      return { ...rest, metadata: Object.keys(labels ?? {}).length > 0 ? metadata : others }
+    }
+    const labelled = (labels: JsonObject, name: string) => ({ metadata: { labels }, spec: { tags: [{ name }] } })
+    const first = kept(apply(undefined, 'first', labelled({}, 'one')))
+    const second = kept(apply(first, 'second', labelled({}, 'two')))
+    expect(kept(apply(second, 'first', labelled({}, 'one')))).toEqual(second)
+    const third = apply(second, 'first', labelled({ a: '1' }, 'one'))
+    const conflict = refusal(() => apply(third, 'second', labelled({ a: '2' }, 'two')))
+    expect(conflict.message).toBe('Apply failed with 1 conflict: conflict with "first": .metadata.labels.a')
+    expect(apply(third, 'second', labelled({ b: '2' }, 'two'))).toMatchObject({
+      metadata: { labels: { a: '1', b: '2' } },
+    })
+  })
+
   test('shares it where the value is the same', () => {
     const shared = apply(live(), 'other', withTags(tagFrom('prod', 'edited')))
     expect(fieldsOf(shared, 'kubectl-edit', 'Update')).toBeDefined()
