@@ -11,18 +11,32 @@ export interface RunningWeir extends Service {
   apiUrl: string
   directory: string
   kubeconfig: string
+  /** Of its two listeners. */
+  ports: Ports
   /** Runs a verb that must succeed; answers stdout. */
   weir(...args: string[]): Promise<string>
   /** Runs a verb that may fail. */
   tryWeir(...args: string[]): Promise<Finished>
 }
 
+/** Where plain HTTP and HTTPS are, on 127.0.0.1. */
+export interface Ports {
+  http: number
+  https: number
+}
+
 const main = resolve(import.meta.dirname, '../../../src/main.js')
 
-/** Starts Weir in `directory` on free ports, with `config` merged over the least that it needs. */
-export async function startWeir(directory: string, config: Record<string, unknown> = {}): Promise<RunningWeir> {
-  const port = await freePort()
-  const tlsPort = await freePort()
+/**
+ * Starts Weir in `directory`, with `config` merged over the least that it needs: on the data that is there, and on free
+ * ports unless they are given.
+ */
+export async function startWeir(
+  directory: string,
+  config: Record<string, unknown> = {},
+  ports?: Ports,
+): Promise<RunningWeir> {
+  const { http: port, https: tlsPort } = ports ?? { http: await freePort(), https: await freePort() }
   const host = `localhost:${port}`
   const data = join(directory, 'data')
   const file = join(directory, 'weir.yaml')
@@ -49,6 +63,7 @@ export async function startWeir(directory: string, config: Record<string, unknow
     apiUrl: `https://localhost:${tlsPort}`,
     directory,
     kubeconfig: env.KUBECONFIG,
+    ports: { http: port, https: tlsPort },
     weir: (...args) => must(process.execPath, [main, ...args], { cwd: directory, env }),
     tryWeir: (...args) => run(process.execPath, [main, ...args], { cwd: directory, env }),
   }
