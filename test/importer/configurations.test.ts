@@ -400,7 +400,9 @@ describe('the children of an index', () => {
     const there = await world({ manifest, children: child ? [child, attestation] : [] })
     await imported(there)
     expect(await known(there, attestation.manifest)).toMatchObject({ config: { digest: attestation.config.digest } })
-    expect(there.registry.matching(blobs).map(({ path }) => path)).toEqual([`/v2/lib/app/blobs/${child?.config.digest}`])
+    expect(there.registry.matching(blobs).map(({ path }) => path)).toEqual([
+      `/v2/lib/app/blobs/${child?.config.digest}`,
+    ])
   })
 
   test('of which one is an index again are kept without a config', async () => {
