@@ -241,6 +241,19 @@ describe('a batch that is on the disk before the store heard of it', () => {
     expect(await committed).toBe(2)
   })
 
+  test('is undone in an earlier state', async () => {
+    const { store, database } = await tappedStore({ filled: 3 })
+    const earlier = await write(store, put('tag/a', 'then'))
+    const { written, release } = database.holdAnswers()
+    const committed = write(store, put('tag/a', 'now'), put('tag/b'))
+    await written
+    const query = { prefix: 'tag/', start: 'tag/a', end: 'tag/c' }
+    const snapshot = await store.range(query, { revision: earlier })
+    expect((await Array.fromAsync(snapshot)).map(({ value }) => value)).toEqual(['then'])
+    release()
+    await committed
+  })
+
   test('is told once to a watch that reads it in the log', async () => {
     const { store, database } = await tappedStore({ progressIntervalMs: 1, filled: 3 })
     const { written, release } = database.holdAnswers()
@@ -354,6 +367,21 @@ describe('resources', () => {
     for await (const _ of a) break
     expect(database.openScans).toBe(1)
     expect(await Array.fromAsync(b)).toHaveLength(2000)
+    expect(database.openScans).toBe(0)
+  })
+
+  test('an earlier state is freed when it was read or left', async () => {
+    const { store, database } = await tappedStore()
+    for (let i = 10; i < 15; i += 1) {
+      await write(store, ...Array.from({ length: 100 }, (_, j) => put(`tag/${i * 100 + j}`)))
+    }
+    const then = await write(store, put('tag/a'))
+    await write(store, del('tag/a'))
+    for await (const _ of await store.range({ prefix: 'tag/' }, { revision: then })) break
+    expect(database.openScans).toBe(0)
+    const limited = await store.range({ prefix: 'tag/', limit: 100 }, { revision: then })
+    expect(database.openScans).toBe(1)
+    expect(await Array.fromAsync(limited)).toHaveLength(100)
     expect(database.openScans).toBe(0)
   })
 

@@ -425,9 +425,9 @@ async function world({ retainRevisions = 100_000 } = {}) {
   let watches = 0
   const counted: Store = {
     ...store,
-    async ranges(queries) {
+    async ranges(queries, options) {
       reads += 1
-      return store.ranges(queries)
+      return store.ranges(queries, options)
     },
     async *watch(prefixes, options) {
       watches += 1

@@ -84,15 +84,15 @@ function faultyStore(store: Store): FaultyStore {
       await faulty.afterGet?.(key)
       return entry
     },
-    async range(query) {
+    async range(query, options) {
       faulty.rangeQueries.push(query)
       await faulty.beforeRange?.([query])
-      return store.range(query)
+      return store.range(query, options)
     },
-    async ranges(queries) {
+    async ranges(queries, options) {
       faulty.rangeQueries.push(...queries)
       await faulty.beforeRange?.(queries)
-      return store.ranges(queries)
+      return store.ranges(queries, options)
     },
     async commit(commit): Promise<CommitResult> {
       faulty.commits.push(commit)
