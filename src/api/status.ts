@@ -1,4 +1,4 @@
-import { type ErrorSubject, errorDescriptors, type RegistryError } from '../oci/errors.ts'
+import { type ErrorSubject, errorDescriptors, type FieldCause, type RegistryError } from '../oci/errors.ts'
 import { qualifiedName } from './resource.ts'
 
 /** `metav1.Status`, the answer that is no object. */
@@ -29,6 +29,11 @@ interface Outcome {
   reason: string
 }
 
+/** Most of what an answer tells of a failure: what was wrong may be as large as what was sent. */
+const maxCauses = 50
+const maxTextLength = 1_024
+const maxMessageLength = 8_192
+
 const base = { kind: 'Status', apiVersion: 'v1', metadata: {} } as const
 
 /** The Status of something done. */
@@ -48,7 +53,7 @@ export function failureStatus(error: RegistryError, subject?: ErrorSubject): Sta
     ...base,
     metadata: listMetadata(error),
     status: 'Failure',
-    message: messageOf(error, about),
+    message: cut(messageOf(error, about), maxMessageLength),
     reason,
     ...detailsOf(error, about),
     code,
@@ -86,7 +91,10 @@ function messageOf(error: RegistryError, subject: ErrorSubject | undefined): str
     case 'Conflict':
       return `Operation cannot be fulfilled on ${about}: the object has been modified; read it again and repeat the change`
     case 'Invalid':
-      return `${about} is invalid: ${error.causes.map(({ field, message }) => `${field}: ${message}`).join(', ')}`
+      return `${about} is invalid: ${error.causes
+        .slice(0, maxCauses)
+        .map(({ field, message }) => `${field}: ${message}`)
+        .join(', ')}`
     default:
       return error.message
   }
@@ -95,7 +103,7 @@ function messageOf(error: RegistryError, subject: ErrorSubject | undefined): str
 function detailsOf(error: RegistryError, subject: ErrorSubject | undefined): { details?: StatusDetails } {
   const details: StatusDetails = {
     ...(subject === undefined ? {} : withoutEmpty(subject)),
-    ...(error.causes.length === 0 ? {} : { causes: error.causes.map((cause) => ({ ...cause })) }),
+    ...(error.causes.length === 0 ? {} : { causes: error.causes.slice(0, maxCauses).map(shortCause) }),
     ...(error.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: error.retryAfterSeconds }),
   }
   return Object.keys(details).length === 0 ? {} : { details }
@@ -106,6 +114,18 @@ function listMetadata({ code, detail }: RegistryError): Status['metadata'] {
   return isPosition ? { continue: String(detail.continue) } : {}
 }
 
+function shortCause({ field, reason, message }: FieldCause): FieldCause {
+  return { field: cut(field, maxTextLength), reason, message: cut(message, maxTextLength) }
+}
+
+function cut(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}...` : text
+}
+
 function withoutEmpty({ name, group, kind }: ErrorSubject): StatusDetails {
-  return { ...(name === '' ? {} : { name }), ...(group === '' ? {} : { group }), ...(kind === '' ? {} : { kind }) }
+  return {
+    ...(name === '' ? {} : { name: cut(name, maxTextLength) }),
+    ...(group === '' ? {} : { group }),
+    ...(kind === '' ? {} : { kind }),
+  }
 }
