@@ -1,6 +1,7 @@
 /** The stored form of Kubernetes API objects, `object/<resource>/<project>/<name>`, and their common write rules. */
 
 import { RegistryError } from '../oci/errors.ts'
+import { asOf } from './as-of.ts'
 import { isRevision } from './check-commit.ts'
 import { formatContinue, parseContinue } from './continue-token.ts'
 import { createObjectErrors } from './object-errors.ts'
@@ -29,8 +30,8 @@ export interface StoredObject {
 }
 
 /**
- * A page of a list; `continue` is opaque and absent on the last page. Each page is one snapshot; `resourceVersion` is the
- * first page's on all of them, so that a watch from there misses nothing.
+ * A page of a list; `continue` is opaque and absent on the last page. All pages are of the first one's `resourceVersion`, or
+ * newer where the store can not tell that state any more, so that a watch from there misses nothing.
  */
 export interface ObjectPage<T extends StoredObject = StoredObject> {
   items: T[]
@@ -203,12 +204,13 @@ async function listPage(
   if (!isRevision(limit)) throw new TypeError(`${limit} is no limit of a list`)
   const prefix = project === undefined ? `object/${resource}/` : `object/${resource}/${project}/`
   const from = token === undefined ? undefined : parseContinue(token, prefix)
-  const snapshot = await store.range({
+  const query = {
     prefix,
     // No key lies between another and the same with U+0000 behind it.
     ...(from === undefined ? {} : { start: `${from.after}\0` }),
     ...(limit === 0 ? {} : { limit: limit + 1 }),
-  })
+  }
+  const snapshot = await asOf(from?.revision, (state) => store.range(query, state))
   const entries: Entry[] = []
   for await (const entry of snapshot) entries.push(entry)
   const shown = limit === 0 ? entries : entries.slice(0, limit)

@@ -31,7 +31,7 @@ export async function attemptStream(
   { name, decide, options }: StreamRequest,
   nowMs: number,
 ): Promise<StreamChangeResult | 'lost'> {
-  const snapshot = await readSnapshot(store, name, true)
+  const snapshot = await readSnapshot(store, name, { withFollowers: true })
   const { read, tags, storeRevision } = snapshot
   if (read === undefined && !options.create) throw streamNotFound('NOT_FOUND', name)
   const base: Base = read === undefined ? { birth: await prepareBirth(store, name, {}, nowMs) } : { read }

@@ -40,15 +40,16 @@ export interface StreamReader {
   stream(name: StreamName): Promise<Stream | undefined>
   /** Streams by name, of one project or of all; `after` is exclusive. */
   streams(project: string | undefined, options?: { after?: StreamName; limit?: number }): Promise<Stream[]>
-  /** A stream with all its tags, of one snapshot. */
-  whole(name: StreamName): Promise<WholeStream | undefined>
+  /** A stream with all its tags, of one snapshot: that of `revision` as `wholes` has it. */
+  whole(name: StreamName, options?: { revision?: number }): Promise<WholeStream | undefined>
   /**
    * Streams with all their tags, of one snapshot whose revision is told; `after` is exclusive. A page ends early once it
-   * has `maxTags` (default 10,000); `more` tells that it is not the last.
+   * has `maxTags` (default 10,000); `more` tells that it is not the last. It shows `revision` where the store can still tell
+   * that state; by default, and otherwise, the newest.
    */
   wholes(
     project: string | undefined,
-    options?: { after?: StreamName; limit?: number; maxTags?: number },
+    options?: { after?: StreamName; limit?: number; maxTags?: number; revision?: number },
   ): Promise<{ streams: WholeStream[]; revision: number; more: boolean }>
   /** undefined when there is no such stream or tag; a deleted tag's record (no spec, no items) counts as absent too. */
   tag(name: StreamName, tag: string): Promise<Tag | undefined>

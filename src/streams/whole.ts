@@ -1,5 +1,5 @@
 import type { StreamName } from '../oci/reference.ts'
-import type { Entry, Snapshot, Store } from '../store/store.ts'
+import type { Entry, ReadOptions, Snapshot, Store } from '../store/store.ts'
 import {
   decode,
   exactly,
@@ -26,17 +26,25 @@ export interface StreamSnapshot {
 }
 
 /** Reads a stream with all its tags, for showing it. */
-export async function readWhole(store: Store, name: StreamName): Promise<WholeStream | undefined> {
-  const { read, tags } = await readSnapshot(store, name, false)
+export async function readWhole(
+  store: Store,
+  name: StreamName,
+  state: ReadOptions = {},
+): Promise<WholeStream | undefined> {
+  const { read, tags } = await readSnapshot(store, name, { withFollowers: false, state })
   return read && { stream: read.stream, tags }
 }
 
 /** Reads all that a change of a stream can depend on; `withFollowers` adds who follows whom. */
-export async function readSnapshot(store: Store, name: StreamName, withFollowers: boolean): Promise<StreamSnapshot> {
+export async function readSnapshot(
+  store: Store,
+  name: StreamName,
+  { withFollowers, state = {} }: { withFollowers: boolean; state?: ReadOptions },
+): Promise<StreamSnapshot> {
   const heads = [lifeKey, streamKey, streamObjectKey, generationKey].map((keyOf) => exactly(keyOf(name)))
   const tagsRange = { prefix: tagKey(name, '') }
   const followersRange = withFollowers ? [{ prefix: followersKey(name, '') }] : []
-  const snapshots = await store.ranges([...heads, tagsRange, ...followersRange])
+  const snapshots = await store.ranges([...heads, tagsRange, ...followersRange], state)
   const [life, touched, object, generation, tagEntries = [], followers = []] = await Promise.all(
     snapshots.map(entriesOf),
   )

@@ -1,5 +1,6 @@
 import type { StreamName } from '../oci/reference.ts'
-import { type Entry, maxRanges, type RangeQuery, type Snapshot, type Store } from '../store/store.ts'
+import { asOf } from '../store/as-of.ts'
+import { type Entry, maxRanges, type RangeQuery, type ReadOptions, type Snapshot, type Store } from '../store/store.ts'
 import { decode, lifePrefix, livesRange, streamOfKey, tagPrefix } from './keys.ts'
 import type { LifeRecord } from './records.ts'
 import { joinStream } from './stream-records.ts'
@@ -19,13 +20,22 @@ const headPrefixes = [lifePrefix, 'stream/', 'object/imagestreams/', 'generation
  * Reads a page of streams with all their tags. Which streams these are is looked up first, to know which tags to read; then
  * all is read in one snapshot, and what was made in between ends the page before it.
  */
-export async function readWholes(store: Store, project: string | undefined, options: Options): Promise<Page> {
+export function readWholes(store: Store, project: string | undefined, options: Options): Promise<Page> {
+  return asOf(options.revision, (state) => readWholesOf(store, project, options, state))
+}
+
+async function readWholesOf(
+  store: Store,
+  project: string | undefined,
+  options: Options,
+  state: ReadOptions,
+): Promise<Page> {
   const { after, maxTags = defaultMaxTags } = options
   const limit = Math.max(Math.min(options.limit ?? Number.POSITIVE_INFINITY, maxTags), 1)
   for (let attempt = 1; ; attempt++) {
-    const guess = (await entriesOf(await store.range({ ...livesRange(project, after), limit }))).map(pathOf)
+    const guess = (await entriesOf(await store.range({ ...livesRange(project, after), limit }, state))).map(pathOf)
     const { runs, covered } = tagRuns(guess)
-    const page = await readPage(store, { project, after, covered, runs, maxTags })
+    const page = await readPage(store, { project, after, covered, runs, maxTags, state })
     if (page.streams.length > 0 || !page.more || attempt === maxAttempts) return page
   }
 }
@@ -37,14 +47,15 @@ interface Wanted {
   covered: readonly string[]
   runs: readonly RangeQuery[]
   maxTags: number
+  state: ReadOptions
 }
 
-async function readPage(store: Store, { project, after, covered, runs, maxTags }: Wanted): Promise<Page> {
+async function readPage(store: Store, { project, after, covered, runs, maxTags, state }: Wanted): Promise<Page> {
   const lives = livesRange(project, after)
   const last = covered.at(-1)
   const beyond = last === undefined ? lives : { ...lives, start: `${lifePrefix}${last}\0` }
   const heads = last === undefined ? [] : headPrefixes.map((prefix) => upTo(onto(lives, prefix), `${prefix}${last}`))
-  const [rest, ...others] = await store.ranges([{ ...beyond, limit: 1 }, ...heads, ...runs])
+  const [rest, ...others] = await store.ranges([{ ...beyond, limit: 1 }, ...heads, ...runs], state)
   const [lifeEntries = [], ...records] = await Promise.all(others.splice(0, heads.length).map(entriesOf))
   const [touched, objects, generations] = records.map((entries) => new Map(entries.map((e) => [pathOf(e), e])))
   const expected = new Set(covered)

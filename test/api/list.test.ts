@@ -5,7 +5,8 @@ import { encodeContinue } from '../../src/api/continue.ts'
 import { createLists, type ListsOptions } from '../../src/api/list.ts'
 import { parseQuery } from '../../src/api/query.ts'
 import type { ApiObject, Call, Page, Resource } from '../../src/api/resource.ts'
-import { type ApiWorld, apiWorld, imageApi, inDemo, names, rbacApi, refusal } from './world.ts'
+import { event } from '../streams/world.ts'
+import { type Answered, type ApiWorld, apiWorld, imageApi, inDemo, names, rbacApi, refusal } from './world.ts'
 
 const roles = `${rbacApi}/${inDemo}/roles`
 
@@ -195,6 +196,100 @@ describe('a list without a limit', () => {
     expect(metadataOf(whole)).not.toHaveProperty('continue')
     const head = await asAdmin('HEAD', roles)
     expect(head).toMatchObject({ status: 200, text: '' })
+  })
+})
+
+describe('while things change, a list is of one state', () => {
+  const kinds = ['imagestreams', 'imagestreamtags', 'imagetags'] as const
+  type Item = { metadata: { name: string; resourceVersion: string }; kind?: string; apiVersion?: string }
+  const streamNames = Array.from({ length: 6 }, (_, i) => (i % 2 === 0 ? `s${i}` : `s${i - 1}-x`))
+  const withImage = (image: string) => () => ({ event: event(image) })
+
+  async function filled() {
+    const world = await apiWorld()
+    for (const stream of streamNames) {
+      for (const tag of ['v1', 'v2', 'v3']) {
+        await world.writer.changeTag({ project: 'demo', stream }, tag, withImage('a'), { create: true })
+      }
+    }
+    let turn = 0
+    /** Moves a tag, and now and then makes, deletes and replaces streams. */
+    const change = async () => {
+      turn += 1
+      const stream = streamNames[turn % streamNames.length] ?? ''
+      if (turn % 3 === 0) await world.writer.delete({ project: 'demo', stream })
+      if (turn % 5 === 0) await world.writer.create({ project: 'demo', stream: `a${turn}` })
+      const image = 'bcdef'[turn % 5] ?? ''
+      await world.writer.changeTag({ project: 'demo', stream }, `v${turn % 4}`, withImage(image), { create: true })
+    }
+    return { ...world, change }
+  }
+
+  test.each(kinds)('in pages of %s, also from within a stream', async (kind) => {
+    const { asAdmin, change } = await filled()
+    const path = `${imageApi}/${inDemo}/${kind}`
+    for (let round = 0; round < 5; round += 1) {
+      const whole = await asAdmin('GET', path)
+      const items: unknown[] = []
+      const versions = new Set<string>()
+      for (let next: string | undefined = ''; next !== undefined; ) {
+        const page: Answered = await asAdmin('GET', `${path}?limit=2${next && `&continue=${next}`}`)
+        items.push(...(page.body.items as unknown[]))
+        versions.add(metadataOf(page).resourceVersion)
+        next = metadataOf(page).continue
+        await change()
+      }
+      expect(items).toEqual(whole.body.items)
+      expect([...versions]).toEqual([metadataOf(whole).resourceVersion])
+    }
+  })
+
+  test('also when it is streamed to a slow client', async () => {
+    const { open, asAdmin, objects, writer } = await apiWorld()
+    for (let i = 0; i < 1001; i += 1) {
+      await objects.create('roles', 'demo', { metadata: { name: `r${1000 + i}` }, rules: [] })
+    }
+    const before = names(await asAdmin('GET', roles))
+    const response = await open(roles)
+    await objects.delete('roles', 'demo', 'r1800')
+    await objects.create('roles', 'demo', { metadata: { name: 'r1700-new' }, rules: [] })
+    await writer.create({ project: 'demo', stream: 'app' })
+    const body = (await response.json()) as Record<string, unknown>
+    expect(names({ body } as Answered)).toEqual(before)
+  })
+
+  test.each(kinds)('so that who lists %s in pages and watches from there never sees one go back', async (kind) => {
+    const { asAdmin, adminToken, change, watch, writer } = await filled()
+    const path = `${imageApi}/${inDemo}/${kind}`
+    const cache = new Map<string, Item>()
+    let version = ''
+    for (let next: string | undefined = ''; next !== undefined; ) {
+      const page: Answered = await asAdmin('GET', `${path}?limit=2${next && `&continue=${next}`}`)
+      for (const item of page.body.items as Item[]) cache.set(item.metadata.name, item)
+      version = metadataOf(page).resourceVersion
+      next = metadataOf(page).continue
+      await change()
+    }
+    await writer.changeTag({ project: 'demo', stream: 'zz' }, 'last', withImage('a'), { create: true })
+    const now = await asAdmin('GET', path)
+    const next = await watch(`${path}?watch=1&resourceVersion=${version}`, adminToken)
+    for (let isLast = false; !isLast; ) {
+      const { type, object } = (await next()) ?? { type: 'END', object: { metadata: {} } }
+      const { name, resourceVersion } = object.metadata as Item['metadata']
+      const known = cache.get(name)
+      expect([type, name, known === undefined]).toEqual([type, name, type === 'ADDED'])
+      expect(Number(resourceVersion)).toBeGreaterThan(Number(known?.metadata.resourceVersion ?? version))
+      if (type === 'DELETED') cache.delete(name)
+      else cache.set(name, object as unknown as Item)
+      isLast = name.startsWith('zz')
+    }
+    // A tag has its stream's resourceVersion, and is not told when another tag moves.
+    const shown = (items: Iterable<Item>) =>
+      [...items]
+        .map(({ metadata: { resourceVersion: _, ...metadata }, ...item }) => ({ ...item, metadata }))
+        .map(({ kind: _, apiVersion: __, ...item }) => item)
+        .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+    expect(shown(cache.values())).toEqual(shown(now.body.items as Item[]))
   })
 })
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { StreamName } from '../../src/oci/reference.ts'
-import { maxRanges } from '../../src/store/store.ts'
+import { maxRanges, type Operation } from '../../src/store/store.ts'
 import { lifeKey } from '../../src/streams/keys.ts'
 import type { StreamReader, WholeStream } from '../../src/streams/streams.ts'
 import { tagRuns } from '../../src/streams/wholes.ts'
@@ -169,6 +169,39 @@ describe('whole streams', () => {
     await w.reader.wholes('demo', { limit: 20 })
     expect(w.faults.gets).toEqual([])
     expect(w.faults.rangeQueries.length).toBeLessThan(12)
+  })
+})
+
+describe('streams of an earlier revision', () => {
+  const revisionOf = async (w: World) => (await w.reader.wholes('demo', { limit: 1 })).revision
+
+  test('are what they were, whatever came, changed and went since', async () => {
+    const w = await peopled()
+    const all = await w.reader.wholes(undefined)
+    const { revision } = all
+    await w.writer.delete({ project: 'demo', stream: 'a' })
+    await w.writer.delete({ project: 'demo', stream: 'a-b' })
+    await push(w, { project: 'demo', stream: 'a-b' }, 'anew')
+    await push(w, { project: 'demo', stream: 'aa' }, 'new')
+    await push(w, { project: 'demo', stream: 'b' }, 'x', 'b')
+    await push(w, { project: 'demo', stream: 'b' }, 'new')
+    const then = await pages(w, undefined, { limit: 3, revision })
+    expect(then.flat()).toEqual(all.streams)
+    for (const whole of all.streams) expect(await w.reader.whole(whole.stream, { revision })).toEqual(whole)
+    expect(await w.reader.whole({ project: 'demo', stream: 'aa' }, { revision })).toBeUndefined()
+    expect(await w.reader.whole({ project: 'demo', stream: 'a' })).toBeUndefined()
+  })
+
+  test('are the newest where that can not be told any more', async () => {
+    const w = await peopled(['a', 'b'])
+    const revision = await revisionOf(w)
+    await w.writer.delete({ project: 'demo', stream: 'a' })
+    const noise = (i: number): Operation => ({ type: 'put', key: 'object/noise', value: String(i) })
+    await Promise.all(Array.from({ length: 1100 }, (_, i) => w.store.commit({ operations: [noise(i)] })))
+    const page = await w.reader.wholes('demo', { revision })
+    expect(page.streams.map(shown)).toEqual(['demo/b x,y'])
+    expect(page.revision).toBeGreaterThan(revision)
+    expect(await w.reader.whole({ project: 'demo', stream: 'a' }, { revision })).toBeUndefined()
   })
 })
 

@@ -24,8 +24,9 @@ interface Found {
 }
 
 /**
- * A page of a list that is made of streams: `itemsOf` gives a stream's items in order, from after `afterTag` on. Each page is
- * the newest state; all tell the first page's revision, so that a watch from there misses nothing.
+ * A page of a list that is made of streams: `itemsOf` gives a stream's items in order, from after `afterTag` on. All pages
+ * are of the first one's revision, or newer where that state can not be told any more, and tell that revision, so that a
+ * watch from there misses nothing.
  */
 export async function listOverStreams(
   reader: Pick<StreamReader, 'whole' | 'wholes'>,
@@ -45,14 +46,18 @@ export async function listOverStreams(
     return true
   }
   // A token of another project's list names a place in the order of keys, and nothing more.
-  const begun =
-    start?.tag !== undefined && (project ?? start.project) === start.project ? await reader.whole(start) : undefined
+  const isBegun = start?.tag !== undefined && (project ?? start.project) === start.project
+  const begun = isBegun ? await reader.whole(start, { revision: start.revision }) : undefined
   if (begun !== undefined && start !== undefined && !take(begun, start.tag)) return page.end(start.revision)
   let after: StreamName | undefined = start && nameOf(start)
   let revision = start?.revision
   for (let scanned = 0; ; ) {
     const count = Math.min(batchStreams, limit - page.found.length + 1)
-    const batch = await reader.wholes(project, { ...(after && { after }), limit: count })
+    const batch = await reader.wholes(project, {
+      ...(after && { after }),
+      limit: count,
+      ...(revision !== undefined && { revision }),
+    })
     revision ??= batch.revision
     for (const whole of batch.streams) {
       if (!take(whole)) return page.end(revision)
