@@ -115,7 +115,7 @@ function importLines(view: TagView): string[] {
   const { reason = 'Unknown', message = '', lastTransitionTime } = failure
   const since = lastTransitionTime === undefined ? '' : ` since ${formatMoment(lastTransitionTime, nowMs)}`
   const called = formatStreamReference(tag)
-  const steps = reason === 'TooManyRequests' ? [] : nextSteps(reason, { project, from: source })
+  const steps = nextSteps(reason, { project, from: source })
   return [
     `! import fails${since}: ${reason}: ${message}`,
     ...steps.map((step) => `  ${step}`),

@@ -6,14 +6,13 @@ import {
   type ImageStreamTag,
   type ImageTag,
   resources,
-  type TagEvent,
 } from './api.ts'
 import type { Client } from './client.ts'
 import { mapFew } from './concurrent.ts'
 import { foldAliases, formatStream } from './describe-stream.ts'
 import { formatTagDetails } from './describe-tag.ts'
 import { unlessForbidden } from './failures.ts'
-import { listEvents } from './ledger.ts'
+import { newestEvents } from './ledger.ts'
 import { missingTag, requireStream } from './missing.ts'
 import { type Format, formatOption, printObject } from './output.ts'
 import { formatStreamReference, parseStreamReference, type TagName } from './references.ts'
@@ -25,8 +24,6 @@ import { addVerb, type VerbContext } from './verbs.ts'
 const maxLedgers = 100
 const maxChildren = 50
 const atOnce = 8
-/** As many as status shows. */
-const shownEvents = 10
 
 /** Adds `describe`. */
 export function addDescribeVerb(program: Command, context: VerbContext): void {
@@ -61,7 +58,7 @@ async function describeStream(
   const tags = tagsOf(stream)
   const told = foldAliases(tags).map(({ tag }) => tag)
   const read = told.filter(({ items }) => items.length > 0).slice(0, maxLedgers)
-  const ledgers = await mapFew(read, atOnce, async (tag) => [tag.tag, await readEvents(client, tag)] as const)
+  const ledgers = await mapFew(read, atOnce, async (tag) => [tag.tag, await newestEvents(client, tag)] as const)
   const events = new Map(ledgers.flatMap(([tag, found]) => (found === undefined ? [] : [[tag, found] as const])))
   const nowMs = context.clock.now()
   context.stdout.write(formatStream({ stream, tags, events, nowMs, wide: format === 'wide' }))
@@ -95,7 +92,7 @@ async function describeTag(
     tag,
     image: found.image ?? undefined,
     children: await readChildren(client, name, found.image ?? undefined),
-    events: await readEvents(client, name),
+    events: await newestEvents(client, name),
     source: siblings.find((each) => each.tag === tracked),
     followers: followersOf(siblings, name.tag).map((each) => each.tag),
     repository: stream?.status?.publicDockerImageRepository ?? stream?.status?.dockerImageRepository,
@@ -103,12 +100,6 @@ async function describeTag(
     wide: format === 'wide',
   })
   context.stdout.write(text)
-}
-
-/** The newest entries of a tag's ledger; undefined for those who may not read it. */
-async function readEvents(client: Client, name: TagName): Promise<readonly TagEvent[] | undefined> {
-  const events = await unlessForbidden(listEvents(client, name, { limit: shownEvents }), undefined)
-  return events?.items
 }
 
 /** What the stream knows of the images of an index, by digest. */

@@ -32,6 +32,16 @@ export function describeHold({ revision, at, by, reason }: Hold, nowMs?: number)
 
 // A server of another version may write another form: the tag is held all the same.
 function parseHold(text: string): Hold {
+  const { revision, by, at, reason } = parseObject(text)
+  return {
+    ...(typeof revision === 'number' && { revision }),
+    ...(typeof by === 'string' && { by }),
+    ...(typeof at === 'string' && { at }),
+    ...(typeof reason === 'string' && { reason }),
+  }
+}
+
+function parseObject(text: string): { [field in keyof Hold]: unknown } {
   try {
     const value: unknown = JSON.parse(text)
     return typeof value === 'object' && value !== null ? value : {}

@@ -25,7 +25,11 @@ export function nextSteps(reason: string | undefined, { project, from }: Import,
         `username, passwordFile, projects (to cover "${project}") and repositories (to cover "${reference?.repository ?? '**'}")`,
       ]
     case 'TooManyRequests':
-      return [`${host} asks to wait: try again in ${retryAfterSeconds ?? 'some'} seconds`]
+      return [
+        retryAfterSeconds === undefined
+          ? `${host} limits how often it is asked: wait some minutes`
+          : `${host} asks to wait: try again in ${retryAfterSeconds} seconds`,
+      ]
     case 'Unreachable':
       return [`check that ${host} runs and that the server can reach it`]
     case 'Tls':

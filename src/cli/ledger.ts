@@ -6,6 +6,9 @@ import { CliError, isForbidden, isNotFound } from './failures.ts'
 import { requireProject } from './projects.ts'
 import { formatStreamReference, type TagName } from './references.ts'
 
+/** As many as the API's status shows of a tag. */
+const shownEvents = 10
+
 /** The events of a tag, newest first; all of them unless `limit` says how many. */
 export async function listEvents(
   client: Client,
@@ -17,15 +20,21 @@ export async function listEvents(
   return client.list<TagEvent>({ resource: resources.tagEvents, project }, options)
 }
 
-/** The revision that moved the tag to `image`: the newest one that did; undefined for those who may not read the history. */
-export async function newestEvent(client: Client, name: TagName, image: string): Promise<TagEvent | undefined> {
+/** The newest events of a tag; undefined for those who may not read its history. */
+export async function newestEvents(client: Client, name: TagName): Promise<readonly TagEvent[] | undefined> {
   try {
-    const events = await listEvents(client, name, { limit: 10 })
-    return events.items.find((event) => event.image === image)
+    const events = await listEvents(client, name, { limit: shownEvents })
+    return events.items
   } catch (error) {
     if (isForbidden(error) || isNotFound(error)) return undefined
     throw error
   }
+}
+
+/** The revision that moved the tag to `image`: the newest one that did; undefined for those who may not read the history. */
+export async function newestEvent(client: Client, name: TagName, image: string): Promise<TagEvent | undefined> {
+  const events = await newestEvents(client, name)
+  return events?.find((event) => event.image === image)
 }
 
 /** How a tag moved, in two words: `import`, `rollback to 1`. */

@@ -1,8 +1,8 @@
 import { type ApiObject, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { explain } from './explain.ts'
-import { ApiError, CliError, isNotFound, unlessForbidden } from './failures.ts'
-import { listEvents } from './ledger.ts'
+import { ApiError, CliError, isNotFound } from './failures.ts'
+import { newestEvents } from './ledger.ts'
 import { missingTag } from './missing.ts'
 import { printable } from './output.ts'
 import { formatStreamReference, type TagName } from './references.ts'
@@ -51,7 +51,6 @@ async function deleteTag(context: VerbContext, client: Client, name: TagName): P
 }
 
 async function revisionOfDeletion(client: Client, name: TagName): Promise<number | undefined> {
-  const events = await unlessForbidden(listEvents(client, name, { limit: 1 }), undefined)
-  const [newest] = events?.items ?? []
+  const [newest] = (await newestEvents(client, name)) ?? []
   return newest?.cause?.kind === 'delete' ? newest.revision : undefined
 }

@@ -53,16 +53,18 @@ export async function resolveAlias(client: Client, source: TagName): Promise<Res
 async function resolveTag(client: Client, source: TagName, to: TagName): Promise<Resolved> {
   const called = formatStreamReference(source)
   const found = await readTag(client, source)
-  const { items, image, ...tag } = tagOfImageTag(
-    source,
-    found === 'unknown' ? await askThrough(client, source, to) : found,
-  )
-  if (image !== undefined) return { from: imageOf(source, image), called, image }
-  const pointed = items[0]?.dockerImageReference
+  const tag = tagOfImageTag(source, found === 'unknown' ? await askThrough(client, source, to) : found)
+  if (tag.image !== undefined) return { from: imageOf(source, tag.image), called, image: tag.image }
+  const pointed = tag.items[0]?.dockerImageReference
   // A mere reference is copied as what it refers to, as oc does.
   if (pointed) return { from: { kind: 'DockerImage', name: pointed }, called }
-  const state = stateOf({ ...tag, items, image })
-  throw new CliError(`${called} stands at no image${state === '' ? '' : ` (${state})`}, and so can not be tagged`, {
+  if (found === 'unknown') {
+    throw new CliError(`${called} is not there, or stands at no image`, {
+      hints: [`you may pull from ${source.project}/${source.stream}, and not read which tags it has`],
+    })
+  }
+  const state = stateOf(tag)
+  throw new CliError(`${called} stands at no image${state === '' ? '' : `: ${state}`}`, {
     hints: [`weir describe ${called} says why`],
   })
 }
@@ -96,7 +98,10 @@ async function askThrough(client: Client, source: TagName, to: TagName): Promise
 
 async function findImage(client: Client, { project, stream, id }: Extract<Source, { kind: 'image' }>): Promise<string> {
   const target = { resource: resources.imageStreamImages, project, name: `${stream}@${id}` }
-  const found = await client.find<ImageStreamImage>(target)
+  const found = await unlessForbidden(client.find<ImageStreamImage>(target), 'unknown')
+  if (found === 'unknown') {
+    throw new CliError(`you may not look for an image in ${project}/${stream}: write the whole digest`)
+  }
   const image = found?.image?.metadata?.name
   if (image) return image
   const read = client.find({ resource: resources.imageStreams, project, name: stream })

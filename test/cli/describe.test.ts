@@ -1,0 +1,539 @@
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { type FakeApi, failure, startFakeApi } from './fake-api.ts'
+import { a, b, c, events, imageTag, istag, itag, ledger, path, streamPath, weir } from './tag-api.ts'
+
+const docker = (name: string) => ({ kind: 'DockerImage', name })
+const from = docker('quay.io/org/app:v1')
+const short = (digest: string) => digest.slice(0, 19)
+const at = (day: number) => `2026-01-${String(day).padStart(2, '0')}T00:00:00Z`
+const entry = (revision: number, image: string, day: number, cause: object) => ({
+  revision,
+  image,
+  cause,
+  metadata: { creationTimestamp: at(day) },
+})
+const hold = JSON.stringify({ revision: 3, by: 'jane', at: at(29), reason: 'bad build' })
+const failed = (reason: string, message = 'what happened') => ({
+  conditions: [{ type: 'ImportSuccess', status: 'False', reason, message, generation: 2, lastTransitionTime: at(30) }],
+})
+
+/** The stream `demo/app` with these tags: what is wanted of each and where it stands and stood. */
+function streamOf(
+  tags: { tag: string; spec?: object; images?: string[]; status?: object }[],
+  more: object = {},
+): object {
+  return {
+    kind: 'ImageStream',
+    metadata: { name: 'app', namespace: 'demo', creationTimestamp: at(1), ...more },
+    spec: { tags: tags.flatMap(({ tag, spec }) => (spec === undefined ? [] : [{ name: tag, ...spec }])) },
+    status: {
+      publicDockerImageRepository: 'weir.test:5000/demo/app',
+      tags: tags.map(({ tag, images = [], status }) => ({
+        tag,
+        items: images.map((image) => ({ image, created: at(20), generation: 1 })),
+        ...status,
+      })),
+    },
+  }
+}
+
+async function describing(stream: object, answers: (api: FakeApi) => void = () => undefined) {
+  const api = await startFakeApi()
+  api.answer('GET', streamPath('app'), { body: stream })
+  api.answer('GET', events, ledger())
+  answers(api)
+  return { api, show: (...argv: string[]) => weir(api, 'describe', 'demo/app', ...argv) }
+}
+
+describe('a stream', () => {
+  test('is told with its labels, what people wrote, and a sum of what is wrong', async () => {
+    const annotations = {
+      description: 'The shop.',
+      'openshift.io/image.dockerRepositoryCheck': at(2),
+      'kubectl.kubernetes.io/last-applied-configuration': '{}',
+    }
+    const stream = streamOf(
+      [
+        { tag: 'prod', spec: { from, annotations: { 'weir.dev/hold': hold } }, images: [a, b] },
+        { tag: 'new', spec: { from, generation: 2 }, status: { items: null, ...failed('NotFound') } },
+        { tag: 'wish', spec: { from, generation: 3 } },
+      ],
+      { labels: { team: 'shop' }, annotations },
+    )
+    const { show } = await describing(stream)
+    const { stdout, code, stderr } = await show()
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout.split('\n\n')[0]?.split('\n')).toEqual([
+      'Name:          app',
+      'Project:       demo',
+      'Created:       4 weeks ago (2026-01-01T00:00:00Z)',
+      'Labels:        team=shop',
+      'Annotations:   description=The shop.',
+      'Repository:    weir.test:5000/demo/app',
+      'Image lookup:  off',
+      'Images:        2',
+      'Tags:          3',
+      'Attention:     held: prod',
+      '               imports fail: new',
+      '               imports are pending: wish',
+    ])
+  })
+
+  test('tells of each tag where it stands, since when, by whom, what moves it and where it stood', async () => {
+    const stream = streamOf([{ tag: 'prod', spec: { from }, images: [a, b] }])
+    const { show } = await describing(stream, (api) =>
+      api.answer(
+        'GET',
+        events,
+        ledger(
+          entry(2, a, 28, { kind: 'import', by: 'jane', from, reason: 'release' }),
+          entry(1, b, 21, { kind: 'push', by: 'ci' }),
+        ),
+      ),
+    )
+    expect((await show()).stdout.split('\n\n')[1]).toBe(
+      [
+        'demo/app:prod',
+        `  stands at ${short(a)} since 3 days ago (2026-01-28T00:00:00Z)`,
+        '  revision 2: import by jane from quay.io/org/app:v1 (release)',
+        '  follows quay.io/org/app:v1, looked at by hand: weir import-image demo/app:prod',
+        '  before:',
+        `    ${short(b)}  revision 1, 10 days ago (2026-01-21T00:00:00Z)`,
+        '',
+      ].join('\n'),
+    )
+    const wide = (await show('-o', 'wide')).stdout
+    expect(wide).toContain(`stands at ${a} since`)
+    expect(wide).toContain(`${b}  revision 1`)
+  })
+
+  test.each<[object | undefined, string]>([
+    [undefined, 'follows nothing: it moves when it is pushed or tagged'],
+    [
+      { from, importPolicy: { scheduled: true, insecure: true } },
+      'written down only, so weir import-image demo/app:prod; insecure connections allowed',
+    ],
+    [{ from, reference: true }, 'a reference to quay.io/org/app:v1: nothing is imported'],
+    [{ from: { kind: 'ImageStreamTag', name: 'latest' } }, 'tracks demo/app:latest: moves along with it'],
+    [{ from: { kind: 'ImageStreamTag', name: 'gone' } }, 'tracks demo/app:gone, which is not there'],
+    [
+      { from: { kind: 'ImageStreamTag', name: 'web:1', namespace: 'base' } },
+      'taken from base/web:1, which it does not follow',
+    ],
+    [{ from: { kind: 'ImageStreamImage', name: `web@${b}`, namespace: 'base' } }, `pinned to base/web@${short(b)}`],
+    [{ from, referencePolicy: { type: 'Source' } }, 'others are told to pull from the source'],
+    [{ from, annotations: { description: 'Live.' } }, 'description=Live.'],
+  ])('tells of a tag with %j what moves it', async (spec, line) => {
+    const tags = [
+      { tag: 'latest', spec: { from }, images: [b] },
+      { tag: 'prod', ...(spec && { spec }), images: [a] },
+    ]
+    const { show } = await describing(streamOf(tags))
+    expect((await show()).stdout).toContain(line)
+  })
+
+  test('folds tags that are other names of one, and no others', async () => {
+    const tracks = (tag: string, of: string, more: object = {}, images = [a], status = {}) => ({
+      tag,
+      spec: { from: { kind: 'ImageStreamTag', name: of }, ...more },
+      images,
+      status,
+    })
+    const tags = [
+      { tag: 'prod', spec: { from }, images: [a] },
+      tracks('stable', 'prod'),
+      tracks('web', 'stable'),
+      tracks('held', 'prod', { annotations: { 'weir.dev/hold': hold } }),
+      tracks('said', 'prod', { annotations: { description: 'x' } }),
+      tracks('behind', 'prod', {}, [b]),
+      tracks('round', 'about'),
+      tracks('about', 'round'),
+    ]
+    const { api, show } = await describing(streamOf(tags))
+    const { stdout } = await show()
+    expect(stdout.match(/^demo\/app:.*$/gm)).toEqual([
+      'demo/app:about',
+      'demo/app:behind',
+      'demo/app:held',
+      'demo/app:prod  (tracked by stable, web)',
+      'demo/app:round',
+      'demo/app:said',
+    ])
+    expect(api.requests).toHaveLength(7)
+  })
+
+  test('of which the caller may not read the history is told without it', async () => {
+    for (const refusal of [failure(403, 'Forbidden', 'no'), failure(404, 'NotFound', 'no such resource')]) {
+      const { show } = await describing(streamOf([{ tag: 'prod', spec: { from }, images: [a] }]), (api) =>
+        api.answer('GET', events, refusal),
+      )
+      const { code, stdout } = await show()
+      expect(code).toBe(0)
+      expect(stdout).toContain(`  stands at ${short(a)} since 11 days ago (2026-01-20T00:00:00Z)\n  follows `)
+    }
+  })
+
+  test('of very many tags reads some ledgers, tells all, and says so', async () => {
+    const many = Array.from({ length: 5000 }, (_, i) => ({
+      tag: `t${i}`,
+      spec: { from, generation: 2 },
+      images: [a],
+      status: failed('NotFound'),
+    }))
+    const { api, show } = await describing(streamOf(many))
+    const { stdout, stderr } = await show()
+    expect(stdout.match(/^demo\/app:/gm)).toHaveLength(5000)
+    expect(stdout).toContain(
+      'Attention:     imports fail: t0, t1, t10, t100, t1000, t1001, t1002, t1003, t1004, t1005 and 4990 more\n',
+    )
+    expect(api.requests).toHaveLength(101)
+    expect(stderr).toBe('note: who moved a tag and why is told of the first 100; of one: weir describe demo/app:TAG\n')
+  })
+
+  test('is printed as the API has it, or by its name', async () => {
+    const stream = streamOf([{ tag: 'prod', images: [a] }])
+    const { api, show } = await describing(stream)
+    expect(JSON.parse((await show('-o', 'json')).stdout)).toEqual(stream)
+    expect(parse((await show('-o', 'yaml')).stdout)).toEqual(stream)
+    expect((await show('-o', 'name')).stdout).toBe('demo/app\n')
+    expect(api.requests).toHaveLength(3)
+  })
+
+  test('that is not there says what is', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', '/api/v1/namespaces/demo', { body: { kind: 'Namespace' } })
+    api.answer('GET', path('imagestreams'), { body: { items: [{ metadata: { name: 'apps' } }] } })
+    expect(await weir(api, 'describe', 'demo/app')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'error: there is no stream demo/app\n  did you mean demo/apps?\n  project demo has: apps\n',
+    })
+  })
+})
+
+describe('what is wrong with a tag', () => {
+  const block = async (tag: Parameters<typeof streamOf>[0][number], ...others: Parameters<typeof streamOf>[0]) => {
+    const { show } = await describing(streamOf([tag, ...others]), (api) =>
+      api.answer('GET', events, ledger(entry(4, a, 28, { kind: 'import', by: 'jane' }))),
+    )
+    return (await show()).stdout
+  }
+
+  test.each([
+    ['NotFound', 'check that quay.io/org/app:v1 is there, and spelled so'],
+    ['Unauthorized', 'check the login of quay.io under upstreams'],
+    ['Forbidden', 'projects (to cover "demo") and repositories (to cover "org/app")'],
+    ['NotAllowed', 'imports.allowedRegistries'],
+    ['Unreachable', 'check that quay.io runs'],
+    ['Tls', 'insecure: true beside that host'],
+    ['TooManyRequests', 'quay.io limits how often it is asked'],
+    ['BadDigest', 'nothing of it was kept'],
+  ])('a failed import (%s): since when, why, what next, and that pulls go on', async (reason, next) => {
+    const text = await block({ tag: 'prod', spec: { from, generation: 2 }, images: [a], status: failed(reason) })
+    expect(text).toContain(`  ! import fails since 24 hours ago (2026-01-30T00:00:00Z): ${reason}: what happened\n`)
+    expect(text).toContain(next)
+    expect(text).toContain('    to try again: weir import-image demo/app:prod\n')
+    expect(text).toContain('    pulls go on from revision 4\n')
+  })
+
+  test('a first import that failed leaves nothing to pull', async () => {
+    const text = await block({ tag: 'new', spec: { from, generation: 2 }, status: failed('NotFound') })
+    expect(text).toContain('  stands at nothing yet\n')
+    expect(text).toContain('    there is nothing to pull until it succeeds\n')
+  })
+
+  test('a pending import is said to be pending, not what failed before', async () => {
+    const text = await block({ tag: 'prod', spec: { from, generation: 3 }, images: [a], status: failed('NotFound') })
+    expect(text).toContain(
+      '  ~ quay.io/org/app:v1 is being imported, or waits for it\n    pulls go on from revision 4\n',
+    )
+    expect(text).not.toContain('import fails')
+  })
+
+  test('a hold: at which revision, since when, by whom, why, what waits, and how it ends', async () => {
+    const spec = { from: { kind: 'ImageStreamTag', name: 'latest' }, annotations: { 'weir.dev/hold': hold } }
+    const text = await block({ tag: 'prod', spec, images: [a] }, { tag: 'latest', spec: { from }, images: [c] })
+    expect(text).toContain(
+      [
+        '  ! held at revision 3 since 2 days ago (2026-01-29T00:00:00Z) by jane (bad build)',
+        `    demo/app:latest stands at ${short(c)} meanwhile`,
+        '    to let it move again: weir resume demo/app:prod',
+        '',
+      ].join('\n'),
+    )
+  })
+
+  test('a hold in a form of another version is still a hold', async () => {
+    for (const form of ['true', 'null', '[]', 'not JSON']) {
+      const text = await block({ tag: 'prod', spec: { from, annotations: { 'weir.dev/hold': form } }, images: [a] })
+      expect(text).toContain('  ! held\n    to let it move again: weir resume demo/app:prod\n')
+    }
+  })
+})
+
+const config = {
+  Created: '2026-01-29T00:00:00Z',
+  Architecture: 'arm64',
+  Os: 'linux',
+  Variant: 'v8',
+  Size: 36_175_872,
+  Author: 'Jane',
+  Config: {
+    User: 'app',
+    WorkingDir: '/srv',
+    Entrypoint: ['/bin/sh', '-c', "echo 'hi'"],
+    Cmd: ['serve', '--port=80'],
+    Env: ['PATH=/bin', 'A=b c'],
+    ExposedPorts: { '80/tcp': {}, '443/tcp': {} },
+    Volumes: { '/data': {} },
+    Labels: { version: '1', author: 'j' },
+    StopSignal: 'SIGINT',
+  },
+}
+const image = (digest: string, more: object = {}) => ({
+  metadata: { name: digest },
+  dockerImageManifestMediaType: 'application/vnd.oci.image.manifest.v1+json',
+  dockerImageMetadata: config,
+  dockerImageLayers: [{}, {}, {}],
+  ...more,
+})
+
+async function describingTag(shown: { body: object }, answers: (api: FakeApi) => void = () => undefined) {
+  const api = await startFakeApi()
+  api.answer('GET', itag('app:prod'), shown)
+  api.answer('GET', events, ledger())
+  api.answer('GET', streamPath('app'), {
+    body: streamOf([{ tag: 'stable', spec: { from: { kind: 'ImageStreamTag', name: 'prod' } }, images: [a] }]),
+  })
+  answers(api)
+  return { api, show: (...argv: string[]) => weir(api, 'describe', 'demo/app:prod', ...argv) }
+}
+
+function tagAt(of: object | null, images: string[] = [a, b]): { body: object } {
+  return { body: { ...imageTag('app:prod', { from }, images).body, image: of } }
+}
+
+describe('a tag', () => {
+  test('is told with its image and how it is pulled', async () => {
+    const { show } = await describingTag(tagAt(image(a)), (api) =>
+      api.answer(
+        'GET',
+        events,
+        ledger(
+          entry(7, a, 28, { kind: 'rollback', by: 'jane', restoredRevision: 5 }),
+          entry(6, b, 22, { kind: 'import', by: 'ci', reason: 'nightly' }),
+        ),
+      ),
+    )
+    expect((await show()).stdout).toBe(
+      `Name:        demo/app:prod
+Stands:      at ${short(a)} since 3 days ago (2026-01-28T00:00:00Z)
+             revision 7: rollback to 5 by jane
+Source:      follows quay.io/org/app:v1, looked at by hand: weir import-image demo/app:prod
+Tracked by:  stable
+Pull:        docker pull weir.test:5000/demo/app:prod
+             docker pull weir.test:5000/demo/app@${a}
+
+Digest:             ${a}
+Media type:         application/vnd.oci.image.manifest.v1+json
+Size:               34.5 MiB in 3 layers
+Platform:           linux/arm64/v8
+Built:              2 days ago (2026-01-29T00:00:00Z)
+Author:             Jane
+Entrypoint:         /bin/sh -c 'echo '\\''hi'\\'''
+Command:            serve --port=80
+Working directory:  /srv
+User:               app
+Ports:              80/tcp, 443/tcp
+Volumes:            /data
+Stop signal:        SIGINT
+Environment:        PATH=/bin
+                    A=b c
+Labels:             author=j
+                    version=1
+
+REVISION  STOOD AT             SINCE                              CAUSE   BY  REASON
+6         ${short(b)}  9 days ago (2026-01-22T00:00:00Z)  import  ci  nightly
+all of it: weir history demo/app:prod
+`,
+    )
+  })
+
+  test('at an index shows its platforms, and what is known of each; what is alike is told once', async () => {
+    const child = (digest: string, architecture: string) => ({ digest, architecture, os: 'linux', manifestSize: 400 })
+    const manifests = [
+      child(b, 'amd64'),
+      child(c, 'arm64'),
+      { ...child(`sha256:${'d'.repeat(64)}`, 'unknown'), os: 'unknown' },
+    ]
+    const index = image(a, {
+      dockerImageManifestMediaType: 'application/vnd.oci.image.index.v1+json',
+      dockerImageMetadata: { Size: 0, Config: {} },
+      dockerImageManifests: manifests,
+    })
+    const { show } = await describingTag(tagAt(index, [a]), (api) => {
+      for (const digest of [b, c]) {
+        api.answer('GET', path('imagestreamimages', `app%40${digest}`), { body: { image: image(digest) } })
+      }
+    })
+    const { stdout } = await show()
+    expect(stdout).toContain('Index:       of 3 images\n')
+    expect(stdout).toContain(
+      `PLATFORM         DIGEST               MANIFEST  SIZE                  CREATED
+linux/amd64      ${short(b)}  400 B     34.5 MiB in 3 layers  2 days ago (2026-01-29T00:00:00Z)
+linux/arm64      ${short(c)}  400 B     34.5 MiB in 3 layers  2 days ago (2026-01-29T00:00:00Z)
+unknown/unknown  sha256:dddddddddddd  400 B     -                     -
+
+Platform:  linux/amd64, linux/arm64
+  Built:              2 days ago`,
+    )
+    expect(stdout.match(/Working directory/g)).toHaveLength(1)
+    expect((await show('-o', 'wide')).stdout).toContain(`linux/amd64      ${b}  400 B`)
+  })
+
+  test('that stands nowhere is told with what is wrong, and has nothing to pull', async () => {
+    const shown = imageTag('app:prod', { from, generation: 2 }, [], failed('NotFound'))
+    const { show } = await describingTag(shown)
+    const { stdout } = await show()
+    expect(stdout).toContain('Stands:      at nothing yet\n')
+    expect(stdout).toContain('\n! import fails since 24 hours ago (2026-01-30T00:00:00Z): NotFound: what happened\n')
+    expect(stdout).not.toMatch(/docker pull|Digest/)
+  })
+
+  test('is told as far as the caller may read', async () => {
+    const { show } = await describingTag(tagAt(null), (api) => {
+      for (const hidden of [streamPath('app'), events]) api.answer('GET', hidden, failure(403, 'Forbidden', 'no'))
+    })
+    const { code, stdout } = await show()
+    expect(code).toBe(0)
+    expect(stdout).toContain(`Digest:  ${a}\nImage:   nothing is known of it here\n`)
+    expect(stdout).toContain(`-         ${short(b)}`)
+    expect(stdout).not.toContain('docker pull')
+  })
+
+  test('is printed as an ImageStreamTag, or as an ImageTag where there is none', async () => {
+    const shown = tagAt(null, [])
+    const { api, show } = await describingTag(shown)
+    expect(JSON.parse((await show('-o', 'json')).stdout)).toEqual(shown.body)
+    api.answer('GET', istag('app:prod'), { body: { kind: 'ImageStreamTag' } })
+    expect(parse((await show('-o', 'yaml')).stdout)).toEqual({ kind: 'ImageStreamTag' })
+    expect((await show('-o', 'name')).stdout).toBe('demo/app:prod\n')
+  })
+
+  test('that is not there says what is', async () => {
+    const { api } = await describingTag(tagAt(null))
+    expect(await weir(api, 'describe', 'demo/app:stabel')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'error: demo/app has no tag "stabel"\n  did you mean demo/app:stable?\n  demo/app has: stable\n',
+    })
+  })
+
+  test('with very long lists is cut, and whole when it is asked for', async () => {
+    const Env = Array.from({ length: 1000 }, (_, i) => `V${i}=${'x'.repeat(5000)}`)
+    const { show } = await describingTag(tagAt(image(a, { dockerImageMetadata: { ...config, Config: { Env } } })))
+    const { stdout } = await show()
+    expect(stdout.length).toBeLessThan(12_000)
+    expect(stdout).toContain('and 960 more (-o wide)\n')
+    expect((await show('-o', 'wide')).stdout.length).toBeGreaterThan(5_000_000)
+  })
+
+  test('at an index of very many images reads some of them', async () => {
+    const dockerImageManifests = Array.from({ length: 2000 }, (_, i) => ({
+      digest: `sha256:${String(i).padStart(64, '0')}`,
+    }))
+    const { api, show } = await describingTag(tagAt(image(a, { dockerImageManifests })))
+    expect((await show()).stdout).toContain('of 2000 images')
+    expect(api.requests).toHaveLength(53)
+  })
+})
+
+describe('a hostile answer', () => {
+  const evil = 'a\u001b]0;x\u0007b\r\nc\u202ed\u2028'
+
+  test('prints no control characters, wherever they are', async () => {
+    const metadata = { labels: { [evil]: evil }, annotations: { [evil]: evil }, name: evil, namespace: evil }
+    const tags = [
+      { tag: evil, spec: { from: docker(evil), annotations: { [evil]: evil } }, images: [evil, evil] },
+      {
+        tag: 'held',
+        spec: {
+          from: docker(evil),
+          annotations: { 'weir.dev/hold': JSON.stringify({ by: evil, at: evil, reason: evil }) },
+        },
+        images: [a],
+      },
+      { tag: 'failed', spec: { from: docker(evil) }, status: failed(evil, evil) },
+    ]
+    const bad = {
+      ...config,
+      Author: evil,
+      Config: { Env: [evil], Cmd: [evil], Labels: { [evil]: evil }, User: evil, ExposedPorts: { [evil]: {} } },
+    }
+    const { show, api } = await describing(streamOf(tags, metadata), (fake) =>
+      fake.answer('GET', events, ledger(entry(1, a, 28, { kind: evil, by: evil, reason: evil, from: docker(evil) }))),
+    )
+    api.answer(
+      'GET',
+      itag('app:prod'),
+      tagAt(image(evil, { dockerImageMetadata: bad, dockerImageManifestMediaType: evil })),
+    )
+    for (const { stdout } of [await show(), await weir(api, 'describe', 'demo/app:prod')]) {
+      expect(stdout).toContain('a?]0;x?b??c?d?')
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+      expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u202e]/)
+      expect(stdout).not.toContain('\nc')
+    }
+  })
+
+  test.each<[string, object]>([
+    ['nothing', {}],
+    ['null everywhere', { metadata: null, spec: { tags: null }, status: { tags: null } }],
+    [
+      'tags of nothing',
+      {
+        spec: { tags: [{ name: 'x' }] },
+        status: { tags: [{ tag: 'x' }, { tag: 'y', items: null }, { tag: 'z', items: [{}], conditions: [{}] }] },
+      },
+    ],
+    [
+      'failures of nothing',
+      {
+        spec: { tags: [{ name: 'x', from: docker('') }] },
+        status: { tags: [{ tag: 'x', conditions: [{ type: 'ImportSuccess', status: 'False' }] }] },
+      },
+    ],
+  ])('with %s is told as far as it goes', async (_, stream) => {
+    const { show } = await describing(stream, (api) => api.answer('GET', events, { body: {} }))
+    expect(await show()).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  test.each<[string, object]>([
+    ['nothing', {}],
+    ['no image', { spec: { from: null }, status: { items: [{ image: a }] }, image: {} }],
+    [
+      'nulls',
+      {
+        status: { items: [{ image: a }] },
+        image: { dockerImageMetadata: null, dockerImageLayers: null, dockerImageManifests: null },
+      },
+    ],
+    ['a bare index', { status: { items: [{ image: a }] }, image: { dockerImageManifests: [{}] } }],
+  ])('about a tag with %s is told as far as it goes', async (_, shown) => {
+    const { show } = await describingTag({ body: shown }, (api) => {
+      api.answer('GET', events, ledger({}, { image: a, cause: {} }))
+      api.answer('GET', streamPath('app'), { body: {} })
+    })
+    expect(await show()).toMatchObject({ code: 0, stderr: '' })
+  })
+})
+
+test.each([[[]], [['app']], [[`demo/app@${a}`]], [['demo/app', 'demo/web']], [['demo/app', '-o', 'table']]])(
+  'describe %j is misuse, and no server is asked',
+  async (argv) => {
+    const api = await startFakeApi()
+    expect(await weir(api, 'describe', ...argv)).toMatchObject({ code: 2, stdout: '' })
+    expect(api.requests).toEqual([])
+  },
+)
