@@ -148,6 +148,6 @@ async function deleteStream(
   if (stream === undefined) {
     throw new RegistryError('NOT_FOUND', { subject: { name, kind: 'imagestreams', group: imageGroup } })
   }
-  requireStreamUnchanged(stream, preconditions)
+  requireStreamUnchanged(stream, preconditions, await newestRevision())
   return { metadata: { name, uid: stream.uid } }
 }

@@ -2,7 +2,16 @@ import type { StreamImages } from '../../importer/stream-images.ts'
 import { RegistryError } from '../../oci/errors.ts'
 import { isTag } from '../../oci/reference.ts'
 import { requireTagUnchanged } from '../../streams/preconditions.ts'
-import type { CurrentTag, Links, Pins, Stream, StreamReader, StreamWriter, Tag } from '../../streams/streams.ts'
+import type {
+  CurrentTag,
+  Links,
+  Pins,
+  Stream,
+  StreamReader,
+  StreamWriter,
+  Tag,
+  TagChange,
+} from '../../streams/streams.ts'
 import type { Tagging } from '../../tagging.ts'
 import { imageGroup } from '../groups.ts'
 import { imageObject, resolveReference, tagAnnotations } from '../image-objects.ts'
@@ -76,20 +85,13 @@ export async function deleteTag(
   const wanted = { project, stream: streamName }
   const notFound = () => new RegistryError('NOT_FOUND', { subject: { name, kind: resource, group: imageGroup } })
   const stream = await reader.stream(wanted)
-  const check = (current: CurrentTag) => {
+  if (stream === undefined || !isTag(tagName)) throw notFound()
+  const decide = (current: CurrentTag): TagChange => {
     if (current.tag === undefined) throw notFound()
     requireTagUnchanged(current, tagName, preconditions)
-  }
-  if (stream === undefined || !isTag(tagName)) throw notFound()
-  if (dryRun) {
-    check({ stream, tag: await reader.tag(stream, tagName) })
-    return { metadata: { name, uid: stream.uid } }
-  }
-  const deleting = writer.changeTag(wanted, tagName, (current) => {
-    check(current)
     return { remove: { cause: { kind: 'delete', by: subject.name } } }
-  })
-  const result = await deleting.catch((error: unknown) => {
+  }
+  const result = await writer.changeTag(wanted, tagName, decide, { dryRun }).catch((error: unknown) => {
     // Deleted meanwhile with its whole stream.
     throw error instanceof RegistryError && error.code === 'NAME_UNKNOWN' ? notFound() : error
   })

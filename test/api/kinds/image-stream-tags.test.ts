@@ -205,7 +205,8 @@ describe('deleting a tag', () => {
     expect((await asAdmin('DELETE', `${tags}/app:prod?dryRun=All`, stale)).status).toBe(200)
     registry.put('lib/app', v2, { tag: 'v1' })
     await importTag('prod')
-    for (const body of [stale, { preconditions: { uid: 'another' } }]) {
+    const ofFuture = { preconditions: { resourceVersion: '999999999' } }
+    for (const body of [stale, ofFuture, { preconditions: { uid: 'another' } }]) {
       for (const query of ['', '?dryRun=All']) {
         expect(await asAdmin('DELETE', `${tags}/app:prod${query}`, body)).toMatchObject(refusal(409, 'Conflict'))
       }

@@ -125,13 +125,13 @@ describe('image streams', () => {
     expect(await asAdmin('DELETE', `${streams}/app`)).toMatchObject(refusal(404, 'NotFound'))
   })
 
-  test('are not deleted from a stale version, of another uid, or in a dry run', async () => {
+  test('are not deleted from a stale version, one of the future, of another uid, or in a dry run', async () => {
     const { asAdmin, importTag } = await imagesWorld()
     await importTag('prod')
     const { body } = await asAdmin('GET', `${streams}/app`)
     const { resourceVersion } = body.metadata as { resourceVersion: string }
     await importTag('next')
-    for (const preconditions of [{ resourceVersion }, { uid: 'another' }]) {
+    for (const preconditions of [{ resourceVersion }, { resourceVersion: '999999999' }, { uid: 'another' }]) {
       for (const query of ['', '?dryRun=All']) {
         expect(await asAdmin('DELETE', `${streams}/app${query}`, { preconditions })).toMatchObject(
           refusal(409, 'Conflict'),
