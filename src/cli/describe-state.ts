@@ -37,7 +37,8 @@ export function sourceLine({ tag, source: followed, wide }: Pick<TagView, 'tag' 
   if (wanted?.reference === true) return `a reference to ${source}: nothing is imported`
   if (from.kind === 'ImageStreamImage') return `pinned to ${source}`
   if (trackedTag(tag) !== undefined) {
-    return `tracks ${source}${followed === undefined ? ', which is not there' : ': moves along with it'}`
+    if (followed === undefined) return `tracks ${source}, which is not there`
+    return `tracks ${source}: moves along with it${tag.hold === undefined ? '' : ' when it is no longer held'}`
   }
   if (from.kind === 'ImageStreamTag') return `taken from ${source}, which it does not follow: tag it again to move it`
   const { scheduled, insecure } = wanted?.importPolicy ?? {}

@@ -22,7 +22,7 @@ export async function noteFollowers(
   try {
     const followers = await readFollowers(client, name)
     const called = (tags: readonly StreamTag[]) => tags.map(formatStreamReference).join(', ')
-    const moved = followers.filter((follower) => follower.image === image)
+    const moved = followers.filter((follower) => follower.hold === undefined && follower.image === image)
     const held = followers.filter((follower) => follower.hold !== undefined && follower.image !== image)
     if (moved.length > 0) note(`note: moved along: ${called(moved)}`)
     if (held.length > 0) note(`note: held, and did not move along: ${called(held)}`)

@@ -421,6 +421,18 @@ Platform:  linux/amd64, linux/arm64
     expect((await show('-o', 'name')).stdout).toBe('demo/app:prod\n')
   })
 
+  test('among tags that follow each other in a circle is told all the same', async () => {
+    const tracks = (tag: string, of: string) => ({ tag, spec: { from: { kind: 'ImageStreamTag', name: of } } })
+    const circle = [tracks('prod', 'web'), tracks('web', 'app:stable'), tracks('stable', 'prod')]
+    const { show } = await describingTag(
+      imageTag('app:prod', { from: { kind: 'ImageStreamTag', name: 'web' } }),
+      (api) => api.answer('GET', streamPath('app'), { body: streamOf(circle) }),
+    )
+    const { code, stdout } = await show()
+    expect(code).toBe(0)
+    expect(stdout).toContain('Tracked by:  stable, web\n')
+  })
+
   test('that is not there says what is', async () => {
     const { api } = await describingTag(tagAt(null))
     expect(await weir(api, 'describe', 'demo/app:stabel')).toEqual({

@@ -1,3 +1,7 @@
+import { setImmediate } from 'node:timers/promises'
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import { runPendingImports } from '../../src/importer/pending.ts'
 import { type ApiWorld, apiWorld } from '../api/world.ts'
 import { makeImage } from '../support/images.ts'
 import { startFakeApi } from './fake-api.ts'
@@ -11,6 +15,8 @@ export interface Story extends ApiWorld {
   publish(seed: string): string
   /** `lib/app:v1` as a user names it. */
   from: string
+  /** Imports in the background what tags want, as a server does, until the test ends. */
+  importPending(): void
 }
 
 /** Starts it, with the project `demo` and nothing in it. */
@@ -26,15 +32,27 @@ export async function story(): Promise<Story> {
     })
     return { status: answered.status, body: answered.body }
   })
+  const clock = { now: world.clock.now, pause: () => setImmediate() }
   return {
     ...world,
     weir: (argv, token = world.adminToken) =>
-      run([...argv, '--server', front.url, ...(token === '' ? [] : ['--token', token])]),
+      run([...argv, '--server', front.url, ...(token === '' ? [] : ['--token', token])], { clock }),
     publish: (seed) => {
       const image = makeImage(seed)
       world.registry.put('lib/app', image, { tag: 'v1' })
       return image.manifest.digest
     },
     from: `${world.registry.host}/lib/app:v1`,
+    importPending: () => {
+      const { store, reader, importer } = world
+      const ending = new AbortController()
+      const { importPending } = importer
+      const log = pino({ level: 'silent' })
+      const work = runPendingImports({ store, reader, importPending, signal: ending.signal, log })
+      onTestFinished(async () => {
+        ending.abort()
+        await work
+      })
+    },
   }
 }

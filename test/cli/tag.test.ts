@@ -184,6 +184,10 @@ describe('--alias', () => {
     const result = await weir(api, 'tag', 'demo/app:latest', 'demo/app:prod', '--alias')
     const stdout = 'demo/app:prod  set up to track demo/app:latest, which stands nowhere yet\n'
     expect(result).toEqual({ code: 0, stdout, stderr: '' })
+    // Where the destination stood before is not where its new source stands.
+    const old = { tag: { generation: 5 }, generation: 2, image: { metadata: { name: b } } }
+    api.answer('PUT', istag('app:prod'), { body: old })
+    expect((await weir(api, 'tag', 'demo/app:latest', 'demo/app:prod', '--alias')).stdout).toBe(stdout)
   })
 
   test('of a tag that tracks the destination is told as that', async () => {
