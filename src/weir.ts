@@ -69,7 +69,18 @@ export class StartError extends Error {
 }
 
 /** What is kept in the change log: everything that somebody watches. */
-const logged = ['object/', 'life/', 'stream/', 'generation/', 'tag/', 'index/pending/', 'key/', 'meta/']
+const logged = [
+  'object/',
+  'life/',
+  'stream/',
+  'generation/',
+  'tag/',
+  'index/pending/',
+  'index/image/',
+  'image/',
+  'key/',
+  'meta/',
+]
 
 const version = readVersion()
 

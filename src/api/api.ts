@@ -7,6 +7,7 @@ import { RegistryError } from '../oci/errors.ts'
 import type { Projects } from '../projects.ts'
 import type { Objects } from '../store/objects.ts'
 import type { StreamChanges } from '../streams/changes.ts'
+import type { ImageChanges } from '../streams/image-changes.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from '../streams/streams.ts'
 import type { TagEvents } from '../tag-events.ts'
 import type { Tagging } from '../tagging.ts'
@@ -57,6 +58,7 @@ export interface ApiOptions {
   images: StreamImages
   pins: Pick<Pins, 'reached'>
   changes: StreamChanges
+  imageChanges: ImageChanges
   importer: Importer
   tagEvents: TagEvents
   authenticator: Authenticator

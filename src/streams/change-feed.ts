@@ -1,38 +1,41 @@
-import type { StreamName } from '../oci/reference.ts'
 import { type Change, CompactedError, type Store, type WatchBatch } from '../store/store.ts'
-import { placeOf, recordPrefixes } from './change-keys.ts'
 
-/** What one revision did to the records of streams; without any, the news that time went on. */
+/** What one revision did to records; without any, the news that time went on. */
 export interface Step {
   revision: number
-  /** By path. */
-  touched: ReadonlyMap<string, { name: StreamName; changes: readonly Change[] }>
+  /** By path: what belongs to one object. */
+  touched: ReadonlyMap<string, readonly Change[]>
 }
 
-/** The change log of streams' records, which can be looked at ahead of where it is followed. */
+/** The change log of some records, which can be looked at ahead of where it is followed. */
 export interface Feed {
   /** The next step; undefined when the log is not followed any more. */
   next(): Promise<Step | undefined>
   /** Looks ahead until everything up to `revision` is known; false when the log ends before. */
   readTo(revision: number): Promise<boolean>
-  /** What is known to happen to a stream from the current step on, in order. */
+  /** What is known to happen at a path from the current step on, in order. */
   changesOf(path: string): Change[]
   close(): Promise<void>
 }
 
-interface Options {
+export interface FeedOptions {
+  /** The prefixes of the records. */
+  prefixes: readonly string[]
+  /** The path of a record, by its key. */
+  pathOf(key: string): string
   since: number
   signal: AbortSignal
+  /** Most characters of changes that may be ahead. */
   maxAheadSize: number
 }
 
 /**
- * Follows the records of all streams. `next` and `readTo` throw CompactedError when `since` is too old, or when more than
- * `maxAheadSize` characters would be ahead.
+ * Follows records. `next` and `readTo` throw CompactedError when `since` is too old, or when more than `maxAheadSize`
+ * characters would be ahead.
  */
-export function createFeed(store: Store, { since, signal, maxAheadSize }: Options): Feed {
-  // Prompt, because `readTo` waits for a revision that may have touched no stream.
-  const batches = store.watch(recordPrefixes, { since, signal, prompt: true })[Symbol.asyncIterator]()
+export function createFeed(store: Store, { prefixes, pathOf, since, signal, maxAheadSize }: FeedOptions): Feed {
+  // Prompt, because `readTo` waits for a revision that may have touched none of the records.
+  const batches = store.watch(prefixes, { since, signal, prompt: true })[Symbol.asyncIterator]()
   const ahead: { step: Step; size: number }[] = []
   const future = new Map<string, (readonly Change[])[]>()
   let known = since
@@ -44,14 +47,14 @@ export function createFeed(store: Store, { since, signal, maxAheadSize }: Option
     const { done, value: batch } = await batches.next()
     if (done) return false
     known = batch.revision
-    const step = stepOf(batch)
+    const step = stepOf(batch, pathOf)
     const added = { step, size: sizeOf(batch) }
     size += added.size
     // A single step is not ahead of anything.
     if (size > maxAheadSize && ahead.length > 0) throw new CompactedError(known)
     if (ahead.at(-1)?.step.touched.size === 0) ahead.pop()
     ahead.push(added)
-    for (const [path, { changes }] of step.touched) {
+    for (const [path, changes] of step.touched) {
       const told = future.get(path)
       if (told === undefined) future.set(path, [changes])
       else told.push(changes)
@@ -88,13 +91,13 @@ export function createFeed(store: Store, { since, signal, maxAheadSize }: Option
   }
 }
 
-function stepOf({ revision, changes }: WatchBatch): Step {
-  const touched = new Map<string, { name: StreamName; changes: Change[] }>()
+function stepOf({ revision, changes }: WatchBatch, pathOf: FeedOptions['pathOf']): Step {
+  const touched = new Map<string, Change[]>()
   for (const change of changes) {
-    const { path, project, stream } = placeOf(change.key)
+    const path = pathOf(change.key)
     const found = touched.get(path)
-    if (found === undefined) touched.set(path, { name: { project, stream }, changes: [change] })
-    else found.changes.push(change)
+    if (found === undefined) touched.set(path, [change])
+    else found.push(change)
   }
   return { revision, touched }
 }

@@ -6,7 +6,7 @@ import { generationKey, lifeKey, lifePrefix, streamKey, streamObjectKey, tagKey,
 export type Head = 'life' | 'touched' | 'object' | 'generation'
 
 /** Which record of which stream a key is. */
-export interface RecordPlace extends StreamName {
+export interface RecordPlace {
   /** `project/stream`. */
   path: string
   place: { head: Head } | { tag: string }
@@ -26,14 +26,12 @@ export const recordPrefixes: readonly string[] = [...headPrefixes.map(([prefix])
 export function placeOf(key: string): RecordPlace {
   if (key.startsWith(tagPrefix)) {
     const [project = '', stream = '', tag = ''] = key.slice(tagPrefix.length).split('/')
-    return { project, stream, path: `${project}/${stream}`, place: { tag } }
+    return { path: `${project}/${stream}`, place: { tag } }
   }
   const found = headPrefixes.find(([prefix]) => key.startsWith(prefix))
   if (found === undefined) throw new TypeError(`${key} is no record of a stream`)
   const [prefix, head] = found
-  const path = key.slice(prefix.length)
-  const [project = '', stream = ''] = path.split('/')
-  return { project, stream, path, place: { head } }
+  return { path: key.slice(prefix.length), place: { head } }
 }
 
 /** What to read for a whole stream. */

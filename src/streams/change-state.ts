@@ -33,18 +33,23 @@ const nothing: State = {
   appended: [],
 }
 
-/**
- * The state of a stream before `happened`: its records as they were read at some time since, with everything undone that
- * may have happened before the reading. What happened after it is undone too, and puts back what was read.
- */
+/** The state of a stream before `happened`: see {@link entriesBefore}. */
 export function stateBefore(name: StreamName, read: readonly Entry[], happened: readonly Change[]): State {
+  return applyEntries(nothing, name, entriesBefore(read, happened))
+}
+
+/**
+ * Records before `happened`: as they were read at some time since, with everything undone that may have happened before
+ * the reading. What happened after it is undone too, and puts back what was read.
+ */
+export function entriesBefore(read: readonly Entry[], happened: readonly Change[]): Map<string, Entry> {
   const entries = new Map(read.map((entry) => [entry.key, entry]))
   // From the newest back, so that of a key that changed twice the oldest value is the last to be put back.
   for (const { key, previous } of happened.toReversed()) {
     if (previous === undefined) entries.delete(key)
     else entries.set(key, previous)
   }
-  return applyEntries(nothing, name, entries)
+  return entries
 }
 
 /** The state after the changes of one revision. */

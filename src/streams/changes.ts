@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
 import { createFeed, type Feed, type Step } from './change-feed.ts'
-import { recordRanges } from './change-keys.ts'
+import { placeOf, recordPrefixes, recordRanges } from './change-keys.ts'
 import { type Appended, applyChanges, type State, stateBefore } from './change-state.ts'
 import type { WholeStream } from './streams.ts'
 
@@ -60,7 +60,8 @@ export function createStreamChanges({
 }: StreamChangesOptions): StreamChanges {
   return {
     async *follow(options) {
-      const feed = createFeed(store, { ...options, maxAheadSize })
+      const pathOf = (key: string) => placeOf(key).path
+      const feed = createFeed(store, { ...options, prefixes: recordPrefixes, pathOf, maxAheadSize })
       const states = new LRUCache<string, State>({
         maxSize: maxCachedSize,
         sizeCalculation: ({ size }) => size + stateSize,
@@ -89,7 +90,8 @@ interface Following {
 async function movesOf({ revision, touched }: Step, following: Following): Promise<StreamMove[] | undefined> {
   const { states } = following
   const moves: StreamMove[] = []
-  for (const [path, { name, changes }] of touched) {
+  for (const [path, changes] of touched) {
+    const name = nameOf(path)
     const before = states.get(path) ?? (await readBefore(path, name, following))
     if (before === undefined) return undefined
     const after = applyChanges(before, name, changes, revision)
@@ -127,6 +129,11 @@ function movesBetween(
     ...(before === undefined ? [] : [{ ...name, before, after: undefined, tags: tagsOf(before), appended: [] }]),
     ...(after === undefined ? [] : [{ ...name, before: undefined, after, tags: tagsOf(after), appended }]),
   ]
+}
+
+function nameOf(path: string): StreamName {
+  const [project = '', stream = ''] = path.split('/')
+  return { project, stream }
 }
 
 function tagsOf(...wholes: WholeStream[]): string[] {

@@ -1,5 +1,6 @@
 import type { Store } from '../store/store.ts'
 import { createStreamChanges, type StreamChanges } from './changes.ts'
+import { createImageChanges, type ImageChanges } from './image-changes.ts'
 import { createLinks } from './links.ts'
 import { createPins } from './pins.ts'
 import { createStreamReader } from './reader.ts'
@@ -13,10 +14,11 @@ export interface Streams {
   links: Links
   pins: Pins
   changes: StreamChanges
+  imageChanges: ImageChanges
 }
 
 export interface StreamsOptions {
-  /** Must log the prefixes of all records that a stream is made of. */
+  /** Must log the prefixes of all records that a stream is made of, and of those that tell which images there are. */
   store: Store
   now: () => number
   /** Ends the following of changes. */
@@ -31,5 +33,6 @@ export function createStreams({ store, now, signal }: StreamsOptions): Streams {
     links: createLinks({ store, now }),
     pins: createPins({ store, signal }),
     changes: createStreamChanges({ store }),
+    imageChanges: createImageChanges({ store }),
   }
 }

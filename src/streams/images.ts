@@ -1,58 +1,64 @@
 import type { Digest } from '../oci/digest.ts'
-import type { StreamName } from '../oci/reference.ts'
-import type { Store } from '../store/store.ts'
-import { decode, encode, imageIndexRange, imageKey, placeOfImage } from './keys.ts'
+import type { Entry, Store } from '../store/store.ts'
+import { decode, encode, imageIndexRange, imageKey, lifeKey, linkKey, placeOfImage } from './keys.ts'
 import { unavailable } from './link-steps.ts'
-import type { ImageRecord } from './records.ts'
-import type { KnownImage, Links, StreamLink } from './streams.ts'
+import type { ImageIndexRecord, ImageRecord, LifeRecord, LinkRecord } from './records.ts'
+import type { KnownImage, Links } from './streams.ts'
 
 type Images = Pick<Links, 'image' | 'putImage' | 'images' | 'knownImage'>
-
-interface ImagesOptions {
-  store: Store
-  /** What a living stream may have of a digest. */
-  get: (name: StreamName, digest: Digest) => Promise<StreamLink | undefined>
-}
 
 /** Images looked up at the same time. */
 const atOnce = 50
 const maxAttempts = 20
 
-/** Keeps what is known of images, and finds them for the whole cluster. */
-export function createImages({ store, get }: ImagesOptions): Images {
-  async function image(digest: Digest, mediaType: string): Promise<ImageRecord | undefined> {
-    const entry = await store.get(imageKey(digest, mediaType))
-    return entry && decode<ImageRecord>(entry)
+/**
+ * The image as the first of the streams has it that lives. `index` are the image's entries in their order; `read` tells the
+ * lives of streams and the records of images at the moment that is looked at.
+ */
+export async function firstKnown(
+  store: Pick<Store, 'get'>,
+  { digest, index }: { digest: Digest; index: readonly Entry[] },
+  read: (key: string) => Promise<Entry | undefined>,
+): Promise<KnownImage | undefined> {
+  for (const entry of index) {
+    const { project, stream } = placeOfImage(entry.key)
+    const life = await read(lifeKey({ project, stream }))
+    // A stream that was made anew has what the index says of the earlier one only if it received it too.
+    if (life === undefined || decode<LifeRecord>(life).uid !== decode<ImageIndexRecord>(entry).uid) continue
+    // What was received says the same as long as the stream lives.
+    const link = await store.get(linkKey({ project, stream }, digest))
+    const record = link && (await read(imageKey(digest, decode<LinkRecord>(link).mediaType)))
+    if (record === undefined) continue
+    const revision = Math.max(entry.revision, record.revision)
+    return { digest, image: decode<ImageRecord>(record), stream: { project, stream }, revision }
   }
+  return undefined
+}
 
-  /** The image as the first of the streams has it that still lives. */
-  async function known(digest: Digest, places: readonly StreamName[]): Promise<KnownImage | undefined> {
-    for (const stream of places) {
-      const link = await get(stream, digest)
-      // A stream that was made anew has what the index says of the earlier one only if it received it too.
-      const record = link?.received ? await image(digest, link.mediaType) : undefined
-      if (record !== undefined) return { digest, image: record, stream }
-    }
-    return undefined
-  }
+/** Keeps what is known of images, and finds them for the whole cluster. */
+export function createImages({ store }: { store: Store }): Images {
+  const known = (digest: Digest, index: readonly Entry[]) => firstKnown(store, { digest, index }, store.get)
 
   async function* byDigest(range: { after?: Digest; only?: Digest }) {
     let digest: Digest | undefined
-    let places: StreamName[] = []
+    let index: Entry[] = []
     for await (const entry of await store.range(imageIndexRange(range))) {
-      const { digest: next, ...name } = placeOfImage(entry.key)
+      const { digest: next } = placeOfImage(entry.key)
       if (digest !== undefined && next !== digest) {
-        yield { digest, places }
-        places = []
+        yield { digest, index }
+        index = []
       }
       digest = next
-      places.push(name)
+      index.push(entry)
     }
-    if (digest !== undefined) yield { digest, places }
+    if (digest !== undefined) yield { digest, index }
   }
 
   return {
-    image,
+    async image(digest, mediaType) {
+      const entry = await store.get(imageKey(digest, mediaType))
+      return entry && decode<ImageRecord>(entry)
+    },
     async putImage(digest, record) {
       const key = imageKey(digest, record.mediaType)
       for (let attempt = 1; ; attempt++) {
@@ -73,8 +79,8 @@ export function createImages({ store, get }: ImagesOptions): Images {
         for (const found of await Promise.all(pending.splice(0))) if (found !== undefined) images.push(found)
       }
       if (limit <= 0) return images
-      for await (const { digest, places } of byDigest(after === undefined ? {} : { after })) {
-        pending.push(known(digest, places))
+      for await (const { digest, index } of byDigest(after === undefined ? {} : { after })) {
+        pending.push(known(digest, index))
         if (pending.length >= Math.min(atOnce, limit - images.length)) await take()
         if (images.length >= limit) break
       }
@@ -82,7 +88,7 @@ export function createImages({ store, get }: ImagesOptions): Images {
       return images
     },
     async knownImage(digest) {
-      for await (const { places } of byDigest({ only: digest })) return known(digest, places)
+      for await (const { index } of byDigest({ only: digest })) return known(digest, index)
       return undefined
     },
   }

@@ -8,8 +8,12 @@ import type { Entry, RangeQuery } from '../store/store.ts'
 /** Prefixes of the records that memory follows. */
 export const tagPrefix = 'tag/'
 export const lifePrefix = 'life/'
+export const imageIndexPrefix = 'index/image/'
 
-const imageIndexPrefix = 'index/image/'
+const imagePrefix = 'image/'
+
+/** The prefixes of the records that tell which images there are. */
+export const imagePrefixes: readonly string[] = [imageIndexPrefix, imagePrefix, lifePrefix]
 
 /** The project's object; its `metadata.uid` is the project's uid. */
 export function projectKey(project: string): string {
@@ -66,7 +70,18 @@ export function imageIndexKey(name: StreamName, digest: Digest): string {
 
 /** The media type is hashed: it may hold any character. */
 export function imageKey(digest: Digest, mediaType: string): string {
-  return `image/${digest}/${digestHex(digestOf(mediaType))}`
+  return `${imagePrefix}${digest}/${digestHex(digestOf(mediaType))}`
+}
+
+/** The records of an image, one for each media type. */
+export function imagesRange(digest: Digest): RangeQuery {
+  return { prefix: `${imagePrefix}${digest}/` }
+}
+
+/** The digest that a key of {@link imageIndexRange} or {@link imagesRange} is about; undefined for other keys. */
+export function digestOfImage(key: string): Digest | undefined {
+  const prefix = [imageIndexPrefix, imagePrefix].find((each) => key.startsWith(each))
+  return prefix === undefined ? undefined : (key.slice(prefix.length, key.indexOf('/', prefix.length)) as Digest)
 }
 
 /** The lives of a project's streams, or of all, after the stream `after`. */

@@ -12,7 +12,7 @@ import { createTurns } from './turns.ts'
 /** Reads and writes what streams may have of which digest, and what is known of images. */
 export function createLinks({ store, now }: { store: Store; now: () => number }): Links {
   const inTurn = createTurns()
-  const images = createImages({ store, get })
+  const images = createImages({ store })
 
   async function life(name: StreamName): Promise<LifeRecord | undefined> {
     const entry = await store.get(lifeKey(name))

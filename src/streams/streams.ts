@@ -265,6 +265,8 @@ export interface KnownImage {
   digest: Digest
   image: ImageRecord
   stream: StreamName
+  /** The revision since when this stream has it, or since when it is known so. */
+  revision: number
 }
 
 /** Where a tag stands, for the pull path. */

@@ -191,7 +191,7 @@ test('the image group lists its resources as OKD does', async () => {
   )
   const every = 'create delete deletecollection get list patch update watch'
   expect(shown).toEqual([
-    ['images', 'Image', false, 'get list'],
+    ['images', 'Image', false, 'get list watch'],
     ['imagestreamimages isimage', 'ImageStreamImage', true, 'get'],
     ['imagestreamimports', 'ImageStreamImport', true, 'create'],
     ['imagestreammappings', 'ImageStreamMapping', true, 'create'],

@@ -424,6 +424,7 @@ describe('the images of the cluster', () => {
       digest: digest('b'),
       image: imageOf([], digest('e')),
       stream: app,
+      revision: expect.any(Number),
     })
     expect(await w.links.knownImage(digest('c'))).toBeUndefined()
   })

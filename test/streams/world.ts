@@ -25,7 +25,8 @@ export interface World extends Streams {
 
 /** Streams over a real store in an empty directory, with the project `demo`. */
 export async function world(): Promise<World> {
-  const logged = ['object/', 'life/', 'stream/', 'generation/', 'tag/', 'index/pending/', 'outbox/', 'key/']
+  const index = ['index/pending/', 'index/image/']
+  const logged = ['object/', 'life/', 'stream/', 'generation/', 'tag/', ...index, 'image/', 'outbox/', 'key/']
   const store = await createLevelStore({ directory: await temporaryDirectory(), logged })
   const clock = testClock()
   const closing = new AbortController()

@@ -50,6 +50,8 @@ export const loggedPrefixes = [
   'generation/',
   'tag/',
   'index/pending/',
+  'index/image/',
+  'image/',
   'outbox/',
   'key/',
   'meta/',

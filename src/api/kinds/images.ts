@@ -1,16 +1,18 @@
 import { z } from 'zod'
 import { parseDigest } from '../../oci/digest.ts'
+import type { ImageChanges } from '../../streams/image-changes.ts'
 import type { KnownImage, Links } from '../../streams/streams.ts'
 import { imageColumns } from '../columns/image-columns.ts'
 import { decodeContinue, encodeContinue } from '../continue.ts'
 import { imageGroup } from '../groups.ts'
 import { imageObject, imageReference } from '../image-objects.ts'
-import type { ApiObject, Call, Page, Resource } from '../resource.ts'
+import type { ApiObject, Call, Follow, Page, Resource } from '../resource.ts'
 import { imageSchema } from '../schemas/images.ts'
 import { maxPageItems } from '../stored.ts'
 
 export interface ImagesOptions {
   links: Pick<Links, 'images' | 'knownImage'>
+  imageChanges: ImageChanges
   /** The store's newest revision. */
   newestRevision(): Promise<number>
   registryHost: string
@@ -19,11 +21,12 @@ export interface ImagesOptions {
 const positionSchema = z.object({ image: z.string(), revision: z.int().nonnegative() })
 
 /**
- * Every image that some stream has, for those who may read images of the whole cluster. They come with imports and pushes
- * and can not be written.
+ * Every image that some stream has, for those who may read images of the whole cluster. They come with imports and pushes,
+ * go with the last stream that has them, and can not be written. An image is shown as the first stream has it; where that is
+ * deleted, the change to the next has the deletion's resourceVersion in a watch, and the image itself that of the next.
  */
 export function images(options: ImagesOptions): Resource {
-  const { links, registryHost } = options
+  const { links, imageChanges, registryHost } = options
   return {
     group: imageGroup,
     version: 'v1',
@@ -33,6 +36,7 @@ export function images(options: ImagesOptions): Resource {
     namespaced: false,
     columns: imageColumns,
     schema: imageSchema,
+    follow: followImages(imageChanges, (image) => showImage(registryHost, image)),
     handlers: {
       async get({ name }) {
         const digest = parseDigest(name)
@@ -60,6 +64,19 @@ async function listImages({ links, newestRevision, registryHost }: ImagesOptions
   }
 }
 
-function showImage(registryHost: string, { digest, image, stream }: KnownImage): ApiObject {
-  return imageObject(digest, imageReference(registryHost, stream, digest), null, image)
+function followImages(imageChanges: ImageChanges, show: (image: KnownImage) => ApiObject): Follow {
+  return async function* follow(options) {
+    for await (const { revision, moves } of imageChanges.follow(options)) {
+      const changes = moves.map(({ before, after }) => ({
+        before: before && show(before),
+        after: after && show(after),
+      }))
+      yield { revision, changes }
+    }
+  }
+}
+
+function showImage(registryHost: string, { digest, image, stream, revision }: KnownImage): ApiObject {
+  const object = imageObject(digest, imageReference(registryHost, stream, digest), null, image)
+  return { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }
 }

@@ -50,6 +50,51 @@ describe('images', () => {
     expect((await asAdmin('GET', `${images}?continue=AAAA`)).status).toBe(400)
   })
 
+  test('tell since when they are shown so, alike alone and in a list', async () => {
+    const { asAdmin, digests, revision } = await severalImages()
+    const { items } = (await asAdmin('GET', images)).body as { items: { metadata: { resourceVersion: string } }[] }
+    const versions = items.map(({ metadata }) => Number(metadata.resourceVersion))
+    expect(new Set(versions).size).toBe(digests.length)
+    for (const [i, digest] of digests.entries()) {
+      expect((await asAdmin('GET', `${images}/${digest}`)).body).toMatchObject(items[i] ?? {})
+      expect(versions[i]).toBeGreaterThan(0)
+      expect(versions[i]).toBeLessThanOrEqual(await revision())
+    }
+  })
+
+  test('can be watched: they come complete, change with the stream that is shown, and go with the last', async () => {
+    const { asAdmin, importTag, watch, adminToken } = await imagesWorld()
+    const { resourceVersion } = (await asAdmin('GET', images)).body.metadata as { resourceVersion: string }
+    const next = await watch(`${images}?watch=1&resourceVersion=${resourceVersion}`, adminToken)
+    const reference = (stream: string) => `${registryHost}/demo/${stream}@${v1.manifest.digest}`
+    await importTag('prod', 'web')
+    const added = await next()
+    const { items } = (await asAdmin('GET', images)).body as { items: object[] }
+    expect(added).toMatchObject({ type: 'ADDED', object: { kind: 'Image', ...items[0] } })
+    expect(added?.object).toMatchObject({
+      dockerImageReference: reference('web'),
+      dockerImageMetadata: { Architecture: 'amd64' },
+    })
+    await importTag('prod', 'app')
+    expect(await next()).toMatchObject({ type: 'MODIFIED', object: { dockerImageReference: reference('app') } })
+    // What is known of an image is written again with each stream that receives it.
+    expect((await asAdmin('GET', `${images}/${v1.manifest.digest}`)).body).toEqual((await next())?.object)
+    await asAdmin('DELETE', `${streams}/app`)
+    expect(await next()).toMatchObject({ type: 'MODIFIED', object: { dockerImageReference: reference('web') } })
+    await asAdmin('DELETE', `${streams}/web`)
+    expect(await next()).toMatchObject({ type: 'DELETED', object: { metadata: { name: v1.manifest.digest } } })
+    expect(names(await asAdmin('GET', images))).toEqual([])
+  })
+
+  test('can be watched from what there is, and by those alone who may read them', async () => {
+    const { watch, adminToken, digests, robot, send } = await severalImages()
+    const next = await watch(`${images}?watch=1`, adminToken)
+    const told = [await next(), await next(), await next(), await next()]
+    expect(told.map((each) => [each?.type, each?.object.metadata.name])).toEqual(digests.map((d) => ['ADDED', d]))
+    const token = await robot('auditor', 'system:image-auditor')
+    expect(await send('GET', `${images}?watch=1`, { token })).toMatchObject(refusal(403, 'Forbidden'))
+  })
+
   test('are those of streams that are there', async () => {
     const { asAdmin, digests } = await severalImages()
     await asAdmin('DELETE', `${streams}/app`)
