@@ -10,10 +10,15 @@ export type Revise = <T>(key: string, attempt: () => Promise<Attempt<T>>) => Pro
 /** Losers go one after the other, so that only changes from elsewhere can make one lose again. */
 const maxAttempts = 20
 
+/** Most first attempts to change one object at the same time: each holds the object in memory, which may be large. */
+const atOnce = 4
+
 export function createRevise(): Revise {
   const inTurn = createTurns()
+  let turn = 0
   return async (key, attempt) => {
-    const first = await attempt()
+    turn += 1
+    const first = await inTurn(`${turn % atOnce} ${key}`, attempt)
     if ('done' in first) return first.done
     return inTurn(key, async () => {
       let last = first
