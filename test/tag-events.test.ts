@@ -170,10 +170,7 @@ describe('resume', () => {
       referencePolicy: { type: 'Local' },
     } as const
     await world.writer.changeTag(app, 'stable', () => ({ spec, wantedBy: { by: 'ann' } }))
-    await world.tagEvents.rollback(app, 'stable', {
-      by: 'ann',
-      to: (await world.reader.ledger(app, 'stable'))[0]?.image,
-    })
+    await world.tagEvents.rollback(app, 'stable', { by: 'ann', to: v2.manifest.digest })
     world.registry.put('lib/app', v3, { tag: 'v1' })
     await world.importImage('app', 'prod', world.from)
     expect((await world.reader.tag(app, 'stable'))?.record.items[0]?.image).toBe(v2.manifest.digest)
