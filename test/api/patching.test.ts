@@ -121,6 +121,7 @@ describe('a patch that makes another object', () => {
     ['its kind', { kind: 'Secret' }, 400],
     ['its version', { apiVersion: 'v2' }, 400],
     ['its uid', { metadata: { uid: 'another' } }, 409],
+    ['its uid by what is no text', { metadata: { uid: { toString: 'another' } } }, 400],
     ['all of its metadata', { metadata: null }, 400],
     ['its metadata into text', { metadata: 'x' }, 400],
   ])('by %s is refused', async (_name, change, status) => {

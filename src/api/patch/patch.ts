@@ -158,9 +158,10 @@ function requireSameObject(live: JsonObject, patched: JsonObject): void {
     name: String(was.name),
   })
   if (is.name !== was.name) throw badRequest('the patch takes metadata.name away')
-  if (is.uid && was.uid && is.uid !== was.uid) {
+  // One that is no text is refused with the other fields of a wrong type.
+  if (typeof is.uid === 'string' && is.uid !== '' && was.uid && is.uid !== was.uid) {
     throw new RegistryError('CONFLICT', {
-      message: `Precondition failed: UID in precondition: ${String(is.uid).slice(0, 100)}, UID in object meta: ${was.uid}`,
+      message: `Precondition failed: UID in precondition: ${is.uid.slice(0, 100)}, UID in object meta: ${was.uid}`,
     })
   }
 }
