@@ -4,7 +4,7 @@ import { digestText, earlier, sourceLine, standingLines, type TagView, troubleLi
 import { formatFields, formatLines, pairsOf } from './fields.ts'
 import { holdAnnotation } from './holds.ts'
 import { formatStreamReference } from './references.ts'
-import { followersOf, type StreamTag, trackedTag } from './stream-tags.ts'
+import { followersIn, type StreamTag, trackedTag } from './stream-tags.ts'
 
 /** A stream, and what is known beside it. */
 export interface StreamView {
@@ -22,6 +22,8 @@ export interface FoldedTag {
   aliases: readonly StreamTag[]
 }
 
+type TagsByName = ReadonlyMap<string | undefined, StreamTag>
+
 /** Annotations of the machinery, which nobody wrote to be read. */
 const unread = new Set([
   holdAnnotation,
@@ -33,7 +35,8 @@ const valueLength = 200
 
 /** Formats a stream and all its tags. */
 export function formatStream(view: StreamView): string {
-  return [formatHeader(view), ...foldAliases(view.tags).map((folded) => formatTag(view, folded))].join('\n')
+  const byName: TagsByName = new Map(view.tags.map((tag) => [tag.tag, tag]))
+  return [formatHeader(view), ...foldAliases(view.tags).map((folded) => formatTag(view, byName, folded))].join('\n')
 }
 
 /** The annotations that people wrote, as `key=value`. */
@@ -47,15 +50,13 @@ export function annotationLines(
 
 /** The tags without those that are only other names of one of them. */
 export function foldAliases(tags: readonly StreamTag[]): FoldedTag[] {
-  const folded = new Map<StreamTag, StreamTag[]>()
-  for (const tag of tags.filter((each) => trackedTag(each) === undefined)) {
-    folded.set(
-      tag,
-      followersOf(tags, tag.tag).filter((each) => isSameAs(each, tag)),
-    )
-  }
-  const aliases = new Set([...folded.values()].flat())
-  return tags.filter((tag) => !aliases.has(tag)).map((tag) => ({ tag, aliases: folded.get(tag) ?? [] }))
+  const followersOf = followersIn(tags)
+  const folded = tags.map((tag) => {
+    const isOther = trackedTag(tag) !== undefined
+    return { tag, aliases: isOther ? [] : followersOf(tag.tag).filter((each) => isSameAs(each, tag)) }
+  })
+  const aliases = new Set(folded.flatMap((each) => each.aliases))
+  return folded.filter(({ tag }) => !aliases.has(tag))
 }
 
 function isSameAs(alias: StreamTag, tag: StreamTag): boolean {
@@ -100,12 +101,11 @@ function namesLine(what: string, tags: readonly StreamTag[]): string[] {
   return [`${what}: ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`]
 }
 
-function formatTag({ tags, events, nowMs, wide }: StreamView, { tag, aliases }: FoldedTag): string {
-  const tracked = trackedTag(tag)
+function formatTag({ events, nowMs, wide }: StreamView, byName: TagsByName, { tag, aliases }: FoldedTag): string {
   const view: TagView = {
     tag,
     events: events.get(tag.tag),
-    source: tags.find((each) => each.tag === tracked),
+    source: byName.get(trackedTag(tag)),
     nowMs,
     wide,
   }

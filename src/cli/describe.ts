@@ -16,7 +16,7 @@ import { newestEvents } from './ledger.ts'
 import { missingTag, requireStream } from './missing.ts'
 import { type Format, formatOption, printObject } from './output.ts'
 import { formatStreamReference, parseStreamReference, type TagName } from './references.ts'
-import { followersOf, tagOfImageTag, tagsOf, trackedTag } from './stream-tags.ts'
+import { followersIn, tagOfImageTag, tagsOf, trackedTag } from './stream-tags.ts'
 import { tagTarget } from './tag-write.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
 
@@ -94,7 +94,7 @@ async function describeTag(
     children: await readChildren(client, name, found.image ?? undefined),
     events: await newestEvents(client, name),
     source: siblings.find((each) => each.tag === tracked),
-    followers: followersOf(siblings, name.tag).map((each) => each.tag),
+    followers: followersIn(siblings)(name.tag).map((each) => each.tag),
     repository: stream?.status?.publicDockerImageRepository ?? stream?.status?.dockerImageRepository,
     nowMs: context.clock.now(),
     wide: format === 'wide',

@@ -24,8 +24,8 @@ export function addGetVerb(program: Command, context: VerbContext): void {
     does: 'Lists streams, tags or images, of a project or of all.',
     example: 'weir get tags -n demo',
     more: ['weir get tags demo/app -o wide', 'weir get streams', 'weir get images -n demo'],
-    words: `Tags are listed with where they stand, images with the tags that stand at them. Images of a project are those that tags of it stand or stood at. The API's list of tags (-o json, yaml) has those that
-stand at an image; the table has all.`,
+    words: `Tags are listed with where they stand, images with the tags that stand at them. Images of a project are those that tags
+of it stand or stood at. The API's list of tags (-o json, yaml) has those that stand at an image; the table has all.`,
   })
     .addArgument(new Argument('<what>', 'what to list').choices(kinds))
     .argument('[project/stream]', 'of this stream alone')

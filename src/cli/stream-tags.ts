@@ -57,19 +57,22 @@ export function trackedTag({ project, stream, from }: StreamTag): string | undef
   return colon < 0 || from.name.slice(0, colon) === stream ? from.name.slice(colon + 1) : undefined
 }
 
-/** Those of `tags` that follow `tag`, directly or through others. */
-export function followersOf(tags: readonly StreamTag[], tag: string): StreamTag[] {
+/** Answers, of a tag's name, those of `tags` that follow it, directly or through others. */
+export function followersIn(tags: readonly StreamTag[]): (tag: string) => StreamTag[] {
   const byTracked = Map.groupBy(tags, trackedTag)
-  const found = new Map<string, StreamTag>()
-  const visit = (name: string): void => {
-    for (const follower of byTracked.get(name) ?? []) {
-      if (follower.tag === tag || found.has(follower.tag)) continue
-      found.set(follower.tag, follower)
-      visit(follower.tag)
+  return (tag) => {
+    const found: StreamTag[] = []
+    const names = [tag]
+    for (const name of names) {
+      for (const follower of byTracked.get(name) ?? []) {
+        // A tag follows one other: where there is a circle, it comes round here.
+        if (follower.tag === tag) continue
+        found.push(follower)
+        names.push(follower.tag)
+      }
     }
+    return found
   }
-  visit(tag)
-  return [...found.values()]
 }
 
 /** What there is to know of a tag beside where it stands, in a few words; empty when it just stands. */

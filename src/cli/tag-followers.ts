@@ -2,14 +2,14 @@ import { type ImageStream, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { ApiError, CliError, unlessForbidden } from './failures.ts'
 import { formatStreamReference, type TagName } from './references.ts'
-import { followersOf, type StreamTag, tagsOf } from './stream-tags.ts'
+import { followersIn, type StreamTag, tagsOf } from './stream-tags.ts'
 import type { VerbContext } from './verbs.ts'
 
 /** The tags of the same stream that follow `name`, directly or through others; none for who may not read them. */
 export async function readFollowers(client: Client, name: TagName): Promise<StreamTag[]> {
   const target = { resource: resources.imageStreams, project: name.project, name: name.stream }
   const stream = await unlessForbidden(client.find<ImageStream>(target), undefined)
-  return stream === undefined ? [] : followersOf(tagsOf(stream), name.tag)
+  return stream === undefined ? [] : followersIn(tagsOf(stream))(name.tag)
 }
 
 /** Tells which tags moved to `image` with the tag that they follow, and which stay because they are held. */

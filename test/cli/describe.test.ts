@@ -108,6 +108,22 @@ describe('a stream', () => {
     expect(wide).toContain(`${b}  revision 1`)
   })
 
+  test('tells a digest that came back by each of its revisions', async () => {
+    const { show } = await describing(streamOf([{ tag: 'prod', images: [a, b, a, c] }]), (api) =>
+      api.answer(
+        'GET',
+        events,
+        ledger(entry(5, a, 28, {}), entry(4, '', 27, { kind: 'delete' }), entry(3, b, 26, {}), entry(2, a, 25, {})),
+      ),
+    )
+    expect((await show()).stdout.split('  before:\n')[1]?.split('\n')).toEqual([
+      `    ${short(b)}  revision 3, 5 days ago (2026-01-26T00:00:00Z)`,
+      `    ${short(a)}  revision 2, 6 days ago (2026-01-25T00:00:00Z)`,
+      `    ${short(c)}  11 days ago (2026-01-20T00:00:00Z)`,
+      '',
+    ])
+  })
+
   test.each<[object | undefined, string]>([
     [undefined, 'follows nothing: it moves when it is pushed or tagged'],
     [
@@ -262,6 +278,12 @@ describe('what is wrong with a tag', () => {
         '',
       ].join('\n'),
     )
+  })
+
+  test('a hold where the source stands too has nothing that waits', async () => {
+    const spec = { from: { kind: 'ImageStreamTag', name: 'latest' }, annotations: { 'weir.dev/hold': hold } }
+    const text = await block({ tag: 'prod', spec, images: [a] }, { tag: 'latest', spec: { from }, images: [a] })
+    expect(text).not.toContain('meanwhile')
   })
 
   test('a hold in a form of another version is still a hold', async () => {

@@ -38,7 +38,8 @@ const app = {
       { name: 'Wanted', from: source('quay.io/org/app:v3'), generation: 3 },
       { name: 'alias', from: { kind: 'ImageStreamTag', name: 'prod' } },
       { name: 'pin', from: { kind: 'ImageStreamImage', name: `app@${digest}`, namespace: 'base' } },
-      { name: 'ptr', from: source('quay.io/org/app:v4'), reference: true },
+      { name: 'ptr', from: source('quay.io/org/app:v4'), reference: true, generation: 9 },
+      { name: 'retried', from: source('quay.io/org/app:v5'), generation: 3 },
     ],
   },
   status: {
@@ -49,6 +50,7 @@ const app = {
       { tag: 'pushed', items: [{ created: '2026-01-03T00:00:00Z', image: digest }] },
       { tag: 'alias', items: [{ created: '2026-01-03T00:00:00Z', image: digest }] },
       { tag: 'pin', items: [{ created: '2026-01-03T00:00:00Z', image: digest }] },
+      { tag: 'retried', conditions: [{ ...failed('NotFound'), generation: 2 }] },
       { tag: 'ptr', items: [{ created: '2026-01-03T00:00:00Z', image: '' }] },
     ],
   },
@@ -101,20 +103,23 @@ describe('get tags', () => {
     api.answer('GET', streams, { body: { items: [app] } })
     expect((await get(api, 'tags', '-n', 'demo')).stdout).toBe(
       [
-        'NAME             DIGEST               FROM                          UPDATED      STATE',
-        'demo/app:Wanted  -                    quay.io/org/app:v3            -            pending',
-        'demo/app:alias   sha256:aaaaaaaaaaaa  demo/app:prod                 4 weeks ago  tracking',
-        'demo/app:new     -                    quay.io/org/app:v9            -            failed (Unreachable)',
-        'demo/app:pin     sha256:aaaaaaaaaaaa  base/app@sha256:aaaaaaaaaaaa  4 weeks ago',
-        'demo/app:prod    sha256:aaaaaaaaaaaa  quay.io/org/app:v1            4 weeks ago  held, failed (NotFound)',
-        'demo/app:ptr     -                    quay.io/org/app:v4            4 weeks ago  reference',
-        'demo/app:pushed  sha256:aaaaaaaaaaaa  -                             4 weeks ago',
-        'demo/app:test    sha256:aaaaaaaaaaaa  quay.io/org/app:v2            4 weeks ago  failed (NotFound)',
+        'NAME              DIGEST               FROM                          UPDATED      STATE',
+        'demo/app:Wanted   -                    quay.io/org/app:v3            -            pending',
+        'demo/app:alias    sha256:aaaaaaaaaaaa  demo/app:prod                 4 weeks ago  tracking',
+        'demo/app:new      -                    quay.io/org/app:v9            -            failed (Unreachable)',
+        'demo/app:pin      sha256:aaaaaaaaaaaa  base/app@sha256:aaaaaaaaaaaa  4 weeks ago',
+        'demo/app:prod     sha256:aaaaaaaaaaaa  quay.io/org/app:v1            4 weeks ago  held, failed (NotFound)',
+        'demo/app:ptr      -                    quay.io/org/app:v4            4 weeks ago  reference',
+        'demo/app:pushed   sha256:aaaaaaaaaaaa  -                             4 weeks ago',
+        'demo/app:retried  -                    quay.io/org/app:v5            -            pending',
+        'demo/app:test     sha256:aaaaaaaaaaaa  quay.io/org/app:v2            4 weeks ago  failed (NotFound)',
         '',
       ].join('\n'),
     )
     expect((await get(api, 'tags', '-n', 'demo', '-o', 'name')).stdout).toBe(
-      ['Wanted', 'alias', 'new', 'pin', 'prod', 'ptr', 'pushed', 'test'].map((tag) => `demo/app:${tag}\n`).join(''),
+      ['Wanted', 'alias', 'new', 'pin', 'prod', 'ptr', 'pushed', 'retried', 'test']
+        .map((tag) => `demo/app:${tag}\n`)
+        .join(''),
     )
     expect(api.asked()).toEqual(Array.from({ length: 2 }, () => `GET ${streams}`))
   })
