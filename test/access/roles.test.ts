@@ -73,6 +73,19 @@ describe('built-in roles', () => {
     expect(makers.map(({ name }) => name)).toEqual(['edit', 'admin', 'cluster-admin'])
   })
 
+  test('who changes tags may also map images to them, and who only pushes may not', () => {
+    const mappers = builtinRoles.filter(({ name }) => may(name, 'create', 'imagestreammappings'))
+    const changers = builtinRoles.filter(({ name }) => may(name, 'patch', 'imagestreamtags'))
+    expect(mappers.map(({ name }) => name)).toEqual(changers.map(({ name }) => name))
+    expect(mappers.map(({ name }) => name)).toEqual([
+      'registry-editor',
+      'registry-admin',
+      'edit',
+      'admin',
+      'cluster-admin',
+    ])
+  })
+
   test('prune alone writes the status of a stream', () => {
     const writers = builtinRoles.filter(({ name }) => may(name, 'update', 'imagestreams/status'))
     expect(writers.map(({ name }) => name)).toEqual(['system:image-pruner', 'cluster-admin'])

@@ -501,3 +501,53 @@ describe('many at once', () => {
     expect(revisions).toEqual(revisions.map((_, i) => revisions.length - i))
   })
 })
+
+describe('a stream of 5,000 tags', () => {
+  test('is made by one PUT, read, listed in pages, watched, and changed in one tag', { timeout: 120_000 }, async () => {
+    const { asAdmin, patch, stream, source, watch, adminToken, pins } = await hostileWorld()
+    const all = Array.from({ length: 5_000 }, (_, i) => `t${10_000 + i}`)
+    await asAdmin('POST', streams, { metadata: { name: 'app' } })
+    const object = await stream()
+    const wanted = all.map((name) => ({ name, from: source }))
+    const put = await asAdmin('PUT', `${streams}/app`, {
+      ...object,
+      spec: { ...object.spec, tags: wanted.toReversed() },
+    })
+    expect(put.status).toBe(200)
+    const made = await stream()
+    expect(tagNames(made)).toEqual(all)
+    expect(put.body).toEqual(made)
+    const generations = new Set((made.spec.tags ?? []).map(({ generation }) => generation))
+    expect([...generations]).toEqual([made.metadata.generation])
+    const next = await watch(`${streams}?watch=1&resourceVersion=${made.metadata.resourceVersion}`, adminToken)
+    const nextTag = await watch(`${tags}?watch=1&resourceVersion=${made.metadata.resourceVersion}`, adminToken)
+
+    const [tag = ''] = all.slice(2_500)
+    const note = { spec: { tags: [{ name: tag, annotations: { note: 'x' } }] } }
+    const patched = wire(await patch('strategic', `${streams}/app`, note))
+    const expected = made.spec.tags?.map((each) => (each.name === tag ? { ...each, annotations: { note: 'x' } } : each))
+    expect(patched.spec.tags).toEqual(expected)
+    expect(patched.status).toEqual(made.status)
+    expect((await next())?.object).toEqual(patched)
+    expect(await nextTag()).toMatchObject({
+      type: 'MODIFIED',
+      object: { metadata: { name: `app:${tag}`, annotations: { note: 'x' } } },
+    })
+    expect((await pins.pin({ project: 'demo', stream: 'app' }, tag))?.digest).toBe(v1.manifest.digest)
+
+    const found: string[] = []
+    for (let query = 'limit=700'; query !== ''; ) {
+      const page = await asAdmin('GET', `${tags}?${query}`)
+      expect(names(page).length).toBeLessThanOrEqual(700)
+      found.push(...names(page))
+      const { continue: token } = page.body.metadata as { continue?: string }
+      query = token === undefined ? '' : `limit=700&continue=${token}`
+    }
+    expect(found).toEqual([...all.map((name) => `app:${name}`), 'base:prod'])
+    const replaced = { ...patched, spec: { ...patched.spec, tags: patched.spec.tags?.slice(0, 10) } }
+    expect(tagNames(wire(await asAdmin('PUT', `${streams}/app`, replaced)))).toEqual(all.slice(0, 10))
+    expect(((await stream()).status as { tags: unknown[] }).tags).toHaveLength(5_000)
+    expect((await asAdmin('DELETE', `${streams}/app`)).status).toBe(200)
+    expect(names(await asAdmin('GET', tags))).toEqual(['base:prod'])
+  })
+})

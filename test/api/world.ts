@@ -58,7 +58,9 @@ export const weirApi = '/apis/weir.dev/v1'
 export const inDemo = 'namespaces/demo'
 
 /** The parts that `replace` gives stand in for the real ones. */
-export async function apiWorld(replace: (real: ApiOptions) => Partial<ApiOptions> = () => ({})): Promise<ApiWorld> {
+export async function apiWorld(
+  replace: (real: ApiOptions & FlowsWorld) => Partial<ApiOptions> = () => ({}),
+): Promise<ApiWorld> {
   const flows = await flowsWorld()
   const { store, clock } = flows
   const now = clock.now

@@ -397,3 +397,24 @@ test('a held tag is moved by nobody who writes it, and can be annotated', async 
   expect((await read()).metadata).toMatchObject({ annotations: { note: 'x', 'weir.dev/hold': expect.any(String) } })
   expect((await asAdmin('DELETE', `${imageApi}/namespaces/demo/imagestreamtags/app:prod`)).status).toBe(200)
 })
+
+test('a tag whose stream is deleted meanwhile is not found', async () => {
+  const { asAdmin, importTag } = await imagesWorld(({ writer }) => ({
+    writer: {
+      ...writer,
+      async changeTag(...asked) {
+        await writer.delete(asked[0])
+        return writer.changeTag(...asked)
+      },
+    },
+  }))
+  for (const [path, resource] of [
+    [tags, 'imagestreamtags'],
+    [itags, 'imagetags'],
+  ]) {
+    await importTag('prod')
+    expect(await asAdmin('DELETE', `${path}/app:prod`)).toMatchObject(
+      refusal(404, 'NotFound', `${resource}.image.openshift.io "app:prod" not found`),
+    )
+  }
+})
