@@ -9,19 +9,20 @@ const lostOn = (version: string): Attempt<never> => ({
 })
 
 describe('attempts to change one object', () => {
-  test('are at most four at the same time, whoever makes them, and all are made', async () => {
+  test('are made one at a time, whoever makes them, and in the order in which they came', async () => {
     const revise = createRevise()
-    const underWay = { now: 0, most: 0, made: 0 }
-    const attempt = async (): Promise<Attempt<number>> => {
-      underWay.now += 1
-      underWay.most = Math.max(underWay.most, underWay.now)
+    const made: number[] = []
+    let isUnderWay = false
+    const attempt = (n: number) => async (): Promise<Attempt<number>> => {
+      expect(isUnderWay).toBe(false)
+      isUnderWay = true
       await later()
-      underWay.now -= 1
-      underWay.made += 1
-      return { done: underWay.made }
+      isUnderWay = false
+      return { done: made.push(n) }
     }
-    await Promise.all(Array.from({ length: 50 }, () => revise('a', attempt)))
-    expect(underWay).toEqual({ now: 0, most: 4, made: 50 })
+    const all = Array.from({ length: 50 }, (_, n) => n)
+    await Promise.all(all.map((n) => revise('a', attempt(n))))
+    expect(made).toEqual(all)
   })
 
   test('do not wait for those of another object', async () => {
