@@ -59,11 +59,19 @@ function parseRange(text: string): MediaRange & { quality: number } {
   const [type = '', ...rest] = text.split(';').map((part) => part.trim())
   const parameters = new Map<string, string>()
   for (const parameter of rest) {
-    const [, name, value] = /^([^=]+?)\s*=\s*"?([^"]*)"?$/.exec(parameter) ?? []
-    if (name !== undefined && value !== undefined) parameters.set(name.toLowerCase(), value)
+    const [name, value] = splitParameter(parameter)
+    if (name !== '' && value !== undefined) parameters.set(name, value)
   }
   const quality = Number(parameters.get('q') ?? 1)
   return { type: type.toLowerCase(), parameters, quality: Number.isNaN(quality) ? 1 : quality }
+}
+
+/** Takes linear time: everybody may send the header. */
+function splitParameter(parameter: string): [name: string, value: string | undefined] {
+  const equals = parameter.indexOf('=')
+  const name = parameter.slice(0, Math.max(equals, 0)).trim().toLowerCase()
+  const [, value] = /^"?([^"]*)"?$/.exec(parameter.slice(equals + 1).trim()) ?? []
+  return [name, value]
 }
 
 function wildcards({ type }: MediaRange): number {

@@ -76,6 +76,15 @@ describe('negotiate()', () => {
     expect(ask('application/json', 'includeObject=All')).toEqual(plain)
   })
 
+  test('reads parameters however they are spaced, in linear time', () => {
+    const [range] = parseAccept('application/json ; as = "Table" ; =x ; v ; g= meta.k8s.io; Q = 0.5 ; w="a"b"')
+    const parameters = { as: 'Table', g: 'meta.k8s.io', q: '0.5' }
+    expect(range && Object.fromEntries(range.parameters)).toEqual(parameters)
+    for (const end of ['', '=', '="']) {
+      expect(parseAccept(`a/b;x${' '.repeat(200_000)}y${end}${' '.repeat(200_000)}"`)).toHaveLength(1)
+    }
+  })
+
   test('looks at a bounded part of any header, and finds a form or refuses', () => {
     expect(parseAccept('a/b,'.repeat(100_000))).toHaveLength(64)
     expect(() => ask(`${'text/html,'.repeat(100)}application/json`)).toThrow()
