@@ -209,7 +209,13 @@ describe('I7: a failed import changes no pin and is a visible condition', () => 
   test('TooManyRequests tells when to try again', async () => {
     const world = await worldWith()
     world.registry.intercept(async () => fakeAnswer(429, '', { 'retry-after': '3600' }))
-    expect(failure(await world.importImage('app', 'prod', world.from)).retryAfterSeconds).toBe(3600)
+    const error = failure(await world.importImage('app', 'prod', world.from))
+    expect(error).toMatchObject({
+      retryAfterSeconds: 3600,
+      message: expect.stringContaining('wait until 2026-01-01T01:0'),
+    })
+    const condition = (await world.reader.tag(app, 'prod'))?.record.condition
+    expect(condition).toMatchObject({ reason: 'TooManyRequests', message: error.message })
   })
 
   test('Unreachable when the registry is gone', async () => {

@@ -72,10 +72,16 @@ export function statusFailure(
     const upstream = { host, reason: 'NotFound' as const, status }
     return new RegistryError(unknownCodes[kind], { message: `${by} has no ${what}`, detail: upstream, upstream })
   }
-  const message = `${by} answered ${status} when asked for ${what}`
   const delayMs = retryAfterMs(answer.headers['retry-after'], now)
+  // In whole minutes: the same limit, met again, is not told as something new each time.
+  const until = delayMs === undefined ? '' : `; it asks to wait until ${minuteAfter(now + delayMs)}`
+  const message = `${by} answered ${status} when asked for ${what}${until}`
   const retryAfterSeconds = delayMs === undefined ? undefined : Math.ceil(delayMs / 1000)
   return upstreamFailure(host, reasonOf(status), message, { status, retryAfterSeconds })
+}
+
+function minuteAfter(ms: number): string {
+  return new Date(Math.ceil(ms / 60_000) * 60_000).toISOString().replace('.000Z', 'Z')
 }
 
 function reasonOf(status: number): Exclude<UpstreamReason, 'NotFound'> {
