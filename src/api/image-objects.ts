@@ -8,7 +8,7 @@ import type { ApiObject } from './resource.ts'
 
 /** The shapes of `image.openshift.io/v1` (types.go of openshift/api), made from Weir's records. Fields that OKD always writes are always there. */
 
-/** Shown on a tag that a rollback holds. Read-only: it is state of the server, whatever a client writes. */
+/** Shown on a tag that a rollback holds, with what it would have moved to since (`candidate`). Read-only: it is state of the server, whatever a client writes. */
 export const holdAnnotation = 'weir.dev/hold'
 
 /** Annotations that say something of how one object was written. */
@@ -126,9 +126,11 @@ export function imageReference(registryHost: string, { project, stream }: Stream
 }
 
 /** The annotations of a tag, its hold among them; undefined when there are none. */
-export function tagAnnotations({ spec, hold }: TagRecord): Record<string, string> | undefined {
+export function tagAnnotations({ spec, hold, candidate }: TagRecord): Record<string, string> | undefined {
   const { [holdAnnotation]: _sent, ...own } = spec?.annotations ?? {}
-  const shown = hold === undefined ? own : { ...own, [holdAnnotation]: JSON.stringify(hold) }
+  const ahead = candidate && { image: candidate.image, seenAt: candidate.seenAt }
+  const held = hold && JSON.stringify({ ...hold, ...(ahead && { candidate: ahead }) })
+  const shown = held === undefined ? own : { ...own, [holdAnnotation]: held }
   return spec?.annotations || Object.keys(shown).length > 0 ? shown : undefined
 }
 

@@ -99,9 +99,13 @@ function movedLine({ revision, cause }: TagEvent, { wide }: TagView): string {
 
 function holdLines({ tag, source, nowMs, wide }: TagView): string[] {
   if (tag.hold === undefined) return []
+  const { candidate } = tag.hold
   const ahead = source?.image === tag.image ? undefined : source?.image
   return [
     `! ${describeHold(tag.hold, nowMs)}`,
+    ...(candidate === undefined || candidate === ahead
+      ? []
+      : [`  it would have moved to ${digestText({ wide }, candidate)}`]),
     ...(ahead === undefined ? [] : [`  ${sourceText(tag)} stands at ${digestText({ wide }, ahead)} meanwhile`]),
     `  to let it move again: weir resume ${formatStreamReference(tag)}`,
   ]

@@ -10,6 +10,8 @@ export interface Hold {
   /** RFC 3339. */
   at?: string
   reason?: string
+  /** What the tag would have moved to since. */
+  candidate?: string
 }
 
 /** The hold that a tag's annotations tell of; undefined when it is not held. */
@@ -32,12 +34,15 @@ export function describeHold({ revision, at, by, reason }: Hold, nowMs?: number)
 
 // A server of another version may write another form: the tag is held all the same.
 function parseHold(text: string): Hold {
-  const { revision, by, at, reason } = parseObject(text)
+  const { revision, by, at, reason, candidate } = parseObject(text)
+  const ahead =
+    typeof candidate === 'object' && candidate !== null && 'image' in candidate ? candidate.image : undefined
   return {
     ...(typeof revision === 'number' && { revision }),
     ...(typeof by === 'string' && { by }),
     ...(typeof at === 'string' && { at }),
     ...(typeof reason === 'string' && { reason }),
+    ...(typeof ahead === 'string' && { candidate: ahead }),
   }
 }
 

@@ -280,6 +280,12 @@ describe('what is wrong with a tag', () => {
     )
   })
 
+  test('a hold with what the tag would have moved to', async () => {
+    const waiting = JSON.stringify({ revision: 3, by: 'jane', candidate: { image: c, seenAt: '2026-01-30T00:00:00Z' } })
+    const text = await block({ tag: 'prod', spec: { from, annotations: { 'weir.dev/hold': waiting } }, images: [a] })
+    expect(text).toContain(`    it would have moved to ${short(c)}\n`)
+  })
+
   test('a hold where the source stands too has nothing that waits', async () => {
     const spec = { from: { kind: 'ImageStreamTag', name: 'latest' }, annotations: { 'weir.dev/hold': hold } }
     const text = await block({ tag: 'prod', spec, images: [a] }, { tag: 'latest', spec: { from }, images: [a] })

@@ -143,7 +143,7 @@ describe('image stream tags', () => {
     }
   })
 
-  test('are listed on from a tag that was deleted meanwhile, and a stream that was', async () => {
+  test('are listed on as they stood at the first page, whatever was deleted meanwhile', async () => {
     const { asAdmin, importTag } = await imagesWorld()
     for (const tag of ['a', 'b', 'c']) await importTag(tag)
     await importTag('a', 'base')
@@ -152,7 +152,28 @@ describe('image stream tags', () => {
     await asAdmin('DELETE', `${tags}/app:b`)
     expect(names(await asAdmin('GET', `${tags}?continue=${token}`))).toEqual(['app:c', 'base:a'])
     await asAdmin('DELETE', `${streams}/app`)
-    expect(names(await asAdmin('GET', `${tags}?continue=${token}`))).toEqual(['base:a'])
+    expect(names(await asAdmin('GET', `${tags}?continue=${token}`))).toEqual(['app:c', 'base:a'])
+    expect(names(await asAdmin('GET', tags))).toEqual(['base:a'])
+  })
+
+  test('tell with the hold what the tag would have moved to', async () => {
+    const { asAdmin, importTag, registry } = await imagesWorld()
+    await importTag('prod')
+    await asAdmin('PUT', `${tags}/app:stable`, {
+      metadata: { name: 'app:stable' },
+      tag: { name: 'stable', from: { kind: 'ImageStreamTag', name: 'prod' } },
+    })
+    const rollback = { kind: 'Rollback', stream: 'app', tag: 'stable', to: digest }
+    await asAdmin('POST', `${weirApi}/namespaces/demo/tagevents`, rollback)
+    registry.put('lib/app', v2, { tag: 'v1' })
+    await importTag('prod')
+    const { body } = await asAdmin('GET', `${tags}/app:stable`)
+    const { annotations } = body.metadata as { annotations: Record<string, string> }
+    expect(JSON.parse(annotations['weir.dev/hold'] ?? '')).toMatchObject({
+      by: 'weir:admin',
+      candidate: { image: v2.manifest.digest, seenAt: '2026-01-01T00:00:00Z' },
+    })
+    expect(body.image).toMatchObject({ metadata: { name: digest } })
   })
 
   test('carry the stream’s labels and, while held, the hold', async () => {
