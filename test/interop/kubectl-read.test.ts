@@ -225,9 +225,11 @@ describe('wait', () => {
     const tag = { spec: { tags: [{ name: 'one', from: { name: world.app(2) } }] } }
     await kubectl('patch', 'is', 'late', '-p', JSON.stringify(tag))
     expect(await moving).toContain('condition met')
-    const leaving = kubectl('wait', 'is', '-l', 'set=many', '--for=delete', '--timeout=20s')
+    const leaving = kubectl.follow('wait', 'is', '-l', 'set=many', '--for=delete', '--timeout=20s', '-v=6')
+    await vi.waitFor(() => expect(leaving.notes.join('\n')).toContain('watch=true'), { timeout: 20_000 })
     await kubectl('delete', 'is', '-l', 'set=many')
-    expect(await leaving).toContain('many-6 condition met')
+    expect(await leaving.ended).toBe(0)
+    expect(leaving.lines.at(-1)).toContain('many-6 condition met')
   })
 
   test('ends in its time when nothing comes', async () => {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { parse, stringify } from 'yaml'
 import { goBin, oldKubectl } from '../install.ts'
 import { type Finished, type RunOptions, run } from './process.ts'
@@ -11,6 +12,10 @@ import { type Finished, type RunOptions, run } from './process.ts'
 export interface Following {
   /** What it has written to stdout so far. */
   lines: string[]
+  /** The same of stderr; with `-v=6` it has a line for each request. */
+  notes: string[]
+  /** The exit code, when it ended by itself or was stopped. */
+  ended: Promise<number | null>
   stop(): Promise<void>
 }
 
@@ -81,17 +86,23 @@ export async function createKubectl({
 }
 
 function follow(program: string, args: readonly string[], env: Record<string, string>): Following {
-  const child = spawn(program, [...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
-  const ended = once(child, 'exit')
-  const lines: string[] = []
-  createInterface(child.stdout).on('line', (line) => void lines.push(line))
+  const child = spawn(program, [...args], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const ended = once(child, 'exit').then(([code]) => code as number | null)
   return {
-    lines,
+    lines: linesOf(child.stdout),
+    notes: linesOf(child.stderr),
+    ended,
     async stop() {
       child.kill('SIGTERM')
       await ended
     },
   }
+}
+
+function linesOf(input: Readable): string[] {
+  const lines: string[] = []
+  createInterface(input).on('line', (line) => void lines.push(line))
+  return lines
 }
 
 /** Writes a copy of a kubeconfig with another token, and answers its path. */
