@@ -158,14 +158,14 @@ export async function readPage({ call, matched, limit, at }: Reading): Promise<R
 
 /** The one object that `metadata.name` selects, where the row can get it; undefined when it must be listed. */
 async function readOne(call: Call, { row, served }: Reading['matched']): Promise<ApiObject[] | undefined> {
-  const { get } = served.handlers
+  const { get, getListed = get } = served.handlers
   const { selects, fields } = call.options
   const name = fields['metadata.name']
   const isOne = name !== undefined && (call.project !== '' || !row.namespaced)
   // A list that shows each caller his own is not bypassed by asking for one.
   const isOpen = served.admission?.list !== 'handler' || row.maySee !== undefined
-  if (!isOne || !isOpen || get === undefined) return undefined
-  const object = name === '' ? undefined : await absentForBad(get({ ...call, name }))
+  if (!isOne || !isOpen || getListed === undefined) return undefined
+  const object = name === '' ? undefined : await absentForBad(getListed({ ...call, name }))
   const isSeen = object !== undefined && selects(object) && (row.maySee?.(call, object) ?? true)
   return isSeen ? [object] : []
 }

@@ -76,9 +76,15 @@ export interface Handlers {
   /** undefined is answered 404. */
   get?(call: Call): Promise<ApiObject | undefined>
   list?(call: Call): Promise<Page>
+  /** One object as `list` and `follow` show it, where `get` shows more of it; default `get`. */
+  getListed?(call: Call): Promise<ApiObject | undefined>
   /** Answered 201. An own `kind` of the answer wins over the row's. */
   create?(call: Call, body: Record<string, unknown>): Promise<ApiObject>
-  update?(call: Call, body: Record<string, unknown>): Promise<Updated>
+  /**
+   * `read` is what `get` answered and a patch made the body of: what is the same in both is not meant, and a change of it
+   * meanwhile need not conflict.
+   */
+  update?(call: Call, body: Record<string, unknown>, read?: ApiObject): Promise<Updated>
   /** Answers what was deleted. */
   delete?(call: Call, options: DeleteOptions): Promise<ApiObject>
 }

@@ -69,7 +69,7 @@ const suffixAlphabet = 'bcdfghjklmnpqrstvwxz2456789'
  *
  * @see https://kubernetes.io/docs/reference/using-api/api-concepts/
  */
-export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<Handlers> {
+export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<Omit<Handlers, 'getListed'>> {
   const { objects, resource } = kind
   const insert = kind.insert ?? ((call: Call, object: NewObject) => objects.create(resource, call.project, object))
   const envelope = z.object({ metadata: metadataSchema.nullish() })

@@ -6,6 +6,7 @@ import { createLists, type ListsOptions } from '../../src/api/list.ts'
 import { parseQuery } from '../../src/api/query.ts'
 import type { ApiObject, Call, Page, Resource } from '../../src/api/resource.ts'
 import { event } from '../streams/world.ts'
+import { imagesWorld } from './kinds/images.ts'
 import { type Answered, type ApiWorld, apiWorld, imageApi, inDemo, names, rbacApi, refusal } from './world.ts'
 
 const roles = `${rbacApi}/${inDemo}/roles`
@@ -405,6 +406,23 @@ describe('a list by metadata.name', () => {
       expect(Number(metadataOf(answer).resourceVersion)).toBeGreaterThanOrEqual(Number(later.metadata.resourceVersion))
     }
   })
+
+  test.each(['imagestreamtags', 'imagetags', 'imagestreams'])(
+    'shows of %s what lists and watches show',
+    async (kind) => {
+      const { asAdmin, importTag, watch, adminToken } = await imagesWorld()
+      await importTag('prod')
+      await importTag('test')
+      const path = `${imageApi}/${inDemo}/${kind}`
+      const [item] = (await asAdmin('GET', path)).body.items as [{ metadata: { name: string } }]
+      const selected = await asAdmin('GET', `${path}${named(item.metadata.name)}`)
+      expect(selected.body.items).toEqual([item])
+      const next = await watch(`${path}${named(item.metadata.name)}&watch=1`, adminToken)
+      expect((await next())?.object).toMatchObject(item)
+      const alone = await asAdmin('GET', `${path}/${item.metadata.name}`)
+      if (kind !== 'imagestreams') expect(alone.body).toMatchObject({ image: { dockerImageMetadata: { Os: 'linux' } } })
+    },
+  )
 
   test('that no object can have is empty', async () => {
     const { asAdmin } = await apiWorld()

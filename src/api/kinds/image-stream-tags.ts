@@ -42,6 +42,10 @@ export function imageStreamTags(options: TagKindOptions): Resource {
         const image = found && (await headImage(options, found.stream, found.tag))
         return found && image && imageStreamTagObject(found.stream, found.tag, image)
       },
+      async getListed({ project, name }) {
+        const found = await readTag(reader, project, splitTagName(name, resource))
+        return found && listedTag(registryHost, found.stream, found.tag)
+      },
       list: (call) =>
         listOverStreams(reader, call, (whole, afterTag) =>
           tagItems(whole, afterTag, (stream, tag) => listedTag(registryHost, stream, tag)),

@@ -31,6 +31,10 @@ export function imageTags(options: TagKindOptions): Resource {
     dryRun: true,
     handlers: {
       get: async ({ project, name }) => showTag(options, project, splitTagName(name, resource)),
+      async getListed({ project, name }) {
+        const found = await readTag(reader, project, splitTagName(name, resource))
+        return found && listedImageTag(found.stream, found.tag)
+      },
       list: (call) => listOverStreams(reader, call, (whole, afterTag) => tagItems(whole, afterTag, listedImageTag)),
       create: async (call, body) => {
         const sent = parseObject(imageTagSchema, body)

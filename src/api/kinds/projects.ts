@@ -88,7 +88,7 @@ export function projectHandlers(
   { objects, projects, authorizer }: ProjectsOptions,
   type: ProjectType,
   maySee = sightOf(type),
-): Required<Handlers> {
+): Required<Omit<Handlers, 'getListed'>> {
   const stored = storedHandlers({
     objects,
     group: '',
