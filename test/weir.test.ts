@@ -205,6 +205,18 @@ describe('both listeners', () => {
     expect(document.jwks_uri).toBe(`${world.weir.https.publicUrl}/openid/v1/jwks`)
   })
 
+  test('at the root are the paths that there are, for anybody and also for HEAD', async () => {
+    const world = await startWorld()
+    for (const secure of [true, false]) {
+      const { status, body } = await world.request('/', { secure })
+      const { paths } = JSON.parse(body.toString()) as { paths: string[] }
+      expect(status).toBe(200)
+      for (const path of paths) expect([path, (await world.request(path, { secure })).status]).not.toEqual([path, 404])
+      expect((await world.request('/', { secure, method: 'HEAD' })).status).toBe(200)
+    }
+    expect((await world.request('/', { method: 'POST' })).status).toBe(404)
+  })
+
   test('health, version and metrics are served to anybody', async () => {
     const world = await startWorld()
     for (const path of ['/healthz', '/livez', '/readyz', '/version', '/metrics']) {

@@ -1,5 +1,10 @@
 import { createHash } from 'node:crypto'
-import { aggregatedDiscovery, discoveryType, negotiateDiscovery } from './aggregated-discovery.ts'
+import {
+  aggregatedDiscovery,
+  type DiscoveryVersion,
+  discoveryType,
+  negotiateDiscovery,
+} from './aggregated-discovery.ts'
 import type { Answer } from './answer.ts'
 import { methodNotAllowed, noSuchResource } from './match.ts'
 import { apiVersionOf, type Resource, type Subresource, verbsOf } from './resource.ts'
@@ -22,19 +27,36 @@ interface ApiResource {
 
 type Discovery = Record<string, unknown>
 
+/** All groups in one document, and what tells it from another. */
+interface Whole {
+  body: Discovery
+  etag: string
+}
+
 /** Creates the function that tells what is served, to everyone, in the form that the client lists first. */
 export function createDiscovery(table: readonly Resource[]): (request: Request, target?: DiscoveryTarget) => Answer {
+  const wholes = new Map<string, Whole>()
+
+  /** `GET /api` and `GET /apis` in a newer form, which clients ask for often and the table alone decides. */
+  function wholeOf(type: 'versions' | 'groups', version: DiscoveryVersion): Whole {
+    const key = `${type} ${version}`
+    const found = wholes.get(key)
+    if (found !== undefined) return found
+    const body = aggregatedDiscovery(table, type === 'versions' ? [''] : groupNames(table), version)
+    const whole = { body, etag: `"${createHash('sha256').update(JSON.stringify(body)).digest('hex')}"` }
+    wholes.set(key, whole)
+    return whole
+  }
+
   return ({ method, headers }, target) => {
     const document = target && documentOf(table, target)
     if (document === undefined) throw noSuchResource()
     if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed({ resource: 'discovery' }, method)
     const vary = { vary: 'Accept' }
-    const isWhole = target?.type === 'versions' || target?.type === 'groups'
-    const version = isWhole ? negotiateDiscovery(headers.get('accept')) : undefined
-    if (version === undefined) return { status: 200, body: document, ...(isWhole && { headers: vary }) }
-    const groups = target?.type === 'versions' ? [''] : groupNames(table)
-    const body = aggregatedDiscovery(table, groups, version)
-    const etag = `"${createHash('sha256').update(JSON.stringify(body)).digest('hex')}"`
+    if (target?.type !== 'versions' && target?.type !== 'groups') return { status: 200, body: document }
+    const version = negotiateDiscovery(headers.get('accept'))
+    if (version === undefined) return { status: 200, body: document, headers: vary }
+    const { body, etag } = wholeOf(target.type, version)
     const cached = { ...vary, etag, 'cache-control': 'public' }
     if (headers.get('if-none-match') === etag) return new Response(null, { status: 304, headers: cached })
     return { status: 200, body, headers: { ...cached, 'content-type': discoveryType(version) } }

@@ -31,12 +31,33 @@ export interface AppDeps {
   log: Logger
 }
 
+/**
+ * What is told at `/`, in the form that Kubernetes tells it. `oc login` looks whether something answers there.
+ *
+ * @see https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#RootPaths
+ */
+const rootPaths = [
+  '/.well-known/openid-configuration',
+  '/api',
+  '/apis',
+  '/healthz',
+  '/livez',
+  '/metrics',
+  '/openapi/v3',
+  '/openid/v1/jwks',
+  '/readyz',
+  '/token',
+  '/v2/',
+  '/version',
+]
+
 /** Keys change when they rotate, with an overlap that is much longer. */
 const discoveryHeaders = { 'cache-control': 'public, max-age=3600' }
 
 export function createApp(deps: AppDeps): Hono<HttpEnv> {
   const { tokens, renderFailure, api } = deps
   const app = new Hono<HttpEnv>()
+  app.get('/', () => toResponse(json(200, { paths: rootPaths })))
   addHealthRoutes(app, deps)
   addMetricsRoute(app, deps)
   addTokenRoutes(app, deps)
