@@ -39,5 +39,7 @@ export interface StreamRequest extends StreamName, Asking {
   object: Pick<Stream, 'labels' | 'annotations' | 'lookupPolicy' | 'dockerImageRepository' | 'managedFields'>
   /** All spec tags; the last of a name counts. One that is missing loses its spec and keeps its status. */
   tags: readonly WantedTag[]
+  /** The tags that are meant: all others stay as they are, whatever `tags` says of them. Default all. */
+  meant?: ReadonlySet<string>
   seen: Seen
 }

@@ -34,7 +34,7 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
 
   async function createStream(request: StreamRequest): Promise<StreamChangeResult> {
     const own = nameOf(request)
-    const wishes = wishesOf(request.tags, [])
+    const wishes = wishesOf(request, [])
     let made: Stream | undefined
     try {
       return await inRounds(own.stream, 'imagestreams', async () => {
@@ -64,7 +64,7 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
       const whole = await reader.whole(own)
       if (whole === undefined) throw streamNotFound('NOT_FOUND', own)
       const present = new Map(whole.tags.map((tag) => [tag.name, tag]))
-      const wishes = wishesOf(request.tags, specNames(whole))
+      const wishes = wishesOf(request, specNames(whole))
       const { checked, causes } = await prepare.check(own, present, wishes, request)
       requireValid('ImageStream', own.stream, [...objectCauses(request.object, whole.stream), ...causes])
       // What would be refused in the end gets no links.
@@ -88,7 +88,7 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
       if (mode === 'create' && current.stream.resourceVersion !== 0) throw alreadyExists(own)
       const present = new Map(current.tags.map((tag) => [tag.name, tag]))
       const tags = new Map<string, TagChange>()
-      for (const { tag } of wishesOf(request.tags, mode === 'fill' ? [] : specNames(current))) {
+      for (const { tag } of wishesOf(request, mode === 'fill' ? [] : specNames(current))) {
         const change = prepare.changeOf(current.stream, present.get(tag), byTag.get(tag), request)
         outdated = change === undefined
         if (change === undefined) return undefined

@@ -4,7 +4,7 @@ import { sameIdentity } from '../streams/generations.ts'
 import type { TagReference } from '../streams/records.ts'
 import { isSameStream, parseStreamSource, type StreamSource } from '../streams/sources.ts'
 import type { TagChange } from '../streams/streams.ts'
-import type { Asking, WantedTag } from './request.ts'
+import type { Asking, StreamRequest, WantedTag } from './request.ts'
 
 /** What is wanted of one tag, and its path in the object that was sent; null takes the spec away. */
 export interface Wish {
@@ -42,11 +42,11 @@ export function stepOf(own: StreamName, before: TagReference | undefined, wish: 
 }
 
 /** All tags that a whole stream wants: the last of a name counts, and a tag that is missing from the list loses its spec. */
-export function wishesOf(tags: readonly WantedTag[], present: Iterable<string>): Wish[] {
+export function wishesOf({ tags, meant }: Pick<StreamRequest, 'tags' | 'meant'>, present: Iterable<string>): Wish[] {
   const wishes = new Map<string, Wish>()
   for (const tag of present) wishes.set(tag, { tag, field: pathOf(tag), wanted: null })
   for (const wanted of tags) wishes.set(wanted.name, { tag: wanted.name, field: pathOf(wanted.name), wanted })
-  return [...wishes.values()]
+  return [...wishes.values()].filter(({ tag }) => meant?.has(tag) ?? true)
 }
 
 function isFollowed(source: StreamSource, own: StreamName): boolean {

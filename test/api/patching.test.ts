@@ -390,6 +390,54 @@ describe('patches at once', () => {
     expect((body.spec as { tags: { name: string }[] }).tags.map(({ name }) => name).toSorted()).toEqual(tags.toSorted())
   })
 
+  test.each(['json', 'merge', 'strategic', 'apply'] as const)(
+    'of a stream lands at its first attempt, whatever becomes of other tags between reading and writing (%s)',
+    async (type) => {
+      let updates = 0
+      const world = await apiWorld(({ tagging }) => ({
+        tagging: {
+          ...tagging,
+          async updateStream(request) {
+            updates += 1
+            const asking = { project: 'demo', stream: 'app', by: 'other', mayPull: () => true, seen: {}, field: 'tag' }
+            const policies = { annotations: null, importPolicy: {}, referencePolicy: { type: 'Local' } } as const
+            for (const tag of ['theirs', 'new']) {
+              const wanted = { name: tag, from: source(100 + updates), reference: true, ...policies }
+              await tagging.setTag({ ...asking, tag, wanted })
+            }
+            await tagging.setTag({ ...asking, tag: 'gone', wanted: null })
+            return tagging.updateStream(request)
+          },
+        },
+      }))
+      const source = (n: number) => ({ kind: 'DockerImage', name: `${world.registry.host}/library/app:${n}` }) as const
+      const streams = `${imageApi}/${inDemo}/imagestreams`
+      const tags = ['gone', 'mine', 'old', 'theirs'].map((name) => ({ name, from: source(1), reference: true }))
+      await world.asAdmin('POST', streams, { metadata: { name: 'app' }, spec: { tags } })
+      const mine = { name: 'mine', from: source(2), reference: true }
+      const bodies = {
+        json: [
+          { op: 'replace', path: '/spec/tags/1/from/name', value: source(2).name },
+          { op: 'remove', path: '/spec/tags/2' },
+        ],
+        merge: { spec: { tags: tags.flatMap((tag) => (tag.name === 'mine' ? mine : tag.name === 'old' ? [] : tag)) } },
+        strategic: { spec: { tags: [mine, { name: 'old', $patch: 'delete' }] } },
+        apply: { apiVersion: 'image.openshift.io/v1', kind: 'ImageStream', spec: { tags: [mine] } },
+      }
+      const query = type === 'apply' ? '?fieldManager=me&force=true' : ''
+      const answer = await patcher(world)(type, bodies[type], `${streams}/app${query}`)
+      expect(answer.status).toBe(200)
+      expect(updates).toBe(1)
+      const now = (await world.asAdmin('GET', `${streams}/app`)).body.spec as { tags: (typeof tags)[number][] }
+      expect(now.tags.map(({ name, from }) => [name, from.name])).toEqual([
+        ['mine', source(2).name],
+        ['new', source(101).name],
+        ...(type === 'apply' ? [['old', source(1).name]] : []),
+        ['theirs', source(101).name],
+      ])
+    },
+  )
+
   test('end when somebody else changes the object each time', async () => {
     let writes = 0
     const world = await apiWorld(({ objects }) => ({

@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import { RegistryError } from '../../oci/errors.ts'
+import { sameReference } from '../../streams/generations.ts'
 import { requireStreamUnchanged } from '../../streams/preconditions.ts'
 import type { Links, Pins, Stream, StreamChangeResult, StreamReader, StreamWriter } from '../../streams/streams.ts'
 import type { StreamRequest, Tagging } from '../../tagging.ts'
@@ -9,7 +11,7 @@ import { imageGroup } from '../groups.ts'
 import { imageStreamObject } from '../image-objects.ts'
 import { checkMetadata, type SentMetadata, streamName, withMetadata } from '../metadata.ts'
 import type { ApiObject, Call, DeleteOptions, Follow, Resource } from '../resource.ts'
-import { imageStreamSchema } from '../schemas/image-streams.ts'
+import { imageStreamSchema, type TagReferenceBody } from '../schemas/image-streams.ts'
 import { requireStorable } from '../stored.ts'
 import { askingOf, seenOf } from './asking.ts'
 import { withNewCause } from './change-cause.ts'
@@ -58,7 +60,7 @@ export function imageStreams(options: ImageStreamsOptions): Resource {
       },
       list: (call) => listOverStreams(reader, call, (whole) => [{ item: imageStreamObject(registryHost, whole) }]),
       create: (call, body) => createStream(options, call, body),
-      update: async (call, body) => ({ object: await updateStream(options, call, body) }),
+      update: async (call, body, read) => ({ object: await updateStream(options, call, body, read) }),
       delete: (call, preconditions) => deleteStream(options, call, preconditions),
     },
     subresources: { status: statusSubresource(options), layers: layersSubresource(options) },
@@ -82,6 +84,7 @@ async function updateStream(
   options: ImageStreamsOptions,
   call: Call,
   body: Record<string, unknown>,
+  read: ApiObject | undefined,
 ): Promise<ApiObject> {
   const { metadata } = parseObject(withMetadata, body)
   if (!metadata?.resourceVersion) {
@@ -89,7 +92,27 @@ async function updateStream(
     requireValid([cause], { name: call.name, kind: 'imagestreams', group: imageGroup })
   }
   const live = await options.reader.stream({ project: call.project, stream: call.name })
-  return settled(options, await options.tagging.updateStream(streamRequest(call, body, call.name, live)))
+  const request = streamRequest(call, body, call.name, live)
+  const meant = read && changedTags(read, body)
+  return settled(options, await options.tagging.updateStream({ ...request, ...(meant && { meant }) }))
+}
+
+/** The spec tags that came, went or do not say what they said when they were read. */
+function changedTags(read: Record<string, unknown>, body: Record<string, unknown>): Set<string> {
+  const [were, are] = [specTags(read), specTags(body)]
+  const names = new Set([...were.keys(), ...are.keys()])
+  return new Set([...names].filter((name) => !saysSame(were.get(name), are.get(name))))
+}
+
+function specTags(object: Record<string, unknown>): Map<string, TagReferenceBody> {
+  const { spec } = parseObject(imageStreamSchema.pick({ spec: true }), object)
+  return new Map((spec?.tags ?? []).map((tag) => [tag.name ?? '', tag]))
+}
+
+function saysSame(was: TagReferenceBody | undefined, is: TagReferenceBody | undefined): boolean {
+  if (was === undefined || is === undefined) return was === is
+  if (isDeepStrictEqual(was, is)) return true
+  return is.generation !== 0 && sameReference(wantedTag('', was), wantedTag('', is))
 }
 
 /** What is sent of a stream, `live` as it is. */

@@ -61,7 +61,7 @@ export function createPatch({ writes, revise, now }: PatchOptions): Patch {
       ? trackUpdate(live, patched, shapeOf(matched.served), writer, true)
       : withManagedFields(patched, undefined)
     const next = withVersion(owned, versionOf(patched) ?? version)
-    return attemptOn(version, async () => updated(await update(call, matched, next), headers))
+    return attemptOn(version, async () => updated(await update(call, matched, next, live), headers))
   }
 
   async function attemptApply(asked: Asked, sent: Sent, config: JsonObject): Promise<Attempt<Patched>> {
@@ -84,7 +84,7 @@ export function createPatch({ writes, revise, now }: PatchOptions): Patch {
     const version = versionOf(live) ?? ''
     const applied = tracksOwners(matched) ? applyConfig(live, application) : mergeOver(live, config, shape)
     const next = withVersion(applied, versionOf(config) ?? version)
-    return attemptOn(version, async () => updated(await update(call, matched, next), headers))
+    return attemptOn(version, async () => updated(await update(call, matched, next, live), headers))
   }
 
   return async (asked) => {
@@ -166,8 +166,8 @@ function requireSameObject(live: JsonObject, patched: JsonObject): void {
   }
 }
 
-async function update(call: Asked['call'], matched: Matched, next: JsonObject): Promise<ApiObject> {
-  const answered = await matched.served.handlers.update?.(call, next)
+async function update(call: Asked['call'], matched: Matched, next: JsonObject, live: ApiObject): Promise<ApiObject> {
+  const answered = await matched.served.handlers.update?.(call, next, live)
   if (answered === undefined) throw notFound(matched)
   return answered.object
 }
