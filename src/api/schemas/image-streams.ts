@@ -79,7 +79,9 @@ export const namedTagEventListSchema = z
 export const imageStreamSpecSchema = z
   .object({
     lookupPolicy: object(imageLookupPolicySchema, 'How short image names are looked up.'),
-    dockerImageRepository: string('A repository whose tags are all imported once. Name the tags instead.'),
+    dockerImageRepository: string(
+      'A repository at a registry that the stream stands for. It is kept and shown, and nothing is imported for it: name the tags, or import the repository.',
+    ),
     tags: mapList(tagReferenceSchema, 'name', 'What is wanted of each tag.'),
   })
   .meta({ id: `${group}.ImageStreamSpec`, description: 'What is wanted of an image stream.' })
