@@ -15,11 +15,13 @@ export const imageLookupPolicySchema = z
 
 export const tagImportPolicySchema = z
   .object({
-    insecure: boolean('Whether plain HTTP and unknown certificates are taken from the registry. Default false.'),
-    scheduled: boolean('Whether the tag is imported again at every interval. Default false.'),
-    importMode: string(
-      'Legacy or PreserveOriginal. Both keep an index whole, unless the server is set to pick a platform for Legacy.',
+    insecure: boolean(
+      'Whether plain HTTP and unknown certificates are taken from the registry, where the operator allows it. Default false.',
     ),
+    scheduled: boolean(
+      'Whether the tag is to be imported again at every interval. It is kept; this server does not look by itself yet. Default false.',
+    ),
+    importMode: string('Legacy or PreserveOriginal. Both keep an index whole.'),
   })
   .meta({ id: `${group}.TagImportPolicy`, description: 'How a tag is imported.' })
 
