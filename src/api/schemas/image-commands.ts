@@ -83,4 +83,3 @@ export const imageStreamMappingSchema = z
   })
 
 export type ImageStreamImportBody = z.infer<typeof imageStreamImportSchema>
-export type ImageStreamMappingBody = z.infer<typeof imageStreamMappingSchema>

@@ -154,11 +154,6 @@ export const imageStreamLayersSchema = z
   .meta({ id: `${group}.ImageStreamLayers`, description: 'All that can be pulled from a stream.' })
 
 /** The parts of these kinds as they are sent. */
-export type ImageStreamBody = z.infer<typeof imageStreamSchema>
 export type ImageStreamTagBody = z.infer<typeof imageStreamTagSchema>
 export type ImageTagBody = z.infer<typeof imageTagSchema>
 export type TagReferenceBody = z.infer<typeof tagReferenceSchema>
-export type NamedTagEventListBody = z.infer<typeof namedTagEventListSchema>
-export type TagEventBody = z.infer<typeof tagEvent>
-export type TagEventConditionBody = z.infer<typeof tagEventCondition>
-export type ImageStreamLayersBody = z.infer<typeof imageStreamLayersSchema>

@@ -77,6 +77,3 @@ export const imageSchema = z
     dockerImageManifests: atomicList(imageManifest, 'The manifests of an index, one for each platform.'),
   })
   .meta({ id: `${group}.Image`, description: 'An image, named by the digest of its manifest.' })
-
-export type ImageBody = z.infer<typeof imageSchema>
-export type ImageSignatureBody = z.infer<typeof imageSignatureSchema>

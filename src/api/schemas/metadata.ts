@@ -103,6 +103,3 @@ export const statusSchema = z
     code: integer('The HTTP status.'),
   })
   .meta({ id: `${meta}.Status`, description: 'The outcome of a request that answers no object.' })
-
-export type ObjectMetaBody = z.infer<typeof objectMetaSchema>
-export type ObjectReferenceBody = z.infer<typeof objectReferenceSchema>
