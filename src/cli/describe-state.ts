@@ -35,14 +35,21 @@ export function sourceLine({ tag, source: followed, wide }: Pick<TagView, 'tag' 
   const source = wide || whole === undefined ? whole : shortDigests(whole)
   if (from === undefined || source === undefined) return 'follows nothing: it moves when it is pushed or tagged'
   if (wanted?.reference === true) return `a reference to ${source}: nothing is imported`
-  if (from.kind === 'ImageStreamImage') return `pinned to ${source}`
+  if (from.kind === 'ImageStreamImage') {
+    const digest = from.name.slice(from.name.indexOf('@') + 1)
+    const isThere = tag.image === undefined || tag.image.includes(digest)
+    return isThere ? `pinned to ${source}` : `was tagged from ${source}, and stands elsewhere now`
+  }
   if (trackedTag(tag) !== undefined) {
     if (followed === undefined) return `tracks ${source}, which is not there`
     return `tracks ${source}: moves along with it${tag.hold === undefined ? '' : ' when it is no longer held'}`
   }
-  if (from.kind === 'ImageStreamTag') return `taken from ${source}, which it does not follow: tag it again to move it`
+  if (from.kind === 'ImageStreamTag') {
+    if (tag.items.length > 0) return `taken from ${source}, which it does not follow: tag it again to move it`
+    return `was to be taken from ${source}, which stood at no image then; to take it now: weir tag ${whole} ${called}`
+  }
   const { scheduled, insecure } = wanted?.importPolicy ?? {}
-  const when = scheduled === true ? 'scheduled, which is written down only, so' : 'looked at by hand:'
+  const when = scheduled === true ? 'scheduled, but Weir does not look by itself yet:' : 'looked at by hand:'
   return `follows ${source}, ${when} weir import-image ${called}${insecure === true ? '; insecure connections allowed' : ''}`
 }
 

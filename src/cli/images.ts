@@ -38,11 +38,14 @@ export function addImportVerb(program: Command, context: VerbContext): void {
     })
 }
 
-function checkOptions({ tag }: StreamReference, { all, from }: ImportOptions): void {
+function checkOptions({ project, stream, tag }: StreamReference, { all, from }: ImportOptions): void {
   if (all === true && tag !== undefined)
     throw misuse('--all imports every tag: name the stream alone, or leave out --all')
   if (all === true && from !== undefined) {
-    throw misuse('--all imports what the tags follow already; with --from, import one tag at a time')
+    throw misuse(
+      '--all imports what the tags follow already; with --from, import one tag at a time',
+      `all of a repository: oc import-image ${stream} --from=${from} --all --confirm -n ${project}`,
+    )
   }
   if (from !== undefined && parseImageReference(from) === undefined) {
     throw misuse(

@@ -1,7 +1,7 @@
 import type { ImageStream, TagReference } from './api.ts'
 import { CliError } from './failures.ts'
 import { formatStreamReference, type StreamReference, type TagName } from './references.ts'
-import { tagOf } from './stream-tags.ts'
+import { sourceText, tagOf } from './stream-tags.ts'
 
 /** What an import is to change of a tag's wishes, beside looking where its upstream points. */
 export interface ImportWish {
@@ -49,19 +49,16 @@ export function wantedTags(reference: StreamReference, wish: ImportWish, stream:
 function followed(reference: TagName, stream: ImageStream | undefined, current: TagReference | undefined): string {
   if (current?.from?.kind === 'DockerImage') return current.from.name
   const name = formatStreamReference(reference)
-  throw new CliError(whyNothingIsFollowed(reference, stream, current), { hints: [howToFollow(name)] })
+  throw new CliError(whyNothingIsFollowed(reference, stream), { hints: [howToFollow(name)] })
 }
 
-function whyNothingIsFollowed(
-  { project, stream: streamName, tag }: TagName,
-  stream: ImageStream | undefined,
-  current: TagReference | undefined,
-): string {
+function whyNothingIsFollowed({ project, stream: streamName, tag }: TagName, stream: ImageStream | undefined): string {
   const name = `${project}/${streamName}`
   if (stream === undefined) return `there is no stream ${name}`
-  if (current?.from) return `${name}:${tag} follows ${current.from.kind} ${current.from.name}, not a registry's image`
-  const isThere = tagOf(stream, tag) !== undefined
-  return isThere ? `${name}:${tag} follows no image` : `${name} has no tag "${tag}"`
+  const found = tagOf(stream, tag)
+  const source = found === undefined ? undefined : sourceText({ ...found, project, stream: streamName })
+  if (source !== undefined) return `${name}:${tag} comes from ${source}, not from a registry`
+  return found !== undefined ? `${name}:${tag} follows no image` : `${name} has no tag "${tag}"`
 }
 
 function howToFollow(name: string): string {

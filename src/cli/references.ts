@@ -27,6 +27,7 @@ export function parseStreamReference(value: string): StreamReference {
   const name = parseStreamName(path)
   if (name === undefined) {
     const parts = path.split('/').length
+    if (/basic|bearer/.test(path)) throw misuse(`"${path}": no project or stream may hold the words basic and bearer`)
     throw misuse(
       parts === 2
         ? `"${path}" is not a project and a stream: names are lower case letters and digits, with . _ - between them`

@@ -72,8 +72,19 @@ async function resolveTag(client: Client, source: TagName, to: TagName): Promise
 async function readTag(client: Client, name: TagName): Promise<ImageTag | 'unknown'> {
   const target = { resource: resources.imageTags, project: name.project, name: `${name.stream}:${name.tag}` }
   const found = await unlessForbidden(client.find<ImageTag>(target), 'unknown')
-  if (found === undefined) throw await missingTag(client, name)
+  if (found === undefined) throw await missingSource(client, name)
   return found
+}
+
+// Without a project of that name, what looks like a tag of a stream may be an image as Docker users write it.
+async function missingSource(client: Client, name: TagName): Promise<CliError> {
+  try {
+    return await missingTag(client, name)
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error
+    const hub = `an image of Docker Hub is meant by docker.io/${formatStreamReference(name)}, or with --source docker`
+    throw new CliError(error.message, { hints: [...error.hints, hub] })
+  }
 }
 
 /**

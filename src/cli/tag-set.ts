@@ -5,7 +5,7 @@ import { ApiError, CliError, unlessForbidden } from './failures.ts'
 import { failureOf, formatOutcome } from './import-outcome.ts'
 import { newestEvent } from './ledger.ts'
 import { formatStreamReference, type TagName } from './references.ts'
-import { type StreamTag, sourceText, tagOfImageTag } from './stream-tags.ts'
+import { type StreamTag, sourceText, tagOfImageTag, trackedTag } from './stream-tags.ts'
 import { awaitImport, type Imported } from './tag-await.ts'
 import { noteFollowers } from './tag-followers.ts'
 import { refusalOf } from './tag-refusal.ts'
@@ -198,11 +198,17 @@ async function findObject(client: Client, to: TagName): Promise<ImageStreamTag |
 
 /** Tells when a tag comes from something else than before: what it followed no longer moves it. */
 function noteSource({ note }: VerbContext, { to, before }: Written, { from, called }: Resolved): void {
-  if (before?.from === undefined || before.from.kind === 'ImageStreamImage') return
+  if (before === undefined || !isFollowing(before)) return
   const after = tagOfImageTag(to, { spec: { name: to.tag, from } })
   const [old, now] = [sourceText(before), sourceText(after)]
   if (old === now) return
   const name = formatStreamReference(to)
   const isPinned = from.kind === 'ImageStreamImage'
   note(isPinned ? `note: ${name} no longer follows ${old}` : `note: ${name} now follows ${called} instead of ${old}`)
+}
+
+/** Whether a tag moves with its source; an image that was taken once, and a mere reference, move nothing. */
+function isFollowing(tag: StreamTag): boolean {
+  if (tag.wanted?.reference === true) return false
+  return tag.from?.kind === 'DockerImage' || trackedTag(tag) !== undefined
 }

@@ -79,7 +79,7 @@ async function removeTags(context: VerbContext, values: readonly string[], optio
   const [other] = Object.keys(others)
   if (other !== undefined) {
     const flag = `--${other.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
-    throw misuse(`-d takes tags away, and ${flag} says how to set one: leave out one of them`)
+    throw misuse(`-d takes tags away, and ${flag} is for setting them: leave out one of them`)
   }
   const targets = values.map(parseTagReference)
   requireOnce(targets)

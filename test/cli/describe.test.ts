@@ -128,7 +128,7 @@ describe('a stream', () => {
     [undefined, 'follows nothing: it moves when it is pushed or tagged'],
     [
       { from, importPolicy: { scheduled: true, insecure: true } },
-      'written down only, so weir import-image demo/app:prod; insecure connections allowed',
+      'scheduled, but Weir does not look by itself yet: weir import-image demo/app:prod; insecure connections allowed',
     ],
     [{ from, reference: true }, 'a reference to quay.io/org/app:v1: nothing is imported'],
     [{ from: { kind: 'ImageStreamTag', name: 'latest' } }, 'tracks demo/app:latest: moves along with it'],
@@ -137,7 +137,11 @@ describe('a stream', () => {
       { from: { kind: 'ImageStreamTag', name: 'web:1', namespace: 'base' } },
       'taken from base/web:1, which it does not follow',
     ],
-    [{ from: { kind: 'ImageStreamImage', name: `web@${b}`, namespace: 'base' } }, `pinned to base/web@${short(b)}`],
+    [{ from: { kind: 'ImageStreamImage', name: `web@${a}`, namespace: 'base' } }, `pinned to base/web@${short(a)}`],
+    [
+      { from: { kind: 'ImageStreamImage', name: `web@${b}`, namespace: 'base' } },
+      `was tagged from base/web@${short(b)}, and stands elsewhere now`,
+    ],
     [{ from, referencePolicy: { type: 'Source' } }, 'others are told to pull from the source'],
     [{ from, annotations: { description: 'Live.' } }, 'description=Live.'],
   ])('tells of a tag with %j what moves it', async (spec, line) => {
@@ -427,6 +431,14 @@ Platform:  linux/amd64, linux/arm64
     expect(stdout).toContain('Stands:      at nothing yet\n')
     expect(stdout).toContain('\n! import fails since 24 hours ago (2026-01-30T00:00:00Z): NotFound: what happened\n')
     expect(stdout).not.toMatch(/docker pull|Digest/)
+  })
+
+  test('whose source stood nowhere when it was written is told how to take it now', async () => {
+    const shown = imageTag('app:prod', { from: { kind: 'ImageStreamTag', name: 'web:1', namespace: 'base' } }, [])
+    const { show } = await describingTag(shown)
+    expect((await show()).stdout).toContain(
+      'was to be taken from base/web:1, which stood at no image then; to take it now: weir tag base/web:1 demo/app:prod\n',
+    )
   })
 
   test('is told as far as the caller may read', async () => {

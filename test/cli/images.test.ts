@@ -130,7 +130,7 @@ describe('nothing to follow', () => {
     [
       'a tag of another stream',
       streamOf([{ name: 'prod', from: { kind: 'ImageStreamTag', name: 'base:1' } }]),
-      "demo/app:prod follows ImageStreamTag base:1, not a registry's image\n",
+      'demo/app:prod comes from demo/base:1, not from a registry\n',
     ],
   ])('%s: nothing is sent, and --from is offered', async (_, reply, message) => {
     const api = await startFakeApi()
@@ -220,7 +220,7 @@ describe('--all', () => {
 
 test.each([
   [['demo/app:prod', '--all'], '--all imports every tag'],
-  [['demo/app', '--all', '--from', 'quay.io/a/b'], 'import one tag at a time'],
+  [['demo/app', '--all', '--from', 'quay.io/a/b'], 'oc import-image app --from=quay.io/a/b --all --confirm -n demo'],
   [['demo/app:prod', '--from', 'quay.io/UPPER'], 'is not an image reference'],
   [['demo/app:prod', '--from', ''], 'is not an image reference'],
   [['demo/app@sha256:abc'], 'names a digest'],

@@ -43,6 +43,7 @@ test.each([
   ['localhost:5000/demo/app:prod', 'has 3 parts'],
   ['demo/App:prod', 'not a project and a stream'],
   ['de.mo/app:prod', '"de.mo" is not a project'],
+  ['demo/basic:prod', 'no project or stream may hold the words basic and bearer'],
   ['/app:prod', 'not a project and a stream'],
   ['demo/:prod', 'not a project and a stream'],
   ['demo/app:', 'not a tag'],

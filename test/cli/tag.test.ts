@@ -64,6 +64,15 @@ describe('a tag of a stream', () => {
     expect(sent.tag).toMatchObject({ importPolicy: {}, referencePolicy: { type: 'Source' } })
   })
 
+  test('says nothing of what the destination did not follow', async () => {
+    const api = await promoting()
+    const taken = { from: { kind: 'ImageStreamTag', name: 'web:1', namespace: 'base' } }
+    for (const before of [taken, { ...docker('quay.io/org/app:v0'), reference: true }]) {
+      api.answer('GET', itag('app:prod'), imageTag('app:prod', before, [b]))
+      expect((await weir(api, 'tag', 'demo/app:latest', 'demo/app:prod')).stderr).toBe('')
+    }
+  })
+
   test('where the destination stands already is unchanged, and its history is not asked', async () => {
     const api = await promoting()
     api.answer('GET', itag('app:prod'), imageTag('app:prod', null, [a]))
@@ -240,7 +249,8 @@ describe('a source that is not there', () => {
   test('as a project: how to make one', async () => {
     const api = await startFakeApi()
     expect((await weir(api, 'tag', 'demo/app:prod', 'demo/app:x')).stderr).toBe(
-      'error: project demo not found; create it with: weir new-project demo\n',
+      'error: project demo not found; create it with: weir new-project demo\n' +
+        '  an image of Docker Hub is meant by docker.io/demo/app:prod, or with --source docker\n',
     )
   })
 
@@ -419,9 +429,9 @@ test.each<[string[], string]>([
   [['demo/app:v1', 'demo/app:x', '--alias', '--reference'], 'leave out one of them'],
   [['demo/app:v1', 'demo/app:x', '--source', 'git'], 'Allowed choices are docker, istag'],
   [['demo/app:v1', 'demo/app:x', '--reference-policy', 'both'], 'Allowed choices are source, local'],
-  [['-d', 'demo/app:v1', '--alias'], '--alias says how to set one'],
-  [['-d', 'demo/app:v1', '--reference-policy', 'local'], '--reference-policy says how to set one'],
-  [['-d', 'demo/app:v1', '--reason', 'x'], '--reason says how to set one'],
+  [['-d', 'demo/app:v1', '--alias'], '--alias is for setting them'],
+  [['-d', 'demo/app:v1', '--reference-policy', 'local'], '--reference-policy is for setting them'],
+  [['-d', 'demo/app:v1', '--reason', 'x'], '--reason is for setting them'],
   [['-d', 'demo/app'], 'names no tag'],
   [['-d', 'demo/app:x', 'demo/app:x'], 'named twice'],
 ])('tag %j is misuse, and no server is asked', async (argv, message) => {
