@@ -16,6 +16,7 @@ import { createLevelStore } from '../../src/store/level.ts'
 import {
   headsOf,
   imageApi,
+  imagesOf,
   inDemo,
   kubeConfigOf,
   type RecordedInformer,
@@ -195,6 +196,10 @@ describe('objects', () => {
     await apply('second', { one: 2 }, true)
     await apply('first', { two: 1 })
     expect((await get(name)).spec?.tags).toMatchObject([wish('one', 2), wish('two', 1)])
+    await until(
+      () => get(name),
+      (seen) => expect(standing(seen)).toEqual({ one: 2, two: 1 }),
+    )
     const { resourceVersion } = (await get(name)).metadata ?? {}
     await apply('first', { two: 1 })
     expect((await get(name)).metadata?.resourceVersion, 'nothing changed').toBe(resourceVersion)
@@ -337,9 +342,10 @@ describe('a watch', () => {
 })
 
 describe('an informer', () => {
-  /** All streams of the project, and those labelled `team=red`. */
+  /** All streams of the project, those labelled `team=red`, and all tags. */
   let all: RecordedInformer
   let red: RecordedInformer
+  let tags: RecordedInformer
   const labelSelector = 'team=red'
 
   beforeAll(async () => {
@@ -356,12 +362,14 @@ describe('an informer', () => {
       )
     }
     all = await recordInformer(config)
-    red = await recordInformer(config, labelSelector)
+    red = await recordInformer(config, { labelSelector })
+    tags = await recordInformer(config, { plural: 'imagestreamtags' })
   })
 
   afterAll(async () => {
     await all?.stop()
     await red?.stop()
+    await tags?.stop()
   })
 
   /** Moves `prod` of a stream to the version, in one commit. */
@@ -387,7 +395,7 @@ describe('an informer', () => {
   /** A client of the Weir that runs now, wherever. */
   const client = () => kubeConfigOf(weir.kubeconfig).makeApiClient(CustomObjectsApi)
 
-  /** Both informers know exactly what a fresh list has. */
+  /** The informers know exactly what a fresh list has. */
   async function agrees(): Promise<void> {
     await until(
       async () => versions((await client().listNamespacedCustomObject(inDemo)).items),
@@ -396,6 +404,10 @@ describe('an informer', () => {
     await until(
       async () => versions((await client().listNamespacedCustomObject({ ...inDemo, labelSelector })).items),
       (listed) => expect(red.cache()).toEqual(listed),
+    )
+    await until(
+      async () => imagesOf((await client().listNamespacedCustomObject({ ...inDemo, plural: 'imagestreamtags' })).items),
+      (listed) => expect(tags.images()).toEqual(listed),
     )
   }
 
@@ -478,6 +490,7 @@ describe('an informer', () => {
       expect(movesTold(red.told, name, 'prod')).toEqual(moves)
     }
     isPlausible(all.told)
+    isPlausible(tags.told)
   })
 
   test('by labels is told that a stream leaves and comes', async () => {
@@ -606,6 +619,7 @@ describe('an informer', () => {
     const fresh = await recordInformer(config)
     await vi.waitFor(() => expect(fresh.cache()).toEqual(all.cache()))
     expect(fresh.told.every(({ type }) => type === 'add')).toBe(true)
+    for (const { told } of [all, red, tags]) isPlausible(told)
     const last = new Map(all.told.filter(({ type }) => type !== 'delete').map((each) => [each.name, each.heads]))
     for (const { name, heads } of fresh.told) expect(heads).toEqual(last.get(name))
     await fresh.stop()

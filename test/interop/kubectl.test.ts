@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Kubectl } from './support/kubectl.ts'
 import { type KubectlWorld, startKubectlWorld, streamYaml } from './support/kubectl-world.ts'
+import { realImage } from './support/real-images.ts'
 
 let world: KubectlWorld
 let kubectl: Kubectl
@@ -187,17 +188,32 @@ describe('replace', () => {
     await standing('replaced', { one: 2, two: 1 })
   })
 
-  test('refuses what was read before the same tag changed, and takes what was read before another did', async () => {
+  test('refuses what was read before a wish changed that it would undo', async () => {
     await kubectl.send(streamYaml('raced', { one: app(1), two: app(1) }), 'create')
     await standing('raced', { one: 1, two: 1 })
     const read = await kubectl('get', 'is', 'raced', '-o', 'yaml')
-    const tag = (name: string, version: number) =>
-      JSON.stringify({ spec: { tags: [{ name, from: { kind: 'DockerImage', name: app(version) } }] } })
-    await kubectl('patch', 'is', 'raced', '-p', tag('two', 3))
+    const two = { name: 'two', from: { kind: 'DockerImage', name: app(3) } }
+    await kubectl('patch', 'is', 'raced', '-p', JSON.stringify({ spec: { tags: [two] } }))
     await standing('raced', { two: 3 })
     const one = await kubectl.try(['replace', '-f', '-'], { input: read.replace('lib/app:1', 'lib/app:2') })
     expect(one, one.stderr).toMatchObject({ code: 1, stderr: expect.stringContaining('Conflict') })
-    expect((await seen('raced')).wanted, 'two would go back').toEqual({ one: app(1), two: app(3) })
+    expect((await seen('raced')).wanted).toEqual({ one: app(1), two: app(3) })
+  })
+
+  test('takes what was read before another tag only moved', async () => {
+    const source = `${world.registry.host}/lib/raced:v`
+    await world.registry.put('lib/raced', realImage('app 1'), 'v')
+    await kubectl.send(streamYaml('outrun', { one: app(1), two: source }), 'create')
+    await standing('outrun', { one: 1, two: 1 })
+    const read = await kubectl('get', 'is', 'outrun', '-o', 'yaml')
+    await world.registry.put('lib/raced', realImage('app 2'), 'v')
+    const asked = { from: { kind: 'DockerImage', name: source }, to: { name: 'two' } }
+    const command = { metadata: { name: 'outrun' }, spec: { import: true, images: [asked] } }
+    const kind = { apiVersion: 'image.openshift.io/v1', kind: 'ImageStreamImport' }
+    await kubectl.send(JSON.stringify({ ...kind, ...command }), 'create')
+    expect((await seen('outrun')).stands).toEqual({ one: 1, two: 2 })
+    await kubectl.send(read.replace('lib/app:1', 'lib/app:3'), 'replace')
+    await standing('outrun', { one: 3, two: 2 })
   })
 
   test('makes a stream anew by force: nothing of the first one is in it', async () => {
@@ -399,6 +415,8 @@ describe('label and annotate', () => {
     const { spec } = await kubectl.json('get', 'is', 'noted')
     expect(spec.tags).toMatchObject([{ annotations: { description: 'the first' } }, { annotations: null }])
     expect(await seen('noted')).toMatchObject({ stands: { one: 1, two: 2 } })
+    // Labels are the stream's: one of a tag alone would be lost.
+    expect(await kubectl.fails('label', 'istag', 'noted:one', 'a=b')).toContain('metadata.labels')
   })
 })
 

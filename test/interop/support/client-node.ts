@@ -12,6 +12,11 @@ export interface StreamObject extends KubernetesObject {
   status?: { tags?: { tag: string; items: { image: string }[] | null }[] }
 }
 
+/** An image stream tag, as far. */
+export interface TagObject extends KubernetesObject {
+  image?: { metadata?: { name?: string } }
+}
+
 export const imageApi = { group: 'image.openshift.io', version: 'v1' } as const
 export const inDemo = { ...imageApi, namespace: 'demo', plural: 'imagestreams' } as const
 
@@ -40,18 +45,32 @@ export interface RecordedInformer {
   lists(): number
   /** What it knows now: each object's resourceVersion by its name, in the order of names. */
   cache(): [name: string, version: number][]
+  /** The image that each tag is known to stand at, by `stream:tag`, when it informs itself of tags. */
+  images(): [name: string, image: string][]
   stop(): Promise<void>
 }
 
-export async function recordInformer(config: KubeConfig, labelSelector?: string): Promise<RecordedInformer> {
+export interface InformerOptions {
+  /** Default `imagestreams`. */
+  plural?: 'imagestreams' | 'imagestreamtags'
+  labelSelector?: string
+}
+
+/** Informs itself of the project demo. */
+export async function recordInformer(config: KubeConfig, options: InformerOptions = {}): Promise<RecordedInformer> {
+  const { plural = 'imagestreams', labelSelector } = options
   const api = config.makeApiClient(CustomObjectsApi)
   let lists = 0
-  const list = async (): Promise<KubernetesListObject<StreamObject>> => {
+  const list = async (): Promise<KubernetesListObject<StreamObject & TagObject>> => {
     lists += 1
-    return api.listNamespacedCustomObject({ ...inDemo, ...(labelSelector === undefined ? {} : { labelSelector }) })
+    return api.listNamespacedCustomObject({
+      ...inDemo,
+      plural,
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+    })
   }
-  const path = '/apis/image.openshift.io/v1/namespaces/demo/imagestreams'
-  const informer = makeInformer<StreamObject>(config, path, list, labelSelector)
+  const path = `/apis/image.openshift.io/v1/namespaces/demo/${plural}`
+  const informer = makeInformer<StreamObject & TagObject>(config, path, list, labelSelector)
   const told: Told[] = []
   const failures: string[] = []
   let stopped = false
@@ -68,6 +87,7 @@ export async function recordInformer(config: KubeConfig, labelSelector?: string)
     failures,
     lists: () => lists,
     cache: () => versions(informer.list()),
+    images: () => imagesOf(informer.list()),
     stop() {
       stopped = true
       return informer.stop()
@@ -79,6 +99,13 @@ export async function recordInformer(config: KubeConfig, labelSelector?: string)
 export function versions(objects: readonly KubernetesObject[]): [name: string, version: number][] {
   return objects
     .map(({ metadata }): [string, number] => [metadata?.name ?? '', Number(metadata?.resourceVersion)])
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+/** The image of each tag by its name, in the order of names. */
+export function imagesOf(objects: readonly TagObject[]): [name: string, image: string][] {
+  return objects
+    .map(({ metadata, image }): [string, string] => [metadata?.name ?? '', image?.metadata?.name ?? ''])
     .sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
