@@ -78,3 +78,15 @@ test('successStatus() is a Success', () => {
     details: { name: 'app', kind: 'imagestreams' },
   })
 })
+
+test('a failure is told in short, however much was wrong', () => {
+  const long = 'x'.repeat(1_000_000)
+  const causes = Array.from({ length: 1_000 }, () => ({ field: long, reason: 'FieldValueInvalid', message: long }))
+  const subject = { name: long, kind: 'imagestreams', group: 'image.openshift.io' }
+  for (const message of [undefined, long]) {
+    const status = failureStatus(new RegistryError('INVALID', { causes, subject, ...(message && { message }) }))
+    expect(status.details?.causes).toHaveLength(50)
+    expect(JSON.stringify(status).length).toBeLessThan(150_000)
+    expect(status.message?.length).toBeLessThan(10_000)
+  }
+})

@@ -118,7 +118,7 @@ describe('an image of a stream', () => {
     expect((await asAdmin('GET', `${isimages}/app@abc0`)).status).toBe(404)
   })
 
-  test('that an index names is found, in short until it was received', async () => {
+  test('I5: that an index names is found, in short until this stream received it', async () => {
     const { asAdmin, registry, pullThrough } = await imagesWorld()
     const index = makeIndex('multi')
     registry.put('lib/multi', index, { tag: 'v1' })
@@ -128,6 +128,8 @@ describe('an image of a stream', () => {
     })
     const child = index.children[1]?.manifest.digest ?? ''
     const read = async () => (await asAdmin('GET', `${isimages}/app@${child}`)).body
+    expect(await read()).toMatchObject({ image: { metadata: { name: child }, dockerImageMetadata: null } })
+    await asAdmin('POST', imports, importOf(`${registry.host}/lib/multi@${child}`, 'prod', 'other'))
     expect(await read()).toMatchObject({ image: { metadata: { name: child }, dockerImageMetadata: null } })
     await pullThrough.manifest({ project: 'demo', stream: 'app' }, child, { head: false })
     expect(await read()).toMatchObject({ image: { dockerImageMetadata: { kind: 'DockerImage' } } })

@@ -40,7 +40,7 @@ describe('imagestreams/layers', () => {
     })
   })
 
-  test('tells of an index its children, and of a child that was never received that it is missing', async () => {
+  test('I5: tells of an index its children, and of a child that it never received that it is missing', async () => {
     const { read, asAdmin, registry, pullThrough } = await layersWorld()
     const index = makeIndex('multi')
     registry.put('lib/multi', index, { tag: 'v1' })
@@ -55,6 +55,8 @@ describe('imagestreams/layers', () => {
       [first.manifest.digest]: missing,
       [second.manifest.digest]: missing,
     })
+    // What another stream received tells nothing here.
+    await asAdmin('POST', imports, importOf(`${registry.host}/lib/multi@${second.manifest.digest}`, 'prod', 'other'))
     await pullThrough.manifest({ project: 'demo', stream: 'app' }, first.manifest.digest, { head: false })
     const { blobs, images } = await read()
     expect(images).toEqual({
