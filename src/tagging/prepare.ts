@@ -4,7 +4,7 @@ import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
 import { isHeldError, underHold } from '../streams/hold.ts'
 import type { TagSource } from '../streams/records.ts'
-import { isSameStream, parseStreamSource } from '../streams/sources.ts'
+import { isSameStream, parseStreamSource, type StreamSource, sourceText } from '../streams/sources.ts'
 import type { Links, Stream, StreamReader, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
 import { validateTagReference } from '../streams/validation.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
@@ -160,7 +160,7 @@ export function createPrepare(options: PrepareOptions) {
     const { change, moveTo } = stepOf(own, tag?.record.spec, ready.wish, asking)
     if (moveTo === undefined) return change
     if (!ready.moves) return undefined
-    if (ready.standing === undefined) return change
+    if (ready.standing === undefined) return { ...change, condition: standsNowhere(moveTo) }
     if (ready.standing.link !== undefined && ready.uid !== own.uid && !asking.dryRun) return undefined
     if (!isSameStream(moveTo.stream, own) && !asking.mayPull(moveTo.stream)) return undefined
     const isReference = ready.wish.wanted?.reference === true
@@ -168,6 +168,13 @@ export function createPrepare(options: PrepareOptions) {
   }
 
   return { check, link, changeOf }
+}
+
+/** A source in another stream is taken once: nobody would see that there was nothing to take. */
+function standsNowhere(source: StreamSource): NonNullable<TagChange['condition']> {
+  const name = sourceText(source)
+  const message = `${name} stands at nothing yet, and a source in another stream is taken once: set the tag again when it does`
+  return { reason: 'NotFound', message }
 }
 
 /** Why a hold refuses what a step does, at the field of its tag. */

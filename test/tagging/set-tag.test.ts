@@ -439,3 +439,18 @@ describe('who may not pull from the source', () => {
     },
   )
 })
+
+test('a source in another stream that stands at nothing is told as a condition, until the tag is set again', async () => {
+  const world = await taggingWorld()
+  await world.importTo('demo/app:other', makeImage('other'))
+  const from = { kind: 'ImageStreamTag', name: 'app:latest', namespace: 'demo' } as const
+  await world.set('prod/app:v1', { from })
+  const empty = (await world.tagOf('prod/app:v1'))?.record
+  expect(empty).toMatchObject({ items: [], condition: { reason: 'NotFound', generation: empty?.spec?.generation } })
+  expect(empty?.condition?.message).toContain('demo/app:latest stands at nothing yet')
+  const image = makeImage('latest')
+  await world.importTo('demo/app:latest', image)
+  await world.set('prod/app:v1', { from, generation: 0 })
+  const after = (await world.tagOf('prod/app:v1'))?.record
+  expect([after?.items[0]?.image, after?.condition]).toEqual([image.manifest.digest, undefined])
+})
