@@ -35,8 +35,8 @@ export function imageStreamImages({ reader, links, images, registryHost }: Image
         const stream = await reader.stream({ project, stream: streamName })
         const link = stream && (await findImage(links, stream, name))
         if (stream === undefined || link?.manifestType === undefined) return undefined
-        // A child that only its index names so far is told in short, whatever others received (I5).
-        const image = link.received ? await images.get(stream, link.digest, link.manifestType) : undefined
+        // Of a child that only its index names so far nothing more is told.
+        const image = await images.get(stream, link.digest, link.manifestType)
         const reference = imageReference(registryHost, stream, link.digest)
         const shown = imageObject(link.digest, reference, link.createdAt, image)
         return imageStreamImageObject(stream, id, link.createdAt, shown)
