@@ -175,7 +175,6 @@ describe('a path', () => {
     ['POST', `${imageApi}/${inDemo}/imagestreams/app`],
     ['GET', `${imageApi}/${inDemo}/imagestreamimports`],
     ['GET', `${imageApi}/${inDemo}/imagestreamimages`],
-    ['GET', `${imageApi}/images?watch=true`],
     ['GET', '/api/v1/namespaces/demo/serviceaccounts/ci/token'],
     ['DELETE', `${rbacApi}/clusterroles/admin`],
     ['POST', '/apis'],
