@@ -127,7 +127,12 @@ function connected(
   const rootOf = (tag: string): string => {
     let root = tag
     for (let parent = parents.get(root); parent !== undefined; parent = parents.get(root)) root = parent
-    if (root !== tag) parents.set(tag, root)
+    // The way is made short for all on it: of thousands in a row each would else be walked again and again.
+    for (let at = tag; at !== root; ) {
+      const parent = parents.get(at) ?? root
+      parents.set(at, root)
+      at = parent
+    }
     return root
   }
   const join = (tag: string, source: string | undefined) => {

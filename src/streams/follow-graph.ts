@@ -54,12 +54,23 @@ export function createFollowGraph(
     return record?.uid === uid ? record.followers : []
   }
 
-  async function followersOf(tag: string): Promise<string[]> {
-    const stored = await storedFollowers(tag)
-    const stay = stored.filter((follower) => !changes.has(follower))
-    const changed = await filtered([...changes.keys()], async (follower) => (await sourceOf(follower)) === tag)
-    return [...stay, ...changed].sort()
-  }
+  /** The changed tags by what they will follow. A stream may send thousands at once: they are looked through once. */
+  const changedFollowers = once(async () => {
+    const bySource = new Map<string, string[]>()
+    for (const tag of changes.keys()) {
+      const source = await sourceOf(tag)
+      if (source === undefined) continue
+      const followers = bySource.get(source)
+      if (followers === undefined) bySource.set(source, [tag])
+      else followers.push(tag)
+    }
+    return bySource
+  })
+
+  const followersOf = remembered(async (tag: string): Promise<string[]> => {
+    const stay = (await storedFollowers(tag)).filter((follower) => !changes.has(follower))
+    return [...stay, ...((await changedFollowers()).get(tag) ?? [])].sort()
+  })
 
   /** The tags above `tag`, nearest first; ends where it would come round. */
   async function above(tag: string): Promise<string[]> {
@@ -76,8 +87,10 @@ export function createFollowGraph(
   async function below(root: string): Promise<string[]> {
     const tags = new Set([root])
     for (const tag of tags) {
-      for (const follower of await followersOf(tag)) tags.add(follower)
-      if (tags.size > maxFollowers + 1) break
+      for (const follower of await followersOf(tag)) {
+        if (tags.size > maxFollowers + 1) return [...tags].slice(1)
+        tags.add(follower)
+      }
     }
     return [...tags].slice(1)
   }
@@ -158,8 +171,20 @@ function loopText(tag: string, path: readonly string[]): string {
   return `tag ${JSON.stringify(tag)} on the image stream is a reference to same tag${through}`
 }
 
-async function filtered<T>(all: readonly T[], keeps: (each: T) => Promise<boolean>): Promise<T[]> {
-  const kept: T[] = []
-  for (const each of all) if (await keeps(each)) kept.push(each)
-  return kept
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
+
+/** Asks for each key once: what an attempt is made on stays as it was read. */
+function remembered<T>(make: (key: string) => Promise<T>): (key: string) => Promise<T> {
+  const made = new Map<string, Promise<T>>()
+  return (key) => {
+    const found = made.get(key) ?? make(key)
+    made.set(key, found)
+    return found
+  }
 }

@@ -320,6 +320,29 @@ describe('loops and limits', () => {
     expect(moved.followed).toHaveLength(maxFollowers)
   })
 
+  test.each([
+    ['one', () => 'root'],
+    ['one another', (i: number) => `t${i + 1}`],
+    ['one another, the last first', (i: number) => `t${i - 1}`],
+  ])('10,000 tags that want to follow %s are refused, each by its path, in linear time', async (_name, sourceOf) => {
+    const w = await source()
+    const tags = new Map(Array.from({ length: 10_000 }, (_, i) => [`t${i}`, follows(`t${i}`, sourceOf(i))]))
+    const refused = await w.writer.changeStream(app, () => ({ tags })).catch((error: unknown) => error)
+    expect(refused).toMatchObject({ code: 'INVALID', causes: { length: 10_000 } })
+    expect(await w.reader.tags(app)).toHaveLength(1)
+  })
+
+  test('10,000 tags that follow a few each are made', async () => {
+    const w = await source()
+    const rootOf = (i: number) => i - (i % 20)
+    const change = (i: number): TagChange =>
+      i === rootOf(i) ? { event: event('b') } : follows(`t${i}`, `t${rootOf(i)}`)
+    const tags = new Map(Array.from({ length: 10_000 }, (_, i) => [`t${i}`, change(i)]))
+    const { whole } = await w.writer.changeStream(app, () => ({ tags }))
+    expect(new Set(whole.tags.map(({ record }) => record.items[0]?.image))).toEqual(new Set([digest('a'), digest('b')]))
+    expect(whole.tags).toHaveLength(10_001)
+  })
+
   test('tags that move at once do not have more annotations than one commit takes', async () => {
     const w = await source()
     const note = { note: 'x'.repeat(200_000) }
