@@ -11,6 +11,8 @@ export interface Document {
 }
 
 const maxDepth = 100
+/** Most fields of one object: more would be slow wherever they are gone through, and nothing that is kept has so many. */
+const maxFields = 50_000
 const maxTold = 100
 
 /**
@@ -40,7 +42,7 @@ export function parseYaml(bytes: Uint8Array): Document {
  * What answers or stores an object descends into it, and a stack has an end; and text that is no Unicode would be stored
  * as another.
  *
- * @throws RegistryError BAD_REQUEST for a value that is too deep, or has half a surrogate pair
+ * @throws RegistryError BAD_REQUEST for a value that is too deep, an object with too many fields, or half a surrogate pair
  */
 export function requirePlain(value: unknown): void {
   let level: object[] = []
@@ -53,11 +55,16 @@ export function requirePlain(value: unknown): void {
     if (depth > maxDepth) throw badRequest(`the body is nested deeper than ${maxDepth} levels`)
     const next: object[] = []
     for (const each of level) {
-      if (!Array.isArray(each)) for (const key of Object.keys(each)) requireWellFormed(key)
+      if (!Array.isArray(each)) requirePlainKeys(Object.keys(each))
       for (const inner of Object.values(each)) enter(inner, next)
     }
     level = next
   }
+}
+
+function requirePlainKeys(keys: readonly string[]): void {
+  if (keys.length > maxFields) throw badRequest(`an object in the body has more than ${maxFields} fields`)
+  for (const key of keys) requireWellFormed(key)
 }
 
 function requireWellFormed(text: string): void {

@@ -179,6 +179,20 @@ describe('readBody()', () => {
     expect(await readBody(request(body, 'application/json'))).toHaveProperty('object.a')
   })
 
+  test.each([
+    ['application/json', 50_000, true],
+    ['application/json', 50_001, false],
+  ])('of %s with an object of %i fields is taken: %s', async (type, fields, isTaken) => {
+    const data = Object.fromEntries(Array.from({ length: fields }, (_, i) => [`k${i}`, 1]))
+    const reading = readBody(request(JSON.stringify({ data }), type))
+    if (isTaken) expect(await reading).toHaveProperty('object.data.k0')
+    else
+      await expect(reading).rejects.toMatchObject({
+        code: 'BAD_REQUEST',
+        message: expect.stringMatching(/more than 50000 fields/),
+      })
+  })
+
   test('takes a body of exactly the limit', async () => {
     const body = `{"a":1${' '.repeat(maxBodyBytes - 7)}}`
     expect(await readBody(request(body, 'application/json'))).toMatchObject({ object: { a: 1 } })

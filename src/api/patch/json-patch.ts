@@ -8,8 +8,10 @@ export const maxOperations = 10_000
 /** Most bytes that all `copy` operations of a patch add together: each could double the object. */
 const maxCopiedBytes = 4 * 1024 * 1024
 
-/** Most values that all operations of a patch may look at or shift, beyond its own. */
+/** Most values that all operations of a patch may shift, beyond its own. */
 const maxSteps = 5_000_000
+/** So many are shifted in the time that one is looked at. */
+const stepsOfALook = 5
 
 /** Most levels below the object that a patch may reach. */
 const maxDepth = 100
@@ -198,7 +200,7 @@ function measure(value: unknown, cost: Cost): { bytes: number; depth: number } {
   let bytes = 0
   let depth = 0
   for (let level = [value]; level.length > 0; depth += 1) {
-    spend(cost, level.length)
+    spend(cost, stepsOfALook * level.length)
     const next: unknown[] = []
     for (const each of level) {
       if (typeof each === 'string') bytes += each.length

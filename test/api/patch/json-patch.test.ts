@@ -164,10 +164,16 @@ describe('what a JSON patch may cost', () => {
         list(5_000).flatMap(() => there),
       ),
     ).toBe('TOO_LARGE')
+    const moves = list(5_000).flatMap(() => there)
+    expect(refusedWith({ a: list(50) }, moves)).toBe('applied')
+    // Those that are moved are looked at, which takes longer than to shift them.
+    expect(refusedWith({ a: list(200) }, moves)).toBe('TOO_LARGE')
     expect(
       refusedWith(
         { a: list(200) },
-        list(5_000).flatMap(() => there),
+        list(10_000)
+          .map((i) => ({ op: 'add', path: '/a/0', value: i }))
+          .slice(0, 2_000),
       ),
     ).toBe('applied')
   })
