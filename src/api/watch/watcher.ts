@@ -40,24 +40,27 @@ export interface Watcher {
 const chunkBytes = 64 * 1024
 
 /**
- * Creates a stream that reads on from its own position whenever its reader wants more. It keeps no events of its own: a
- * reader that is so slow that memory has moved on is ended, and may resume where he was.
+ * Creates a stream that reads on from its own position whenever its reader wants more. It keeps no events of its own, and
+ * lets go of what was there at the beginning as soon as that is told: a reader that is so slow that memory has moved on is
+ * ended, and may resume where he was.
  */
 export function createWatcher(options: WatcherOptions): Watcher {
-  const { hub, view, writing, timers } = options
+  const { hub, view, writing, marksInitial, bookmarkMs, timers, log } = options
   const ended = Promise.withResolvers<void>()
   let { position } = options
   let isOver = false
   let hasLeft = false
   let bookmarkDue = false
+  let marksEnd = bookmarkMs !== undefined
   let remembersList = false
   let wake: () => void = () => undefined
+  let beginning: AsyncIterator<Buffer, void> | undefined = beginningLines(options.initial, options.backlog)
 
   const cancelTimeout = timers.after(options.timeoutMs, stop)
   const cancelBookmarks =
-    options.bookmarkMs === undefined
+    bookmarkMs === undefined
       ? () => undefined
-      : timers.every(options.bookmarkMs, () => {
+      : timers.every(bookmarkMs, () => {
           bookmarkDue = true
           wake()
         })
@@ -67,14 +70,21 @@ export function createWatcher(options: WatcherOptions): Watcher {
     wake()
   }
 
-  async function* initialLines(): AsyncGenerator<Buffer> {
-    for await (const items of options.initial ?? []) {
-      if (isOver) return
+  async function* beginningLines(
+    initial: WatcherOptions['initial'],
+    backlog: WatcherOptions['backlog'],
+  ): AsyncGenerator<Buffer, void> {
+    for await (const items of initial ?? []) {
+      if (isOver) {
+        // Who was not told all that is there can not resume from here.
+        marksEnd = false
+        return
+      }
       const lines = items.flatMap((object) => view.initialLineOf(object) ?? [])
       if (lines.length > 0) yield joined(lines)
     }
-    if (options.marksInitial) yield bookmarkLine(writing, position, { endsInitial: true })
-    yield* options.backlog
+    if (marksInitial) yield bookmarkLine(writing, position, { endsInitial: true })
+    yield* backlog
   }
 
   /** The next events of the hub as far as they go into one chunk. */
@@ -96,25 +106,30 @@ export function createWatcher(options: WatcherOptions): Watcher {
     return lines.length === 0 ? undefined : joined(lines)
   }
 
-  async function* liveLines(): AsyncGenerator<Buffer> {
+  /** Ends it with what is told last. */
+  function end(last: Buffer | undefined): Buffer | undefined {
+    isOver = true
+    marksEnd = false
+    return last
+  }
+
+  async function nextLive(): Promise<Buffer | undefined> {
     while (!isOver) {
       // Too slow: what he missed is not here any more.
-      if (position < hub.recent.from) return
+      if (position < hub.recent.from) return end(undefined)
       const lines = nextLines()
-      if (lines !== undefined) yield lines
-      else if (bookmarkDue) {
+      if (lines !== undefined) return lines
+      if (bookmarkDue) {
         bookmarkDue = false
-        yield bookmarkLine(writing, position)
-      } else if (hub.ended !== undefined) {
-        if (hub.ended !== 'closed') yield errorLine(hub.ended)
-        return
-      } else await sleep()
+        return bookmarkLine(writing, position)
+      }
+      if (hub.ended !== undefined) return end(hub.ended === 'closed' ? undefined : errorLine(hub.ended))
+      await sleep()
     }
-    if (options.bookmarkMs !== undefined && !hasLeft) yield bookmarkLine(writing, position)
+    return end(marksEnd && !hasLeft ? bookmarkLine(writing, position) : undefined)
   }
 
   async function sleep(): Promise<void> {
-    if (isOver) return
     const { promise, resolve } = Promise.withResolvers<void>()
     wake = resolve
     hub.onNext(resolve, { progress: remembersList })
@@ -122,20 +137,27 @@ export function createWatcher(options: WatcherOptions): Watcher {
     hub.forget(resolve)
   }
 
-  async function* lines(): AsyncGenerator<Buffer> {
+  /** What is sent next; undefined at the end. */
+  async function next(): Promise<Buffer | undefined> {
     try {
-      yield* initialLines()
-      yield* liveLines()
+      if (beginning !== undefined) {
+        const { done, value } = await beginning.next()
+        if (!done) return value
+        beginning = undefined
+      }
+      return await nextLive()
     } catch (error) {
       // The answer has begun: only an event can tell.
-      if (!(error instanceof RegistryError)) options.log.error({ err: error }, 'a watch failed')
-      yield errorLine(error instanceof RegistryError ? error : new RegistryError('UNKNOWN'))
+      if (!(error instanceof RegistryError)) log.error({ err: error }, 'a watch failed')
+      beginning = undefined
+      return end(errorLine(error instanceof RegistryError ? error : new RegistryError('UNKNOWN')))
     }
   }
 
   function leave(): void {
     hasLeft = true
     isOver = true
+    beginning = undefined
     cancelTimeout()
     cancelBookmarks()
     hub.forget(wake)
@@ -143,13 +165,12 @@ export function createWatcher(options: WatcherOptions): Watcher {
     ended.resolve()
   }
 
-  const iterator = lines()
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const { done, value } = await iterator.next()
+        const chunk = await next()
         if (hasLeft) return
-        if (!done) return controller.enqueue(value)
+        if (chunk !== undefined) return controller.enqueue(chunk)
         leave()
         controller.close()
       },

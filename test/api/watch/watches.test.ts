@@ -1,7 +1,10 @@
+import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import { nameColumn } from '../../../src/api/columns/columns.ts'
-import type { Follow } from '../../../src/api/resource.ts'
+import type { ApiObject, Call, Follow, Page } from '../../../src/api/resource.ts'
 import { RegistryError } from '../../../src/oci/errors.ts'
 import { CompactedError } from '../../../src/store/store.ts'
 import { type Client, named, putOf, told, watchWorld } from './world.ts'
@@ -270,6 +273,15 @@ describe('bookmarks', () => {
     expect(await client.next()).toBeUndefined()
   })
 
+  test('do not come at the end of a watch that was ended before it told all that is there', async () => {
+    const { open, set, timers } = await watchWorld()
+    for (let i = 0; i < 600; i += 1) await set(`a${i}`)
+    const client = await open({ query: 'allowWatchBookmarks=true&timeoutSeconds=30' })
+    await client.take(500)
+    timers.pass(30_000)
+    expect(await client.next()).toBeUndefined()
+  })
+
   test.each(['', 'allowWatchBookmarks=false', 'allowWatchBookmarks=0'])('do not come with %j', async (query) => {
     const { open, set, timers } = await watchWorld()
     const client = await open({ query: `timeoutSeconds=300&${query}` })
@@ -363,8 +375,9 @@ describe('the end of a watch', () => {
   })
 
   test('comes at once when the server stops, and no watch begins any more', async () => {
-    const { open, stopping, timers, following } = await watchWorld()
-    const clients = await Promise.all([open(), open({ query: 'allowWatchBookmarks=true' })])
+    const { open, set, stopping, timers, following } = await watchWorld()
+    const query = `resourceVersion=${await set('a')}`
+    const clients = await Promise.all([open({ query }), open({ query: `allowWatchBookmarks=true&${query}` })])
     const ends = clients.map((client) => client.next())
     stopping.abort()
     expect(await ends[0]).toBeUndefined()
@@ -420,6 +433,29 @@ describe('many watchers', () => {
       expect(others.every((chunk) => chunk === first)).toBe(true)
     }
     expect(follows()).toBe(1)
+  })
+
+  test('keep nothing of what was there at the beginning, once it is told', async () => {
+    const shown: WeakRef<ApiObject>[] = []
+    const list = async ({ options }: Call): Promise<Page> => {
+      const object = named(options.continue ?? 'first')
+      shown.push(new WeakRef(object))
+      return { items: [object], ...(options.continue === undefined && { continue: 'last' }) }
+    }
+    const { open } = await watchWorld({ row: () => ({ handlers: { list } }) })
+    const client = await open()
+    await client.take(2)
+    const next = client.next()
+    setFlagsFromString('--expose-gc')
+    const collect: () => void = runInNewContext('gc')
+    while (shown.some((object) => object.deref() !== undefined)) {
+      // What was looked at lives on until the turn ends.
+      await setImmediate()
+      collect()
+    }
+    expect(shown).toHaveLength(2)
+    await client.leave()
+    expect(await next).toBeUndefined()
   })
 
   test('do not wait for one that does not read; it is ended when memory has moved on, and may resume', async () => {
