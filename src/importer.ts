@@ -3,9 +3,11 @@ import type { Content } from './content/content.ts'
 import { createChildren, type KeepManifest } from './importer/children.ts'
 import { createConfigurations } from './importer/configurations.ts'
 import { createRecordFailure } from './importer/failures.ts'
+import { createGate } from './importer/gate.ts'
 import { createImportImage, type ImageOutcome } from './importer/import-image.ts'
 import { createObtain } from './importer/obtain.ts'
 import { type Frame, type ImportImage, type ImportRequest, nameOf, permittedRepository } from './importer/request.ts'
+import { createRoom } from './importer/room.ts'
 import { createStreamImages } from './importer/stream-images.ts'
 import { prioritizeTags } from './importer/tag-order.ts'
 import { RegistryError } from './oci/errors.ts'
@@ -36,7 +38,7 @@ export interface Importer {
    * Imports by hand: asks the upstreams where the references point now and moves the tags, or records conditions (I7).
    * A failed image does not fail the request.
    *
-   * @throws RegistryError CONFLICT, NOT_FOUND, INVALID for the request as a whole
+   * @throws RegistryError CONFLICT, NOT_FOUND, INVALID for the request as a whole; TOOMANYREQUESTS when the project asks too often
    */
   import(request: ImportRequest): Promise<ImportResult>
   /**
@@ -88,6 +90,9 @@ export interface ImporterOptions {
 /** Most images of one request that are asked for at the same time. */
 const concurrency = 4
 
+/** Requests of one project that import at the same time, and that wait for those: each holds what it is to tell. */
+const requests = { most: 8, mostWaiting: 64 }
+
 /** Default most tags of a repository that are imported at once, as OKD's `maxImagesBulkImportedPerRepository`. */
 const defaultMaxTags = 50
 
@@ -103,6 +108,9 @@ export function createImporter(options: ImporterOptions): Importer {
   const children = createChildren({ links, upstream, images, configurations, keepManifest, log })
   const recordFailure = createRecordFailure({ writer, log })
   const importImage = createImportImage({ reader, writer, allowed, obtain, children, recordFailure, log })
+
+  // What many ask for at once is more than memory holds, and one project must not keep the others waiting.
+  const gate = createGate(requests)
 
   async function openStream(request: Omit<ImportRequest, 'images'>): Promise<Stream | undefined> {
     const stream = await requireStream(request)
@@ -141,7 +149,8 @@ export function createImporter(options: ImporterOptions): Importer {
     }
   }
 
-  async function importAll(frame: Frame): Promise<ImportResult> {
+  async function importAll(asked: Frame): Promise<ImportResult> {
+    const frame = { ...asked, room: createRoom() }
     const { request } = frame
     await requireUnchanged(frame)
     const images: ImportedImage[] = []
@@ -165,30 +174,32 @@ export function createImporter(options: ImporterOptions): Importer {
     return prioritizeTags(await upstream.tags(from, { maxTags: maxListedTags }))
   }
 
+  async function importRepository(request: RepositoryImportRequest): Promise<RepositoryImportResult> {
+    const { from, importPolicy, referencePolicy, maxTags = defaultMaxTags, ...common } = request
+    const before = await requireStream(request)
+    const listed = await listTags(request).catch((error: unknown) => {
+      if (error instanceof RegistryError) return error
+      throw error
+    })
+    if (listed instanceof RegistryError) {
+      log.info({ ...nameOf(request), from, err: listed }, 'repository not listed')
+      return { stream: before, tags: [], images: [], revision: 0, additionalTags: [], error: listed }
+    }
+    const images = listed.slice(0, maxTags).map((tag): ImportImage => {
+      return { from: `${from}:${tag}`, to: tag, importPolicy, ...(referencePolicy && { referencePolicy }) }
+    })
+    const whole = { ...common, images }
+    const result = await importAll({ request: whole, stream: await openStream(whole) })
+    return { ...result, additionalTags: listed.slice(maxTags) }
+  }
+
   return {
     async import(request) {
       requireEachTagOnce(request)
-      return importAll({ request, stream: await openStream(request) })
+      return gate(request.project, async () => importAll({ request, stream: await openStream(request) }))
     },
 
-    async importRepository(request) {
-      const { from, importPolicy, referencePolicy, maxTags = defaultMaxTags, ...common } = request
-      const before = await requireStream(request)
-      const listed = await listTags(request).catch((error: unknown) => {
-        if (error instanceof RegistryError) return error
-        throw error
-      })
-      if (listed instanceof RegistryError) {
-        log.info({ ...nameOf(request), from, err: listed }, 'repository not listed')
-        return { stream: before, tags: [], images: [], revision: 0, additionalTags: [], error: listed }
-      }
-      const images = listed.slice(0, maxTags).map((tag): ImportImage => {
-        return { from: `${from}:${tag}`, to: tag, importPolicy, ...(referencePolicy && { referencePolicy }) }
-      })
-      const whole = { ...common, images }
-      const result = await importAll({ request: whole, stream: await openStream(whole) })
-      return { ...result, additionalTags: listed.slice(maxTags) }
-    },
+    importRepository: (request) => gate(request.project, () => importRepository(request)),
 
     async importPending(name, tag, { generation, by, reason }, signal) {
       const stream = await reader.stream(name)

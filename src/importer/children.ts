@@ -34,7 +34,7 @@ export interface Children {
    * Obtains the children of an index with their configs, so that pulls go on without the upstream. An index may name some that
    * nobody has: they are left out. Of what is here already the upstream is asked nothing.
    *
-   * @returns the children, when `tell` asks for them
+   * @returns the children, when `tell` asks for them, as far as the request has room for them
    */
   obtain(frame: Frame, index: ImageRecord, location: UpstreamLocation, tell: boolean): Promise<ChildImage[]>
 }
@@ -112,7 +112,8 @@ export function createChildren(options: ChildrenOptions): Children {
       const wanted = unique.slice(0, maxChildren)
       const children: ChildImage[] = []
       let roomBytes = maxToldBytes
-      for (let start = 0; start < wanted.length && frame.signal?.aborted !== true; start += concurrency) {
+      const isOver = () => frame.signal?.aborted === true || (isDry(frame) && frame.room?.isFull === true)
+      for (let start = 0; start < wanted.length && !isOver(); start += concurrency) {
         const some = wanted.slice(start, start + concurrency)
         const results = await Promise.allSettled(some.map((child) => one(frame, child, location, tell)))
         for (const result of results) {
@@ -122,7 +123,8 @@ export function createChildren(options: ChildrenOptions): Children {
           }
           if (!tell || result.value === undefined) continue
           const { bytes, ...child } = result.value
-          const fits = bytes !== undefined && bytes.length <= roomBytes
+          if (frame.room?.take(byteLength(child.image)) !== true) continue
+          const fits = bytes !== undefined && bytes.length <= roomBytes && frame.room.take(bytes.length)
           children.push(fits ? { ...child, bytes } : child)
           if (fits) roomBytes -= bytes.length
         }
@@ -130,6 +132,10 @@ export function createChildren(options: ChildrenOptions): Children {
       return children
     },
   }
+}
+
+function byteLength(image: ImageRecord): number {
+  return Buffer.byteLength(JSON.stringify(image))
 }
 
 function recordOf({ bytes, mediaType }: Pick<FetchedManifest, 'bytes' | 'mediaType'>): ImageRecord {

@@ -21,7 +21,8 @@ export type ImageOutcome =
       mediaType: string
       dockerImageReference: string
       image: ImageRecord
-      bytes: Buffer
+      /** Of the manifest; left out where those of the request's other images are too many already. */
+      bytes?: Buffer
       /** Of an index that was wanted with importMode `PreserveOriginal`: those of its children that could be had. */
       children?: readonly ChildImage[]
     }
@@ -98,8 +99,9 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
     }
     const tell = wanted.importPolicy.importMode === 'PreserveOriginal'
     const told = await children.obtain(frame, obtained.image, obtained.location, tell)
-    const { location: _location, ...image } = obtained
-    return { to: wanted.to, ...image, ...(tell && told.length > 0 ? { children: told } : {}) }
+    const { location: _location, bytes, ...image } = obtained
+    const isTold = frame.room?.take(bytes.length) === true
+    return { to: wanted.to, ...image, ...(isTold && { bytes }), ...(tell && told.length > 0 && { children: told }) }
   }
 
   function logMove({ request }: Frame, wanted: ImportImage, { entry }: ChangeResult): void {

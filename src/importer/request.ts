@@ -5,6 +5,7 @@ import type { Seen } from '../streams/preconditions.ts'
 import type { Cause, ImportPolicy, TagReference } from '../streams/records.ts'
 import type { CurrentTag, Stream } from '../streams/streams.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
+import type { Room } from './room.ts'
 
 /** One image to import: `from` is a Docker reference, `to` the tag. */
 export interface ImportImage {
@@ -38,6 +39,8 @@ export interface Frame {
   background?: boolean
   /** Ends the asking; nothing is recorded of an import that it ended. */
   signal?: AbortSignal | undefined
+  /** For what the request is told; absent where nobody waits for an answer. */
+  room?: Room
 }
 
 /** Whether nothing may be written for this import. */
