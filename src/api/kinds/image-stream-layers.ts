@@ -1,6 +1,8 @@
 import type { Digest } from '../../oci/digest.ts'
+import { RegistryError } from '../../oci/errors.ts'
 import type { ImageRecord } from '../../streams/records.ts'
-import type { Links, StreamLink, StreamReader } from '../../streams/streams.ts'
+import type { Links, Stream, StreamLink, StreamReader } from '../../streams/streams.ts'
+import { imageGroup } from '../groups.ts'
 import type { ApiObject, Call, Subresource } from '../resource.ts'
 import { imageStreamLayersSchema } from '../schemas/image-streams.ts'
 
@@ -10,6 +12,12 @@ export interface LayersOptions {
 }
 
 const batchLinks = 500
+
+/** About how many bytes of an answer are made: it is one object, in memory as a whole. */
+const maxAnswerBytes = 32 * 1024 * 1024
+/** About how many bytes of it a blob takes, and one that an image names. */
+const blobBytes = 160
+const namedBytes = 75
 
 /** `imagestreams/layers`: everything that a stream contains, by digest (okd.md 1.11). Its right is the right to pull. */
 export function layersSubresource({ reader, links }: LayersOptions): Subresource {
@@ -29,9 +37,13 @@ async function showLayers(
   if (stream === undefined) return undefined
   const blobs: Record<Digest, unknown> = {}
   const images: Record<Digest, unknown> = {}
+  let bytes = 0
   for await (const link of linksOf(links, stream)) {
     blobs[link.digest] = { size: link.size ?? null, mediaType: link.mediaType }
-    if (link.manifestType !== undefined) images[link.digest] = imageLayers(await imageOf(links, link))
+    const image = link.manifestType === undefined ? undefined : await imageOf(links, link)
+    if (link.manifestType !== undefined) images[link.digest] = imageLayers(image)
+    bytes += blobBytes + namedBytes * ((image?.layers.length ?? 0) + (image?.manifests.length ?? 0))
+    if (bytes > maxAnswerBytes) throw tooMany(stream)
   }
   return {
     metadata: {
@@ -44,6 +56,13 @@ async function showLayers(
     blobs,
     images,
   }
+}
+
+function tooMany({ project, stream: name }: Stream): RegistryError {
+  return new RegistryError('TOO_LARGE', {
+    message: `image stream ${project}/${name} has more layers than one answer tells; read its images one by one (imagestreamimages)`,
+    subject: { name, kind: 'imagestreams', group: imageGroup },
+  })
 }
 
 async function* linksOf(

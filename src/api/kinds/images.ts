@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseDigest } from '../../oci/digest.ts'
+import { type Digest, parseDigest } from '../../oci/digest.ts'
 import type { ImageChanges } from '../../streams/image-changes.ts'
 import type { KnownImage, Links } from '../../streams/streams.ts'
 import { imageColumns } from '../columns/image-columns.ts'
@@ -8,7 +8,7 @@ import { imageGroup } from '../groups.ts'
 import { imageObject, imageReference } from '../image-objects.ts'
 import type { ApiObject, Call, Follow, Page, Resource } from '../resource.ts'
 import { imageSchema } from '../schemas/images.ts'
-import { maxPageItems } from '../stored.ts'
+import { byteLength, maxPageBytes, maxPageItems } from '../stored.ts'
 
 export interface ImagesOptions {
   links: Pick<Links, 'images' | 'knownImage'>
@@ -17,6 +17,9 @@ export interface ImagesOptions {
   newestRevision(): Promise<number>
   registryHost: string
 }
+
+/** Images read at once: the largest are nearly 1 MB. */
+const batchSize = 20
 
 const positionSchema = z.object({ image: z.string(), revision: z.int().nonnegative() })
 
@@ -52,15 +55,32 @@ async function listImages({ links, newestRevision, registryHost }: ImagesOptions
   const { limit = maxPageItems, selects } = call.options
   const start = decodeContinue(positionSchema, call.options.continue)
   const revision = start?.revision ?? (await newestRevision())
-  const count = Math.min(limit, maxPageItems)
-  const after = parseDigest(start?.image ?? '')
-  const known = await links.images({ limit: count + 1, ...(after && { after }) })
-  const page = known.slice(0, count)
-  const last = page.at(-1)
+  const { images, more } = await readPage(links, Math.min(limit, maxPageItems), parseDigest(start?.image ?? ''))
+  const last = images.at(-1)
   return {
-    items: page.map((image) => showImage(registryHost, image)).filter(selects),
+    items: images.map((image) => showImage(registryHost, image)).filter(selects),
     resourceVersion: String(revision),
-    ...(last && known.length > count ? { continue: encodeContinue({ image: last.digest, revision }) } : {}),
+    ...(last && more ? { continue: encodeContinue({ image: last.digest, revision }) } : {}),
+  }
+}
+
+/** Images after `start`, at most `count`, and fewer where they are large. */
+async function readPage(
+  links: ImagesOptions['links'],
+  count: number,
+  start: Digest | undefined,
+): Promise<{ images: KnownImage[]; more: boolean }> {
+  const images: KnownImage[] = []
+  let bytes = 0
+  for (;;) {
+    const after = images.at(-1)?.digest ?? start
+    const batch = await links.images({ limit: batchSize, ...(after && { after }) })
+    for (const known of batch) {
+      if (images.length >= count || (images.length > 0 && bytes >= maxPageBytes)) return { images, more: true }
+      images.push(known)
+      bytes += byteLength(known.image)
+    }
+    if (batch.length < batchSize) return { images, more: false }
   }
 }
 

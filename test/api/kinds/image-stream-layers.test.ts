@@ -107,6 +107,26 @@ describe('imagestreams/layers', () => {
     expect(Object.keys((await read()).images)).toContain(v1.manifest.digest)
   })
 
+  test('is refused where it would be more than one answer holds', async () => {
+    const { asAdmin, writer, links } = await layersWorld()
+    const { uid, ...app } = await writer.create({ project: 'demo', stream: 'app' })
+    const mediaType = v1.manifest.mediaType
+    const layer = { digest: digestOf(Buffer.from('layer')), mediaType, size: 1 }
+    const image = { mediaType, size: 1, layers: Array.from({ length: 4_500 }, () => layer), manifests: [] }
+    const digests = Array.from({ length: 100 }, (_, i) => digestOf(Buffer.from(`image ${i}`)))
+    await links.add(
+      app,
+      uid,
+      digests.map((digest) => ({ digest, mediaType, size: 1, locations: [{ kind: 'here' }], received: true })),
+    )
+    for (const digest of digests.slice(0, 90)) await links.putImage(digest, image)
+    expect((await asAdmin('GET', path)).status).toBe(200)
+    for (const digest of digests.slice(90)) await links.putImage(digest, image)
+    expect(await asAdmin('GET', path)).toMatchObject(
+      refusal(413, 'RequestEntityTooLarge', expect.stringContaining('demo/app has more layers than one answer tells')),
+    )
+  })
+
   test('is read alone, by who may pull', async () => {
     const { importTag, asAdmin, send, robot } = await layersWorld()
     await importTag('prod')

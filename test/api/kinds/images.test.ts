@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { digestOf } from '../../../src/oci/digest.ts'
 import { makeImage } from '../../support/images.ts'
 import { names, rbacApi, refusal, registryHost } from '../world.ts'
 import { images, imagesWorld, streams, v1, v2 } from './images.ts'
@@ -48,6 +49,28 @@ describe('images', () => {
     expect(names(await asAdmin('GET', `${images}?fieldSelector=metadata.name%3D${digests[1]}`))).toEqual([digests[1]])
     expect(names(await asAdmin('GET', `${images}?limit=5000`))).toEqual(digests)
     expect((await asAdmin('GET', `${images}?continue=AAAA`)).status).toBe(400)
+  })
+
+  test('that are large make pages short, which go on', async () => {
+    const { asAdmin, writer, links } = await imagesWorld()
+    const { uid, ...app } = await writer.create({ project: 'demo', stream: 'app' })
+    const mediaType = v1.manifest.mediaType
+    const layers = Array.from({ length: 4_500 }, (_, i) => ({
+      digest: digestOf(Buffer.from(`${i}`)),
+      mediaType,
+      size: 1,
+    }))
+    const digests = Array.from({ length: 30 }, (_, i) => digestOf(Buffer.from(`image ${i}`))).toSorted()
+    for (const digest of digests) {
+      await links.putImage(digest, { mediaType, size: 1, layers, manifests: [] })
+      await links.add(app, uid, [{ digest, mediaType, size: 1, locations: [{ kind: 'here' }], received: true }])
+    }
+    const first = await asAdmin('GET', `${images}?limit=500`)
+    const { continue: next } = first.body.metadata as { continue?: string }
+    expect(names(first).length).toBeGreaterThan(15)
+    expect(names(first).length).toBeLessThan(28)
+    expect([...names(first), ...names(await asAdmin('GET', `${images}?limit=500&continue=${next}`))]).toEqual(digests)
+    expect(names(await asAdmin('GET', images))).toEqual(digests)
   })
 
   test('tell since when they are shown so, alike alone and in a list', async () => {
