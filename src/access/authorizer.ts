@@ -5,7 +5,7 @@ import { anonymous, mastersGroup, type PolicyRule, type Rbac, type RoleRef, type
 import { type Identities, serviceAccountUser } from './identities.ts'
 import { mirrorObjects } from './object-mirror.ts'
 import { builtinRoles } from './roles.ts'
-import { type Binding, bindingSchema, compileRule, type Right, type RuleTest, roleSchema, spellOut } from './rules.ts'
+import { type Binding, bindingSchema, compileRules, type Right, type RuleTest, roleSchema, spellOut } from './rules.ts'
 
 export interface AuthorizerOptions {
   store: Store
@@ -21,7 +21,7 @@ const maxComparisons = 4_000_000
 /** A role with its rules ready to be asked. */
 interface Role {
   rules: readonly PolicyRule[]
-  tests: readonly RuleTest[]
+  allows: RuleTest
 }
 
 const builtin: ReadonlyMap<string, Role> = new Map(builtinRoles.map(({ name, rules }) => [name, roleOf(rules)]))
@@ -56,12 +56,8 @@ export function createAuthorizer({ store, identities, signal, log }: AuthorizerO
     return builtin.get(name) ?? roles.get(`/${name}`)
   }
   const holds = (subject: Subject, right: Right, project: string): boolean =>
-    bindings.some(
-      subject,
-      project,
-      (roleRef, place) => roleAt(roleRef, place)?.tests.some((test) => test(right)) ?? false,
-    )
-  const testsOf = (subject: Subject, project: string): RuleTest[] => {
+    bindings.some(subject, project, (roleRef, place) => roleAt(roleRef, place)?.allows(right) ?? false)
+  const rolesOf = (subject: Subject, project: string): Role[] => {
     const held = new Set<Role>()
     for (const each of [subject, anonymous]) {
       bindings.some(each, project, (roleRef, place) => {
@@ -70,7 +66,7 @@ export function createAuthorizer({ store, identities, signal, log }: AuthorizerO
         return false
       })
     }
-    return [...held].flatMap(({ tests }) => tests)
+    return [...held]
   }
   const may = (subject: Subject, right: Right, project: string): boolean =>
     subject.groups.includes(mastersGroup) || holds(subject, right, project) || holds(anonymous, right, project)
@@ -80,15 +76,16 @@ export function createAuthorizer({ store, identities, signal, log }: AuthorizerO
     holdsAll: (subject, rules, project) => {
       const rights = spellOut(rules)
       if (subject.groups.includes(mastersGroup)) return []
-      const tests = testsOf(subject, project)
-      if (rights.length * tests.length > maxComparisons) {
+      const held = rolesOf(subject, project)
+      const ruleCount = held.reduce((sum, role) => sum + role.rules.length, 0)
+      if (rights.length * ruleCount > maxComparisons) {
         throw new RegistryError('INVALID', {
-          message: `the role has ${rights.length} single rights, too many to compare with the ${tests.length} rules that the caller holds`,
+          message: `the role has ${rights.length} single rights, too many to compare with the ${ruleCount} rules that the caller holds`,
           causes: [{ field: 'rules', reason: 'FieldValueInvalid', message: 'split the role' }],
         })
       }
       return rights
-        .filter((right) => !tests.some((test) => test(right)))
+        .filter((right) => !held.some(({ allows }) => allows(right)))
         .map(({ verb, group, resource, name }) => ({
           verbs: [verb],
           apiGroups: [group],
@@ -113,7 +110,7 @@ function readRole(value: unknown): Role | undefined {
 }
 
 function roleOf(rules: readonly PolicyRule[]): Role {
-  return { rules, tests: rules.map(compileRule) }
+  return { rules, allows: compileRules(rules) }
 }
 
 /** A role with the bindings that give it; many bindings to one role cost an answer no more than one. */

@@ -15,7 +15,7 @@ export interface Right {
   name: string | undefined
 }
 
-/** Whether a rule allows a right. */
+/** Whether rules allow a right. */
 export type RuleTest = (right: Right) => boolean
 
 const names = z.array(z.string())
@@ -51,19 +51,50 @@ export const bindingSchema = z.object({
 
 export type Binding = z.infer<typeof bindingSchema>
 
+/** What is asked apart from the object's name: so many roles know at once which of their rules that concerns. */
+type Kind = Omit<Right, 'name'>
+
+interface CompiledRule {
+  concerns(kind: Kind): boolean
+  names(name: string | undefined): boolean
+}
+
+/** Most kinds of rights for which a role keeps which of its rules they concern. */
+const maxKinds = 32
+
 /**
- * Prepares `rule` to be asked often, at a cost that does not grow with its lists. `*` is every verb, group or resource; `*` followed by `/layers` is that subresource of
- * every resource; a resource alone is not its subresources, and `imagestreams/*` is nothing, as in Kubernetes.
+ * Prepares the rules of a role to be asked often, at a cost that grows neither with their lists nor with their number where
+ * they concern something else: a project's owner says how many there are, and everybody's lists ask them. `*` is every
+ * verb, group or resource; `*` followed by `/layers` is that subresource of every resource; a resource alone is not its
+ * subresources, and `imagestreams/*` is nothing, as in Kubernetes.
  *
  * @see https://github.com/kubernetes/kubernetes/blob/v1.31.0/pkg/apis/rbac/v1/evaluation_helpers.go
  */
-export function compileRule(rule: PolicyRule): RuleTest {
-  const [verbs, groups, resources] = [new Set(rule.verbs), new Set(rule.apiGroups), new Set(rule.resources)]
-  const allowed = rule.resourceNames?.length ? new Set(rule.resourceNames) : undefined
-  // An empty name in a stored rule names nothing: it must not become the requests that have none.
-  const nameMatches = (name: string | undefined) => allowed === undefined || (!!name && allowed.has(name))
-  return ({ verb, group, resource, name }) =>
-    nameMatches(name) && hasOrAll(verbs, verb) && hasOrAll(groups, group) && resourceMatches(resources, resource)
+export function compileRules(rules: readonly PolicyRule[]): RuleTest {
+  const compiled = rules.map(compiledRule)
+  const known = new Map<string, readonly CompiledRule[]>()
+
+  function concerned(right: Right): readonly CompiledRule[] {
+    // Of what is really asked nothing has a space: whatever else is asked, such a key is of one kind alone.
+    const key = `${right.verb} ${right.group} ${right.resource}`
+    const found = known.get(key) ?? compiled.filter(({ concerns }) => concerns(right))
+    if (known.size >= maxKinds) known.clear()
+    known.set(key, found)
+    return found
+  }
+
+  return (right) => concerned(right).some(({ names }) => names(right.name))
+}
+
+function compiledRule(rule: PolicyRule): CompiledRule {
+  const [verbs, groups, resources] = [memberOf(rule.verbs), memberOf(rule.apiGroups), memberOf(rule.resources)]
+  const allowed = rule.resourceNames?.length ? memberOf(rule.resourceNames) : undefined
+  return {
+    concerns: ({ verb, group, resource }) =>
+      hasOrAll(verbs, verb) && hasOrAll(groups, group) && resourceMatches(resources, resource),
+    // An empty name in a stored rule names nothing: it must not become the requests that have none.
+    names: (name) => allowed === undefined || (!!name && allowed(name)),
+  }
 }
 
 /**
@@ -95,11 +126,18 @@ function namesOf(rule: PolicyRule): readonly (string | undefined)[] {
   return rule.resourceNames?.length ? rule.resourceNames : [undefined]
 }
 
-function hasOrAll(values: ReadonlySet<string>, value: string): boolean {
-  return values.has('*') || values.has(value)
+/** Whether a value is one of `values`; a set takes many times the memory of a short list. */
+function memberOf(values: readonly string[]): (value: string) => boolean {
+  if (values.length <= 8) return (value) => values.includes(value)
+  const set = new Set(values)
+  return (value) => set.has(value)
 }
 
-function resourceMatches(resources: ReadonlySet<string>, resource: string): boolean {
+function hasOrAll(isMember: (value: string) => boolean, value: string): boolean {
+  return isMember('*') || isMember(value)
+}
+
+function resourceMatches(isMember: (value: string) => boolean, resource: string): boolean {
   const slash = resource.indexOf('/')
-  return hasOrAll(resources, resource) || (slash >= 0 && resources.has(`*${resource.slice(slash)}`))
+  return hasOrAll(isMember, resource) || (slash >= 0 && isMember(`*${resource.slice(slash)}`))
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Authorizer, Subject } from '../access/access.ts'
 import { parseStreamName } from '../oci/reference.ts'
 import type { StreamReader } from '../streams/streams.ts'
@@ -8,6 +9,9 @@ export interface CatalogDeps {
 }
 
 const batchSize = 500
+
+/** Rights asked for before others get their turn: a project's owner may have bound everybody to very many roles. */
+const rightsAtOnce = 50
 
 /** The first `count` repositories after `last`, in byte order, that `subject` may pull. */
 export async function visibleStreams(
@@ -20,7 +24,8 @@ export async function visibleStreams(
   let after = last === undefined ? undefined : parseStreamName(last)
   while (visible.length < count) {
     const batch = await reader.streams(undefined, { ...(after === undefined ? {} : { after }), limit: batchSize })
-    for (const { project, stream } of batch) {
+    for (const [i, { project, stream }] of batch.entries()) {
+      if (i % rightsAtOnce === 0) await setImmediate()
       if (authorizer.can(subject, 'get', 'image.openshift.io', 'imagestreams/layers', stream, project)) {
         visible.push(`${project}/${stream}`)
       }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { PolicyRule } from '../../src/access/access.ts'
-import { compileRule, type Right, spellOut } from '../../src/access/rules.ts'
+import { compileRules, type Right, spellOut } from '../../src/access/rules.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 
 const pull: Right = { verb: 'get', group: 'image.openshift.io', resource: 'imagestreams/layers', name: 'app' }
@@ -12,9 +12,9 @@ const rule = (change: Partial<PolicyRule> = {}): PolicyRule => ({
   ...change,
 })
 
-const ruleAllows = (given: PolicyRule, right: Right) => compileRule(given)(right)
+const ruleAllows = (given: PolicyRule, right: Right) => compileRules([given])(right)
 
-describe('compileRule()', () => {
+describe('compileRules()', () => {
   test.each<[string, PolicyRule, boolean]>([
     ['its own right', rule(), true],
     ['every verb by *', rule({ verbs: ['*'] }), true],
@@ -72,6 +72,25 @@ const anyRight: fc.Arbitrary<Right> = fc.record({
 })
 
 describe('spellOut()', () => {
+  test('rules allow what one of them does, whatever was asked before', () => {
+    fc.assert(
+      fc.property(fc.array(anyRule, { maxLength: 5 }), fc.array(anyRight, { maxLength: 100 }), (rules, rights) => {
+        const allows = compileRules(rules)
+        for (const right of [...rights, ...rights.toReversed()]) {
+          expect(allows(right)).toBe(rules.some((one) => ruleAllows(one, right)))
+        }
+      }),
+      { numRuns: 300 },
+    )
+    const allows = compileRules([rule({ resourceNames: ['app'] }), rule({ verbs: ['update'] })])
+    for (let i = 0; i < 100; i++) expect(allows({ ...pull, verb: `verb ${i}` })).toBe(false)
+    expect([allows(pull), allows({ ...pull, name: 'other' }), allows({ ...pull, verb: 'update' })]).toEqual([
+      true,
+      false,
+      true,
+    ])
+  })
+
   test('whoever holds every single right of a rule can do all that the rule allows', () => {
     fc.assert(
       fc.property(fc.array(anyRule, { maxLength: 3 }), anyRule, anyRight, (held, given, right) => {
