@@ -14,6 +14,7 @@ import { createMemory } from './reads.ts'
 import type { TagRecord } from './records.ts'
 import { isAbsent, wouldChange } from './rules.ts'
 import { followedTag } from './sources.ts'
+import type { StreamSizes } from './stream-sizes.ts'
 import type { CurrentStream, Stream, StreamChange, StreamChangeResult, Tag, TagChange, WholeStream } from './streams.ts'
 import { requireValid, validateObject, validateTagName, validateTagReference } from './validation.ts'
 import { readSnapshot, readWhole, type StreamSnapshot } from './whole.ts'
@@ -28,6 +29,7 @@ export interface StreamRequest {
 /** Decides on a change of a stream, works it out, and tries once to commit it, in steps. */
 export async function attemptStream(
   store: Store,
+  sizes: StreamSizes,
   { name, decide, options }: StreamRequest,
   nowMs: number,
 ): Promise<StreamChangeResult | 'lost'> {
@@ -54,9 +56,12 @@ export async function attemptStream(
     }
     return { changed: true, revision, whole }
   }
-  if (options.dryRun === true) return after()
+  if (options.dryRun === true) {
+    await sizes.within(stream, drafts)
+    return after()
+  }
   const what = `image stream ${name.project}/${name.stream}`
-  const committed = await commitSteps(store, { name, base, steps, what })
+  const committed = await sizes.within(stream, drafts, () => commitSteps(store, { name, base, steps, what }))
   if ('lostAt' in committed) return 'lost'
   // Others may have changed other tags meanwhile: whoever goes on from this revision has to see that too.
   const now = await readWhole(store, name)

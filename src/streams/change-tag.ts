@@ -10,6 +10,7 @@ import { standing } from './preconditions.ts'
 import { createMemory } from './reads.ts'
 import { isAbsent } from './rules.ts'
 import { newestRevision, presentTag, readStream } from './stream-records.ts'
+import type { StreamSizes } from './stream-sizes.ts'
 import type { ChangeOptions, ChangeResult, CurrentTag, Stream, Tag, TagChange } from './streams.ts'
 import { requireValid, validateTagReference } from './validation.ts'
 
@@ -27,7 +28,12 @@ export interface TagRequest {
 export type TagAttempt = { result: ChangeResult | undefined } | { lostAt: string; standing: string }
 
 /** Decides on a change of one tag, works it out, and tries once to commit it. */
-export async function attemptTag(store: Store, request: TagRequest, nowMs: number): Promise<TagAttempt> {
+export async function attemptTag(
+  store: Store,
+  sizes: StreamSizes,
+  request: TagRequest,
+  nowMs: number,
+): Promise<TagAttempt> {
   const { name, tag, decide, options } = request
   const base = await readBase(store, request, nowMs)
   const { stream } = base.read ?? base.birth
@@ -46,9 +52,12 @@ export async function attemptTag(store: Store, request: TagRequest, nowMs: numbe
   if (draft.tags.length === 0) return { result: nothing }
   const steps = composeSteps(base, { stream, isChanged: false }, [draft])
   const resultAt = (revision: number) => ({ result: resultOf(tag, base, draft, revision) })
-  if (options.dryRun === true) return resultAt(stream.resourceVersion)
+  if (options.dryRun === true) {
+    await sizes.within(stream, [draft])
+    return resultAt(stream.resourceVersion)
+  }
   const what = `tag ${JSON.stringify(tag)} of image stream ${name.project}/${name.stream}`
-  const committed = await commitSteps(store, { name, base, steps, what })
+  const committed = await sizes.within(stream, [draft], () => commitSteps(store, { name, base, steps, what }))
   if ('lostAt' in committed) {
     return { lostAt: committed.lostAt, standing: present === undefined ? 'is not there' : standing(present) }
   }

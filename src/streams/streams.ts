@@ -44,7 +44,7 @@ export interface StreamReader {
   whole(name: StreamName, options?: { revision?: number }): Promise<WholeStream | undefined>
   /**
    * Streams with all their tags, of one snapshot whose revision is told; `after` is exclusive. A page ends early once it
-   * has `maxTags` (default 10,000); `more` tells that it is not the last. It shows `revision` where the store can still tell
+   * has `maxTags` (default 10,000) or 16 MiB of them; `more` tells that it is not the last. It shows `revision` where the store can still tell
    * that state; by default, and otherwise, the newest.
    */
   wholes(

@@ -11,6 +11,8 @@ type Options = NonNullable<Parameters<StreamReader['wholes']>[1]>
 type Page = Awaited<ReturnType<StreamReader['wholes']>>
 
 const defaultMaxTags = 10_000
+/** A page ends once its tag records have so many bytes: few streams may have many. */
+const maxPageBytes = 16 * 1024 * 1024
 /** Lives, heads and what is beyond the page take a range each. */
 const maxTagRanges = maxRanges - 5
 const maxAttempts = 20
@@ -64,13 +66,15 @@ async function readPage(store: Store, { project, after, covered, runs, maxTags, 
   const lifeOf = new Map(living.map((entry) => [pathOf(entry), entry]))
   const streams: WholeStream[] = []
   let tags = 0
+  let bytes = 0
   for await (const { path, entries } of byStream(covered, others)) {
     const life = lifeOf.get(path)
     const heads = [touched?.get(path), objects?.get(path), generations?.get(path)] as const
     const joined = life && joinStream(streamOfKey(life.key), decode<LifeRecord>(life), ...heads)
     if (joined !== undefined) streams.push({ stream: joined.stream, tags: presentTags(entries, joined.stream.uid) })
     tags += entries.length
-    if (tags >= maxTags || streams.length === living.length) break
+    for (const { value } of entries) bytes += value.length
+    if (tags >= maxTags || bytes >= maxPageBytes || streams.length === living.length) break
   }
   const isMore = rest !== undefined && (await entriesOf(rest)).length > 0
   const more = isMore || unexpected >= 0 || streams.length < living.length

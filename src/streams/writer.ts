@@ -4,6 +4,7 @@ import { attemptStream, type StreamRequest } from './change-stream.ts'
 import { attemptTag, type TagAttempt, type TagRequest } from './change-tag.ts'
 import { lifeKey, tagKey } from './keys.ts'
 import { createStream, deleteStream } from './lives.ts'
+import { createStreamSizes } from './stream-sizes.ts'
 import type { ChangeResult, StreamWriter } from './streams.ts'
 import { createTurns } from './turns.ts'
 import { requireValid, validateTagName } from './validation.ts'
@@ -14,6 +15,7 @@ const maxAttempts = 100
 /** Writes streams and tags. All tag records are written by `commitSteps`, from what `draftChanges` worked out (I2). */
 export function createStreamWriter({ store, now }: { store: Store; now: () => number }): StreamWriter {
   const inTurn = createTurns()
+  const sizes = createStreamSizes(store)
 
   async function decideAnew(request: TagRequest, first: TagAttempt): Promise<ChangeResult | undefined> {
     const { name, tag, options } = request
@@ -21,7 +23,7 @@ export function createStreamWriter({ store, now }: { store: Store; now: () => nu
     for (let count = 1; 'lostAt' in attempt && count < maxAttempts; count++) {
       const isOwn = [lifeKey(name), tagKey(name, tag)].includes(attempt.lostAt)
       if (options.onConflict === 'drop' && isOwn) return undefined
-      attempt = await attemptTag(store, request, now())
+      attempt = await attemptTag(store, sizes, request, now())
     }
     if ('result' in attempt) return attempt.result
     throw new RegistryError('CONFLICT', {
@@ -33,7 +35,7 @@ export function createStreamWriter({ store, now }: { store: Store; now: () => nu
   async function decideStreamAnew(request: StreamRequest) {
     const { name } = request
     for (let count = 1; count < maxAttempts; count++) {
-      const result = await attemptStream(store, request, now())
+      const result = await attemptStream(store, sizes, request, now())
       if (result !== 'lost') return result
     }
     throw new RegistryError('CONFLICT', {
@@ -48,13 +50,13 @@ export function createStreamWriter({ store, now }: { store: Store; now: () => nu
     async changeTag(name, tag, decide, options = {}) {
       requireValid('ImageStreamTag', `${name.stream}:${tag}`, validateTagName(tag, 'tag'))
       const request: TagRequest = { name, tag, decide, options }
-      const first = await attemptTag(store, request, now())
+      const first = await attemptTag(store, sizes, request, now())
       // Losers of one stream go one after the other: each would otherwise lose to all others in turn.
       return 'result' in first ? first.result : inTurn(lifeKey(name), () => decideAnew(request, first))
     },
     async changeStream(name, decide, options = {}) {
       const request: StreamRequest = { name, decide, options }
-      const first = await attemptStream(store, request, now())
+      const first = await attemptStream(store, sizes, request, now())
       return first === 'lost' ? inTurn(lifeKey(name), () => decideStreamAnew(request)) : first
     },
   }
