@@ -86,7 +86,7 @@ describe('config maps', () => {
 
   test('of many bad keys are refused without a cause for each', async () => {
     const { asAdmin } = await apiWorld()
-    const data = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`!${i}`, '']))
+    const data = Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`!${i}`, '']))
     const answer = await asAdmin('POST', configMaps, { metadata: { name: 'c' }, data })
     expect(answer.status).toBe(422)
     expect((answer.body.details as { causes: unknown[] }).causes.length).toBeLessThanOrEqual(50)
