@@ -3,7 +3,6 @@ import type { Content } from './content/content.ts'
 import { createChildren, type KeepManifest } from './importer/children.ts'
 import { createConfigurations } from './importer/configurations.ts'
 import { createRecordFailure } from './importer/failures.ts'
-import { createGate } from './importer/gate.ts'
 import { createImportImage, type ImageOutcome } from './importer/import-image.ts'
 import { createObtain } from './importer/obtain.ts'
 import { type Frame, type ImportImage, type ImportRequest, nameOf, permittedRepository } from './importer/request.ts'
@@ -12,6 +11,7 @@ import { createStreamImages } from './importer/stream-images.ts'
 import { prioritizeTags } from './importer/tag-order.ts'
 import { RegistryError } from './oci/errors.ts'
 import type { StreamName } from './oci/reference.ts'
+import { createGate } from './streams/gate.ts'
 import { streamNotFound } from './streams/lives.ts'
 import { isPending } from './streams/pending.ts'
 import { requireTagUnchanged } from './streams/preconditions.ts'
@@ -110,7 +110,12 @@ export function createImporter(options: ImporterOptions): Importer {
   const importImage = createImportImage({ reader, writer, allowed, obtain, children, recordFailure, log })
 
   // What many ask for at once is more than memory holds, and one project must not keep the others waiting.
-  const gate = createGate(requests)
+  const enter = createGate(requests)
+
+  async function inGate<T>(project: string, work: () => Promise<T>): Promise<T> {
+    const leave = await enter(project)
+    return work().finally(leave)
+  }
 
   async function openStream(request: Omit<ImportRequest, 'images'>): Promise<Stream | undefined> {
     const stream = await requireStream(request)
@@ -196,10 +201,10 @@ export function createImporter(options: ImporterOptions): Importer {
   return {
     async import(request) {
       requireEachTagOnce(request)
-      return gate(request.project, async () => importAll({ request, stream: await openStream(request) }))
+      return inGate(request.project, async () => importAll({ request, stream: await openStream(request) }))
     },
 
-    importRepository: (request) => gate(request.project, () => importRepository(request)),
+    importRepository: (request) => inGate(request.project, () => importRepository(request)),
 
     async importPending(name, tag, { generation, by, reason }, signal) {
       const stream = await reader.stream(name)

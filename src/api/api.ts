@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { Hono } from 'hono'
 import type { Logger } from 'pino'
 import type { Authenticator, Rbac, Tokens } from '../access/access.ts'
@@ -77,7 +78,8 @@ export interface ApiOptions {
 }
 
 /** What the server hands on with each request. */
-type Env = { Bindings: { requestId?: string } }
+type Env = { Bindings: { requestId?: string; outgoing?: Outgoing } }
+type Outgoing = Pick<ServerResponse, 'once' | 'closed'>
 
 /** Serves `/api`, `/apis` and `/version` as Kubernetes does; failures are `metav1.Status`. Mounted at the root. */
 export function createApi(options: ApiOptions): Hono<Env> {
@@ -104,12 +106,12 @@ export function createApi(options: ApiOptions): Hono<Env> {
   // Hono sends HEAD to the GET handlers and drops the body: that is what HEAD is here.
   app.get('/version', () => answer(200, versionInfo(options.version)))
   app.all('/openapi/*', ({ req }) => openApi(req.raw))
-  const serve = async (request: Request): Promise<Response> => {
+  const serve = async (request: Request, outgoing?: Outgoing): Promise<Response> => {
     let target: Target | undefined
     try {
       target = parseTarget(new URL(request.url).pathname)
       if (target?.type !== 'object') return respond(discover(request, target))
-      const answered = await dispatch(request, target)
+      const answered = await dispatch(request, target, outgoing && closed(outgoing))
       const { yaml } = negotiate(request.headers.get('accept'), new URL(request.url).searchParams)
       return yaml ? respondYaml(answered) : respond(answered)
     } catch (error) {
@@ -118,8 +120,8 @@ export function createApi(options: ApiOptions): Hono<Env> {
       return refuse(error, target)
     }
   }
-  app.all('/api/*', ({ req }) => serve(req.raw))
-  app.all('/apis/*', ({ req }) => serve(req.raw))
+  app.all('/api/*', ({ req, env }) => serve(req.raw, env?.outgoing))
+  app.all('/apis/*', ({ req, env }) => serve(req.raw, env?.outgoing))
 
   app.onError((error, c) => {
     if (error instanceof RegistryError) return refuse(error)
@@ -156,6 +158,11 @@ function kinds(options: ApiOptions): Resource[] {
     selfSubjectReviews(),
     selfSubjectAccessReviews(),
   ]
+}
+
+/** Settles when an answer is out, or its client gone. */
+async function closed(outgoing: Outgoing): Promise<void> {
+  if (!outgoing.closed) await new Promise<void>((resolve) => outgoing.once('close', () => resolve()))
 }
 
 function versionInfo(version: string): Record<string, string> {

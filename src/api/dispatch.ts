@@ -12,6 +12,7 @@ import { remove, removeAll } from './remove.ts'
 import { renderObject } from './render.ts'
 import type { ApiObject, Call, RequestOptions, Resource } from './resource.ts'
 import { forbidden, hasRight } from './right.ts'
+import { createSlots } from './slots.ts'
 import type { ObjectTarget } from './target.ts'
 import type { Watches } from './watch/watches.ts'
 import type { Writes } from './write.ts'
@@ -27,16 +28,22 @@ export interface DispatchOptions {
   now: () => number
 }
 
+/**
+ * Answers a request. `sent` settles when the answer is out, or cut off; without it that is not known, and no matter.
+ */
+export type Dispatch = (request: Request, target: ObjectTarget, sent?: Promise<void>) => Promise<Answer>
+
 const commonFields = ['metadata.name', 'metadata.namespace']
 
 /**
  * Creates the function that answers requests for the objects of `table`: who asks, which row, may he, what does he send,
  * and only then the row's handler. A refusal is a `RegistryError`.
  */
-export function createDispatch(options: DispatchOptions): (request: Request, target: ObjectTarget) => Promise<Answer> {
+export function createDispatch(options: DispatchOptions): Dispatch {
   const { table, authenticator, authorizer, lists, writes, patch, watches, now } = options
+  const slots = createSlots()
 
-  return async (request, target) => {
+  return async (request, target, sent) => {
     const subject = await authenticate(authenticator, request.headers)
     const query = new URL(request.url).searchParams
     const matched = match(table, target, request.method, query)
@@ -49,13 +56,29 @@ export function createDispatch(options: DispatchOptions): (request: Request, tar
     const form = negotiate(request.headers.get('accept'), query)
     const rendering = { form, type, columns: served.columns, nowMs: now() }
     const asked: Asked = { request, query, call, matched, rendering }
-    switch (verb) {
+    if (row.asksOthers === true || admissionOf(matched) === 'anyone') return answerTo(asked)
+    const leave = await slots.take(subject, request.signal)
+    try {
+      const answered = await answerTo(asked, leave)
+      // A watch goes on for hours: its slot is for what it tells at its beginning.
+      if (sent !== undefined) void sent.then(leave)
+      else if (verb !== 'watch') leave()
+      return answered
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+
+  async function answerTo(asked: Asked, begun: () => void = () => undefined): Promise<Answer> {
+    const { call, matched, rendering, request } = asked
+    switch (matched.verb) {
       case 'get':
         return { status: 200, body: renderObject(rendering, await getObject(call, matched)) }
       case 'list':
         return lists.list(asked)
       case 'watch':
-        return watches.watch({ row, call, query, rendering, signal: request.signal })
+        return watches.watch({ ...asked, row: matched.row, signal: request.signal, begun })
       case 'create':
         return writes.create(asked)
       case 'update':

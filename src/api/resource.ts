@@ -173,6 +173,8 @@ export interface Resource extends Served {
   maySee?(call: Call, object: ApiObject): boolean
   /** `metadata.managedFields` is kept by its handlers as the body has it. Default false: server-side apply then owns nothing. */
   keepsManagedFields?: boolean
+  /** Its commands ask upstreams, which takes as long as those do: they have a gate of their own. Default false. */
+  asksOthers?: boolean
   subresources?: Readonly<Record<string, Subresource>>
 }
 

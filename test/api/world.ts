@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
@@ -28,6 +29,9 @@ export interface WatchEvent {
   object: { kind: string; metadata: Record<string, unknown>; [field: string]: unknown }
 }
 
+/** The server's side of an exchange: when it closes, the answer is out or the client gone. */
+export type Outgoing = EventEmitter & { closed: boolean }
+
 export interface Sent {
   token?: string
   /** Sent as it is when a string or bytes, otherwise as JSON. */
@@ -42,8 +46,8 @@ export interface ApiWorld extends FlowsWorld, AccessParts {
   /** The log, a line for each record. */
   lines: string[]
   send(method: string, path: string, sent?: Sent): Promise<Answered>
-  /** A GET whose answer is not read to its end: a watch. As the admin unless a token is given. */
-  open(path: string, sent?: Pick<Sent, 'token' | 'headers'>): Promise<Response>
+  /** A GET whose answer is not read to its end: a watch. As the admin unless a token is given */
+  open(path: string, sent?: Pick<Sent, 'token' | 'headers'> & { outgoing?: Outgoing }): Promise<Response>
   asAdmin(method: string, path: string, body?: unknown): Promise<Answered>
   /** Opens a watch and answers what waits for its next event; undefined at the end. The watch ends with the test. */
   watch(path: string, token?: string): Promise<() => Promise<WatchEvent | undefined>>
@@ -127,8 +131,8 @@ export async function apiWorld(
       return line === undefined || line.done ? undefined : JSON.parse(line.value)
     }
   }
-  const open: ApiWorld['open'] = async (path, { token = adminToken, headers = {} } = {}) =>
-    api.request(path, { headers: { authorization: `Bearer ${token}`, ...headers } })
+  const open: ApiWorld['open'] = async (path, { token = adminToken, headers = {}, outgoing } = {}) =>
+    api.request(path, { headers: { authorization: `Bearer ${token}`, ...headers } }, outgoing && { outgoing })
   const asAdmin: ApiWorld['asAdmin'] = (method, path, body) =>
     send(method, path, { token: adminToken, ...(body === undefined ? {} : { body }) })
   const robot: ApiWorld['robot'] = async (name, role, project = 'demo') => {

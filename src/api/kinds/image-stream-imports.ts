@@ -41,6 +41,7 @@ export function imageStreamImports(options: ImageStreamImportsOptions): Resource
     kind: 'ImageStreamImport',
     namespaced: true,
     schema: imageStreamImportSchema,
+    asksOthers: true,
     dryRun: true,
     handlers: { create: (call, body) => importAll(options, call, body) },
   }

@@ -58,6 +58,7 @@ export function tagEvents(options: TagEventsOptions): Resource {
     columns: tagEventColumns,
     admission: { list: 'handler', watch: 'handler', create: 'handler' },
     follow: followLedger(options.changes, options.reader, tagEventObject),
+    asksOthers: true,
     bodyKinds: ['Rollback', 'Resume'],
     handlers: {
       list: (call) => listEvents(options, call),

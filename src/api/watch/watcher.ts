@@ -32,6 +32,8 @@ export interface Watcher {
   readonly body: ReadableStream<Uint8Array>
   /** Ends it cleanly. */
   stop(): void
+  /** Settles when what was there at the beginning is told and let go, or it has ended. */
+  readonly begun: Promise<void>
   /** Settles when it has ended and holds nothing any more. */
   readonly ended: Promise<void>
 }
@@ -46,6 +48,7 @@ const chunkBytes = 64 * 1024
  */
 export function createWatcher(options: WatcherOptions): Watcher {
   const { hub, view, writing, marksInitial, bookmarkMs, timers, log } = options
+  const begun = Promise.withResolvers<void>()
   const ended = Promise.withResolvers<void>()
   let { position } = options
   let isOver = false
@@ -143,21 +146,26 @@ export function createWatcher(options: WatcherOptions): Watcher {
       if (beginning !== undefined) {
         const { done, value } = await beginning.next()
         if (!done) return value
-        beginning = undefined
+        letGo()
       }
       return await nextLive()
     } catch (error) {
       // The answer has begun: only an event can tell.
       if (!(error instanceof RegistryError)) log.error({ err: error }, 'a watch failed')
-      beginning = undefined
+      letGo()
       return end(errorLine(error instanceof RegistryError ? error : new RegistryError('UNKNOWN')))
     }
+  }
+
+  function letGo(): void {
+    beginning = undefined
+    begun.resolve()
   }
 
   function leave(): void {
     hasLeft = true
     isOver = true
-    beginning = undefined
+    letGo()
     cancelTimeout()
     cancelBookmarks()
     hub.forget(wake)
@@ -178,7 +186,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
     },
     { highWaterMark: 0 },
   )
-  return { body, stop, ended: ended.promise }
+  return { body, stop, begun: begun.promise, ended: ended.promise }
 }
 
 function errorLine(error: RegistryError): Buffer {

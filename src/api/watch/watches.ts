@@ -21,6 +21,8 @@ export interface WatchRequest {
   rendering: Rendering
   /** Ends when the client goes. */
   signal: AbortSignal
+  /** Called when what was there at the beginning is told, or it has ended: from then on the watch holds little. */
+  begun?(): void
 }
 
 /** Serves watches: one that follows the store a resource, whatever the number of watchers. */
@@ -165,6 +167,7 @@ export function createWatches(options: WatchesOptions): Watches {
       try {
         const watcher = await begin(request, wanted, newest, opened)
         watchers.add(watcher)
+        void watcher.begun.then(request.begun)
         void watcher.ended.then(() => {
           watchers.delete(watcher)
           giveBack(row, opened)
