@@ -116,7 +116,9 @@ export function createApi(options: ApiOptions): Hono<Env> {
       return yaml ? respondYaml(answered) : respond(answered)
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error
-      if (error.status >= 500) log.warn({ err: error, method: request.method }, 'a request of the API was refused')
+      // Whoever leaves while he waits is no trouble.
+      if (error.status >= 500 && !request.signal.aborted)
+        log.warn({ err: error, method: request.method }, 'a request of the API was refused')
       return refuse(error, target)
     }
   }

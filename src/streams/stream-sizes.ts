@@ -17,8 +17,8 @@ export interface StreamSizes {
   within(stream: Stream, drafts: readonly Draft[]): Promise<void>
 }
 
-/** About the most bytes of the records of a stream's tags: some 20,000 tags with ten items each. */
-export const maxTagsBytes = 64 * 1024 * 1024
+/** About the most bytes of the records of a stream's tags: some 10,000 tags with ten items each. */
+export const maxTagsBytes = 32 * 1024 * 1024
 /** So much more for moves of tags that are there: no rollback should fail because somebody filled the stream. */
 const maxMovedBytes = 1.25 * maxTagsBytes
 /** Most streams whose size is remembered; that of others is looked up at their next change. */
