@@ -127,6 +127,8 @@ export interface Authenticator {
    * @returns undefined when the secret is nobody's
    */
   authenticate(secret: string): Promise<Subject | undefined>
+  /** Whether the account or login behind a subject that was authenticated is still there: what goes on for long asks again. */
+  isCurrent(subject: Subject): boolean
 }
 
 /** What a request of `/v2/` is about to do. */

@@ -7,6 +7,7 @@ import type { Identities } from './identities.ts'
 export function createAuthenticator(options: { tokens: Tokens; identities: Identities }): Authenticator {
   const { tokens, identities } = options
   return {
+    isCurrent: (subject) => identities.isCurrent(subject),
     authenticate: async (secret) => {
       if (secret === '') return undefined
       const admin = adminSubject(secret, identities.admin())

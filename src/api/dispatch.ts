@@ -20,7 +20,7 @@ import type { Writes } from './write.ts'
 export interface DispatchOptions {
   table: readonly Resource[]
   authenticator: Authenticator
-  authorizer: Pick<Authorizer, 'can'>
+  authorizer: Pick<Authorizer, 'can' | 'version'>
   lists: Lists
   writes: Pick<Writes, 'create' | 'update'>
   patch: Patch
@@ -70,6 +70,19 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     }
   }
 
+  /** Whether what was allowed at the beginning is allowed still; looked at anew when any right or account changed. */
+  function mayGoOn({ call, matched }: Asked): () => boolean {
+    let { version } = authorizer
+    let may = true
+    return () => {
+      if (version === authorizer.version) return may
+      version = authorizer.version
+      may = authenticator.isCurrent(call.subject)
+      if (admissionOf(matched) === 'right') may &&= call.can(rightOf(matched, call.options))
+      return may
+    }
+  }
+
   async function answerTo(asked: Asked, begun: () => void = () => undefined): Promise<Answer> {
     const { call, matched, rendering, request } = asked
     switch (matched.verb) {
@@ -78,7 +91,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       case 'list':
         return lists.list(asked)
       case 'watch':
-        return watches.watch({ ...asked, row: matched.row, signal: request.signal, begun })
+        return watches.watch({ ...asked, row: matched.row, signal: request.signal, begun, mayGoOn: mayGoOn(asked) })
       case 'create':
         return writes.create(asked)
       case 'update':

@@ -12,6 +12,8 @@ export interface WatcherOptions {
   hub: Hub
   view: View
   writing: Writing
+  /** Asked before anything is told; it ends when not. */
+  mayGoOn(): boolean
   /** The revision after which changes are told. */
   position: number
   /** Events that come before those of the hub. */
@@ -47,7 +49,7 @@ const chunkBytes = 64 * 1024
  * ended, and may resume where he was.
  */
 export function createWatcher(options: WatcherOptions): Watcher {
-  const { hub, view, writing, marksInitial, bookmarkMs, timers, log } = options
+  const { hub, view, writing, mayGoOn, marksInitial, bookmarkMs, timers, log } = options
   const begun = Promise.withResolvers<void>()
   const ended = Promise.withResolvers<void>()
   let { position } = options
@@ -118,6 +120,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
 
   async function nextLive(): Promise<Buffer | undefined> {
     while (!isOver) {
+      if (!mayGoOn()) return end(undefined)
       // Too slow: what he missed is not here any more.
       if (position < hub.recent.from) return end(undefined)
       const lines = nextLines()
@@ -145,6 +148,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
     try {
       if (beginning !== undefined) {
         const { done, value } = await beginning.next()
+        if (!mayGoOn()) return end(undefined)
         if (!done) return value
         letGo()
       }

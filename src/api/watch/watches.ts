@@ -23,6 +23,8 @@ export interface WatchRequest {
   signal: AbortSignal
   /** Called when what was there at the beginning is told, or it has ended: from then on the watch holds little. */
   begun?(): void
+  /** Asked before anything is told: a right that ends, ends the watch. */
+  mayGoOn(): boolean
 }
 
 /** Serves watches: one that follows the store a resource, whatever the number of watchers. */
@@ -123,6 +125,7 @@ export function createWatches(options: WatchesOptions): Watches {
       hub,
       view,
       writing,
+      mayGoOn: request.mayGoOn,
       position: caughtUp?.position ?? since,
       backlog: caughtUp?.lines ?? [],
       initial: first === undefined ? undefined : listed(request, first, view),

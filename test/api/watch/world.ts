@@ -200,7 +200,14 @@ export async function watchWorld({
     const type = { kind: 'ConfigMap', apiVersion: 'v1' }
     const rendering = { form, type, columns: row.columns, nowMs: 0 }
     const gone = new AbortController()
-    const answer = await watches.watch({ row, call, query: parsed, rendering, signal: signal ?? gone.signal })
+    const answer = await watches.watch({
+      mayGoOn: () => true,
+      row,
+      call,
+      query: parsed,
+      rendering,
+      signal: signal ?? gone.signal,
+    })
     return clientOf(answer)
   }
 
