@@ -44,6 +44,7 @@ import { failureStatus, internalErrorStatus } from './status.ts'
 import { newestRevision } from './stored.ts'
 import { parseTarget, type Target } from './target.ts'
 import { followStreams, followTags } from './watch/follow-streams.ts'
+import { createProjectBorn } from './watch/project-born.ts'
 import { createWatches } from './watch/watches.ts'
 import { createWrites } from './write.ts'
 
@@ -96,7 +97,12 @@ export function createApi(options: ApiOptions): Hono<Env> {
     lists: createLists({ newestRevision: () => newestRevision(objects), isCompacted: options.isCompacted, log }),
     writes,
     patch: createPatch({ writes, revise: createRevise(), now: options.now }),
-    watches: createWatches({ ...options, newestRevision: () => newestRevision(objects), signal: options.stopping }),
+    watches: createWatches({
+      ...options,
+      isBornAfter: createProjectBorn(objects, options.followObjects('namespaces')),
+      newestRevision: () => newestRevision(objects),
+      signal: options.stopping,
+    }),
     now: options.now,
   })
   const discover = createDiscovery(table)

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { RegistryError } from '../../oci/errors.ts'
+import { CompactedError } from '../../store/store.ts'
 import { createTurns } from '../../streams/turns.ts'
 import { type ReadPage, readPage } from '../list.ts'
 import type { Rendering } from '../render.ts'
@@ -38,6 +39,8 @@ export interface Watches {
 }
 
 export interface WatchesOptions {
+  /** Whether a project was made after a revision. @throws CompactedError */
+  isBornAfter(project: string, since: number): Promise<boolean>
   /** The store's newest revision. */
   newestRevision(): Promise<number>
   now: () => number
@@ -117,6 +120,7 @@ export function createWatches(options: WatchesOptions): Watches {
     // Of a list, changes are told from before its first page was read: the view knows what it showed.
     const since = first === undefined ? (wanted.since ?? newest) : newest
     const view = createView(row, call, writing, since)
+    if (first === undefined && since < newest && call.project !== '') await requireOwn(call.project, since)
     await hub.ready
     if (hub.ended instanceof RegistryError) throw hub.ended
     const isPast = first === undefined && since < hub.recent.from
@@ -135,6 +139,14 @@ export function createWatches(options: WatchesOptions): Watches {
       timers,
       log,
     })
+  }
+
+  /** What an earlier project of the name had was not the caller's. @throws RegistryError EXPIRED */
+  async function requireOwn(project: string, since: number): Promise<void> {
+    const isOthers = await options.isBornAfter(project, since).catch((error: unknown) => {
+      throw error instanceof CompactedError ? tooOld() : error
+    })
+    if (isOthers) throw tooOld()
   }
 
   async function* listed(request: WatchRequest, first: ReadPage, view: View): AsyncGenerator<ApiObject[]> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { apiWorld, inDemo, rbacApi } from '../world.ts'
+import { type Answered, apiWorld, inDemo, rbacApi, refusal } from '../world.ts'
 
 const configMaps = `/api/v1/${inDemo}/configmaps`
 const accounts = `/api/v1/${inDemo}/serviceaccounts`
@@ -63,5 +63,43 @@ describe('a watch', () => {
     const response = await world.open(`${configMaps}?watch=1`, { token })
     await world.asAdmin('DELETE', `${accounts}/leaver`)
     expect(await response.text()).toBe('')
+  })
+})
+
+describe('a project that was made anew', () => {
+  const inNew = 'namespaces/new'
+  const of = (path: string) => path.replace(inDemo, inNew)
+
+  async function madeAnew() {
+    const world = await apiWorld()
+    const { asAdmin, objects } = world
+    const project = { metadata: { name: 'new' } }
+    const first = await asAdmin('POST', '/api/v1/namespaces', project)
+    await asAdmin('POST', of(configMaps), { metadata: { name: 'secret' }, data: { a: 'of another' } })
+    await objects.delete('configmaps', 'new', 'secret')
+    await objects.delete('rolebindings', 'new', 'admin')
+    await objects.delete('namespaces', '', 'new')
+    const again = await asAdmin('POST', '/api/v1/namespaces', project)
+    const versionOf = ({ body }: Answered) => (body.metadata as { resourceVersion: string }).resourceVersion
+    return { ...world, since: versionOf(first), born: versionOf(again) }
+  }
+
+  test.each([['configmaps'], ['events'], ['serviceaccounts']])('tells nobody what was before it: %s', async (kind) => {
+    const { send, open, adminToken, robot, since, born, objects, authorizer } = await madeAnew()
+    const token = await robot('owner', undefined, 'new')
+    const bound = await objects.create('rolebindings', 'new', {
+      metadata: { name: 'owner' },
+      subjects: [{ kind: 'ServiceAccount', name: 'owner', namespace: 'new' }],
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'admin' },
+    })
+    await authorizer.reached(Number(bound.metadata.resourceVersion))
+    const from = (version: string) => `/api/v1/${inNew}/${kind}?watch=1&resourceVersion=${version}`
+    expect(await send('GET', from(since), { token })).toMatchObject(refusal(410, 'Expired'))
+    // As it is from now on, the project is newer than all of it.
+    const headers = { 'content-type': 'application/merge-patch+json' }
+    const body = { metadata: { labels: { a: 'b' } } }
+    expect((await send('PATCH', `/api/v1/${inNew}`, { token: adminToken, body, headers })).status).toBe(200)
+    expect(await send('GET', from(since), { token })).toMatchObject(refusal(410, 'Expired'))
+    expect((await open(from(born), { token })).status).toBe(200)
   })
 })

@@ -176,6 +176,7 @@ export async function watchWorld({
     handlers: { list, ...changedRow({ follow, list }).handlers },
   }
   const watches = createWatches({
+    isBornAfter: async () => false,
     newestRevision: newest,
     now: testClock().now,
     log,
