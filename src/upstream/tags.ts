@@ -82,7 +82,8 @@ function nextQuery(want: Want, { headers, url }: WholeAnswer): string | undefine
   if (link === undefined) return undefined
   const target = URL.canParse(link, url) ? new URL(link, url) : undefined
   if (target?.origin === url.origin && target.pathname === url.pathname && target.username === '') return target.search
-  const elsewhere = target === undefined ? 'what is no address' : `${target.origin}${target.pathname}`.slice(0, 200)
+  // Not the path: it may hold anything, the login that the registry was just sent among it.
+  const elsewhere = target === undefined ? 'what is no address' : `another address at ${target.host}`
   throw invalidList(want.from, `goes on at ${elsewhere}: not followed`)
 }
 

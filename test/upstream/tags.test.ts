@@ -152,6 +152,17 @@ describe('a list of tags that is a trap', () => {
     expect(elsewhere.requests).toEqual([])
   })
 
+  test.each(['/v2/SECRET/tags/list', 'http://elsewhere.example/SECRET', '//elsewhere.example/?a=SECRET'])(
+    'I9: tells nothing of the link %s but its host, for a registry may put a login into it',
+    async (target) => {
+      const { registry, client } = await world()
+      registry.intercept(withHeader(list, 'link', `<${target}>; rel="next"`))
+      const { message } = await failureOf(client.tags(at(registry.host)))
+      expect(message).toContain('not followed')
+      expect(message).not.toContain('SECRET')
+    },
+  )
+
   test('ends where its pages go in a circle', async () => {
     const { registry, client } = await world()
     registry.intercept(withHeader(list, 'link', '</v2/lib/app/tags/list?last=again>; rel="next"'))
