@@ -89,7 +89,7 @@ async function followWishes(options: PendingImportsOptions, signal: AbortSignal)
       const [key, wish] = next
       const host = await hostOf(reader, wish).catch(() => '')
       if (arrivals.get(key) === wish) arrivals.delete(key)
-      queue.add(host, key, wish)
+      queue.add({ project: wish.name.project, host }, key, wish)
       runNext()
     }
     sorting = false

@@ -5,14 +5,31 @@ import { createHostQueue } from '../../src/importer/host-queue.ts'
 describe('a queue by hosts', () => {
   test('lets hosts take turns, each item in the order it came', () => {
     const queue = createHostQueue<string>({ total: 10, perHost: 10 })
-    for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'b2']) queue.add(item.charAt(0), item, item)
+    for (const item of ['a1', 'a2', 'a3', 'b1', 'c1', 'b2'])
+      queue.add({ project: 'demo', host: item.charAt(0) }, item, item)
     const taken = Array.from({ length: 7 }, () => queue.take()?.item)
     expect(taken).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3', undefined])
   })
 
+  test('lets projects take turns, however much one of them wants and of how many hosts', () => {
+    const queue = createHostQueue<string>({ total: 2, perHost: 1 })
+    for (let i = 0; i < 100; i++) queue.add({ project: 'many', host: `h${i % 50}` }, `${i}`, `many ${i}`)
+    expect([queue.take()?.item, queue.take()?.item, queue.take()]).toEqual(['many 0', 'many 1', undefined])
+    queue.add({ project: 'few', host: 'h0' }, 'one', 'few one')
+    queue.add({ project: 'few', host: 'h9' }, 'two', 'few two')
+    queue.done('h1')
+    expect(queue.take()?.item).toBe('many 2')
+    queue.done('h2')
+    expect(queue.take()?.item).toBe('few two')
+    queue.done('h0')
+    expect([queue.take()?.item, queue.take()]).toEqual(['many 3', undefined])
+    queue.done('h9')
+    expect(queue.take()?.item).toBe('few one')
+  })
+
   test('holds up no host for another that is full', () => {
     const queue = createHostQueue<string>({ total: 3, perHost: 1 })
-    for (const item of ['a1', 'a2', 'b1']) queue.add(item.charAt(0), item, item)
+    for (const item of ['a1', 'a2', 'b1']) queue.add({ project: 'demo', host: item.charAt(0) }, item, item)
     expect([queue.take()?.item, queue.take()?.item, queue.take()]).toEqual(['a1', 'b1', undefined])
     queue.done('a')
     expect(queue.take()?.item).toBe('a2')
@@ -20,13 +37,17 @@ describe('a queue by hosts', () => {
 
   test('puts an item in the place of the one before of its key', () => {
     const queue = createHostQueue<number>({ total: 3, perHost: 3 })
-    queue.add('a', 'key', 1)
-    queue.add('a', 'key', 2)
+    queue.add({ project: 'demo', host: 'a' }, 'key', 1)
+    queue.add({ project: 'demo', host: 'a' }, 'key', 2)
     expect([queue.take()?.item, queue.take()]).toEqual([2, undefined])
   })
 
   test('never has more under way than it may, and begins everything in the end', () => {
-    const step = fc.oneof(fc.record({ add: fc.constantFrom('a', 'b', 'c') }), fc.constant('take'), fc.constant('done'))
+    const step = fc.oneof(
+      fc.record({ add: fc.record({ project: fc.constantFrom('x', 'y'), host: fc.constantFrom('a', 'b', 'c') }) }),
+      fc.constant('take'),
+      fc.constant('done'),
+    )
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 1, max: 4 }), (steps, total) => {
         const queue = createHostQueue<number>({ total, perHost: 2 })
