@@ -435,13 +435,16 @@ describe('a watch of projects', () => {
   ])('at %s tells what the caller may see, and nothing else', async (path, kind) => {
     const world = await apiWorld()
     const { asAdmin, robot, watch } = world
-    const viewer = await robot('viewer', 'view')
-    const none = await robot('nobody')
+    await asAdmin('POST', namespaces, { metadata: { name: 'people' } })
+    const viewer = await robot('viewer', 'view', 'people')
+    const ofProject = await robot('deployer', 'view')
+    const none = await robot('nobody', undefined, 'people')
     const { metadata } = (await asAdmin('GET', path)).body as { metadata: { resourceVersion: string } }
     const query = `?watch=true&resourceVersion=${metadata.resourceVersion}`
-    const [forAdmin, forViewer, forNone, forAnonymous] = await Promise.all([
+    const [forAdmin, forViewer, forItsOwn, forNone, forAnonymous] = await Promise.all([
       watch(`${path}${query}`, world.adminToken),
       watch(`${path}${query}`, viewer),
+      watch(`${path}${query}`, ofProject),
       watch(`${path}${query}`, none),
       watch(`${path}${query}`),
     ])
@@ -452,6 +455,7 @@ describe('a watch of projects', () => {
     await asAdmin('DELETE', `${path}/demo`)
     // Before his binding goes: until then it is what shows him the project.
     const seen = [brief(await forViewer()), brief(await forViewer())]
+    expect([brief(await forItsOwn()), brief(await forItsOwn())]).toEqual(seen)
     removing(world)
     const told = []
     for (let i = 0; i < 6; i += 1) told.push(brief(await forAdmin()))
@@ -465,6 +469,8 @@ describe('a watch of projects', () => {
       ['MODIFIED', kind, 'demo', 'Terminating'],
       ['DELETED', kind, 'demo', 'Terminating'],
     ])
+    // Its account went with the project.
+    expect(await forItsOwn()).toBeUndefined()
     await expect(Promise.race([...silent, Promise.resolve('silent')])).resolves.toBe('silent')
   })
 
