@@ -3,9 +3,12 @@ import { z } from 'zod'
 import {
   parseDuration,
   parseHostPattern,
+  parseIssuer,
   parseListenAddress,
+  parseNetwork,
   parsePublicUrl,
   parseRegistryHost,
+  parseSize,
 } from './config-values.ts'
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -46,6 +49,27 @@ const upstreamSchema = z
   })
   .superRefine(checkLogin, always())
 
+const claim = text
+const issuerSchema = z.strictObject({
+  name: written('write a short name of letters, digits and dashes, such as github', (value) =>
+    value === 'htpasswd' ? undefined : matching(/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/, value),
+  ),
+  issuer: written(
+    'write the issuer as its tokens have it in "iss", such as https://token.actions.githubusercontent.com',
+    parseIssuer,
+  ),
+  /** Where its discovery document is, when it is not below `issuer`. */
+  discoveryUrl: written('write an https URL', parseIssuer).nullish(),
+  audiences: z.array(text, { error: 'write a list: ["weir.example.com"]' }).min(1, 'write at least one audience'),
+  certificateAuthorityFile: text.nullish(),
+  username: z.strictObject({ claim: claim.prefault('sub'), prefix: z.string().nullish() }).prefault({}),
+  groups: z.array(z.strictObject({ claim, prefix: z.string().nullish() })).default([]),
+  requiredClaims: z.record(z.string(), z.string({ error: 'write a text' })).default({}),
+  sessionLifetime: duration(0, 365 * 86_400_000, 'from 0s to 365d').nullish(),
+  clientId: text.nullish(),
+  scopes: z.array(text).default(['openid']),
+})
+
 /** The shape of the file; unknown keys are errors. */
 export const configSchema = z.strictObject({
   listen: address.prefault('127.0.0.1:5000'),
@@ -78,6 +102,24 @@ export const configSchema = z.strictObject({
       tokenLifetime: duration(60_000, 86_400_000, 'from 1m to 1d').prefault('15m'),
       maxTokenLifetime: duration(600_000, 3650 * 86_400_000, 'from 10m to 3650d').prefault('365d'),
       issuer: secureUrl.nullish(),
+      loginLifetime: duration(60_000, 30 * 86_400_000, 'from 1m to 30d').prefault('12h'),
+      sessionLifetime: duration(0, 365 * 86_400_000, 'from 0s to 365d').prefault('30d'),
+      htpasswdFile: text.nullish(),
+      issuers: z
+        .array(issuerSchema, { error: 'write a list: - name: github' })
+        .superRefine(checkIssuers, always())
+        .default([]),
+    })
+    .prefault({}),
+  trustedProxies: z
+    .array(written('write an address or a network, such as 10.0.0.0/8 or ::1', parseNetwork))
+    .default([]),
+  audit: z
+    .strictObject({
+      output: z.enum(['file', 'stdout', 'none'], { error: 'write file, stdout or none' }).default('file'),
+      maxBytes: size(64 * 1024, 1024 ** 4, 'from 64KiB to 1TiB').prefault('64MiB'),
+      maxFiles: z.int({ error: 'write a whole number from 1 to 1000' }).min(1).max(1000).default(10),
+      reads: z.boolean({ error: 'write true or false' }).default(false),
     })
     .prefault({}),
   log: z
@@ -91,6 +133,7 @@ export const configSchema = z.strictObject({
 /** What the schema makes of a file. */
 export type ParsedConfig = z.output<typeof configSchema>
 type ParsedUpstream = z.output<typeof upstreamSchema>
+type ParsedIssuer = z.output<typeof issuerSchema>
 
 // The checks below see values that may be wrong in other ways, or no objects at all: every problem is told in one go.
 
@@ -147,6 +190,20 @@ function checkHosts(upstreams: readonly ParsedUpstream[], context: z.RefinementC
   }
 }
 
+/** A name or an issuer that stands for two could be either. */
+function checkIssuers(issuers: readonly ParsedIssuer[], context: z.RefinementCtx): void {
+  if (!Array.isArray(issuers)) return
+  for (const key of ['name', 'issuer'] as const) {
+    const seen = new Set<unknown>()
+    for (const [index, issuer] of (issuers as readonly ParsedIssuer[]).entries()) {
+      const value: unknown = issuer?.[key]
+      if (typeof value === 'string' && seen.has(value))
+        context.addIssue({ code: 'custom', path: [index, key], message: `${value} is there twice` })
+      seen.add(value)
+    }
+  }
+}
+
 function isRecord(value: unknown): boolean {
   return typeof value === 'object' && value !== null
 }
@@ -159,6 +216,13 @@ function duration(leastMs: number, mostMs: number, range: string) {
   return written(`write a duration with its unit, ${range}, such as 15m or 1h30m`, (value) => {
     const durationMs = parseDuration(value)
     return durationMs !== undefined && durationMs >= leastMs && durationMs <= mostMs ? durationMs : undefined
+  })
+}
+
+function size(leastBytes: number, mostBytes: number, range: string) {
+  return written(`write a size with its unit, ${range}, such as 64MiB`, (value) => {
+    const bytes = parseSize(value)
+    return bytes !== undefined && bytes >= leastBytes && bytes <= mostBytes ? bytes : undefined
   })
 }
 

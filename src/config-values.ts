@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { parseImageReference } from './oci/reference.ts'
 
 /** Values of the config as people write them. Each parser answers undefined for what is not one. */
@@ -43,6 +44,21 @@ export function parsePublicUrl(text: string): string | undefined {
   if (!/^https?:\/\/[^/?#@\\\s]+\/?$/.test(text) || !URL.canParse(text)) return undefined
   // Some clients take the last of these words in a challenge for its scheme, wherever it stands.
   return /basic|bearer/i.test(text) ? undefined : new URL(text).origin
+}
+
+/** Parses the issuer of OIDC tokens, answered as it was written: `iss` is compared letter by letter. */
+export function parseIssuer(text: string): string | undefined {
+  return /^https:\/\/[^?#@\\\s]+$/.test(text) && URL.canParse(text) ? text : undefined
+}
+
+/** Parses an IP address or a network, `10.0.0.0/8`; a network of one address has its whole length as prefix. */
+export function parseNetwork(text: string): { address: string; prefix: number; family: 'ipv4' | 'ipv6' } | undefined {
+  const [, address = '', digits] = /^([0-9a-fA-F:.]+)(?:\/([0-9]{1,3}))?$/.exec(text) ?? []
+  const version = isIP(address)
+  if (version === 0) return undefined
+  const most = version === 4 ? 32 : 128
+  const prefix = digits === undefined ? most : Number(digits)
+  return prefix <= most ? { address, prefix, family: version === 4 ? 'ipv4' : 'ipv6' } : undefined
 }
 
 /** Parses a registry host as users write it in image names, lower case, with its port. */

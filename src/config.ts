@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { configSchema, type ParsedConfig } from './config-schema.ts'
-import type { ListenAddress } from './config-values.ts'
+import type { ListenAddress, parseNetwork } from './config-values.ts'
 
 /** The login for one upstream, its password read from the file. */
 export interface UpstreamLogin {
@@ -13,6 +13,27 @@ export interface UpstreamLogin {
   projects: readonly string[]
   /** Globs of the repositories that it is for. */
   repositories: readonly string[]
+}
+
+/** An OIDC issuer whose tokens are taken. */
+export interface IssuerConfig {
+  readonly name: string
+  /** As `iss` has it. */
+  readonly issuer: string
+  /** Default: below `issuer`. */
+  readonly discoveryUrl?: string
+  readonly audiences: readonly string[]
+  /** PEM; default: what the system trusts. */
+  readonly certificateAuthority?: string
+  /** Default prefix: the name and a colon. */
+  readonly username: { readonly claim: string; readonly prefix: string }
+  readonly groups: readonly { readonly claim: string; readonly prefix: string }[]
+  /** Claims that a token must have, with their values. */
+  readonly requiredClaims: Readonly<Record<string, string>>
+  readonly sessionLifetimeMs: number
+  /** Of the device flow; absent where there is none. */
+  readonly clientId?: string
+  readonly scopes: readonly string[]
 }
 
 /** Everything of `config/weir.yaml`, with defaults filled in; durations in milliseconds. */
@@ -36,6 +57,22 @@ export interface WeirConfig {
     readonly maxTokenLifetimeMs: number
     /** Default: `tls.publicUrl`. */
     readonly issuer?: string
+    /** How long a token lives that `weir login` gets for the API. */
+    readonly loginLifetimeMs: number
+    /** How long a login goes on by refresh tokens, unless the issuer says otherwise; 0: not at all. */
+    readonly sessionLifetimeMs: number
+    readonly htpasswdFile?: string
+    readonly issuers: readonly IssuerConfig[]
+  }
+  /** Whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly NonNullable<ReturnType<typeof parseNetwork>>[]
+  readonly audit: {
+    readonly output: 'file' | 'stdout' | 'none'
+    /** Of a file, before the next is begun. */
+    readonly maxBytes: number
+    readonly maxFiles: number
+    /** Whether reads of the API have lines too. */
+    readonly reads: boolean
   }
   readonly log: { readonly level: ParsedConfig['log']['level']; readonly format: 'json' | 'text' }
 }
@@ -80,7 +117,7 @@ export function parseConfig(sources: ConfigSources): { config: WeirConfig; warni
   const secrets = readSecrets(tree)
   problems.push(...secrets.problems)
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
-  return { config: build(parsed.data, secrets.passwords), warnings: secrets.warnings }
+  return { config: build(parsed.data, secrets), warnings: secrets.warnings }
 }
 
 /** Finds the file (`--config`, `WEIR_CONFIG`, `./weir.yaml` if it is there) and parses. @throws ConfigError */
@@ -161,6 +198,8 @@ function formatPath(path: readonly PropertyKey[]): string {
 interface Secrets {
   /** By index in `upstreams`. */
   passwords: Map<number, string>
+  /** PEM, by index in `auth.issuers`. */
+  authorities: Map<number, string>
   problems: string[]
   warnings: string[]
 }
@@ -170,7 +209,7 @@ interface Secrets {
  * passwords, and whether certificate and key can be read.
  */
 function readSecrets(tree: Record<string, unknown>): Secrets {
-  const secrets: Secrets = { passwords: new Map(), problems: [], warnings: [] }
+  const secrets: Secrets = { passwords: new Map(), authorities: new Map(), problems: [], warnings: [] }
   const upstreams = Array.isArray(tree.upstreams) ? tree.upstreams : []
   for (const [index, upstream] of upstreams.entries()) {
     const file: unknown = isRecord(upstream) ? upstream.passwordFile : undefined
@@ -180,6 +219,16 @@ function readSecrets(tree: Record<string, unknown>): Secrets {
     if (password === '') secrets.problems.push(`${path}: ${file} is empty`)
     else if (password !== undefined) secrets.passwords.set(index, password)
   }
+  const auth = isRecord(tree.auth) ? tree.auth : {}
+  const issuers = Array.isArray(auth.issuers) ? auth.issuers : []
+  for (const [index, issuer] of issuers.entries()) {
+    const file: unknown = isRecord(issuer) ? issuer.certificateAuthorityFile : undefined
+    if (typeof file !== 'string' || file === '') continue
+    const pem = checkFile(`auth.issuers[${index}].certificateAuthorityFile`, file, secrets, false)
+    if (pem !== undefined) secrets.authorities.set(index, pem)
+  }
+  if (typeof auth.htpasswdFile === 'string' && auth.htpasswdFile !== '')
+    checkFile('auth.htpasswdFile', auth.htpasswdFile, secrets, true)
   const tls = isRecord(tree.tls) ? tree.tls : {}
   for (const [key, isSecret] of [
     ['certFile', false],
@@ -203,7 +252,7 @@ function checkFile(path: string, file: string, { problems, warnings }: Secrets, 
   }
 }
 
-function build(parsed: ParsedConfig, passwords: Map<number, string>): WeirConfig {
+function build(parsed: ParsedConfig, { passwords, authorities }: Secrets): WeirConfig {
   const { listen, tls, auth } = parsed
   return {
     listen,
@@ -226,8 +275,35 @@ function build(parsed: ParsedConfig, passwords: Map<number, string>): WeirConfig
       tokenLifetimeMs: auth.tokenLifetime,
       maxTokenLifetimeMs: auth.maxTokenLifetime,
       ...(auth.issuer ? { issuer: auth.issuer } : {}),
+      loginLifetimeMs: auth.loginLifetime,
+      sessionLifetimeMs: auth.sessionLifetime,
+      ...(auth.htpasswdFile ? { htpasswdFile: auth.htpasswdFile } : {}),
+      issuers: auth.issuers.map((issuer, index) => buildIssuer(issuer, auth.sessionLifetime, authorities.get(index))),
     },
+    trustedProxies: parsed.trustedProxies,
+    audit: parsed.audit,
     log: parsed.log,
+  }
+}
+
+function buildIssuer(
+  parsed: ParsedConfig['auth']['issuers'][number],
+  sessionLifetimeMs: number,
+  certificateAuthority: string | undefined,
+): IssuerConfig {
+  const { name, issuer, discoveryUrl, audiences, username, groups, requiredClaims, clientId, scopes } = parsed
+  return {
+    name,
+    issuer,
+    ...(discoveryUrl ? { discoveryUrl } : {}),
+    audiences,
+    ...(certificateAuthority === undefined ? {} : { certificateAuthority }),
+    username: { claim: username.claim, prefix: username.prefix ?? `${name}:` },
+    groups: groups.map(({ claim, prefix }) => ({ claim, prefix: prefix ?? `${name}:` })),
+    requiredClaims,
+    sessionLifetimeMs: parsed.sessionLifetime ?? sessionLifetimeMs,
+    ...(clientId ? { clientId } : {}),
+    scopes,
   }
 }
 

@@ -8,7 +8,7 @@ export function createAuthenticator(options: { tokens: Tokens; identities: Ident
   const { tokens, identities } = options
   return {
     isCurrent: (subject) => identities.isCurrent(subject),
-    authenticate: async (secret) => {
+    authenticate: async ({ secret }) => {
       if (secret === '') return undefined
       const admin = adminSubject(secret, identities.admin())
       if (admin !== undefined) return admin

@@ -1,7 +1,15 @@
 import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
 import type { Store } from '../store/store.ts'
-import { anonymous, mastersGroup, type PolicyRule, type Rbac, type RoleRef, type Subject } from './access.ts'
+import {
+  anonymous,
+  type Grant,
+  mastersGroup,
+  type PolicyRule,
+  type Rbac,
+  type RoleRef,
+  type Subject,
+} from './access.ts'
 import { type Identities, serviceAccountUser } from './identities.ts'
 import { mirrorObjects } from './object-mirror.ts'
 import { builtinRoles } from './roles.ts'
@@ -55,12 +63,12 @@ export function createAuthorizer({ store, identities, signal, log }: AuthorizerO
     if (kind === 'Role') return project === '' ? undefined : roles.get(`${project}/${name}`)
     return builtin.get(name) ?? roles.get(`/${name}`)
   }
-  const holds = (subject: Subject, right: Right, project: string): boolean =>
-    bindings.some(subject, project, (roleRef, place) => roleAt(roleRef, place)?.allows(right) ?? false)
+  const grantOf = (subject: Subject, right: Right, project: string): Grant | undefined =>
+    bindings.find(subject, project, (roleRef, place) => roleAt(roleRef, place)?.allows(right) ?? false)
   const rolesOf = (subject: Subject, project: string): Role[] => {
     const held = new Set<Role>()
     for (const each of [subject, anonymous]) {
-      bindings.some(each, project, (roleRef, place) => {
+      bindings.find(each, project, (roleRef, place) => {
         const role = roleAt(roleRef, place)
         if (role !== undefined) held.add(role)
         return false
@@ -68,11 +76,18 @@ export function createAuthorizer({ store, identities, signal, log }: AuthorizerO
     }
     return [...held]
   }
-  const may = (subject: Subject, right: Right, project: string): boolean =>
-    subject.groups.includes(mastersGroup) || holds(subject, right, project) || holds(anonymous, right, project)
+  const explain: Rbac['explain'] = (subject, verb, group, resource, name, project) => {
+    if (subject.groups.includes(mastersGroup)) return masters
+    const right = { verb, group, resource, name }
+    return grantOf(subject, right, project) ?? grantOf(anonymous, right, project)
+  }
 
   return {
-    can: (subject, verb, group, resource, name, project) => may(subject, { verb, group, resource, name }, project),
+    can: (...asked) => explain(...asked) !== undefined,
+    explain,
+    whoCan: () => ({ subjects: [], incomplete: true }),
+    rulesFor: (subject, project) =>
+      subject.groups.includes(mastersGroup) ? mastersRules : rolesOf(subject, project).flatMap(({ rules }) => rules),
     holdsAll: (subject, rules, project) => {
       const rights = spellOut(rules)
       if (subject.groups.includes(mastersGroup)) return []
@@ -119,6 +134,9 @@ interface Given {
   ids: Set<string>
 }
 
+const masters: Grant = { kind: 'Group', name: mastersGroup, project: '' }
+const mastersRules: readonly PolicyRule[] = [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }]
+
 /** Bindings by project ('' for the whole cluster) and by whom they name. */
 function createBindingIndex() {
   const byName = new Map<string, { roleRef: RoleRef; keys: string[] }>()
@@ -150,11 +168,16 @@ function createBindingIndex() {
       bySubject.set(place, given.set(refKey(roleRef), { roleRef, ids: ids.add(id) }))
     }
   }
-  const someAt = (project: string, key: string, test: (roleRef: RoleRef, project: string) => boolean): boolean => {
-    for (const { roleRef } of bySubject.get(`${project} ${key}`)?.values() ?? []) {
-      if (test(roleRef, project)) return true
+  const findAt = (
+    project: string,
+    key: string,
+    test: (roleRef: RoleRef, project: string) => boolean,
+  ): Grant | undefined => {
+    for (const { roleRef, ids } of bySubject.get(`${project} ${key}`)?.values() ?? []) {
+      const [id = ''] = ids
+      if (test(roleRef, project)) return grantBy(id, project, roleRef)
     }
-    return false
+    return undefined
   }
   return {
     set,
@@ -164,13 +187,29 @@ function createBindingIndex() {
         if (where(project)) remove(id, project)
       }
     },
-    /** Whether a role bound to the subject, in the project or for the whole cluster, passes `test`. */
-    some: (subject: Subject, project: string, test: (roleRef: RoleRef, project: string) => boolean): boolean => {
+    /** By what a role that passes `test` is bound to the subject, in the project or for the whole cluster. */
+    find: (
+      subject: Subject,
+      project: string,
+      test: (roleRef: RoleRef, project: string) => boolean,
+    ): Grant | undefined => {
       const places = project === '' ? [''] : [project, '']
       const keys = [`User ${subject.name}`, ...subject.groups.map((group) => `Group ${group}`)]
-      return places.some((place) => keys.some((key) => someAt(place, key, test)))
+      for (const place of places) {
+        for (const key of keys) {
+          const grant = findAt(place, key, test)
+          if (grant !== undefined) return grant
+        }
+      }
+      return undefined
     },
   }
+}
+
+/** `id` is the binding's project and name. */
+function grantBy(id: string, project: string, role: RoleRef): Grant {
+  const kind = project === '' ? 'ClusterRoleBinding' : 'RoleBinding'
+  return { kind, name: id.slice(project.length + 1), project, role }
 }
 
 function refKey(roleRef: RoleRef | undefined): string {

@@ -6,6 +6,7 @@ import {
   type Authenticator,
   type Authorizer,
   anonymous,
+  type Grant,
   type NeededAccess,
   type RegistryToken,
   type Subject,
@@ -38,52 +39,56 @@ const catalog: Scope = { type: 'registry', name: 'catalog', actions: ['*'] }
 /** The domain behind `/token`, and the decision on each use of what it gave. */
 export function createTokenService(options: TokenServiceOptions): TokenService {
   const { authenticator, authorizer, tokens, identities, service } = options
-  const may = (subject: Subject, { project, stream }: StreamName, action: Action): boolean =>
-    authorizer.can(subject, verbs[action], 'image.openshift.io', 'imagestreams/layers', stream, project)
+  const grantOf = (subject: Subject, { project, stream }: StreamName, action: Action): Grant | undefined =>
+    authorizer.explain(subject, verbs[action], 'image.openshift.io', 'imagestreams/layers', stream, project)
 
   const held = (subject: Subject, scope: Scope): Access[] => {
     if (scope.type === 'registry') return isAnonymous(subject) ? [] : [catalog]
     const name = parseStreamName(scope.name)
     if (name === undefined) return []
     const asked = scope.actions.includes('*') ? actions : actions.filter((action) => scope.actions.includes(action))
-    const granted = asked.filter((action) => may(subject, name, action))
+    const granted = asked.filter((action) => grantOf(subject, name, action) !== undefined)
     return granted.length === 0 ? [] : [{ type: scope.type, name: scope.name, actions: granted }]
   }
-  const decide = ({ subject, access }: RegistryToken, { action, ...name }: NeededAccess): boolean => {
+  const decide = ({ subject, access }: RegistryToken, { action, ...name }: NeededAccess): Grant | undefined => {
     const needed = { type: 'repository', name: `${name.project}/${name.stream}`, actions: [action] }
-    return covers(access, needed) && identities.isCurrent(subject) && may(subject, name, action)
+    return covers(access, needed) && identities.isCurrent(subject) ? grantOf(subject, name, action) : undefined
   }
   const decisions = createDecisions(authorizer, decide)
 
   return {
     grant: async (request) => {
       checkService(request.service, service)
-      const subject = await identify(request.login, authenticator)
+      const subject = await identify(request, authenticator)
       const access = parseScopes(request.scopes).flatMap((scope) => held(subject, scope))
       return { token: await tokens.issueRegistryToken(subject, access), access, subject }
     },
-    mayAccess: (token, needed) => (decisions(token, needed) ? 'allowed' : 'insufficient'),
+    mayAccess: decisions,
     mayListCatalog: ({ subject, access }) =>
       covers(access, catalog) && !isAnonymous(subject) && identities.isCurrent(subject),
   }
 }
 
 /** Keeps what was decided for a token until a role, a binding or an identity changes. */
-function createDecisions(authorizer: Authorizer, decide: (token: RegistryToken, needed: NeededAccess) => boolean) {
-  const kept = new WeakMap<RegistryToken, { version: number; allowed: Set<string> }>()
-  return (token: RegistryToken, needed: NeededAccess): boolean => {
+function createDecisions(
+  authorizer: Authorizer,
+  decide: (token: RegistryToken, needed: NeededAccess) => Grant | undefined,
+): TokenService['mayAccess'] {
+  const kept = new WeakMap<RegistryToken, { version: number; allowed: Map<string, Grant> }>()
+  return (token, needed) => {
     const { version } = authorizer
     let decided = kept.get(token)
     if (decided?.version !== version) {
-      decided = { version, allowed: new Set() }
+      decided = { version, allowed: new Map() }
       kept.set(token, decided)
     }
     const key = `${needed.action} ${needed.project}/${needed.stream}`
-    if (decided.allowed.has(key)) return true
+    const known = decided.allowed.get(key)
+    if (known !== undefined) return known
     // Refusals are not kept: whoever asks for any name there is would fill the memory.
-    const allowed = decide(token, needed)
-    if (allowed) decided.allowed.add(key)
-    return allowed
+    const grant = decide(token, needed)
+    if (grant !== undefined) decided.allowed.set(key, grant)
+    return grant
   }
 }
 
@@ -92,9 +97,11 @@ function checkService(asked: string | undefined, ours: string): void {
   throw new RegistryError('BAD_REQUEST', { message: `service: tokens are made for ${ours} alone` })
 }
 
-async function identify(login: TokenRequest['login'], authenticator: Authenticator): Promise<Subject> {
-  if (login === undefined || (login.user === '' && login.secret === '')) return anonymous
-  const subject = await authenticator.authenticate(login.secret)
+async function identify({ login, client }: TokenRequest, authenticator: Authenticator): Promise<Subject> {
+  if (login === undefined) return anonymous
+  if ('refreshToken' in login) throw new RegistryError('UNAUTHORIZED', { message: 'the refresh token is unknown' })
+  if (login.user === '' && login.secret === '') return anonymous
+  const subject = await authenticator.authenticate({ ...login, client })
   if (subject === undefined) {
     throw new RegistryError('UNAUTHORIZED', { message: 'the password is not a valid token: log in again' })
   }

@@ -119,6 +119,12 @@ export function createTokens(options: TokensOptions): Tokens {
       if (!(await identities.confirm(subject))) throw invalidToken('the account it was made for is gone')
       return subject
     },
+    issueLoginToken: async () => {
+      throw new RegistryError('UNSUPPORTED', { message: 'no login tokens are issued' })
+    },
+    verifyLoginToken: async () => {
+      throw invalidToken('it was not made here for this')
+    },
     jwks: async () => ({ keys: keys.published() }),
     openidConfiguration: () => openidConfiguration(issuer),
   }

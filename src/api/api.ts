@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { Hono } from 'hono'
 import type { Logger } from 'pino'
-import type { Authenticator, Rbac, Tokens } from '../access/access.ts'
+import type { Authenticator, Client, Rbac, Tokens } from '../access/access.ts'
 import type { StreamImages } from '../importer/stream-images.ts'
 import type { Importer } from '../importer.ts'
 import { RegistryError } from '../oci/errors.ts'
@@ -79,7 +79,7 @@ export interface ApiOptions {
 }
 
 /** What the server hands on with each request. */
-type Env = { Bindings: { requestId?: string; outgoing?: Outgoing } }
+type Env = { Bindings: { requestId?: string; client?: Client; outgoing?: Outgoing } }
 type Outgoing = Pick<ServerResponse, 'once' | 'closed'>
 
 /** Serves `/api`, `/apis` and `/version` as Kubernetes does; failures are `metav1.Status`. Mounted at the root. */
@@ -112,12 +112,15 @@ export function createApi(options: ApiOptions): Hono<Env> {
   // Hono sends HEAD to the GET handlers and drops the body: that is what HEAD is here.
   app.get('/version', () => answer(200, versionInfo(options.version)))
   app.all('/openapi/*', ({ req }) => openApi(req.raw))
-  const serve = async (request: Request, outgoing?: Outgoing): Promise<Response> => {
+  const serve = async (
+    request: Request,
+    { outgoing, client = unknownClient }: Env['Bindings'] = {},
+  ): Promise<Response> => {
     let target: Target | undefined
     try {
       target = parseTarget(new URL(request.url).pathname)
       if (target?.type !== 'object') return respond(discover(request, target))
-      const answered = await dispatch(request, target, outgoing && closed(outgoing))
+      const answered = await dispatch(request, target, { client, sent: outgoing && closed(outgoing) })
       const { yaml } = negotiate(request.headers.get('accept'), new URL(request.url).searchParams)
       return yaml ? respondYaml(answered) : respond(answered)
     } catch (error) {
@@ -128,8 +131,8 @@ export function createApi(options: ApiOptions): Hono<Env> {
       return refuse(error, target)
     }
   }
-  app.all('/api/*', ({ req, env }) => serve(req.raw, env?.outgoing))
-  app.all('/apis/*', ({ req, env }) => serve(req.raw, env?.outgoing))
+  app.all('/api/*', ({ req, env }) => serve(req.raw, env))
+  app.all('/apis/*', ({ req, env }) => serve(req.raw, env))
 
   app.onError((error, c) => {
     if (error instanceof RegistryError) return refuse(error)
@@ -139,6 +142,8 @@ export function createApi(options: ApiOptions): Hono<Env> {
   })
   return app
 }
+
+const unknownClient: Client = { address: '', userAgent: '' }
 
 /** The table of kinds: one row more serves, authorises and discovers one kind more. */
 function kinds(options: ApiOptions): Resource[] {

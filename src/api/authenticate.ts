@@ -1,4 +1,4 @@
-import { type Authenticator, anonymous, type Subject } from '../access/access.ts'
+import { type Authenticator, anonymous, type Client, type Subject } from '../access/access.ts'
 import { RegistryError } from '../oci/errors.ts'
 
 // RFC 6750 2.1. Two Authorization headers arrive joined by a comma, which no token has, and so fail here.
@@ -10,12 +10,12 @@ const bearer = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i
  *
  * @throws RegistryError UNAUTHORIZED, FORBIDDEN
  */
-export async function authenticate(authenticator: Authenticator, headers: Headers): Promise<Subject> {
+export async function authenticate(authenticator: Authenticator, headers: Headers, client: Client): Promise<Subject> {
   const authorization = headers.get('authorization')
   if (authorization === null) return actsAsItself(anonymous, headers)
   const [, token] = bearer.exec(authorization) ?? []
   if (token === undefined) throw unauthorized('the Authorization header is not one "Bearer TOKEN"')
-  const subject = await authenticator.authenticate(token)
+  const subject = await authenticator.authenticate({ user: '', secret: token, client })
   if (subject === undefined) {
     throw unauthorized('the token is not valid: it may have expired, or its service account is gone; get a new one')
   }

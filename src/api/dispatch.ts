@@ -1,4 +1,4 @@
-import type { Authenticator, Authorizer, Subject } from '../access/access.ts'
+import type { Authenticator, Authorizer, Client, Subject } from '../access/access.ts'
 import { type ErrorSubject, RegistryError } from '../oci/errors.ts'
 import type { Answer } from './answer.ts'
 import type { Asked } from './asked.ts'
@@ -28,10 +28,14 @@ export interface DispatchOptions {
   now: () => number
 }
 
-/**
- * Answers a request. `sent` settles when the answer is out, or cut off; without it that is not known, and no matter.
- */
-export type Dispatch = (request: Request, target: ObjectTarget, sent?: Promise<void>) => Promise<Answer>
+/** What is known of a request beside itself. */
+export interface Origin {
+  client: Client
+  /** Settles when the answer is out, or cut off; without it that is not known, and no matter. */
+  sent?: Promise<void> | undefined
+}
+
+export type Dispatch = (request: Request, target: ObjectTarget, origin: Origin) => Promise<Answer>
 
 const commonFields = ['metadata.name', 'metadata.namespace']
 
@@ -43,8 +47,8 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   const { table, authenticator, authorizer, lists, writes, patch, watches, now } = options
   const slots = createSlots()
 
-  return async (request, target, sent) => {
-    const subject = await authenticate(authenticator, request.headers)
+  return async (request, target, { client, sent }) => {
+    const subject = await authenticate(authenticator, request.headers, client)
     const query = new URL(request.url).searchParams
     const matched = match(table, target, request.method, query)
     const { row, served, verb, type } = matched

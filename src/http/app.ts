@@ -1,7 +1,7 @@
 /** Everything Weir serves, in one router. */
 import { Hono } from 'hono'
 import type { Logger } from 'pino'
-import type { Authorizer, TokenService, Tokens } from '../access/access.ts'
+import type { Authorizer, Client, TokenService, Tokens } from '../access/access.ts'
 import type { PullThrough } from '../pull-through.ts'
 import type { StreamReader } from '../streams/streams.ts'
 import { createAuthorize } from './authorize.ts'
@@ -14,7 +14,7 @@ import { addV2Routes } from './v2.ts'
 
 /** What the API reads of the exchange. */
 export interface ApiEnv {
-  Bindings: { requestId?: string }
+  Bindings: { requestId?: string; client?: Client }
 }
 
 export interface AppDeps {

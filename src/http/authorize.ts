@@ -44,7 +44,7 @@ export function createAuthorize(deps: {
       const actions = action === 'push' ? ['pull', 'push'] : [action]
       const scope = { type: 'repository', name: `${project}/${stream}`, actions }
       const token = await verify(authorization, scope)
-      if (tokenService.mayAccess(token, { project, stream, action }) === 'allowed') return
+      if (tokenService.mayAccess(token, { project, stream, action }) !== undefined) return
       throw refusal({ scope, error: 'insufficient_scope' })
     },
     async catalog(authorization) {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Context } from 'hono'
+import type { Client } from '../access/access.ts'
 
 /** What every handler is given beside the request. */
 export interface Exchange {
@@ -9,6 +10,7 @@ export interface Exchange {
   requestId: string
   /** Scheme, host and port of the listener as clients reach it; realms come from here, never from the Host header. */
   publicUrl: string
+  client: Client
 }
 
 export interface HttpEnv {

@@ -3,6 +3,7 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
+import { createClientOf } from './client-address.ts'
 import type { ChooseRequestId, HttpEnv } from './exchange.ts'
 import { type Metrics, routeOf } from './metrics.ts'
 import { normaliseTarget } from './request-target.ts'
@@ -23,9 +24,10 @@ export interface ListenerDeps {
 /** The way of every request: the warm path, the check of the target as it came, the router. */
 export function createListener(deps: ListenerDeps): RequestListener {
   const { app, warmManifest, chooseRequestId, renderFailure, publicUrl, log } = deps
+  const clientOf = createClientOf()
   const fetch = (request: Request, { incoming, outgoing }: HttpBindings) => {
     const requestId = String(outgoing.getHeader('x-request-id'))
-    return app.fetch(request, { incoming, outgoing, requestId, publicUrl })
+    return app.fetch(request, { incoming, outgoing, requestId, publicUrl, client: clientOf(incoming) })
   }
   // What reaches this handler is a request that no URL can be made of, its Host header mostly.
   const errorHandler = (error: unknown) => {

@@ -1,6 +1,6 @@
 /** `/token`: logins and scopes in, a token for `/v2/` out. */
 import type { Hono } from 'hono'
-import type { Access, TokenRequest, TokenService } from '../access/access.ts'
+import type { Access, Client, TokenRequest, TokenService } from '../access/access.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { formatScopes } from '../oci/scope.ts'
 import { readBody } from './body.ts'
@@ -22,11 +22,11 @@ export function addTokenRoutes(
 ): void {
   app.get('/token', async (c) => {
     const login = readBasic(c.req.header('authorization'))
-    return answer(tokenService, readRequest(new URL(c.req.url).searchParams, login))
+    return answer(tokenService, readRequest(new URL(c.req.url).searchParams, login, c.env.client))
   })
   app.post('/token', async (c) => {
     const form = await readForm(c)
-    return answer(tokenService, readRequest(form, readPassword(form)), true)
+    return answer(tokenService, readRequest(form, readPassword(form), c.env.client), true)
   })
   app.all('/token', () => {
     const errors = [{ code: 'UNSUPPORTED', message: 'only GET and POST are supported here', detail: null }]
@@ -54,17 +54,24 @@ function scopeOf(access: readonly Access[]): string {
   return formatScopes(access.filter(({ actions }) => actions.length > 0))
 }
 
-function readRequest(parameters: URLSearchParams, login: TokenRequest['login']): TokenRequest {
+function readRequest(parameters: URLSearchParams, login: TokenRequest['login'], client: Client): TokenRequest {
   for (const name of new Set(parameters.keys())) {
     // RFC 6749 3.1; scopes alone are repeated by clients.
     if (name !== 'scope' && parameters.getAll(name).length > 1) throw invalid(`${name.slice(0, 64)} is given twice`)
   }
   const service = parameters.get('service') ?? undefined
-  return { login, service: service === '' ? undefined : service, scopes: parameters.getAll('scope') }
+  return {
+    login,
+    service: service === '' ? undefined : service,
+    scopes: parameters.getAll('scope'),
+    offline: parameters.get('offline_token') === 'true' || parameters.get('access_type') === 'offline',
+    clientId: parameters.get('client_id') ?? '',
+    client,
+  }
 }
 
 /** @throws RegistryError UNAUTHORIZED when there is an Authorization header that is not one Basic login */
-function readBasic(authorization: string | undefined): TokenRequest['login'] {
+function readBasic(authorization: string | undefined): { user: string; secret: string } | undefined {
   if (authorization === undefined) return undefined
   const encoded = /^basic ([A-Za-z0-9+/]*={0,2})$/i.exec(authorization)?.[1]
   const decoded = Buffer.from(encoded ?? '', 'base64').toString('utf8')
@@ -75,7 +82,7 @@ function readBasic(authorization: string | undefined): TokenRequest['login'] {
   return { user: decoded.slice(0, colon), secret: decoded.slice(colon + 1) }
 }
 
-function readPassword(form: URLSearchParams): NonNullable<TokenRequest['login']> {
+function readPassword(form: URLSearchParams): { user: string; secret: string } {
   const grantType = form.get('grant_type')
   if (grantType === null) throw invalid('grant_type is missing; write grant_type=password')
   if (grantType !== 'password') {

@@ -45,7 +45,7 @@ export function createWarmManifest(deps: WarmManifestDeps): WarmManifest {
     const token = tokens.peekRegistryToken(authorization.slice(7))
     if (token === undefined) return false
     const { project, stream, reference } = target
-    if (tokenService.mayAccess(token, { project, stream, action: 'pull' }) !== 'allowed') return false
+    if (tokenService.mayAccess(token, { project, stream, action: 'pull' }) === undefined) return false
     const manifest = pullThrough.warm(project, stream, reference)
     if (manifest === undefined || (manifest.bytes === undefined && method === 'GET')) return false
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { mastersGroup } from '../../src/access/access.ts'
-import { accessGround, accessWorld } from './world.ts'
+import { accessGround, accessWorld, bearer, tokenRequest } from './world.ts'
 
 describe('ensureAdmin()', () => {
   test('makes a token once, and the store holds its hash alone', async () => {
@@ -8,12 +8,12 @@ describe('ensureAdmin()', () => {
     const token = (await admin.ensureAdmin({ kubeconfigExists: false })) ?? ''
     expect(token).toMatch(/^weir_admin_[\w-]{43}$/)
     expect((await store.get('meta/admin'))?.value).not.toContain(token.slice('weir_admin_'.length))
-    expect(await authenticator.authenticate(token)).toMatchObject({
+    expect(await authenticator.authenticate(bearer(token))).toMatchObject({
       name: 'weir:admin',
       groups: [mastersGroup, 'system:authenticated'],
     })
     expect(await admin.ensureAdmin({ kubeconfigExists: true })).toBeUndefined()
-    expect(await authenticator.authenticate(token)).toBeDefined()
+    expect(await authenticator.authenticate(bearer(token))).toBeDefined()
   })
 
   test('makes one where a kubeconfig is there of a store that is not', async () => {
@@ -25,13 +25,13 @@ describe('ensureAdmin()', () => {
     const world = await accessWorld()
     const old = (await world.admin.ensureAdmin({ kubeconfigExists: false })) ?? ''
     const login = { user: 'admin', secret: old }
-    const { token } = await world.tokenService.grant({ login, service: undefined, scopes: [] })
+    const { token } = await world.tokenService.grant(tokenRequest({ login }))
     await world.tokens.verifyRegistryToken(token.token)
     const { version } = world.authorizer
     const fresh = (await world.admin.ensureAdmin({ kubeconfigExists: false })) ?? ''
     expect(world.authorizer.version).toBeGreaterThan(version)
-    expect(await world.authenticator.authenticate(old)).toBeUndefined()
-    expect(await world.authenticator.authenticate(fresh)).toMatchObject({ name: 'weir:admin' })
+    expect(await world.authenticator.authenticate(bearer(old))).toBeUndefined()
+    expect(await world.authenticator.authenticate(bearer(fresh))).toMatchObject({ name: 'weir:admin' })
     expect(world.tokens.peekRegistryToken(token.token)).toBeUndefined()
     await expect(world.tokens.verifyRegistryToken(token.token)).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
   })
@@ -41,30 +41,30 @@ describe('ensureAdmin()', () => {
     const first = await ground.open()
     const token = (await first.admin.ensureAdmin({ kubeconfigExists: false })) ?? ''
     const second = await ground.open()
-    expect(await second.authenticator.authenticate(token)).toMatchObject({ name: 'weir:admin' })
+    expect(await second.authenticator.authenticate(bearer(token))).toMatchObject({ name: 'weir:admin' })
   })
 })
 
-describe('authenticate()', () => {
+describe('authenticate(bearer())', () => {
   test("takes a service account's token", async () => {
     const { tokens, authenticator, account } = await accessWorld()
     const ci = await account('demo', 'ci')
     const { token } = await tokens.issueServiceAccountToken(ci)
-    expect(await authenticator.authenticate(token)).toEqual(ci.subject)
+    expect(await authenticator.authenticate(bearer(token))).toEqual(ci.subject)
   })
 
   test('refuses it once its account is gone', async () => {
     const { tokens, authenticator, account, remove } = await accessWorld()
     const { token } = await tokens.issueServiceAccountToken(await account('demo', 'ci'))
     await remove('object/serviceaccounts/demo/ci')
-    expect(await authenticator.authenticate(token)).toBeUndefined()
+    expect(await authenticator.authenticate(bearer(token))).toBeUndefined()
   })
 
   test('refuses it once it has expired', async () => {
     const { tokens, authenticator, account, clock } = await accessWorld()
     const { token } = await tokens.issueServiceAccountToken(await account('demo', 'ci'), 600)
     clock.advance(661_000)
-    expect(await authenticator.authenticate(token)).toBeUndefined()
+    expect(await authenticator.authenticate(bearer(token))).toBeUndefined()
   })
 
   test('a registry token is nobody on the API', async () => {
@@ -72,7 +72,7 @@ describe('authenticate()', () => {
     const { subject } = await account('demo', 'ci')
     const { token } = await tokens.issueRegistryToken(subject, [])
     await tokens.verifyRegistryToken(token)
-    expect(await authenticator.authenticate(token)).toBeUndefined()
+    expect(await authenticator.authenticate(bearer(token))).toBeUndefined()
   })
 
   test.each([
@@ -87,15 +87,15 @@ describe('authenticate()', () => {
     const { admin, authenticator, store } = await accessWorld()
     const token = (await admin.ensureAdmin({ kubeconfigExists: false })) ?? ''
     const { hash } = JSON.parse((await store.get('meta/admin'))?.value ?? '{}')
-    expect(await authenticator.authenticate(change(token, hash))).toBeUndefined()
+    expect(await authenticator.authenticate(bearer(change(token, hash)))).toBeUndefined()
   })
 
   test('before an admin was made, the empty hash is not his', async () => {
     const { authenticator, put } = await accessWorld()
-    expect(await authenticator.authenticate('x')).toBeUndefined()
+    expect(await authenticator.authenticate(bearer('x'))).toBeUndefined()
     await put('meta/admin', { uid: 'u', hash: '', createdAt: '' })
-    expect(await authenticator.authenticate('x')).toBeUndefined()
+    expect(await authenticator.authenticate(bearer('x'))).toBeUndefined()
     await put('meta/admin', 'broken')
-    expect(await authenticator.authenticate('x')).toBeUndefined()
+    expect(await authenticator.authenticate(bearer('x'))).toBeUndefined()
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { NeededAccess, RegistryToken } from '../../src/access/access.ts'
 import { formatScopes } from '../../src/oci/scope.ts'
-import { type AccessWorld, accessWorld, group, robot, service } from './world.ts'
+import { type AccessWorld, accessWorld, group, robot, service, tokenRequest } from './world.ts'
 
 const all = 'repository:demo/app:pull,push,delete'
 
@@ -11,14 +11,14 @@ async function robotWorld() {
   const account = await world.account('demo', 'ci')
   const { token: secret } = await world.tokens.issueServiceAccountToken(account)
   const login = { user: 'whoever', secret }
-  const ask = (...scopes: string[]) => world.tokenService.grant({ login, service, scopes })
+  const ask = (...scopes: string[]) => world.tokenService.grant(tokenRequest({ login, service, scopes }))
   const granted = async (...scopes: string[]) => formatScopes((await ask(...scopes)).access)
   const use = async (...scopes: string[]) => world.tokens.verifyRegistryToken((await ask(...scopes)).token.token)
   return { ...world, ...account, ci: robot('demo', 'ci'), ask, granted, use }
 }
 
 const anonymously = (world: AccessWorld, ...scopes: string[]) =>
-  world.tokenService.grant({ login: undefined, service, scopes })
+  world.tokenService.grant(tokenRequest({ login: undefined, service, scopes }))
 const pullApp: NeededAccess = { project: 'demo', stream: 'app', action: 'pull' }
 
 describe('grant()', () => {
@@ -82,9 +82,9 @@ describe('grant()', () => {
     expect(formatScopes(granted.access)).toBe('repository:demo/app:pull')
     const token = await world.tokens.verifyRegistryToken(granted.token.token)
     expect(token.subject.name).toBe('system:anonymous')
-    expect(world.tokenService.mayAccess(token, pullApp)).toBe('allowed')
+    expect(world.tokenService.mayAccess(token, pullApp)).toBeDefined()
     const empty = { user: '', secret: '' }
-    expect((await world.tokenService.grant({ login: empty, service, scopes: [] })).subject.name).toBe(
+    expect((await world.tokenService.grant(tokenRequest({ login: empty, service, scopes: [] }))).subject.name).toBe(
       'system:anonymous',
     )
   })
@@ -96,22 +96,26 @@ describe('grant()', () => {
   ])('a password that is %s is UNAUTHORIZED and never anonymous', async (_, login) => {
     const world = await accessWorld()
     await world.bind('demo', 'system:image-puller', group('system:unauthenticated'))
-    const asked = world.tokenService.grant({ login, service, scopes: ['repository:demo/app:pull'] })
+    const asked = world.tokenService.grant(tokenRequest({ login, service, scopes: ['repository:demo/app:pull'] }))
     await expect(asked).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
   })
 
   test('a registry token is no password', async () => {
     const world = await robotWorld()
     const { token } = await world.ask()
-    const asked = world.tokenService.grant({ login: { user: 'ci', secret: token.token }, service, scopes: [] })
+    const asked = world.tokenService.grant(
+      tokenRequest({ login: { user: 'ci', secret: token.token }, service, scopes: [] }),
+    )
     await expect(asked).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
   })
 
   test("another's service is BAD_REQUEST and names ours; none at all is ours", async () => {
     const { tokenService } = await accessWorld()
-    const asked = tokenService.grant({ login: undefined, service: 'other.test', scopes: [] })
+    const asked = tokenService.grant(tokenRequest({ login: undefined, service: 'other.test', scopes: [] }))
     await expect(asked).rejects.toMatchObject({ code: 'BAD_REQUEST', message: expect.stringContaining(service) })
-    expect((await tokenService.grant({ login: undefined, service: undefined, scopes: [] })).access).toEqual([])
+    expect(
+      (await tokenService.grant(tokenRequest({ login: undefined, service: undefined, scopes: [] }))).access,
+    ).toEqual([])
   })
 
   test('the catalog is for any identity, and not for anonymous', async () => {
@@ -135,8 +139,8 @@ describe('mayAccess()', () => {
     await bind('demo', 'edit', ci)
     const token = await use(all)
     for (const action of ['pull', 'push', 'delete'] as const) {
-      expect(tokenService.mayAccess(token, { ...pullApp, action })).toBe('allowed')
-      expect(tokenService.mayAccess(token, { ...pullApp, action })).toBe('allowed')
+      expect(tokenService.mayAccess(token, { ...pullApp, action })).toBeDefined()
+      expect(tokenService.mayAccess(token, { ...pullApp, action })).toBeDefined()
     }
   })
 
@@ -152,42 +156,42 @@ describe('mayAccess()', () => {
     const { bind, ci, use, tokenService } = await robotWorld()
     await bind('', 'cluster-admin', ci)
     const token = await use('repository:demo/app:pull')
-    expect(tokenService.mayAccess(token, pullApp)).toBe('allowed')
-    expect(tokenService.mayAccess(token, { ...pullApp, ...change })).toBe('insufficient')
-    expect(tokenService.mayAccess(token, pullApp)).toBe('allowed')
+    expect(tokenService.mayAccess(token, pullApp)).toBeDefined()
+    expect(tokenService.mayAccess(token, { ...pullApp, ...change })).toBeUndefined()
+    expect(tokenService.mayAccess(token, pullApp)).toBeDefined()
   })
 
   test('a binding that is removed ends the right of a token that lives, and one made anew gives it back', async () => {
     const { bind, remove, ci, use, tokenService, store, authorizer } = await robotWorld()
     const key = await bind('demo', 'edit', ci)
     const token = await use('repository:demo/app:pull,push')
-    expect(tokenService.mayAccess(token, pullApp)).toBe('allowed')
+    expect(tokenService.mayAccess(token, pullApp)).toBeDefined()
     const removed = await store.commit({ operations: [{ type: 'delete', key }] })
     await authorizer.reached(removed.status === 'committed' ? removed.revision : 0)
-    expect(tokenService.mayAccess(token, pullApp)).toBe('insufficient')
+    expect(tokenService.mayAccess(token, pullApp)).toBeUndefined()
     await bind('demo', 'system:image-puller', ci, 'again')
-    expect(tokenService.mayAccess(token, pullApp)).toBe('allowed')
-    expect(tokenService.mayAccess(token, { ...pullApp, action: 'push' })).toBe('insufficient')
+    expect(tokenService.mayAccess(token, pullApp)).toBeDefined()
+    expect(tokenService.mayAccess(token, { ...pullApp, action: 'push' })).toBeUndefined()
     await remove('object/rolebindings/demo/again')
-    expect(tokenService.mayAccess(token, pullApp)).toBe('insufficient')
+    expect(tokenService.mayAccess(token, pullApp)).toBeUndefined()
   })
 
   test('a binding made later gives a token nothing that it does not carry', async () => {
     const { bind, ci, use, tokenService } = await robotWorld()
     const token = await use('repository:demo/app:pull')
     await bind('demo', 'admin', ci)
-    expect(tokenService.mayAccess(token, pullApp)).toBe('insufficient')
+    expect(tokenService.mayAccess(token, pullApp)).toBeUndefined()
   })
 
   test('a deleted account ends what was decided for its token, also where everybody may pull', async () => {
     const { bind, remove, account, use, tokenService } = await robotWorld()
     await bind('demo', 'system:image-puller', group('system:unauthenticated'))
     const token = await use('repository:demo/app:pull', 'registry:catalog:*')
-    expect(tokenService.mayAccess(token, pullApp)).toBe('allowed')
+    expect(tokenService.mayAccess(token, pullApp)).toBeDefined()
     await remove('object/serviceaccounts/demo/ci')
-    expect(tokenService.mayAccess(token, pullApp)).toBe('insufficient')
+    expect(tokenService.mayAccess(token, pullApp)).toBeUndefined()
     expect(tokenService.mayListCatalog(token)).toBe(false)
     await account('demo', 'ci')
-    expect(tokenService.mayAccess(token, pullApp)).toBe('insufficient')
+    expect(tokenService.mayAccess(token, pullApp)).toBeUndefined()
   })
 })

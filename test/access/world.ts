@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { type Logger, pino } from 'pino'
 import { onTestFinished } from 'vitest'
-import type { BindingSubject, PolicyRule, Subject } from '../../src/access/access.ts'
+import type { BindingSubject, Client, PolicyRule, Subject, TokenRequest } from '../../src/access/access.ts'
 import { type AccessOptions, type AccessParts, createAccess } from '../../src/access/create-access.ts'
 import { serviceAccountSubject } from '../../src/access/identities.ts'
 import { createLevelStore } from '../../src/store/level.ts'
@@ -13,6 +13,17 @@ import { temporaryDirectory } from '../support/directory.ts'
 
 export const issuer = 'https://weir.test:5443'
 export const service = 'weir.test:5000'
+
+/** Who asks where it does not matter. */
+export const client: Client = { address: '192.0.2.1', userAgent: 'test' }
+
+/** The secret as a bearer sends it. */
+export const bearer = (secret: string) => ({ user: '', secret, client })
+
+/** A request of `/token` with what matters to the test. */
+export function tokenRequest(request: Partial<TokenRequest>): TokenRequest {
+  return { login: undefined, service: undefined, scopes: [], offline: false, clientId: '', client, ...request }
+}
 
 /** A store, and the means to open the access part on it, again and again. */
 export interface AccessGround {

@@ -17,7 +17,11 @@ test('the story: project, import, token, grant, import again, history, rollback,
   expect(token.stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/)
   const robot = token.stdout.trim()
   expect(await weir(['whoami'], robot)).toMatchObject({ stdout: 'system:serviceaccount:shop:ci\n' })
-  const subject = await authenticator.authenticate(robot)
+  const subject = await authenticator.authenticate({
+    user: '',
+    secret: robot,
+    client: { address: '', userAgent: '' },
+  })
   const mayPull = () =>
     authorizer.can(subject ?? expect.unreachable(), 'get', 'image.openshift.io', 'imagestreams/layers', 'app', 'shop')
   expect(mayPull()).toBe(false)

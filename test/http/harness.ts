@@ -135,8 +135,8 @@ function createState(options: HarnessOptions) {
       }),
     mayAccess: (token, { project, stream, action }) =>
       covers(token.access, { type: 'repository', name: `${project}/${stream}`, actions: [action] })
-        ? 'allowed'
-        : 'insufficient',
+        ? { kind: 'RoleBinding', name: 'pullers', project }
+        : undefined,
     mayListCatalog: (token) => covers(token.access, { type: 'registry', name: 'catalog', actions: ['*'] }),
   }
   const find = (stream: string, reference: string): ServedManifest => {

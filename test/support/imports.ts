@@ -27,6 +27,7 @@ export const homes: Record<string, readonly string[]> = {
   level: ['store'],
   undici: ['upstream'],
   jose: ['access'],
+  bcryptjs: ['access'],
   '@peculiar/x509': ['http'],
   commander: ['cli', 'main'],
   'prom-client': ['http', 'weir'],
@@ -34,7 +35,7 @@ export const homes: Record<string, readonly string[]> = {
 
 /** Parts that are files of their own, side by side below `src`. */
 const fileParts: Record<string, readonly string[]> = {
-  flows: ['pull-through', 'importer', 'tag-events', 'tagging', 'projects', 'push', 'triggers'],
+  flows: ['pull-through', 'importer', 'tag-events', 'tagging', 'projects', 'audit', 'pull-secrets', 'push', 'triggers'],
   weir: ['weir', 'config', 'config-schema', 'config-values', 'admin-kubeconfig', 'log'],
   main: ['main', 'serve'],
 }
