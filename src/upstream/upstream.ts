@@ -63,12 +63,16 @@ export interface Upstream {
   close(): Promise<void>
 }
 
-/** A login for one host. `id` names it in logs and cache keys and is no secret. */
-export interface Credential {
-  id: string
-  username: string
-  password: string
-}
+/**
+ * What opens a registry: a user name with its password; an identity token, which the registry's token endpoint exchanges for
+ * others (OAuth2 `refresh_token`); or a registry token, which is sent to the registry as it is.
+ *
+ * @see https://docs.docker.com/reference/cli/docker/login/
+ */
+export type Login = { username: string; password: string } | { identityToken: string } | { registryToken: string }
+
+/** A login for one host. `id` names it in conditions, logs and cache keys and is no secret. */
+export type Credential = { id: string } & Login
 
 /**
  * Yields, best first, the logins that `project` may use for `repository` at `host`; none means anonymous. The only seam
