@@ -24,7 +24,7 @@ test('GET answers the token under both names, with its life and time of issue, n
   expect(answer.headers).not.toHaveProperty('access-control-allow-origin')
 })
 
-test('login, service and every scope reach the grant as they came; account and offline_token decide nothing', async () => {
+test('login, service, client and every scope reach the grant as they came; account decides nothing', async () => {
   const { ask, grants } = await startHttp()
   await ask('/token?service=s&scope=a:b:c+d:e:f&scope=g:h:i&account=root&offline_token=true&client_id=docker', {
     headers: basic('ci:p:w'),
@@ -32,11 +32,14 @@ test('login, service and every scope reach the grant as they came; account and o
   await ask('/token')
   await ask('/token', { headers: basic(':') })
   await ask('/token', { headers: { authorization: 'basic Og==' } })
+  const login = { user: 'ci', secret: 'p:w' }
+  const scopes = ['a:b:c d:e:f', 'g:h:i']
+  const bare = { service: undefined, scopes: [], offline: false, clientId: '', client: expect.anything() }
   expect(grants).toEqual([
-    { login: { user: 'ci', secret: 'p:w' }, service: 's', scopes: ['a:b:c d:e:f', 'g:h:i'] },
-    { login: undefined, service: undefined, scopes: [] },
-    { login: { user: '', secret: '' }, service: undefined, scopes: [] },
-    { login: { user: '', secret: '' }, service: undefined, scopes: [] },
+    { ...bare, login, service: 's', scopes, offline: true, clientId: 'docker' },
+    { ...bare, login: undefined },
+    { ...bare, login: { user: '', secret: '' } },
+    { ...bare, login: { user: '', secret: '' } },
   ])
 })
 
@@ -67,7 +70,7 @@ test('the form reaches the grant as it came', async () => {
   const { ask, grants } = await startHttp()
   const body = 'grant_type=password&username=ci&password=p%3Dw%2B&service=s&scope=a:b:c&scope=d:e:f'
   await ask('/token', { method: 'POST', body, headers: { 'content-type': form } })
-  expect(grants).toEqual([{ login: { user: 'ci', secret: 'p=w+' }, service: 's', scopes: ['a:b:c', 'd:e:f'] }])
+  expect(grants).toMatchObject([{ login: { user: 'ci', secret: 'p=w+' }, service: 's', scopes: ['a:b:c', 'd:e:f'] }])
 })
 
 test.each([
