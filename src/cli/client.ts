@@ -1,8 +1,8 @@
-import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { type ApiList, type ApiObject, type Status, type Target, targetPath } from './api.ts'
 import { ApiError, CliError, isNotFound } from './failures.ts'
 import type { Server } from './server.ts'
+import { type Answer, createTransport, type Message } from './transport.ts'
+import { unreachable } from './unreachable.ts'
 
 export interface RequestOptions {
   body?: object
@@ -25,16 +25,10 @@ export interface Client {
     target: Target,
     options?: { query?: Record<string, string>; limit?: number },
   ): Promise<ApiList<T>>
+  /** A request about no object: `/login`, `/token`, `/apis`. `value` is undefined where the answer is no JSON object. */
+  fetch(method: string, path: string, message?: Message): Promise<{ code: number; value: object | undefined }>
   /** Lets go of the connections. */
   close(): void
-}
-
-interface Answer {
-  code: number
-  contentType: string
-  requestId: string | undefined
-  location: string | undefined
-  text: string
 }
 
 const defaultPatienceMs = 60_000
@@ -42,15 +36,22 @@ const pageSize = 500
 
 /** `timeoutMs` (`--request-timeout`) goes before every request's own patience. */
 export function createClient({ server, timeoutMs }: { server: Server; timeoutMs?: number }): Client {
-  const send = createSend(server)
+  const transport = createTransport(server, (failed) => unreachable(server, failed))
   const client: Client = {
     server,
     timeoutMs,
     async request<T extends object>(method: string, target: Target, options: RequestOptions = {}) {
       const limitMs = timeoutMs ?? options.patienceMs ?? defaultPatienceMs
       const query = options.query === undefined ? '' : `?${new URLSearchParams(options.query)}`
-      const answer = await send.request(method, `${targetPath(target)}${query}`, options.body, limitMs)
+      const { body } = options
+      const content = body === undefined ? {} : { content: { type: 'application/json', text: JSON.stringify(body) } }
+      const answer = await transport.send(method, `${targetPath(target)}${query}`, content, limitMs)
       return readAnswer(server, method, target, answer) as T
+    },
+    async fetch(method, path, message = {}) {
+      const answer = await transport.send(method, path, message, timeoutMs ?? defaultPatienceMs)
+      if (isRedirect(answer)) throw redirected(server, answer)
+      return { code: answer.code, value: parseObject(answer.text) }
     },
     async find<T extends ApiObject>(target: Target) {
       try {
@@ -73,56 +74,9 @@ export function createClient({ server, timeoutMs }: { server: Server; timeoutMs?
       } while (next !== undefined && items.length < limit)
       return { ...page, items: items.slice(0, limit) }
     },
-    close: () => send.close(),
+    close: () => transport.close(),
   }
   return client
-}
-
-function createSend(server: Server) {
-  const isSecure = server.url.startsWith('https:')
-  const agent = isSecure
-    ? new HttpsAgent({
-        keepAlive: true,
-        rejectUnauthorized: !server.insecureSkipTlsVerify,
-        ...(server.certificateAuthority === undefined ? {} : { ca: server.certificateAuthority }),
-        ...(server.tlsServerName === undefined ? {} : { servername: server.tlsServerName }),
-      })
-    : new HttpAgent({ keepAlive: true })
-  const open = isSecure ? requestHttps : requestHttp
-
-  async function request(method: string, path: string, body: object | undefined, limitMs: number): Promise<Answer> {
-    const content = body === undefined ? undefined : JSON.stringify(body)
-    const signal = AbortSignal.timeout(limitMs)
-    const headers: Record<string, string | number> = { accept: 'application/json', 'user-agent': 'weir' }
-    if (server.token !== undefined) headers.authorization = `Bearer ${server.token.value}`
-    if (content !== undefined) {
-      headers['content-type'] = 'application/json'
-      headers['content-length'] = Buffer.byteLength(content)
-    }
-    try {
-      const response = await new Promise<IncomingMessage>((resolve, reject) => {
-        open(`${server.url}${path}`, { method, agent, headers, signal }, resolve).on('error', reject).end(content)
-      })
-      return await readResponse(response)
-    } catch (error) {
-      if (signal.aborted) throw tooSlow(server, limitMs, error)
-      throw unreachable(server, error)
-    }
-  }
-  return { request, close: () => agent.destroy() }
-}
-
-async function readResponse(response: IncomingMessage): Promise<Answer> {
-  const chunks: Buffer[] = []
-  for await (const chunk of response) chunks.push(chunk as Buffer)
-  const requestId = response.headers['x-request-id']
-  return {
-    code: response.statusCode ?? 0,
-    contentType: response.headers['content-type'] ?? 'no content type',
-    requestId: Array.isArray(requestId) ? requestId[0] : requestId,
-    location: response.headers.location,
-    text: Buffer.concat(chunks).toString('utf8'),
-  }
 }
 
 function readAnswer(server: Server, method: string, target: Target, answer: Answer): object {
@@ -131,21 +85,30 @@ function readAnswer(server: Server, method: string, target: Target, answer: Answ
   if (answer.code >= 400 && value !== undefined && isStatus(value)) {
     throw new ApiError(method, target, answer.code, value, answer.requestId)
   }
-  const place = `${server.url} (from ${server.from})`
-  if (answer.code >= 300 && answer.code < 400) {
-    throw new CliError(`${place} sends its callers elsewhere${answer.location ? `: ${answer.location}` : ''}`, {
-      hints: ['weir follows no redirects, since they could carry its token away: name the right server with --server'],
-    })
-  }
+  if (isRedirect(answer)) throw redirected(server, answer)
   const kind = value === undefined ? answer.contentType.split(';')[0] : 'other JSON'
   throw new CliError(
-    `${place} is not Weir's API: it answered ${method} ${targetPath(target)} with ${answer.code} and ${kind}`,
+    `${placeOf(server)} is not Weir's API: it answered ${method} ${targetPath(target)} with ${answer.code} and ${kind}`,
     {
       hints: [
         "check the address: the API is at the server's https:// address, https://localhost:5443 unless configured otherwise",
       ],
     },
   )
+}
+
+function isRedirect({ code }: Answer): boolean {
+  return code >= 300 && code < 400
+}
+
+function redirected(server: Server, { location }: Answer): CliError {
+  return new CliError(`${placeOf(server)} sends its callers elsewhere${location ? `: ${location}` : ''}`, {
+    hints: ['weir follows no redirects, since they could carry its token away: name the right server with --server'],
+  })
+}
+
+function placeOf({ url, from }: Server): string {
+  return `${url} (from ${from})`
 }
 
 function parseObject(text: string): object | undefined {
@@ -159,73 +122,4 @@ function parseObject(text: string): object | undefined {
 
 function isStatus(value: object): value is Status {
   return 'kind' in value && value.kind === 'Status'
-}
-
-function tooSlow(server: Server, limitMs: number, cause: unknown): CliError {
-  return new CliError(`${server.url} (from ${server.from}) gave no whole answer within ${limitMs / 1000} s`, {
-    hints: ['it may still do what was asked: look before asking again; wait longer with --request-timeout 10m'],
-    cause,
-  })
-}
-
-const untrusted = new Set([
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'CERT_SIGNATURE_FAILURE',
-  'CERT_UNTRUSTED',
-])
-
-const unanswered = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT'])
-
-function unreachable(server: Server, cause: unknown): CliError {
-  const { code = '', message } = innermost(cause)
-  const place = `${server.url} (from ${server.from})`
-  if (untrusted.has(code)) {
-    return new CliError(`${place} shows a certificate that is not trusted here (${code})`, {
-      hints: [
-        "name its authority with --certificate-authority FILE; Weir's own is data/tls/ca.crt, and in data/admin.kubeconfig",
-        'a kubeconfig of an earlier data directory trusts the earlier authority: take the new one',
-      ],
-      cause,
-    })
-  }
-  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID' || code.startsWith('CERT_')) {
-    return new CliError(`${place} shows a certificate that does not hold: ${message}`, { cause })
-  }
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG' || code === 'EPROTO') {
-    return new CliError(`${place} does not speak HTTPS`, {
-      hints: ['port 5443 is HTTPS and port 5000 HTTP unless configured otherwise'],
-      cause,
-    })
-  }
-  if (code.startsWith('HPE_')) return new CliError(`${place} does not speak HTTP`, { cause })
-  if (code === 'ERR_INVALID_ARG_VALUE' || code === 'ERR_OSSL_PEM_NO_START_LINE' || code.startsWith('ERR_OSSL_')) {
-    return new CliError(`the certificate authority given for ${place} is not a certificate: ${message}`, { cause })
-  }
-  if (!unanswered.has(code)) {
-    return new CliError(`${place} broke the connection: ${code === '' ? message : code}`, {
-      hints: [
-        'it may still do what was asked: look before asking again; its log says why',
-        ...(server.url.startsWith('http:') ? ['or it speaks HTTPS: then write https://'] : []),
-      ],
-      cause,
-    })
-  }
-  return new CliError(`nothing answers at ${place}: ${code}`, {
-    hints: ['start it with `npm start` where it is installed, or name another server with --server or --kubeconfig'],
-    cause,
-  })
-}
-
-// A host with several addresses fails with an AggregateError that has a code and no message.
-function innermost(error: unknown): { code?: string; message: string } {
-  if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0])
-  if (error instanceof Error) {
-    const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
-    return { message: error.message, ...(code === undefined ? {} : { code }) }
-  }
-  return { message: String(error) }
 }
