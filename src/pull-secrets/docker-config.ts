@@ -1,5 +1,5 @@
 import { canonicalHost, isNameComponent, parseImageReference } from '../oci/reference.ts'
-import type { Login } from '../upstream/upstream.ts'
+import type { Login, PasswordLogin } from '../upstream/upstream.ts'
 
 /** A login of a docker config, and what it is for. */
 export interface DockerLogin {
@@ -82,22 +82,29 @@ function parseLogin(entry: unknown): Login | string {
   if (!isRecord(entry)) return 'the entry is not a JSON object'
   const registryToken = stringOf(entry, 'registrytoken')
   if (registryToken !== '') return isToken(registryToken) ? { registryToken } : 'registrytoken can not be sent'
-  const identityToken = stringOf(entry, 'identitytoken')
-  if (identityToken !== '') return isToken(identityToken) ? { identityToken } : 'identitytoken can not be sent'
   const auth = stringOf(entry, 'auth')
-  const pair =
-    auth === '' ? { username: stringOf(entry, 'username'), password: stringOf(entry, 'password') } : decodeAuth(auth)
+  const pair = auth === '' ? plainPair(entry) : decodeAuth(auth)
+  const identityToken = stringOf(entry, 'identitytoken')
+  if (identityToken !== '') return identityLogin(identityToken, pair?.username ?? '')
   if (pair === undefined) return 'auth is not "username:password" in base64'
   if (pair.username === '' && pair.password === '') {
     return 'there is no login; docker may keep it in a credential store, and not in its config file'
   }
   if (pair.username.length > maxUserLength || pair.password.length > maxSecretLength) return 'the login is too long'
   // So docker's credential helpers mark a password that is an identity token.
-  if (pair.username !== '<token>') return pair
-  return isToken(pair.password) ? { identityToken: pair.password } : 'the identity token can not be sent'
+  return pair.username === '<token>' ? identityLogin(pair.password, '') : pair
 }
 
-function decodeAuth(auth: string): { username: string; password: string } | undefined {
+function identityLogin(identityToken: string, username: string): Login | string {
+  const isSendable = isToken(identityToken) && username.length <= maxUserLength
+  return isSendable ? { identityToken, username } : 'the identity token can not be sent'
+}
+
+function plainPair(entry: Record<string, unknown>): PasswordLogin {
+  return { username: stringOf(entry, 'username'), password: stringOf(entry, 'password') }
+}
+
+function decodeAuth(auth: string): PasswordLogin | undefined {
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(auth)) return undefined
   const decoded = Buffer.from(auth, 'base64').toString('utf8')
   const colon = decoded.indexOf(':')

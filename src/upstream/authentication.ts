@@ -2,8 +2,10 @@ import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
 import { parseChallenges } from '../oci/challenge.ts'
 import { unlessAborted } from './abort.ts'
+import { basicAuthorization } from './credentials.ts'
+import { createCredentialOrder } from './credentials-order.ts'
 import { type Refusal, refusedFailure, type Subject } from './failure.ts'
-import { basicAuthorization, type Tokens } from './tokens.ts'
+import type { TokenCredential, Tokens } from './tokens.ts'
 import type { Answer, Transport } from './transport.ts'
 import type { Credential, CredentialsFor } from './upstream.ts'
 
@@ -46,6 +48,7 @@ const maxTokens = 3
 export function createAuthentication(options: AuthenticationOptions): Authentication {
   const { tokens, transport, credentialsFor, log, now } = options
   const schemes = new LRUCache<string, { scheme: Scheme; expiresAt: number }>({ max: 1000 })
+  const order = createCredentialOrder(now)
 
   function remember(target: Target, scheme: Scheme): void {
     schemes.set(target.origin.origin, { scheme, expiresAt: now() + challengeLifetimeMs })
@@ -64,7 +67,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   async function withToken<A extends Answer>(
     target: Target,
     scheme: Scheme & { kind: 'bearer' },
-    credential: Credential | undefined,
+    credential: TokenCredential | undefined,
     send: Send<A>,
   ): Promise<A | number> {
     const { host, origin, repository } = target
@@ -96,25 +99,34 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     credential: Credential | undefined,
     send: Send<A>,
   ): Promise<A | number> {
-    if (scheme.kind === 'bearer') return withToken(target, scheme, credential, send)
-    const answer = await send(credential && basicAuthorization(credential))
+    const isOwnToken = credential !== undefined && 'registryToken' in credential
+    if (scheme.kind === 'bearer' && !isOwnToken) return withToken(target, scheme, credential, send)
+    const authorization = credential && authorizationOf(credential)
+    // What a token endpoint is to exchange is of no use to a registry that has none.
+    if (credential !== undefined && authorization === undefined) return 401
+    const answer = await send(authorization)
     if (!isRefusal(answer)) return answer
     answer.discard()
     return answer.status
   }
 
   async function inTurn<A extends Answer>(target: Target, scheme: Scheme, send: Send<A>): Promise<A> {
-    const { host, repository, project } = target
+    const { host, repository, project, origin } = target
+    const key = JSON.stringify([origin.origin, project, repository])
+    const refused: Credential[] = []
     const refusals: Refusal[] = []
-    for await (const credential of credentialsFor(project, host, repository)) {
+    for await (const credential of order.of(key, credentialsFor(project, host, repository))) {
       const outcome = await attempt(target, scheme, credential, send)
-      if (typeof outcome !== 'number') return outcome
+      if (typeof outcome !== 'number') {
+        order.accepted(key, credential, refused)
+        return outcome
+      }
+      refusals.push({ login: credential && (credential.title ?? `login ${credential.id}`), status: outcome })
+      if (credential === undefined) continue
       log.warn({ host, repository, project, login: credential.id, status: outcome }, 'upstream refused a login')
-      refusals.push({ login: credential.id, status: outcome })
+      refused.push(credential)
     }
-    const outcome = await attempt(target, scheme, undefined, send)
-    if (typeof outcome !== 'number') return outcome
-    throw refusedFailure(target, project, [...refusals, { login: undefined, status: outcome }])
+    throw refusedFailure(target, project, refusals)
   }
 
   return {
@@ -138,6 +150,12 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
       return inTurn(target, scheme, send)
     },
   }
+}
+
+/** What is sent to the registry itself; undefined where its token endpoint alone can make something of a login. */
+function authorizationOf(credential: Credential): string | undefined {
+  if ('registryToken' in credential) return `Bearer ${credential.registryToken}`
+  return 'password' in credential ? basicAuthorization(credential) : undefined
 }
 
 function isRefusal(answer: Answer): boolean {

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import { canonicalHost } from '../oci/reference.ts'
-import type { CredentialsFor, UpstreamRule } from './upstream.ts'
+import type { Credential, CredentialsFor, PasswordLogin, UpstreamRule } from './upstream.ts'
 
 /**
  * Gives the logins of the operator's rules, in their order, to the projects and for the repositories that each rule
@@ -22,6 +23,25 @@ export function credentialsFromRules(rules: readonly UpstreamRule[]): Credential
       .filter((login) => login.projects.some((pattern) => pattern.test(project)))
       .filter((login) => login.repositories.some((pattern) => pattern.test(repository)))
       .map((login) => login.credential)
+}
+
+/** Asks one source of credentials after the other. */
+export function credentialsInTurn(...sources: readonly CredentialsFor[]): CredentialsFor {
+  return async function* (project, host, repository) {
+    for (const credentialsFor of sources) yield* credentialsFor(project, host, repository)
+  }
+}
+
+/** The Authorization header of a login (RFC 7617). */
+export function basicAuthorization({ username, password }: PasswordLogin): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
+}
+
+/** The same for the same secret under the same id alone: what was changed must prove itself anew. */
+export function fingerprint({ title: _, ...credential }: Credential): string {
+  return createHash('sha256')
+    .update(JSON.stringify(Object.entries(credential).sort()))
+    .digest('base64')
 }
 
 function glob(pattern: string): RegExp {

@@ -12,7 +12,10 @@ export interface Subject {
   reference: string
 }
 
-/** A login, or none, that an upstream refused; `status` is what it or its token endpoint answered. */
+/**
+ * A login, as messages call it, or nobody without one, that an upstream refused; `status` is what it or its token endpoint
+ * answered.
+ */
 export interface Refusal {
   login: string | undefined
   status: number
@@ -95,12 +98,12 @@ function reasonOf(status: number): Exclude<UpstreamReason, 'NotFound'> {
 export function refusedFailure(subject: Subject, project: string, refusals: readonly Refusal[]): RegistryError {
   const { host, repository } = subject
   const status = refusals[0]?.status ?? 401
-  const logins = refusals.flatMap(({ login }) => (login === undefined ? [] : [login]))
-  const tried =
-    logins.length === 0
-      ? `no login is configured for it and project ${project}`
-      : `login ${logins.join(' and login ')} was refused`
-  const message = `${host} answered ${status} when asked for ${repository}: denied, or not there; ${tried}`
+  const tried = refusals.map(({ login = 'without a login', status: answer }) => `${login} (${answer})`)
+  const isAnonymous = refusals.every(({ login }) => login === undefined)
+  const advice = isAnonymous
+    ? `project ${project} has no login for it: put one into a secret of type kubernetes.io/dockerconfigjson`
+    : 'put a working login into a secret of type kubernetes.io/dockerconfigjson'
+  const message = `${host} denied "${repository}", or it is not there: tried ${tried.join(', then ')}; ${advice}`
   return upstreamFailure(host, status === 403 ? 'Forbidden' : 'Unauthorized', message, { status })
 }
 

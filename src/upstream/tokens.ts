@@ -1,14 +1,17 @@
-import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
 import type { RegistryError } from '../oci/errors.ts'
+import { basicAuthorization, fingerprint } from './credentials.ts'
 import { upstreamFailure } from './failure.ts'
 import type { Hosts } from './hosts.ts'
 import { trustedRealm } from './realm-trust.ts'
 import { type RetryPolicy, retried } from './retry.ts'
 import { retryAfterMs } from './retry-after.ts'
-import type { Transport, WholeAnswer } from './transport.ts'
-import type { Credential } from './upstream.ts'
+import type { Ask, Transport, WholeAnswer } from './transport.ts'
+import type { Credential, TokenLogin } from './upstream.ts'
+
+/** A login that a token endpoint gives tokens for. */
+export type TokenCredential = Exclude<Credential, TokenLogin>
 
 /** A token wanted from the endpoint that a registry's challenge names. */
 export interface TokenRequest {
@@ -19,7 +22,7 @@ export interface TokenRequest {
   service: string | undefined
   scope: string
   /** Absent: an anonymous token. */
-  credential: Credential | undefined
+  credential: TokenCredential | undefined
 }
 
 /** A token, `fresh` when it was fetched for this request; or the status with which the endpoint refused. */
@@ -38,6 +41,7 @@ export interface TokensOptions {
   now: () => number
 }
 
+const clientId = 'weir'
 const maxAnswerBytes = 1024 * 1024
 const maxLifetimeMs = 3600 * 1000
 /** The lifetime of a token that comes without one (distribution token spec). */
@@ -54,15 +58,17 @@ export function createTokens({ hosts, transport, retry, log, now }: TokensOption
   const flights = new Map<string, Promise<TokenGrant>>()
 
   async function fetch(request: TokenRequest, key: string): Promise<TokenGrant> {
-    const { host, credential } = request
-    const url = tokenUrl(request, trustedRealm(request.realm, request, hosts))
-    const authorization = credential && basicAuthorization(credential)
-    // A token endpoint that redirects could carry the login to anybody.
-    const ask = { host, url, method: 'GET', redirects: 'none', authorization } as const
-    const answer = await retried(retry, now, undefined, () => transport.whole(ask, maxAnswerBytes))
-    log.debug({ host, realm: url.host, login: credential?.id, scope: request.scope, status: answer.status }, 'token')
+    const { host, credential, scope } = request
+    const realm = trustedRealm(request.realm, request, hosts)
+    let answer: WholeAnswer | undefined
+    for (const ask of asks(request, realm)) {
+      answer = await retried(retry, now, undefined, () => transport.whole(ask, maxAnswerBytes))
+      log.debug({ host, realm: realm.host, login: credential?.id, scope, status: answer.status }, 'token')
+      if (answer.status !== 404 && answer.status !== 405) break
+    }
+    if (answer === undefined) throw new TypeError('a token was not asked for')
     if (answer.status !== 200) return refusal(answer, host, now())
-    const { token, lifetimeMs } = parseToken(answer.bytes, host, url.host)
+    const { token, lifetimeMs } = parseToken(answer.bytes, host, realm.host)
     // Counted from the receipt, as clocks differ, and used a while less than it lives.
     const expiresAt = now() + lifetimeMs - Math.max(10_000, lifetimeMs / 10)
     if (expiresAt > now()) cache.set(key, { token, expiresAt })
@@ -84,23 +90,46 @@ export function createTokens({ hosts, transport, retry, log, now }: TokensOption
   }
 }
 
-/** The Authorization header of a login (RFC 7617). */
-export function basicAuthorization({ username, password }: Credential): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
-}
-
 /** Two logins never share a token, even if they share an id: a changed password must prove itself. */
 function cacheKey({ origin, realm, service, scope, credential }: TokenRequest): string {
-  const login = credential && createHash('sha256').update(JSON.stringify([credential.username, credential.password]))
-  return JSON.stringify([origin.origin, realm, service ?? null, credential?.id ?? null, login?.digest('hex'), scope])
+  return JSON.stringify([origin.origin, realm, service ?? null, credential ? fingerprint(credential) : null, scope])
 }
 
-function tokenUrl({ service, scope, credential }: TokenRequest, realm: URL): URL {
+/**
+ * The requests for a token, a later one where the endpoint does not know the one before. A token endpoint that redirects
+ * could carry the login to anybody: it is not followed.
+ */
+function asks(request: TokenRequest, realm: URL): Ask[] {
+  const { host, service, scope, credential } = request
+  const common = { host, redirects: 'none' } as const
+  if (credential === undefined) return [{ ...common, url: tokenUrl(request, realm), method: 'GET' }]
+  if ('password' in credential) {
+    const url = tokenUrl(request, realm, credential.username)
+    return [{ ...common, url, method: 'GET', authorization: basicAuthorization(credential) }]
+  }
+  const { username, identityToken } = credential
+  const form = {
+    grant_type: 'refresh_token',
+    ...(service === undefined ? {} : { service }),
+    scope,
+    client_id: clientId,
+    refresh_token: identityToken,
+  }
+  const url = new URL(realm)
+  url.hash = ''
+  const authorization = basicAuthorization({ username, password: identityToken })
+  return [
+    { ...common, url, method: 'POST', form },
+    { ...common, url: tokenUrl(request, realm, username), method: 'GET', authorization },
+  ]
+}
+
+function tokenUrl({ service, scope }: TokenRequest, realm: URL, account?: string): URL {
   const url = new URL(realm)
   url.hash = ''
   if (service !== undefined) url.searchParams.set('service', service)
   url.searchParams.set('scope', scope)
-  if (credential !== undefined) url.searchParams.set('account', credential.username)
+  if (account !== undefined) url.searchParams.set('account', account)
   return url
 }
 

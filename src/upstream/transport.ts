@@ -34,13 +34,15 @@ export const defaultTimeouts: TransportTimeouts = {
   probeMs: 5_000,
 }
 
-/** One GET or HEAD. */
+/** One GET or HEAD, or a POST of a form that can be sent again. */
 export interface Ask {
   /** The registry as users name it, for errors. */
   host: string
   url: URL
-  method: 'GET' | 'HEAD'
+  method: 'GET' | 'HEAD' | 'POST'
   headers?: Record<string, string>
+  /** The fields of a POST, which follows no redirect. */
+  form?: Record<string, string>
   authorization?: string | undefined
   /** Default: follow. */
   redirects?: 'follow' | 'none'
@@ -113,9 +115,11 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
       'accept-encoding': 'identity',
       ...ask.headers,
       ...(ask.authorization === undefined ? {} : { authorization: ask.authorization }),
+      ...(ask.form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
     }
-    const { url, method, signal } = ask
-    const sent = request(url, { dispatcher, method, headers, ...(signal && { signal }) })
+    const { url, method, form, signal } = ask
+    const body = form === undefined ? null : new URLSearchParams(form).toString()
+    const sent = request(url, { dispatcher, method, headers, body, ...(signal && { signal }) })
     // An abort reaches undici's request only once its connection stands.
     const response = await unlessAborted(sent, signal)
     // Where a registry sends on to, path and query may hold what opens the content to anybody.
@@ -132,7 +136,7 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
         throw broken(ask, url, error)
       })
       const answer = openAnswer(response, url, url.origin !== ask.url.origin)
-      if (ask.redirects === 'none' || !redirectStatuses.has(answer.status)) return answer
+      if (ask.redirects === 'none' || ask.form !== undefined || !redirectStatuses.has(answer.status)) return answer
       answer.discard()
       if (redirects >= maxRedirects) {
         throw upstreamFailure(ask.host, 'Invalid', `${ask.host} redirects more than ${maxRedirects} times`)

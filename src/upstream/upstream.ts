@@ -63,16 +63,32 @@ export interface Upstream {
   close(): Promise<void>
 }
 
-/**
- * What opens a registry: a user name with its password; an identity token, which the registry's token endpoint exchanges for
- * others (OAuth2 `refresh_token`); or a registry token, which is sent to the registry as it is.
- *
- * @see https://docs.docker.com/reference/cli/docker/login/
- */
-export type Login = { username: string; password: string } | { identityToken: string } | { registryToken: string }
+/** A user name with its password. */
+export interface PasswordLogin {
+  username: string
+  password: string
+}
 
-/** A login for one host. `id` names it in conditions, logs and cache keys and is no secret. */
-export type Credential = { id: string } & Login
+/** A token that the registry's token endpoint exchanges for others (OAuth2 `refresh_token`). */
+export interface IdentityLogin {
+  identityToken: string
+  /** For endpoints that take it as a password alone; empty where it is not known. */
+  username: string
+}
+
+/** A token that is sent to the registry as it is. */
+export interface TokenLogin {
+  registryToken: string
+}
+
+/** What opens a registry, in the forms that docker's config has. */
+export type Login = PasswordLogin | IdentityLogin | TokenLogin
+
+/**
+ * A login for one host. `id` names it in logs and `title` in messages (default: `login <id>`); neither is a secret, and the
+ * id of a secret's logins is the same whatever they are.
+ */
+export type Credential = { id: string; title?: string } & Login
 
 /**
  * Yields, best first, the logins that `project` may use for `repository` at `host`; none means anonymous. The only seam

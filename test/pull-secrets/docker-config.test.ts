@@ -75,9 +75,10 @@ describe('parseDockerConfig()', () => {
     ['a password that is filled up', { auth: base64('u:p\0\0\0') }, { username: 'u', password: 'p' }],
     ['user and password', { username: 'ü', password: 'p:q' }, { username: 'ü', password: 'p:q' }],
     ['auth before user', { auth: base64('u:p'), username: 'x', password: 'y' }, { username: 'u', password: 'p' }],
-    ['an identity token', { auth: base64('u:'), identitytoken: 'refresh-me' }, { identityToken: 'refresh-me' }],
+    ['an identity token', { auth: base64('u:'), identitytoken: 'me' }, { identityToken: 'me', username: 'u' }],
+    ['an identity token alone', { identitytoken: 'me' }, { identityToken: 'me', username: '' }],
     ['a registry token', { identitytoken: 'no', registrytoken: 'as.it.is' }, { registryToken: 'as.it.is' }],
-    ['a helper', { username: '<token>', password: 'refresh-me' }, { identityToken: 'refresh-me' }],
+    ['a helper', { username: '<token>', password: 'me' }, { identityToken: 'me', username: '' }],
     ["kubectl's", { username: 'u', password: 'p', email: 'e', auth: base64('u:p') }, { username: 'u', password: 'p' }],
   ])('reads %s', (_, entry, login) => {
     expect(loginOf(entry)).toEqual(login)

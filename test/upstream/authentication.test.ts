@@ -44,14 +44,17 @@ describe('Basic', () => {
       code: 'DENIED',
       upstream: { host: registry.host, reason: 'Unauthorized', status: 401 },
     })
-    expect(error.message).toContain('denied, or not there; login upstreams[0] was refused')
+    expect(error.message).toBe(
+      `${registry.host} denied "lib/app", or it is not there: tried login upstreams[0] (401), then without a login (401); ` +
+        'put a working login into a secret of type kubernetes.io/dockerconfigjson',
+    )
   })
 
   test('without a login it is DENIED and said that none is configured', async () => {
     const { registry, client } = await world({ kind: 'basic', users }, withoutLogin)
     const error = await failureOf(client.manifest(at(registry.host), 'v1'))
     expect(error).toMatchObject({ code: 'DENIED', upstream: { reason: 'Unauthorized', status: 401 } })
-    expect(error.message).toContain('no login is configured for it and project demo')
+    expect(error.message).toContain('tried without a login (401); project demo has no login for it')
   })
 
   test('a 403 is Forbidden', async () => {
@@ -75,7 +78,7 @@ describe('I9: a login', () => {
       const { registry, client } = await world(auth)
       const error = await failureOf(client.manifest(at(registry.host, repository, project), 'v1'))
       expect(error.code).toBe('DENIED')
-      expect(error.message).toContain('no login is configured')
+      expect(error.message).toContain('has no login for it')
       expect(usersOf(registry)).not.toContain('robot')
     }
   })
@@ -265,7 +268,7 @@ describe('several logins', () => {
   test('that are all refused are all named, by their ids', async () => {
     const { registry, client, logs } = await world({ kind: 'basic', users: {} }, both)
     const error = await failureOf(client.manifest(at(registry.host), 'v1'))
-    expect(error.message).toContain('login upstreams[0] and login upstreams[1] was refused')
+    expect(error.message).toContain('tried login upstreams[0] (401), then login upstreams[1] (401), then without')
     expect(logs.join('')).toContain('"login":"upstreams[1]"')
   })
 
@@ -290,7 +293,7 @@ describe('the token endpoint', () => {
     const { registry, client } = await world({ kind: 'bearer', users: { robot: 'another' }, anonymous: false })
     const error = await failureOf(client.manifest(at(registry.host), 'v1'))
     expect(error).toMatchObject({ code: 'DENIED', upstream: { reason: 'Unauthorized', status: 401 } })
-    expect(error.message).toContain('login upstreams[0] was refused')
+    expect(error.message).toContain('tried login upstreams[0] (401), then without')
   })
 
   test('that is down is Unreachable, not a refusal', async () => {
