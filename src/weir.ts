@@ -101,6 +101,7 @@ export async function startWeir(config: WeirConfig, { log, now = Date.now }: Wei
     followObjects: (resource) => followObjects(store, resource),
     isCompacted: (revision) => isCompacted(store, revision, 'object/'),
     registryHost: service,
+    issuer,
     version,
     now,
     log,

@@ -40,6 +40,8 @@ export interface Grant {
   /** The project of a RoleBinding, else empty. */
   project: string
   role?: RoleRef
+  /** As whom the binding names the subject: him, or a group that he is in. */
+  to?: BindingSubject
 }
 
 /** One entry of a registry token's `access` claim. @see https://distribution.github.io/distribution/spec/auth/scope/ */

@@ -28,7 +28,20 @@ import { imageTags, listedImageTag } from './kinds/image-tags.ts'
 import { images } from './kinds/images.ts'
 import { projectRequests } from './kinds/project-requests.ts'
 import { namespaces, projects } from './kinds/projects.ts'
-import { selfSubjectAccessReviews, selfSubjectReviews } from './kinds/reviews.ts'
+import {
+  localSubjectAccessReviews,
+  selfSubjectAccessReviews,
+  subjectAccessReviews,
+} from './kinds/reviews/access-reviews.ts'
+import { selfSubjectReviews, tokenReviews } from './kinds/reviews/identity-reviews.ts'
+import {
+  openshiftLocalResourceAccessReviews,
+  openshiftLocalSubjectAccessReviews,
+  openshiftResourceAccessReviews,
+  openshiftSubjectAccessReviews,
+} from './kinds/reviews/openshift-access.ts'
+import { openshiftSelfSubjectRulesReviews, openshiftSubjectRulesReviews } from './kinds/reviews/openshift-rules.ts'
+import { selfSubjectRulesReviews } from './kinds/reviews/rules-reviews.ts'
 import { roleBindings } from './kinds/role-bindings.ts'
 import { clusterRoles, roles } from './kinds/roles.ts'
 import { serviceAccounts } from './kinds/service-accounts.ts'
@@ -66,6 +79,8 @@ export interface ApiOptions {
   authenticator: Authenticator
   authorizer: Rbac
   tokens: Pick<Tokens, 'issueServiceAccountToken'>
+  /** The audience of Weir's own tokens: `auth.issuer`. */
+  issuer: string
   /** What clients write before `project/stream`: the host of `publicUrl`, with its port. */
   registryHost: string
   /** Weir's own version, `0.1.0`. */
@@ -167,9 +182,19 @@ function kinds(options: ApiOptions): Resource[] {
     users(),
     roles(options),
     roleBindings(options),
-    clusterRoles(),
+    clusterRoles(options),
     selfSubjectReviews(),
-    selfSubjectAccessReviews(),
+    tokenReviews(options),
+    selfSubjectAccessReviews(options),
+    subjectAccessReviews(options),
+    localSubjectAccessReviews(options),
+    selfSubjectRulesReviews(options),
+    openshiftSubjectAccessReviews(options),
+    openshiftLocalSubjectAccessReviews(options),
+    openshiftResourceAccessReviews(options),
+    openshiftLocalResourceAccessReviews(options),
+    openshiftSelfSubjectRulesReviews(options),
+    openshiftSubjectRulesReviews(options),
   ]
 }
 

@@ -1,4 +1,4 @@
-import type { Authenticator, Authorizer, Client, Subject } from '../access/access.ts'
+import type { Authenticator, Authorizer, Client } from '../access/access.ts'
 import { type ErrorSubject, RegistryError } from '../oci/errors.ts'
 import type { Answer } from './answer.ts'
 import type { Asked } from './asked.ts'
@@ -54,7 +54,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     const { row, served, verb, type } = matched
     const isCollection = verb === 'list' || verb === 'watch' || verb === 'deletecollection'
     const requested = parseQuery(query, isCollection ? [...commonFields, ...(row.fieldSelectors ?? [])] : [])
-    const call = callOf(authorizer, subject, target, requested)
+    const call = callOf(authorizer, { subject, client }, target, requested)
     if (admissionOf(matched) === 'right') call.require(rightOf(matched, requested))
     refuseDryRun(matched, requested.dryRun)
     const form = negotiate(request.headers.get('accept'), query)
@@ -117,7 +117,7 @@ export function subjectOf({ name, resource, group }: ObjectTarget): ErrorSubject
 
 function callOf(
   authorizer: Pick<Authorizer, 'can'>,
-  subject: Subject,
+  { subject, client }: Pick<Call, 'subject' | 'client'>,
   { project, name }: ObjectTarget,
   options: RequestOptions,
 ): Call {
@@ -125,7 +125,7 @@ function callOf(
   const require: Call['require'] = (right) => {
     if (!can(right)) throw forbidden(subject, right)
   }
-  return { subject, project, name, options, can, require }
+  return { subject, client, project, name, options, can, require }
 }
 
 async function getObject(call: Call, { served, target }: Matched): Promise<ApiObject> {

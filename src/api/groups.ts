@@ -5,6 +5,7 @@ export const projectGroup = 'project.openshift.io'
 export const rbacGroup = 'rbac.authorization.k8s.io'
 export const authenticationGroup = 'authentication.k8s.io'
 export const authorizationGroup = 'authorization.k8s.io'
+export const openshiftAuthorizationGroup = 'authorization.openshift.io'
 export const userGroup = 'user.openshift.io'
 export const weirGroup = 'weir.dev'
 

@@ -1,5 +1,5 @@
 import type { ZodObject } from 'zod'
-import type { Subject } from '../access/access.ts'
+import type { Client, Subject } from '../access/access.ts'
 import type { ObjectMeta } from '../store/objects.ts'
 
 /** The table of kinds: routing, authorisation, discovery, tables, patches, watches and OpenAPI follow from its rows alone. */
@@ -48,6 +48,7 @@ export interface Right {
 /** One request of a caller whose right was checked. `project` and `name` are empty where the path has none. */
 export interface Call {
   subject: Subject
+  client: Client
   project: string
   name: string
   options: RequestOptions

@@ -56,6 +56,7 @@ export interface ApiWorld extends FlowsWorld, AccessParts {
 }
 
 export const registryHost = 'weir.test:5000'
+export const issuer = 'https://weir.test:5443'
 export const imageApi = '/apis/image.openshift.io/v1'
 export const rbacApi = '/apis/rbac.authorization.k8s.io/v1'
 export const weirApi = '/apis/weir.dev/v1'
@@ -75,7 +76,7 @@ export async function apiWorld(
   const access = await createAccess({
     store,
     secretKeyFile: join(await temporaryDirectory(), 'secret.key'),
-    issuer: 'https://weir.test:5443',
+    issuer,
     service: registryHost,
     now,
     signal: closing.signal,
@@ -92,6 +93,7 @@ export async function apiWorld(
     followObjects: follow,
     isCompacted: (revision: number) => isCompacted(store, revision, 'object/'),
     registryHost,
+    issuer,
     version: '1.2.3',
     now,
     log,
