@@ -75,6 +75,8 @@ export interface PolicyRule {
   resources: readonly string[]
   /** Only these objects; absent or empty means all, also those without a name (create, list). */
   resourceNames?: readonly string[]
+  /** Kept for those who read the role: nothing here is granted by a path. Such a rule has no groups and resources. */
+  nonResourceURLs?: readonly string[]
 }
 
 /** What a binding binds to. A Role is one of the binding's project. */
@@ -227,7 +229,7 @@ export interface TokenRequest {
   scopes: readonly string[]
   /** Whether the client can keep a refresh token: `offline_token=true`, `access_type=offline`. */
   offline: boolean
-  /** As sent; a refresh token is bound to it. */
+  /** As sent, empty where it was not. */
   clientId: string
   client: Client
 }
@@ -260,27 +262,38 @@ export interface TokenService {
 
 /** Logins that go on by refresh tokens: `session/<id>` in the store, the token as its hash. */
 export interface Sessions {
-  /** Begins a session; its first refresh token is opaque (`weir_refresh_...`) and told this once. */
+  /**
+   * Begins a session of a subject that a provider knows; its first refresh token is opaque (`weir_refresh_...`) and told
+   * this once. One more than 1,000 of a subject ends the oldest. What a login that came by a session begins ends with that.
+   *
+   * @returns undefined when there are too many in all (100,000), or the login came by a session that came by another
+   */
   begin(
     subject: Subject,
     options: { clientId: string; client: Client; lifetimeMs: number },
-  ): Promise<{ session: Session; refreshToken: string }>
+  ): Promise<{ session: Session; refreshToken: string } | undefined>
   /**
-   * The subject of a session by its refresh token. With `rotate` a new token takes its place; the old one is still good for
-   * a minute, for clients that ask twice at once, and after that its use ends the session (RFC 9700 4.14.2).
+   * The subject of a session by its refresh token. With `rotate` a new token takes its place, once a minute at most; the
+   * old one is still good for a minute, for clients that ask twice at once, and after that its use ends the session
+   * (RFC 9700 4.14.2). Any client may use it, for docker's engine and docker's command line, which call themselves
+   * differently, share one; the client of the last use is kept.
    *
-   * @throws RegistryError UNAUTHORIZED when it is unknown, ended, of another client, or its provider knows the subject no more
+   * @throws RegistryError UNAUTHORIZED when it is unknown, ended, or its provider knows the subject no more
    */
   refresh(
     refreshToken: string,
     options: { clientId: string; client: Client; rotate: boolean },
   ): Promise<{ subject: Subject; refreshToken?: string }>
-  list(): Promise<Session[]>
+  /** Open sessions in the order of their ids, those after `after`, of one owner alone when one is given. */
+  list(options?: { owner?: Pick<Subject, 'name' | 'provider'>; after?: string; limit?: number }): Promise<Session[]>
   get(id: string): Promise<Session | undefined>
-  /** Ends a session and its tokens. @returns false when there is none */
+  /** Ends a session and its tokens, and the sessions that came by it. @returns false when there is none */
   revoke(id: string): Promise<boolean>
   /** Whether the session of a subject goes on; from memory. */
   isOpen(id: string): boolean
+  /** As `isOpen`, but looks into the store before it says no: the session may be newer than what memory knows. */
+  confirm(id: string): Promise<boolean>
+  /** Grows when a session ends otherwise than by time. */
   readonly version: number
   reached(revision: number): Promise<void>
   readonly ready: Promise<void>
@@ -291,8 +304,8 @@ export interface Session {
   id: string
   /** Who began it, `endsAt` being the session's. */
   subject: Subject
+  /** Of the last use that was written, as `client`: at most an hour before the last. */
   clientId: string
-  /** Of the last use. */
   client: Client
   createdAt: number
   usedAt: number

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { RegistryError } from '../oci/errors.ts'
 import type { PolicyRule } from './access.ts'
+import { type LabelSelector, type Labels, labelSelectorSchema } from './label-selector.ts'
 
 /**
  * One thing to be done with one object. `name` is empty where a request has none, and undefined for all objects, those
@@ -20,16 +21,56 @@ export type RuleTest = (right: Right) => boolean
 
 const names = z.array(z.string())
 
-/** Unknown fields are left alone: `nonResourceURLs` and later ones give nothing here. */
-const policyRuleSchema = z.object({
-  verbs: names,
-  apiGroups: names.default([]),
-  resources: names.default([]),
-  resourceNames: names.default([]),
-})
+const policyRuleSchema = z
+  .object({
+    verbs: names,
+    apiGroups: names.default([]),
+    resources: names.default([]),
+    resourceNames: names.optional(),
+    nonResourceURLs: names.nullish(),
+  })
+  .transform(
+    ({ resourceNames, nonResourceURLs, ...rule }): PolicyRule => ({
+      ...rule,
+      ...(resourceNames && { resourceNames }),
+      ...(nonResourceURLs && { nonResourceURLs }),
+    }),
+  )
 
-/** The part of a stored Role or ClusterRole that counts. */
-export const roleSchema = z.object({ rules: z.array(policyRuleSchema).nullish() })
+const rules = z
+  .array(policyRuleSchema)
+  .nullish()
+  .transform((given) => given ?? [])
+
+/** The part of a stored Role that counts. */
+export const roleSchema = z.object({ rules })
+
+/** The part of a stored ClusterRole that counts. */
+export const clusterRoleSchema = z
+  .object({
+    metadata: z.object({ labels: z.record(z.string(), z.string()).nullish() }).nullish(),
+    rules,
+    aggregationRule: z.object({ clusterRoleSelectors: z.array(labelSelectorSchema).default([]) }).nullish(),
+  })
+  .transform(
+    ({ metadata, aggregationRule, ...role }): ClusterRole => ({
+      ...role,
+      labels: metadata?.labels ?? {},
+      ...(aggregationRule && { aggregationRule }),
+    }),
+  )
+
+/** A ClusterRole; one with an `aggregationRule` has no rules of its own. */
+export interface ClusterRole {
+  labels: Labels
+  rules: readonly PolicyRule[]
+  aggregationRule?: AggregationRule
+}
+
+/** The roles whose rules are taken over are those that one of the selectors selects. */
+export interface AggregationRule {
+  clusterRoleSelectors: readonly LabelSelector[]
+}
 
 /** The part of a stored RoleBinding or ClusterRoleBinding that counts. */
 export const bindingSchema = z.object({

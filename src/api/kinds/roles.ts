@@ -73,18 +73,12 @@ export function roles({ objects, authorizer, followObjects }: RolesOptions): Res
 }
 
 /** The built-in roles, for everyone to read: they are part of the product. */
-export function clusterRoles(): Resource {
-  const objects = builtinRoles.map(
-    ({ name, description, rules }): ApiObject => ({
-      metadata: {
-        name,
-        creationTimestamp: null,
-        labels: { 'kubernetes.io/bootstrapping': 'rbac-defaults' },
-        annotations: { 'openshift.io/description': description },
-      },
-      rules,
-    }),
-  )
+export function clusterRoles({ authorizer }: { authorizer: Pick<Rbac, 'rulesOf'> }): Resource {
+  const shown = ({ name, description, labels, aggregationRule }: (typeof builtinRoles)[number]): ApiObject => ({
+    metadata: { name, creationTimestamp: null, labels, annotations: { 'openshift.io/description': description } },
+    rules: authorizer.rulesOf({ kind: 'ClusterRole', name }, ''),
+    ...(aggregationRule && { aggregationRule }),
+  })
   return {
     group: rbacGroup,
     version: 'v1',
@@ -96,8 +90,8 @@ export function clusterRoles(): Resource {
     namespaced: false,
     admission: { get: 'anyone', list: 'anyone' },
     handlers: {
-      get: async ({ name }) => objects.find(({ metadata }) => metadata.name === name),
-      list: async () => ({ items: objects }),
+      get: async ({ name }) => builtinRoles.filter((role) => role.name === name).map(shown)[0],
+      list: async () => ({ items: builtinRoles.map(shown) }),
     },
   }
 }

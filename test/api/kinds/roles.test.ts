@@ -137,13 +137,13 @@ describe('a caller who would give himself more', () => {
   test('is refused, naming the right that he lacks', async () => {
     const { send, robot, objects } = await apiWorld()
     const token = await robot('boss', 'admin')
-    const secrets = { apiGroups: [''], resources: ['secrets'], verbs: ['get'] }
-    expect(await send('POST', roles, { token, body: role([pull, secrets], 'more') })).toMatchObject(
+    const nodes = { apiGroups: [''], resources: ['nodes'], verbs: ['get'] }
+    expect(await send('POST', roles, { token, body: role([pull, nodes], 'more') })).toMatchObject(
       refusal(
         403,
         'Forbidden',
         expect.stringMatching(
-          /attempting to grant RBAC permissions not currently held: \{APIGroups:\[""\], Resources:\["secrets"\], Verbs:\["get"\]\}$/,
+          /attempting to grant RBAC permissions not currently held: \{APIGroups:\[""\], Resources:\["nodes"\], Verbs:\["get"\]\}$/,
         ),
       ),
     )
