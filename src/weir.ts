@@ -5,6 +5,8 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { createAccess } from './access/create-access.ts'
+import { sealingOf } from './access/key-ring.ts'
+import { resealRecords } from './access/sealed-records.ts'
 import { writeAdminKubeconfig } from './admin-kubeconfig.ts'
 import { createApi } from './api/api.ts'
 import { groupOf } from './api/groups.ts'
@@ -98,7 +100,7 @@ export async function startWeir(config: WeirConfig, { log, now = Date.now }: Wei
   const stopping = new AbortController()
   const api = createApi({
     ...parts,
-    followObjects: (resource) => followObjects(store, resource),
+    followObjects: (resource) => followObjects(store, resource, parts.sealing),
     isCompacted: (revision) => isCompacted(store, revision, 'object/'),
     registryHost: service,
     issuer,
@@ -176,7 +178,8 @@ async function openParts({ config, store, service, issuer, own, opened, log, now
   opened.defer(() => content.close())
 
   const streams = createStreams({ store, now, signal })
-  const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf) })
+  const sealing = sealingOf(access.secretKeys)
+  const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
   const projects = createProjects({ store, objects, now })
   void runProjectRemoval({ store, writer: streams.writer, signal, log })
   const pullThrough = createPullThrough({ ...streams, content, upstream, now, log })
@@ -187,11 +190,13 @@ async function openParts({ config, store, service, issuer, own, opened, log, now
   const leaving = new AbortController()
   const imports = runPendingImports({ ...streams, ...importer, store, signal: leaving.signal, log })
   opened.defer(() => imports)
+  const resealing = resealRecords({ store, keys: access.secretKeys, signal: leaving.signal, log })
+  opened.defer(() => resealing)
   opened.defer(() => leaving.abort())
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
   const tagging = createTagging({ ...streams, allowed, registryHost: service, obtain: keepManifest, log })
   const images = createStreamImages({ ...streams, content })
-  return { ...access, ...streams, images, objects, projects, pullThrough, importer, tagEvents, tagging }
+  return { ...access, ...streams, sealing, images, objects, projects, pullThrough, importer, tagEvents, tagging }
 }
 
 async function openStore(data: string, log: Logger): Promise<Store> {

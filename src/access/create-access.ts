@@ -5,15 +5,18 @@ import { createAdmin } from './admin.ts'
 import { createAuthenticator } from './authenticator.ts'
 import { createAuthorizer } from './authorizer.ts'
 import { createIdentities } from './identities.ts'
+import type { SecretKeys } from './key-ring.ts'
 import { createKeys } from './keys.ts'
-import { openSecretKey } from './secret-key.ts'
+import { openSecretKeys } from './secret-key.ts'
 import { createTokenService } from './token-service.ts'
 import { createTokens } from './tokens.ts'
 
 export interface AccessOptions {
   store: Store
-  /** The file of the key that seals signing keys, `<data>/secret.key`; made when absent. */
+  /** The file of the keys that seal secrets and signing keys, `<data>/secret.key`; made when absent. */
   secretKeyFile: string
+  /** Takes what those keys do not open out of the store. Default false: it is refused. */
+  discardUnreadable?: boolean
   /** `iss` of all tokens, an absolute URL. */
   issuer: string
   /** `aud` of registry tokens and the `service` of the challenge: the host of `publicUrl`. */
@@ -37,21 +40,23 @@ export interface AccessParts {
   authenticator: Authenticator
   tokenService: TokenService
   admin: Admin
+  secretKeys: SecretKeys
 }
 
 /**
  * Opens the access part and settles when its memory is filled and a key can sign. The store has to keep changes of
  * `object/`, `key/` and `meta/` for watches.
  *
- * @throws Error when the secret key's file can not be read or made
+ * @throws Error in one line when the secret keys can not be read or made, or do not open a sealed record of the store
  */
 export async function createAccess(options: AccessOptions): Promise<AccessParts> {
   const { store, issuer, service, now, signal, log } = options
   const { tokenLifetimeMs = 15 * 60 * 1000, maxTokenLifetimeMs = 365 * 24 * 60 * 60 * 1000 } = options
-  const secretKey = await openSecretKey(options.secretKeyFile, log)
+  const { secretKeyFile: file, discardUnreadable = false } = options
+  const secretKeys = await openSecretKeys({ store, file, discardUnreadable, log })
   const rotation = options.keyRotationMs === undefined ? {} : { rotationMs: options.keyRotationMs }
   const longestTokenMs = Math.max(tokenLifetimeMs, maxTokenLifetimeMs)
-  const keys = await createKeys({ store, secretKey, ...rotation, longestTokenMs, now, signal, log })
+  const keys = await createKeys({ store, secretKeys, ...rotation, longestTokenMs, now, signal, log })
   // The key set is public from the first answer on, and the first client does not wait for a key.
   await keys.signing()
   const identities = createIdentities({ store, signal, log })
@@ -60,5 +65,6 @@ export async function createAccess(options: AccessOptions): Promise<AccessParts>
   const tokens = createTokens({ keys, identities, issuer, service, tokenLifetimeMs, maxTokenLifetimeMs, now })
   const authenticator = createAuthenticator({ tokens, identities })
   const tokenService = createTokenService({ authenticator, authorizer, tokens, identities, service })
-  return { authorizer, tokens, authenticator, tokenService, admin: createAdmin({ store, identities, now }) }
+  const admin = createAdmin({ store, identities, now })
+  return { authorizer, tokens, authenticator, tokenService, admin, secretKeys }
 }

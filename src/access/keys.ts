@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { RegistryError } from '../oci/errors.ts'
 import { createMirror } from '../store/mirror.ts'
 import type { Change, Operation, Store } from '../store/store.ts'
-import { seal, unseal } from './secret-key.ts'
+import type { SecretKeys } from './key-ring.ts'
 
 /** The one algorithm that Weir signs and verifies with. */
 export const signingAlgorithm = 'ES256'
@@ -24,7 +24,7 @@ export interface Keys {
 export interface KeysOptions {
   store: Store
   /** Seals the private parts in the store. */
-  secretKey: KeyObject
+  secretKeys: Pick<SecretKeys, 'seal' | 'open'>
   /** Age at which a key is followed by a new one. Default 90 days. */
   rotationMs?: number
   /** How long a new key is published before it signs, for verifiers that keep the key set. Default 1 hour. */
@@ -40,7 +40,7 @@ interface Key {
   kid: string
   publicKey: KeyObject
   publicJwk: Record<string, unknown>
-  /** undefined when it was sealed with another secret key. */
+  /** undefined when it was taken out of the store, because no secret key opened it. */
   privateKey: KeyObject | undefined
   /** Milliseconds since the epoch. */
   signsFrom: number
@@ -52,8 +52,8 @@ interface Key {
 
 const recordSchema = z.object({
   publicJwk: z.object({ kty: z.literal('EC'), crv: z.literal('P-256'), x: z.string(), y: z.string() }),
-  /** The private key, PKCS #8 DER, sealed with the record's key as context. */
-  sealed: z.string(),
+  /** The private key, PKCS #8 DER, sealed for the record's key; without it the key verifies alone. */
+  sealed: z.string().optional(),
   signsFrom: z.number(),
   longestTokenMs: z.number(),
 })
@@ -71,7 +71,6 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
   const ring = createRing(options)
   const mirror = createMirror(store, { prefix, apply: ring.apply, reset: ring.clear, signal })
   await mirror.ready
-  reportUnopened(ring.all(), log)
 
   const fits = (key: Key | undefined) => key !== undefined && key.longestTokenMs >= longestTokenMs
   const isDue = (at: number) => {
@@ -124,7 +123,7 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
 }
 
 /** The keys in the order of their turns, from the records under `key/`. */
-function createRing({ secretKey, log }: KeysOptions) {
+function createRing({ secretKeys, log }: KeysOptions) {
   const keys = new Map<string, Key>()
   let ordered: Key[] = []
   const sort = () => {
@@ -141,7 +140,7 @@ function createRing({ secretKey, log }: KeysOptions) {
     apply: (changes: readonly Change[]) => {
       for (const { key, value } of changes) {
         const kid = key.slice(prefix.length)
-        const read = value === undefined ? undefined : readKey(kid, value, secretKey)
+        const read = value === undefined ? undefined : readKey(kid, value, secretKeys)
         if (value !== undefined && read === undefined) log.error({ kid }, 'a signing key in the store can not be read')
         read === undefined ? keys.delete(kid) : keys.set(kid, read)
       }
@@ -160,10 +159,10 @@ function createRing({ secretKey, log }: KeysOptions) {
   }
 }
 
-function readKey(kid: string, value: string, secretKey: KeyObject): Key | undefined {
+function readKey(kid: string, value: string, secretKeys: Pick<SecretKeys, 'open'>): Key | undefined {
   try {
     const { publicJwk, sealed, signsFrom, longestTokenMs } = recordSchema.parse(JSON.parse(value))
-    const der = unseal(secretKey, sealed, `${prefix}${kid}`)
+    const der = sealed === undefined ? undefined : secretKeys.open(`${prefix}${kid}`, sealed)
     return {
       kid,
       publicJwk,
@@ -178,26 +177,15 @@ function readKey(kid: string, value: string, secretKey: KeyObject): Key | undefi
   }
 }
 
-function reportUnopened(keys: readonly Key[], log: Logger): void {
-  const unopened = keys.filter((key) => key.privateKey === undefined)
-  if (unopened.length === 0) return
-  log.error(
-    { kids: unopened.map(({ kid }) => kid) },
-    'the secret key does not open these signing keys of the store: the file was lost or replaced. A new key signs from ' +
-      'now on; tokens made before stay good until they expire. If the old file may be in other hands, delete these keys ' +
-      'from the store, which ends every token made with them',
-  )
-}
-
 async function makeKey(
-  { secretKey, longestTokenMs }: KeysOptions,
+  { secretKeys, longestTokenMs }: KeysOptions,
   signsFrom: number,
 ): Promise<{ kid: string; operation: Operation }> {
   const { publicKey, privateKey } = await generate('ec', { namedCurve: 'P-256' })
   const publicJwk = publicKey.export({ format: 'jwk' })
   const kid = await calculateJwkThumbprint(publicKey)
   const key = `${prefix}${kid}`
-  const sealed = seal(secretKey, privateKey.export({ type: 'pkcs8', format: 'der' }), key)
+  const sealed = secretKeys.seal(key, privateKey.export({ type: 'pkcs8', format: 'der' }))
   const record: z.infer<typeof recordSchema> = recordSchema.parse({ publicJwk, sealed, signsFrom, longestTokenMs })
   return { kid, operation: { type: 'put', key, value: JSON.stringify(record) } }
 }

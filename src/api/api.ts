@@ -44,6 +44,7 @@ import { openshiftSelfSubjectRulesReviews, openshiftSubjectRulesReviews } from '
 import { selfSubjectRulesReviews } from './kinds/reviews/rules-reviews.ts'
 import { roleBindings } from './kinds/role-bindings.ts'
 import { clusterRoles, roles } from './kinds/roles.ts'
+import { secrets } from './kinds/secrets.ts'
 import { serviceAccounts } from './kinds/service-accounts.ts'
 import { tagEvents } from './kinds/tag-events.ts'
 import { users } from './kinds/users.ts'
@@ -178,6 +179,7 @@ function kinds(options: ApiOptions): Resource[] {
     projectRequests(options),
     serviceAccounts(options),
     configMaps(options),
+    secrets(options),
     events(options),
     users(),
     roles(options),

@@ -5,6 +5,7 @@ import { asOf } from './as-of.ts'
 import { isRevision } from './check-commit.ts'
 import { formatContinue, parseContinue } from './continue-token.ts'
 import { createObjectErrors } from './object-errors.ts'
+import { type Sealing, toText, toValue } from './sealing.ts'
 import type { Entry, Operation, Precondition, Store } from './store.ts'
 
 /** `metadata` as stored; `resourceVersion` is the entry's revision and is added on reading. */
@@ -55,6 +56,8 @@ export interface Objects {
     project: string | undefined,
     options?: { limit?: number; continue?: string },
   ): Promise<ObjectPage>
+  /** How many a project has, but for the one called `except`, and how long their records are; none is looked into. */
+  measure(resource: string, project: string, except: string): Promise<{ count: number; length: number }>
   /** @throws RegistryError ALREADY_EXISTS, INVALID for a name that cannot stand in a path */
   create(resource: string, project: string, object: NewObject): Promise<StoredObject>
   /**
@@ -110,30 +113,48 @@ export interface ObjectsOptions {
   groupOf?: (resource: string) => string
   /** Asked before each try of a write: throws to refuse it, or answers what must still hold when it is committed. */
   guard?: (write: ObjectWrite) => Promise<readonly Precondition[]>
+  /** Keeps the objects of some resources as ciphertext alone. Default: none are. */
+  sealing?: Sealing
 }
 
-/** CRUD of API objects on a store. A write whose outcome stays unknown throws RegistryError UNAVAILABLE. */
-export function createObjects({ store, now, groupOf = () => '', guard = async () => [] }: ObjectsOptions): Objects {
+/**
+ * CRUD of API objects on a store. A write whose outcome stays unknown throws RegistryError UNAVAILABLE, and so does reading
+ * a sealed object that does not open.
+ */
+export function createObjects(options: ObjectsOptions): Objects {
+  const { store, now, groupOf = () => '', guard = async () => [], sealing } = options
   const errorsOf = (resource: string) => createObjectErrors(resource, groupOf(resource))
+  const read = (entry: Entry) => objectOf(entry, sealing)
 
-  async function read(resource: string, project: string, name: string): Promise<Entry> {
+  async function expect(resource: string, project: string, name: string): Promise<Entry> {
     const entry = await store.get(objectKey(resource, project, name))
     if (entry === undefined) throw errorsOf(resource).notFound(name)
     return entry
   }
 
-  async function tryWrite(write: ObjectWrite, revision: number, value?: string): Promise<number | undefined> {
+  async function tryWrite(write: ObjectWrite, revision: number, text?: string): Promise<number | undefined> {
     const key = objectKey(write.resource, write.project, write.name)
+    const value = text === undefined ? undefined : toValue(sealing, key, text)
     return commitOne(store, key, value, [{ key, revision }, ...(await guard(write))])
   }
 
   return {
     async get(resource, project, name) {
       const entry = await store.get(objectKey(resource, project, name))
-      return entry && objectOf(entry)
+      return entry && read(entry)
     },
 
-    list: (resource, project, options = {}) => listPage(store, resource, project, options),
+    list: (resource, project, options = {}) => listPage(store, resource, project, options, read),
+
+    async measure(resource, project, except) {
+      const total = { count: 0, length: 0 }
+      for await (const { key, value } of await store.range({ prefix: objectKey(resource, project, '') })) {
+        if (key === objectKey(resource, project, except)) continue
+        total.count += 1
+        total.length += value.length
+      }
+      return total
+    },
 
     async create(resource, project, object) {
       const { name } = object.metadata
@@ -141,32 +162,34 @@ export function createObjects({ store, now, groupOf = () => '', guard = async ()
       const invalid = errors.invalidName(name)
       if (invalid !== undefined) throw invalid
       const key = objectKey(resource, project, name)
-      const value = JSON.stringify({ ...object, metadata: newMetadata(object.metadata, project, now()) })
+      const text = JSON.stringify({ ...object, metadata: newMetadata(object.metadata, project, now()) })
       for (;;) {
         if ((await store.get(key)) !== undefined) throw errors.alreadyExists(name)
-        const revision = await tryWrite({ verb: 'create', resource, project, name }, 0, value)
-        if (revision !== undefined) return objectOf({ key, value, revision })
+        const revision = await tryWrite({ verb: 'create', resource, project, name }, 0, text)
+        if (revision !== undefined) return parsed(text, revision)
       }
     },
 
     async update(resource, project, name, change, expectedVersion) {
       for (;;) {
-        const entry = await read(resource, project, name)
+        const entry = await expect(resource, project, name)
         if (expectedVersion !== undefined && expectedVersion !== String(entry.revision)) {
           const why = 'the object has been modified; please apply your changes to the latest version and try again'
           throw errorsOf(resource).conflict(name, why)
         }
-        const value = changedValue(change(objectOf(entry)), objectOf(entry))
-        if (value === entry.value) return objectOf(entry)
-        const revision = await tryWrite({ verb: 'update', resource, project, name }, entry.revision, value)
-        if (revision !== undefined) return objectOf({ ...entry, value, revision })
+        const current = toText(sealing, entry)
+        const { revision: version } = entry
+        const text = changedText(change(parsed(current, version)), parsed(current, version))
+        if (text === current) return parsed(current, version)
+        const revision = await tryWrite({ verb: 'update', resource, project, name }, version, text)
+        if (revision !== undefined) return parsed(text, revision)
       }
     },
 
     async delete(resource, project, name, preconditions = {}) {
       for (;;) {
-        const entry = await read(resource, project, name)
-        const current = objectOf(entry)
+        const entry = await expect(resource, project, name)
+        const current = read(entry)
         const difference = differenceOf(preconditions, current.metadata)
         if (difference !== undefined) throw errorsOf(resource).conflict(name, difference)
         const revision = await tryWrite({ verb: 'delete', resource, project, name }, entry.revision)
@@ -200,6 +223,7 @@ async function listPage(
   resource: string,
   project: string | undefined,
   { limit = 0, continue: token }: { limit?: number; continue?: string },
+  read: (entry: Entry) => StoredObject,
 ): Promise<ObjectPage> {
   if (!isRevision(limit)) throw new TypeError(`${limit} is no limit of a list`)
   const prefix = project === undefined ? `object/${resource}/` : `object/${resource}/${project}/`
@@ -217,7 +241,7 @@ async function listPage(
   const revision = from?.revision ?? snapshot.revision
   const last = shown.at(-1)
   return {
-    items: shown.map(objectOf),
+    items: shown.map(read),
     resourceVersion: String(revision),
     ...(last !== undefined && shown.length < entries.length
       ? { continue: formatContinue({ after: last.key, revision }) }
@@ -235,14 +259,18 @@ export function newMetadata(metadata: NewObject['metadata'], project: string, no
   }
 }
 
-/** The object of an entry, with its resourceVersion. */
-export function objectOf({ value, revision }: Entry): StoredObject {
-  const object: StoredObject = JSON.parse(value)
+/** The object of an entry, with its resourceVersion. @throws UnreadableError when it is sealed and does not open */
+export function objectOf(entry: Entry, sealing?: Sealing): StoredObject {
+  return parsed(toText(sealing, entry), entry.revision)
+}
+
+function parsed(text: string, revision: number): StoredObject {
+  const object: StoredObject = JSON.parse(text)
   object.metadata.resourceVersion = String(revision)
   return object
 }
 
-function changedValue(changed: StoredObject, current: StoredObject): string {
+function changedText(changed: StoredObject, current: StoredObject): string {
   const { resourceVersion: _, ...metadata } = changed.metadata
   const { name, namespace, uid, creationTimestamp } = current.metadata
   return JSON.stringify({

@@ -3,7 +3,6 @@ import { exportJWK, generateKeyPair, importJWK, type JWTPayload, jwtVerify, Sign
 import { describe, expect, test } from 'vitest'
 import { type Access, anonymous } from '../../src/access/access.ts'
 import { createKeys } from '../../src/access/keys.ts'
-import { openSecretKey } from '../../src/access/secret-key.ts'
 import { maxTokenLength } from '../../src/access/tokens.ts'
 import type { Store } from '../../src/store/store.ts'
 import { type AccessWorld, accessGround, accessWorld, issuer, person, service } from './world.ts'
@@ -288,10 +287,9 @@ type Forge = Awaited<ReturnType<typeof forger>>
 
 /** Signs with Weir's own key, so that every refusal is of what the token says. */
 async function forger(world: AccessWorld) {
-  const { store, clock, signal, log, secretKeyFile } = world
+  const { store, clock, signal, log, secretKeys } = world
   await world.tokens.issueRegistryToken(ann, [])
-  const secretKey = await openSecretKey(secretKeyFile, log)
-  const keys = await createKeys({ store, secretKey, longestTokenMs: 0, now: clock.now, signal, log })
+  const keys = await createKeys({ store, secretKeys, longestTokenMs: 0, now: clock.now, signal, log })
   const { kid, privateKey } = await keys.signing()
   const seconds = Math.floor(clock.now() / 1000)
   const times = { iat: seconds, nbf: seconds, exp: seconds + 900 }

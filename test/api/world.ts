@@ -6,6 +6,7 @@ import type { ReadableStream } from 'node:stream/web'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import { type AccessParts, createAccess } from '../../src/access/create-access.ts'
+import { sealingOf } from '../../src/access/key-ring.ts'
 import { type ApiOptions, createApi } from '../../src/api/api.ts'
 import { groupOf } from '../../src/api/groups.ts'
 import { followObjects } from '../../src/api/watch/follow-objects.ts'
@@ -82,9 +83,10 @@ export async function apiWorld(
     signal: closing.signal,
     log,
   })
-  const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf) })
+  const sealing = sealingOf(access.secretKeys)
+  const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
   const projects = createProjects({ store, objects, now })
-  const follow = (resource: string) => followObjects(store, resource)
+  const follow = (resource: string) => followObjects(store, resource, sealing)
   const real = {
     ...flows,
     ...access,

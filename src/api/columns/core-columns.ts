@@ -60,6 +60,25 @@ export const configMapColumns: readonly Column[] = [
   ageColumn,
 ]
 
+export const secretColumns: readonly Column[] = [
+  nameColumn,
+  {
+    name: 'Type',
+    type: 'string',
+    description:
+      'Used to facilitate programmatic handling of secret data. More info: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types',
+    value: (object) => textAt(object, 'type'),
+  },
+  {
+    name: 'Data',
+    type: 'string',
+    description:
+      "Data contains the secret data. Each key must consist of alphanumeric characters, '-', '_' or '.'. The serialized form of the secret data is a base64 encoded string, representing the arbitrary (possibly non-string) data value here. Described in https://tools.ietf.org/html/rfc4648#section-4",
+    value: (object) => sizeAt(object, 'data'),
+  },
+  ageColumn,
+]
+
 export const eventColumns: readonly Column[] = [
   {
     name: 'Last Seen',

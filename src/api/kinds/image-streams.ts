@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { RegistryError } from '../../oci/errors.ts'
+import type { Objects } from '../../store/objects.ts'
 import { sameReference } from '../../streams/generations.ts'
 import { requireStreamUnchanged } from '../../streams/preconditions.ts'
 import type { Links, Pins, Stream, StreamChangeResult, StreamReader, StreamWriter } from '../../streams/streams.ts'
@@ -17,6 +18,7 @@ import { askingOf, seenOf } from './asking.ts'
 import { withNewCause } from './change-cause.ts'
 import { layersSubresource } from './image-stream-layers.ts'
 import { statusSubresource } from './image-stream-status.ts'
+import { streamSecrets } from './secrets.ts'
 import { wantedTag } from './sent-tags.ts'
 import { listOverStreams } from './whole-streams.ts'
 
@@ -24,6 +26,7 @@ export interface ImageStreamsOptions {
   reader: StreamReader
   writer: Pick<StreamWriter, 'delete'>
   links: Pick<Links, 'list' | 'image'>
+  objects: Objects
   tagging: Tagging
   pins: Pick<Pins, 'reached'>
   follow?: Follow
@@ -63,7 +66,11 @@ export function imageStreams(options: ImageStreamsOptions): Resource {
       update: async (call, body, read) => ({ object: await updateStream(options, call, body, read) }),
       delete: (call, preconditions) => deleteStream(options, call, preconditions),
     },
-    subresources: { status: statusSubresource(options), layers: layersSubresource(options) },
+    subresources: {
+      status: statusSubresource(options),
+      layers: layersSubresource(options),
+      secrets: streamSecrets(options),
+    },
   }
 }
 

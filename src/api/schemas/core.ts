@@ -43,6 +43,24 @@ export const configMapSchema = z
   })
   .meta({ id: `${group}.ConfigMap`, description: 'Text and bytes by key, for others to read.' })
 
+export const secretSchema = z
+  .object({
+    metadata,
+    type: string('What data is for, and which keys it must have. It cannot be changed. Default Opaque.'),
+    data: stringMap('Bytes in base64 by key.'),
+    stringData: stringMap('Text by key, which becomes part of data when it is written; it is never read.'),
+    immutable: boolean('Whether data can no longer change, nor this field.'),
+  })
+  .meta({
+    id: `${group}.Secret`,
+    description: 'Bytes by key that few may read. Logins to registries among them serve the imports of their project.',
+  })
+
+/** What `imagestreams/secrets` answers. */
+export const secretListSchema = z
+  .object({ metadata, items: atomicList(secretSchema, 'The secrets.') })
+  .meta({ id: `${group}.SecretList`, description: 'Secrets.' })
+
 const eventSource = z
   .object({ component: string('The component that tells it.'), host: string('The node that it ran on.') })
   .meta({ id: `${group}.EventSource`, description: 'Who tells an event.' })
