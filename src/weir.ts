@@ -27,6 +27,7 @@ import { createImporter } from './importer.ts'
 import type { StreamName } from './oci/reference.ts'
 import { runProjectRemoval } from './projects/removal.ts'
 import { createProjectGuard, createProjects } from './projects.ts'
+import { pullSecretCredentials } from './pull-secrets.ts'
 import { createBlobSource } from './pull-through/blob-source.ts'
 import { createPullThrough } from './pull-through.ts'
 import { isCompacted } from './store/compaction.ts'
@@ -38,7 +39,7 @@ import { createTagEvents } from './tag-events.ts'
 import { createTagging } from './tagging.ts'
 import { createAllowList } from './upstream/allow-list.ts'
 import { createUpstream } from './upstream/client.ts'
-import { credentialsFromRules } from './upstream/credentials.ts'
+import { credentialsFromRules, credentialsInTurn } from './upstream/credentials.ts'
 
 /** Where a listener is: `publicUrl` as clients reach it, with the port that is bound where the config left it open. */
 export interface Address {
@@ -60,6 +61,8 @@ export interface WeirOptions {
   log: Logger
   /** Milliseconds since the epoch; default the system's clock. */
   now?: () => number
+  /** Takes out of the store what the secret keys do not open, instead of refusing to start. Default false. */
+  discardUnreadable?: boolean
 }
 
 /** Why Weir can not start, in one line for the person who starts it. */
@@ -87,7 +90,7 @@ const logged = [
 const version = readVersion()
 
 /** @throws StartError */
-export async function startWeir(config: WeirConfig, { log, now = Date.now }: WeirOptions): Promise<Weir> {
+export async function startWeir(config: WeirConfig, { log, now = Date.now, discardUnreadable = false }: WeirOptions): Promise<Weir> {
   await using opened = new AsyncDisposableStack()
   const store = await openStore(config.data, log)
   opened.defer(() => store.close())
@@ -167,7 +170,9 @@ async function openParts({ config, store, service, issuer, own, opened, log, now
   )
 
   const rules = config.upstreams
-  const credentialsFor = credentialsFromRules(rules)
+  const sealing = sealingOf(access.secretKeys)
+  const pullSecrets = pullSecretCredentials({ store, sealing, signal, log })
+  const credentialsFor = credentialsInTurn(pullSecrets, credentialsFromRules(rules))
   const upstream = createUpstream({ rules, credentialsFor, userAgent: `weir/${version}`, log, now })
   opened.defer(() => upstream.close())
   const source = createBlobSource(upstream)
@@ -178,7 +183,6 @@ async function openParts({ config, store, service, issuer, own, opened, log, now
   opened.defer(() => content.close())
 
   const streams = createStreams({ store, now, signal })
-  const sealing = sealingOf(access.secretKeys)
   const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
   const projects = createProjects({ store, objects, now })
   void runProjectRemoval({ store, writer: streams.writer, signal, log })
