@@ -1,55 +1,74 @@
 /** Who did what: a line for each decision that matters, in a file that is rotated, or on stdout. */
-
-import type { Client, Grant, Subject } from './access/access.ts'
-
-/** What was done, or tried. Nothing of it is a secret: no body, no query, no token. */
-export interface AuditEvent {
-  subject: Pick<Subject, 'name' | 'groups' | 'provider' | 'session'>
-  client: Client
-  requestId: string
-  /** Where: the API, `/token`, or `/v2/`. */
-  surface: 'api' | 'token' | 'registry'
-  /** `get`, `create`, ... on the API; `pull`, `push`, `delete` on `/v2/`; `login`, `refresh` at `/token`. */
-  verb: string
-  /** What it was done to; empty strings where there is none. `name` may be `stream:tag` or `stream@digest`. */
-  object: { group: string; resource: string; project: string; name: string }
-  decision: 'allowed' | 'denied'
-  /** By what it was allowed. */
-  grant?: Grant
-  /** The answer's HTTP status. */
-  status: number
-  /** Why it was denied or failed: an error's code or reason, never its message. */
-  reason?: string
-}
-
-/** An event with its time, RFC 3339 with milliseconds. */
-export type AuditLine = AuditEvent & { time: string }
-
-/** What `weir audit` asks for; what is absent selects everything. */
-export interface AuditQuery {
-  subject?: string
-  project?: string
-  /** Name of the object or its stream. */
-  name?: string
-  resource?: string
-  verb?: string
-  decision?: 'allowed' | 'denied'
-  /** Milliseconds since the epoch. */
-  since?: number
-  until?: number
-  /** Default and most 1,000. */
-  limit?: number
-  /** Opaque, of the page before. */
-  continue?: string
-}
+import type { Logger } from 'pino'
+import type { AuditEvent, AuditPage, AuditQuery } from './audit/event.ts'
+import { createFileSink } from './audit/file-sink.ts'
+import { createFormatLine } from './audit/format-line.ts'
+import { createLineQueue, type LineQueue } from './audit/line-queue.ts'
+import { createStdoutSink } from './audit/stdout-sink.ts'
+import { RegistryError } from './oci/errors.ts'
 
 export interface Audit {
   /** Never waits and never fails: what can not be written is counted, and said in the log. */
   write(event: AuditEvent): void
-  /** Newest first. @throws RegistryError UNSUPPORTED when the lines go to stdout or nowhere */
-  list(query: AuditQuery): Promise<{ lines: AuditLine[]; continue?: string }>
+  /**
+   * Newest first, with everything that was written before.
+   *
+   * @throws RegistryError BAD_REQUEST for a `continue` that no page gave; UNSUPPORTED when the lines go to stdout or nowhere
+   */
+  list(query: AuditQuery): Promise<AuditPage>
   /** Lines that could not be written since the start. */
   readonly lost: number
   /** Writes what is waiting. */
   close(): Promise<void>
+}
+
+export interface AuditOptions {
+  output: 'file' | 'stdout' | 'none'
+  /** Made when there is a first line, for its user alone. */
+  directory: string
+  /** Of a file, before it is put aside and the next is begun. */
+  maxBytes: number
+  /** Most files that are kept aside. */
+  maxFiles: number
+  /** Milliseconds since the epoch. */
+  now: () => number
+  log: Pick<Logger, 'info' | 'warn'>
+  /** The open file that `stdout` means; default 1. */
+  stdout?: number
+  /** Most bytes that are read for one page of a list; default 16 MiB. */
+  maxReadBytes?: number
+}
+
+export function createAudit(options: AuditOptions): Audit {
+  const { output, directory, now } = options
+  const format = createFormatLine()
+  const queue = createQueue(options)
+  return {
+    write(event) {
+      queue?.add(format(event, now()))
+    },
+    async list(query) {
+      if (output !== 'file') throw new RegistryError('UNSUPPORTED', { message: elsewhere[output] })
+      await queue?.flush()
+      // Few ever ask.
+      const { readLines } = await import('./audit/read-lines.ts')
+      const { maxReadBytes } = options
+      return readLines(query, { directory, ...(maxReadBytes === undefined ? {} : { maxReadBytes }) })
+    },
+    get lost() {
+      return queue?.lost ?? 0
+    },
+    close: async () => queue?.close(),
+  }
+}
+
+function createQueue({ output, log, stdout = 1, ...file }: AuditOptions): LineQueue | undefined {
+  if (output === 'none') return undefined
+  return createLineQueue({ sink: output === 'file' ? createFileSink(file) : createStdoutSink(stdout), log })
+}
+
+const elsewhere = {
+  stdout:
+    "the audit log goes to Weir's standard output (audit.output is stdout): look for its lines where that is kept, as kubectl logs, docker logs or journalctl show it",
+  none: 'no audit log is written (audit.output is none): set audit.output to file',
 }
