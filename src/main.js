@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * The `weir` executable: `serve` runs the server, every other verb the command line over its API. The one file in
+ * The `weir` executable: `serve` runs the server, `rotate-secret-key` works beside it on its data directory, every other verb
+ * is the command line over its API. The one file in
  * JavaScript: Node loads its TypeScript compiler for the first file that the compile cache does not have yet, and keeps
  * its 14 MB; an entry that needs none lets every file after it come stripped from the cache.
  */
@@ -18,11 +19,15 @@ const wantsHelp = rest.includes('--help') || rest.includes('-h')
 if (verb === 'serve' && !wantsHelp) {
   const { serve } = await import('./serve.ts')
   await serve(rest)
+} else if (verb === 'rotate-secret-key' && !wantsHelp) {
+  const { rotateSecretKey } = await import('./rotate-secret-key.ts')
+  await rotateSecretKey(rest)
 } else {
   const { runCli } = await import('./cli/cli.ts')
   const { homedir } = await import('node:os')
   const { stdout, stderr, env } = process
   // A reader that has seen enough (`weir history ... | head`) is no failure.
   stdout.on('error', (error) => process.exit('code' in error && error.code === 'EPIPE' ? 0 : 1))
-  process.exitCode = await runCli(process.argv.slice(2), { stdout, stderr, env, cwd: process.cwd(), home: homedir() })
+  const surroundings = { env, cwd: process.cwd(), home: homedir() }
+  process.exitCode = await runCli(process.argv.slice(2), { stdin: process.stdin, stdout, stderr, ...surroundings })
 }

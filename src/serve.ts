@@ -17,7 +17,8 @@ export async function serve(argv: readonly string[]): Promise<void> {
     for (const warning of warnings) log.warn(warning)
     // From here on a signal means a clean stop: whoever saw the first answer may send one at once.
     const signal = nextSignal()
-    const weir = await startWeir(config, { log })
+    const discardUnreadable = flags['discard-unreadable-secrets'] ?? false
+    const weir = await startWeir(config, { log, discardUnreadable })
     void signal.then(() => stop(weir, log))
   } catch (error) {
     if (error instanceof ConfigError) return fail(1, error.problems)
@@ -26,10 +27,18 @@ export async function serve(argv: readonly string[]): Promise<void> {
   }
 }
 
-function readFlags(argv: readonly string[]): { config?: string; data?: string; listen?: string } | string {
+interface Flags {
+  config?: string
+  data?: string
+  listen?: string
+  'discard-unreadable-secrets'?: boolean
+}
+
+function readFlags(argv: readonly string[]): Flags | string {
   const text = { type: 'string' } as const
+  const options = { config: text, data: text, listen: text, 'discard-unreadable-secrets': { type: 'boolean' } } as const
   try {
-    return parseArgs({ args: [...argv], options: { config: text, data: text, listen: text } }).values
+    return parseArgs({ args: [...argv], options }).values
   } catch (error) {
     return error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
   }

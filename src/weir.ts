@@ -7,6 +7,7 @@ import type { Logger } from 'pino'
 import { createAccess } from './access/create-access.ts'
 import { sealingOf } from './access/key-ring.ts'
 import { resealRecords } from './access/sealed-records.ts'
+import { SecretKeyError, secretKeyFile } from './access/secret-key.ts'
 import { writeAdminKubeconfig } from './admin-kubeconfig.ts'
 import { createApi } from './api/api.ts'
 import { groupOf } from './api/groups.ts'
@@ -84,13 +85,17 @@ const logged = [
   'index/image/',
   'image/',
   'key/',
+  'session/',
   'meta/',
 ]
 
 const version = readVersion()
 
 /** @throws StartError */
-export async function startWeir(config: WeirConfig, { log, now = Date.now, discardUnreadable = false }: WeirOptions): Promise<Weir> {
+export async function startWeir(
+  config: WeirConfig,
+  { log, now = Date.now, discardUnreadable = false }: WeirOptions,
+): Promise<Weir> {
   await using opened = new AsyncDisposableStack()
   const store = await openStore(config.data, log)
   opened.defer(() => store.close())
@@ -99,7 +104,7 @@ export async function startWeir(config: WeirConfig, { log, now = Date.now, disca
   const service = new URL(http.address.publicUrl).host
   const issuer = config.auth.issuer ?? https.address.publicUrl
   const own = [http, https].flatMap(({ address }) => ownHosts(address))
-  const parts = await openParts({ config, store, service, issuer, own, opened, log, now })
+  const parts = await openParts({ config, store, service, issuer, own, discardUnreadable, opened, log, now })
   const stopping = new AbortController()
   const api = createApi({
     ...parts,
@@ -150,22 +155,25 @@ interface PartsOptions {
   issuer: string
   /** The names under which this Weir is reached, as image references have them. */
   own: readonly string[]
+  discardUnreadable: boolean
   opened: AsyncDisposableStack
   log: Logger
   now: () => number
 }
 
 /** Everything between the store and the surfaces. */
-async function openParts({ config, store, service, issuer, own, opened, log, now }: PartsOptions) {
+async function openParts(options: PartsOptions) {
+  const { config, store, service, issuer, own, discardUnreadable, opened, log, now } = options
   const closing = new AbortController()
   opened.defer(() => closing.abort())
   const { signal } = closing
-  const { tokenLifetimeMs, maxTokenLifetimeMs } = config.auth
-  const secretKeyFile = join(config.data, 'secret.key')
-  const lifetimes = { tokenLifetimeMs, maxTokenLifetimeMs }
-  const access = await createAccess({ store, secretKeyFile, issuer, service, ...lifetimes, now, signal, log }).catch(
+  const { tokenLifetimeMs, maxTokenLifetimeMs, loginLifetimeMs } = config.auth
+  const secrets = { secretKeyFile: secretKeyFile(config.data), discardUnreadable }
+  const lifetimes = { tokenLifetimeMs, maxTokenLifetimeMs, loginLifetimeMs }
+  const access = await createAccess({ store, ...secrets, issuer, service, ...lifetimes, now, signal, log }).catch(
     (error: unknown) => {
-      throw new StartError(`the signing keys can not be used: ${messageOf(error)}`, error)
+      const what = error instanceof SecretKeyError ? '' : 'the signing keys can not be used: '
+      throw new StartError(`${what}${messageOf(error)}`, error)
     },
   )
 

@@ -1,13 +1,15 @@
 import type { Logger } from 'pino'
 import type { Store } from '../store/store.ts'
-import type { Admin, Authenticator, Rbac, TokenService, Tokens } from './access.ts'
+import type { Admin, Authenticator, Provider, Rbac, Sessions, TokenService, Tokens } from './access.ts'
 import { createAdmin } from './admin.ts'
 import { createAuthenticator } from './authenticator.ts'
 import { createAuthorizer } from './authorizer.ts'
+import { createCurrent, createIsKnown } from './current.ts'
 import { createIdentities } from './identities.ts'
 import type { SecretKeys } from './key-ring.ts'
 import { createKeys } from './keys.ts'
 import { openSecretKeys } from './secret-key.ts'
+import { createSessions } from './sessions.ts'
 import { createTokenService } from './token-service.ts'
 import { createTokens } from './tokens.ts'
 
@@ -27,6 +29,10 @@ export interface AccessOptions {
   maxTokenLifetimeMs?: number
   /** Age at which the signing key is followed by a new one. Default 90 days. */
   keyRotationMs?: number
+  /** How long a token for the API lives that a login gets. Default 12 hours. */
+  loginLifetimeMs?: number
+  /** Who else knows people and machines. Default none. */
+  providers?: readonly Provider[]
   now: () => number
   /** Ends the watches behind the memory. */
   signal: AbortSignal
@@ -39,15 +45,17 @@ export interface AccessParts {
   tokens: Tokens
   authenticator: Authenticator
   tokenService: TokenService
+  sessions: Sessions
+  providers: readonly Provider[]
   admin: Admin
   secretKeys: SecretKeys
 }
 
 /**
  * Opens the access part and settles when its memory is filled and a key can sign. The store has to keep changes of
- * `object/`, `key/` and `meta/` for watches.
+ * `object/`, `key/`, `session/` and `meta/` for watches.
  *
- * @throws Error in one line when the secret keys can not be read or made, or do not open a sealed record of the store
+ * @throws SecretKeyError when the secret keys are none, or do not open a sealed record of the store
  */
 export async function createAccess(options: AccessOptions): Promise<AccessParts> {
   const { store, issuer, service, now, signal, log } = options
@@ -55,16 +63,30 @@ export async function createAccess(options: AccessOptions): Promise<AccessParts>
   const { secretKeyFile: file, discardUnreadable = false } = options
   const secretKeys = await openSecretKeys({ store, file, discardUnreadable, log })
   const rotation = options.keyRotationMs === undefined ? {} : { rotationMs: options.keyRotationMs }
-  const longestTokenMs = Math.max(tokenLifetimeMs, maxTokenLifetimeMs)
+  const { loginLifetimeMs = 12 * 60 * 60 * 1000, providers = [] } = options
+  const longestTokenMs = Math.max(tokenLifetimeMs, maxTokenLifetimeMs, loginLifetimeMs)
   const keys = await createKeys({ store, secretKeys, ...rotation, longestTokenMs, now, signal, log })
   // The key set is public from the first answer on, and the first client does not wait for a key.
   await keys.signing()
   const identities = createIdentities({ store, signal, log })
-  const authorizer = createAuthorizer({ store, identities, signal, log })
+  const sessions = createSessions({ store, isKnown: createIsKnown(providers), now, signal, log })
+  const current = createCurrent({ identities, providers, sessions, now })
+  const authorizer = createAuthorizer({ store, current, signal, log })
   await authorizer.ready
-  const tokens = createTokens({ keys, identities, issuer, service, tokenLifetimeMs, maxTokenLifetimeMs, now })
-  const authenticator = createAuthenticator({ tokens, identities })
-  const tokenService = createTokenService({ authenticator, authorizer, tokens, identities, service })
+  const lifetimes = { tokenLifetimeMs, maxTokenLifetimeMs, loginLifetimeMs }
+  const tokens = createTokens({ keys, current, issuer, service, ...lifetimes, now })
+  const authenticator = createAuthenticator({ tokens, identities, current, providers })
+  const tokenService = createTokenService({
+    authenticator,
+    authorizer,
+    tokens,
+    current,
+    sessions,
+    providers,
+    service,
+    issuer,
+    now,
+  })
   const admin = createAdmin({ store, identities, now })
-  return { authorizer, tokens, authenticator, tokenService, admin, secretKeys }
+  return { authorizer, tokens, authenticator, tokenService, sessions, providers, admin, secretKeys }
 }

@@ -51,7 +51,10 @@ export async function discardUnreadable(store: Store, keys: Pick<SecretKeys, 'op
         preconditions: [{ key, revision }],
       })
       if (result.status !== 'committed') throw new Error(`${nameOf(key)} could not be removed from the store`)
-      log.error({ removed: nameOf(key) }, 'a sealed record that the secret key does not open was removed')
+      const message = rest
+        ? 'a signing key does not open: what it signed stays good until it expires'
+        : 'a secret does not open, and was removed'
+      log.error({ record: nameOf(key) }, message)
     }
   }
 }

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { link, open, readFile, rename, rm, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Store } from '../store/store.ts'
 import { createKeyRing, type SecretKeys } from './key-ring.ts'
@@ -16,6 +16,19 @@ export interface SecretKeysOptions {
   log: Logger
 }
 
+/** Why the keys of a file can not be used, in one line for the person who runs Weir. */
+export class SecretKeyError extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'SecretKeyError'
+  }
+}
+
+/** The file of the keys in a data directory. */
+export function secretKeyFile(data: string): string {
+  return join(data, 'secret.key')
+}
+
 /** More than a rotation and those that were cut short leave. */
 const maxKeys = 16
 
@@ -26,7 +39,7 @@ const nextOf = (file: string) => `${file}.next`
  * Opens the keys of `file`, before them the one that was prepared to follow. Nothing is written before it is known that they
  * open every sealed record of the store.
  *
- * @throws Error in one line, when a file does not hold keys or a record of the store does not open
+ * @throws SecretKeyError when a file does not hold keys, or a record of the store does not open
  */
 export async function openSecretKeys(options: SecretKeysOptions): Promise<SecretKeys> {
   const { store, file, log, discardUnreadable: mayDiscard = false } = options
@@ -35,7 +48,7 @@ export async function openSecretKeys(options: SecretKeysOptions): Promise<Secret
   const bytes = [...(isTaken ? [] : (next ?? [])), ...(kept ?? [])]
   const survey = await surveySealed(store, ringOf(file, bytes))
   if (survey.unreadable > 0) {
-    if (!mayDiscard) throw new Error(refusal(file, kept === undefined, survey))
+    if (!mayDiscard) throw new SecretKeyError(refusal(file, kept === undefined, survey))
     await discardUnreadable(store, ringOf(file, bytes), log)
   }
   if (bytes.length === 0) bytes.push(randomBytes(keyBytes))
@@ -49,11 +62,11 @@ export async function openSecretKeys(options: SecretKeysOptions): Promise<Secret
 /**
  * Makes the key that follows. A server that runs goes on with the one it has; it takes in the new one when it starts again.
  *
- * @throws Error in one line, when there is no key to follow, or one is prepared already
+ * @throws SecretKeyError when there is no key to follow, or one is prepared already
  */
 export async function prepareNextKey(file: string): Promise<void> {
   if ((await readKeys(file)) === undefined) {
-    throw new Error(`there is no ${file}: weir serve makes it at its first start`)
+    throw new SecretKeyError(`there is no ${file}: weir serve makes it at its first start`)
   }
   const { uid, gid } = await stat(file)
   const draft = await writeDraft(file, randomBytes(keyBytes), { uid, gid })
@@ -61,7 +74,7 @@ export async function prepareNextKey(file: string): Promise<void> {
     await link(draft, nextOf(file))
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error
-    throw new Error(`a new key is in ${nextOf(file)} already: restart Weir, which takes it in`)
+    throw new SecretKeyError(`a new key is in ${nextOf(file)} already: restart Weir, which takes it in`)
   } finally {
     await rm(draft)
   }
@@ -86,7 +99,7 @@ async function readKeys(file: string): Promise<Buffer[] | undefined> {
   if (bytes === undefined) return undefined
   const count = bytes.length / keyBytes
   if (!Number.isInteger(count) || count < 1 || count > maxKeys) {
-    throw new Error(
+    throw new SecretKeyError(
       `${file} holds ${bytes.length} bytes, and not 1 to ${maxKeys} keys of ${keyBytes}: restore it from its backup`,
     )
   }

@@ -37,7 +37,7 @@ export const homes: Record<string, readonly string[]> = {
 const fileParts: Record<string, readonly string[]> = {
   flows: ['pull-through', 'importer', 'tag-events', 'tagging', 'projects', 'audit', 'pull-secrets', 'push', 'triggers'],
   weir: ['weir', 'config', 'config-schema', 'config-values', 'admin-kubeconfig', 'log'],
-  main: ['main', 'serve'],
+  main: ['main', 'serve', 'rotate-secret-key'],
 }
 
 /** The part of the house that a file below `src` belongs to; a file at home nowhere is a part of its own name. */
