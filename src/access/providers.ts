@@ -61,6 +61,16 @@ export interface ProvidersOptions {
  *
  * @throws Error when the htpasswd file can not be used, saying which line is wrong and what to do
  */
-export async function createProviders(_options: ProvidersOptions): Promise<readonly Provider[]> {
-  return []
+export async function createProviders(options: ProvidersOptions): Promise<readonly Provider[]> {
+  const { issuers, htpasswdFile: file, sessionLifetimeMs, now, signal, log } = options
+  const providers: Provider[] = []
+  if (issuers.length > 0) {
+    const { createIssuer } = await import('./issuer.ts')
+    providers.push(...issuers.map((issuer) => createIssuer({ ...options, issuer })))
+  }
+  if (file !== undefined) {
+    const { createPasswords } = await import('./passwords.ts')
+    providers.push(await createPasswords({ name: htpasswdProvider, file, sessionLifetimeMs, now, signal, log }))
+  }
+  return providers
 }
