@@ -12,9 +12,11 @@ import { writeAdminKubeconfig } from './admin-kubeconfig.ts'
 import { createApi } from './api/api.ts'
 import { groupOf } from './api/groups.ts'
 import { followObjects } from './api/watch/follow-objects.ts'
+import { createAudit } from './audit.ts'
 import type { WeirConfig } from './config.ts'
 import { createContent } from './content/create-content.ts'
 import { createApp } from './http/app.ts'
+import { createClientOf } from './http/client-address.ts'
 import { createRequestIds } from './http/exchange.ts'
 import { createListener } from './http/listener.ts'
 import { createMetrics } from './http/metrics.ts'
@@ -99,6 +101,8 @@ export async function startWeir(
   await using opened = new AsyncDisposableStack()
   const store = await openStore(config.data, log)
   opened.defer(() => store.close())
+  const audit = createAudit({ ...config.audit, directory: join(config.data, 'audit'), now, log })
+  opened.defer(() => audit.close())
   const certificate = await openCertificate(config, now)
   const { http, https } = await openListeners(config, certificate, opened)
   const service = new URL(http.address.publicUrl).host
@@ -123,7 +127,9 @@ export async function startWeir(
   await writeAdminKubeconfig({ file: adminKubeconfig, server, authority: certificate.authority, admin: parts.admin })
   const front = {
     ...parts,
-    metrics: createMetrics(),
+    audit,
+    metrics: createMetrics({ audit }),
+    clientOf: createClientOf(config.trustedProxies),
     renderFailure: createRenderFailure({ service, log }),
     chooseRequestId: createRequestIds(randomBytes(4).toString('hex')),
     log,

@@ -2,6 +2,7 @@
 import { Hono } from 'hono'
 import type { Logger } from 'pino'
 import type { Authorizer, Client, TokenService, Tokens } from '../access/access.ts'
+import type { Audit } from '../audit.ts'
 import type { PullThrough } from '../pull-through.ts'
 import type { StreamReader } from '../streams/streams.ts'
 import { createAuthorize } from './authorize.ts'
@@ -26,6 +27,7 @@ export interface AppDeps {
   /** `/api`, `/apis`, `/version`, `/openapi`. */
   api: Hono<ApiEnv>
   checks: readonly HealthCheck[]
+  audit: Pick<Audit, 'write'>
   metrics: Metrics
   renderFailure: RenderFailure
   log: Logger

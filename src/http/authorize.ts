@@ -1,4 +1,4 @@
-import type { NeededAccess, RegistryToken, TokenService, Tokens } from '../access/access.ts'
+import type { Grant, NeededAccess, RegistryToken, Subject, TokenService, Tokens } from '../access/access.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Scope } from '../oci/scope.ts'
@@ -8,11 +8,23 @@ import type { ChallengeDetail } from './respond.ts'
 export interface Authorize {
   /** Any valid token will do. @throws RegistryError UNAUTHORIZED with {@link ChallengeDetail} */
   any(authorization: string | undefined): Promise<RegistryToken>
-  /** @throws RegistryError UNAUTHORIZED, the same for a repository that is forbidden and one that is not there */
-  stream(authorization: string | undefined, name: StreamName, action: NeededAccess['action']): Promise<void>
+  /**
+   * By what it is allowed. `identified` is told who asks before that is decided.
+   *
+   * @throws RegistryError UNAUTHORIZED, the same for a repository that is forbidden and one that is not there
+   */
+  stream(
+    authorization: string | undefined,
+    name: StreamName,
+    action: NeededAccess['action'],
+    identified?: Identified,
+  ): Promise<Grant>
   /** @throws RegistryError UNAUTHORIZED */
-  catalog(authorization: string | undefined): Promise<RegistryToken>
+  catalog(authorization: string | undefined, identified?: Identified): Promise<RegistryToken>
 }
+
+/** Is told whose token it is that was verified. */
+export type Identified = (subject: Subject) => void
 
 // RFC 6750 2.1, one space. Two Authorization headers arrive joined by a comma, which no token has.
 const bearerPattern = /^bearer ([A-Za-z0-9._~+/-]+=*)$/i
@@ -40,16 +52,19 @@ export function createAuthorize(deps: {
 
   return {
     any: (authorization) => verify(authorization),
-    async stream(authorization, { project, stream }, action) {
+    async stream(authorization, { project, stream }, action, identified) {
       const actions = action === 'push' ? ['pull', 'push'] : [action]
       const scope = { type: 'repository', name: `${project}/${stream}`, actions }
       const token = await verify(authorization, scope)
-      if (tokenService.mayAccess(token, { project, stream, action }) !== undefined) return
+      identified?.(token.subject)
+      const grant = tokenService.mayAccess(token, { project, stream, action })
+      if (grant !== undefined) return grant
       throw refusal({ scope, error: 'insufficient_scope' })
     },
-    async catalog(authorization) {
+    async catalog(authorization, identified) {
       const scope = { type: 'registry', name: 'catalog', actions: ['*'] }
       const token = await verify(authorization, scope)
+      identified?.(token.subject)
       if (tokenService.mayListCatalog(token)) return token
       throw refusal({ scope, error: 'insufficient_scope' })
     },

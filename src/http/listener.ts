@@ -3,7 +3,7 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
-import { createClientOf } from './client-address.ts'
+import type { ClientOf } from './client-address.ts'
 import type { ChooseRequestId, HttpEnv } from './exchange.ts'
 import { type Metrics, routeOf } from './metrics.ts'
 import { normaliseTarget } from './request-target.ts'
@@ -16,6 +16,7 @@ export interface ListenerDeps {
   metrics: Metrics
   chooseRequestId: ChooseRequestId
   renderFailure: RenderFailure
+  clientOf: ClientOf
   /** Where clients reach this listener. */
   publicUrl: string
   log: Logger
@@ -23,8 +24,7 @@ export interface ListenerDeps {
 
 /** The way of every request: the warm path, the check of the target as it came, the router. */
 export function createListener(deps: ListenerDeps): RequestListener {
-  const { app, warmManifest, chooseRequestId, renderFailure, publicUrl, log } = deps
-  const clientOf = createClientOf()
+  const { app, warmManifest, chooseRequestId, renderFailure, clientOf, publicUrl, log } = deps
   const fetch = (request: Request, { incoming, outgoing }: HttpBindings) => {
     const requestId = String(outgoing.getHeader('x-request-id'))
     return app.fetch(request, { incoming, outgoing, requestId, publicUrl, client: clientOf(incoming) })

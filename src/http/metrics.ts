@@ -1,5 +1,6 @@
 import type { Hono } from 'hono'
 import type { Registry } from 'prom-client'
+import type { Audit } from '../audit.ts'
 import type { HttpEnv } from './exchange.ts'
 
 /** What requests are counted under. */
@@ -17,6 +18,10 @@ export interface Metrics {
   render(): Promise<{ contentType: string; text: string }>
 }
 
+export interface MetricsOptions {
+  audit: Pick<Audit, 'lost'>
+}
+
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
 interface LabelledCount extends RequestCount {
@@ -24,7 +29,7 @@ interface LabelledCount extends RequestCount {
 }
 
 /** Counts in plain numbers; the Prometheus client, and its process metrics, are loaded when first asked for. */
-export function createMetrics(): Metrics {
+export function createMetrics({ audit }: MetricsOptions): Metrics {
   const counts = new Map<string, LabelledCount>()
   let registry: Promise<Registry> | undefined
   return {
@@ -38,7 +43,7 @@ export function createMetrics(): Metrics {
       return created
     },
     async render() {
-      registry ??= createRegistry(counts)
+      registry ??= createRegistry(counts, audit)
       const loaded = await registry
       return { contentType: loaded.contentType, text: await loaded.metrics() }
     },
@@ -68,7 +73,10 @@ export function routeOf(path: string): Route {
   return /^\/(?:healthz|livez|readyz)$/.test(path) ? 'health' : 'other'
 }
 
-async function createRegistry(counts: ReadonlyMap<string, LabelledCount>): Promise<Registry> {
+async function createRegistry(
+  counts: ReadonlyMap<string, LabelledCount>,
+  audit: MetricsOptions['audit'],
+): Promise<Registry> {
   const { Counter, Registry, collectDefaultMetrics } = await import('prom-client')
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -80,6 +88,15 @@ async function createRegistry(counts: ReadonlyMap<string, LabelledCount>): Promi
     collect() {
       this.reset()
       for (const { labels, value } of counts.values()) this.inc(labels, value)
+    },
+  })
+  new Counter({
+    name: 'weir_audit_lost_total',
+    help: 'Lines of the audit log that could not be written.',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(audit.lost)
     },
   })
   return registry

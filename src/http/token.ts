@@ -1,8 +1,10 @@
 /** `/token`: logins and scopes in, a token for `/v2/` out. */
 import type { Hono } from 'hono'
-import type { Access, Client, TokenRequest, TokenService } from '../access/access.ts'
+import type { Access, Client, TokenGrant, TokenRequest, TokenService } from '../access/access.ts'
+import type { Audit } from '../audit.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { formatScopes } from '../oci/scope.ts'
+import { createAuditedGrant } from './audited-grant.ts'
 import { readBody } from './body.ts'
 import type { HttpContext, HttpEnv } from './exchange.ts'
 import { json, toResponse } from './respond.ts'
@@ -18,15 +20,18 @@ export const maxFormBytes = 64 * 1024
  */
 export function addTokenRoutes(
   app: Hono<HttpEnv>,
-  { tokenService }: { tokenService: Pick<TokenService, 'grant'> },
+  deps: { tokenService: Pick<TokenService, 'grant'>; audit: Pick<Audit, 'write'> },
 ): void {
+  const grant = createAuditedGrant(deps)
   app.get('/token', async (c) => {
     const login = readBasic(c.req.header('authorization'))
-    return answer(tokenService, readRequest(new URL(c.req.url).searchParams, login, c.env.client))
+    const request = readRequest(new URL(c.req.url).searchParams, login, c.env.client)
+    return answer(await grant(request, c.env.requestId))
   })
   app.post('/token', async (c) => {
     const form = await readForm(c)
-    return answer(tokenService, readRequest(form, readPassword(form), c.env.client), true)
+    const request = readRequest(form, readPassword(form), c.env.client)
+    return answer(await grant(request, c.env.requestId), true)
   })
   app.all('/token', () => {
     const errors = [{ code: 'UNSUPPORTED', message: 'only GET and POST are supported here', detail: null }]
@@ -34,12 +39,7 @@ export function addTokenRoutes(
   })
 }
 
-async function answer(
-  tokenService: Pick<TokenService, 'grant'>,
-  request: TokenRequest,
-  oauth = false,
-): Promise<Response> {
-  const { token, access } = await tokenService.grant(request)
+function answer({ token, access }: TokenGrant, oauth = false): Response {
   const body = {
     token: token.token,
     access_token: token.token,

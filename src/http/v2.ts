@@ -1,11 +1,14 @@
 /** The OCI distribution API: who may, one domain call, the answer. */
 import type { Hono } from 'hono'
 import type { Logger } from 'pino'
-import type { Authorizer } from '../access/access.ts'
+import type { Authorizer, Subject } from '../access/access.ts'
+import type { AuditEvent } from '../audit/event.ts'
+import type { Audit } from '../audit.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { isTag, parseStreamName, type StreamName } from '../oci/reference.ts'
 import type { PullThrough } from '../pull-through.ts'
 import type { StreamReader } from '../streams/streams.ts'
+import { createAuditedPull, type Learned, pulledObject } from './audited-pull.ts'
 import type { Authorize } from './authorize.ts'
 import { createServeBlob } from './blobs.ts'
 import { type CatalogDeps, visibleStreams } from './catalog.ts'
@@ -19,6 +22,7 @@ export interface V2Deps extends CatalogDeps {
   pullThrough: PullThrough
   reader: Pick<StreamReader, 'streams'>
   authorizer: Pick<Authorizer, 'can'>
+  audit: Pick<Audit, 'write'>
   log: Logger
 }
 
@@ -33,42 +37,60 @@ const catalogRules = {
 export function addV2Routes(app: Hono<HttpEnv>, deps: V2Deps): void {
   const { authorize, pullThrough } = deps
   const serveBlob = createServeBlob(deps)
+  const audited = createAuditedPull(deps)
 
-  app.on('GET', ['/v2', '/v2/'], async (c) => {
-    await authorize.any(c.req.header('authorization'))
-    return toResponse(json(200, {}))
-  })
+  app.on('GET', ['/v2', '/v2/'], (c) =>
+    audited(c.env, { verb: 'ping', object: registryObject(''), always: false }, async () => {
+      await authorize.any(c.req.header('authorization'))
+      return toResponse(json(200, {}))
+    }),
+  )
 
-  app.get('/v2/_catalog', async (c) => {
-    const token = await authorize.catalog(c.req.header('authorization'))
-    const { limit = 0, last } = readPage(queryOf(c), catalogRules)
-    const found = await visibleStreams(deps, token.subject, last, limit + 1)
-    const repositories = found.slice(0, limit)
-    return list({ repositories }, found.length > limit ? nextPage('/v2/_catalog', limit, repositories) : undefined)
-  })
+  app.get('/v2/_catalog', (c) =>
+    audited(c.env, { verb: 'list', object: registryObject('catalog'), always: false }, async (learn) => {
+      const token = await authorize.catalog(c.req.header('authorization'), (subject) => learn({ subject }))
+      const { limit = 0, last } = readPage(queryOf(c), catalogRules)
+      const found = await visibleStreams(deps, token.subject, last, limit + 1)
+      const repositories = found.slice(0, limit)
+      return list({ repositories }, found.length > limit ? nextPage('/v2/_catalog', limit, repositories) : undefined)
+    }),
+  )
 
   app.get('/v2/:name{.+}/manifests/:reference', async (c) => {
-    const name = await pullable(c)
-    const head = c.req.method === 'HEAD'
-    const manifest = await pullThrough.manifest(name, c.req.param('reference'), { head })
-    const { status, headers } = manifestHead(manifest, c.req.header('if-none-match'))
-    return new Response(head || status === 304 ? null : toBody(manifest.bytes), { status, headers: pairs(headers) })
+    const name = readName(c.req.param('name'))
+    const reference = c.req.param('reference')
+    const asked = { verb: 'pull', object: pulledObject(name, reference), always: true }
+    return audited(c.env, asked, async (learn) => {
+      await requirePull(c, name, learn)
+      const head = c.req.method === 'HEAD'
+      const manifest = await pullThrough.manifest(name, reference, { head })
+      const { status, headers } = manifestHead(manifest, c.req.header('if-none-match'))
+      return new Response(head || status === 304 ? null : toBody(manifest.bytes), { status, headers: pairs(headers) })
+    })
   })
 
   app.get('/v2/:name{.+}/blobs/:digest', async (c) => {
-    const name = await pullable(c)
-    return serveBlob(c, name, c.req.param('digest'))
+    const name = readName(c.req.param('name'))
+    const digest = c.req.param('digest')
+    const asked = { verb: 'pull', object: pulledObject(name, digest), always: false }
+    return audited(c.env, asked, async (learn) => {
+      await requirePull(c, name, learn)
+      return serveBlob(c, name, digest)
+    })
   })
 
   app.get('/v2/:name{.+}/tags/list', async (c) => {
-    const name = await pullable(c)
-    const { limit, last } = readPage(queryOf(c), tagRules)
-    const after = last === undefined ? {} : { after: last }
-    const found = await pullThrough.tags(name, limit === undefined ? after : { ...after, limit: limit + 1 })
-    const tags = found.slice(0, limit)
-    const path = `/v2/${name.project}/${name.stream}/tags/list`
-    const next = limit !== undefined && found.length > limit ? nextPage(path, limit, tags) : undefined
-    return list({ name: `${name.project}/${name.stream}`, tags }, next)
+    const name = readName(c.req.param('name'))
+    return audited(c.env, { verb: 'list', object: pulledObject(name), always: false }, async (learn) => {
+      await requirePull(c, name, learn)
+      const { limit, last } = readPage(queryOf(c), tagRules)
+      const after = last === undefined ? {} : { after: last }
+      const found = await pullThrough.tags(name, limit === undefined ? after : { ...after, limit: limit + 1 })
+      const tags = found.slice(0, limit)
+      const path = `/v2/${name.project}/${name.stream}/tags/list`
+      const next = limit !== undefined && found.length > limit ? nextPage(path, limit, tags) : undefined
+      return list({ name: `${name.project}/${name.stream}`, tags }, next)
+    })
   })
 
   for (const path of ['/v2', '/v2/', '/v2/_catalog', '/v2/:name{.+}/tags/list']) app.all(path, unsupported)
@@ -76,11 +98,15 @@ export function addV2Routes(app: Hono<HttpEnv>, deps: V2Deps): void {
   for (const path of ['/v2/:name{.+}/manifests/:reference', '/v2/:name{.+}/blobs/:digest']) app.all(path, unsupported)
   app.all('/v2/*', (c) => notFound(c))
 
-  async function pullable(c: HttpContext): Promise<StreamName> {
-    const name = readName(c.req.param('name') ?? '')
-    await authorize.stream(c.req.header('authorization'), name, 'pull')
-    return name
+  async function requirePull(c: HttpContext, name: StreamName, learn: (learned: Learned) => void): Promise<void> {
+    const identified = (subject: Subject) => learn({ subject })
+    learn({ grant: await authorize.stream(c.req.header('authorization'), name, 'pull', identified) })
   }
+}
+
+/** What is no stream's. */
+function registryObject(resource: string): AuditEvent['object'] {
+  return { group: '', resource, project: '', name: '' }
 }
 
 function readName(name: string): StreamName {

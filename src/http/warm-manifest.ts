@@ -1,7 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
 import type { TokenService, Tokens } from '../access/access.ts'
+import type { Audit } from '../audit.ts'
 import type { PullThrough } from '../pull-through.ts'
+import { pulledObject } from './audited-pull.ts'
+import type { ClientOf } from './client-address.ts'
 import type { ChooseRequestId } from './exchange.ts'
 import { manifestHead } from './manifest-answer.ts'
 import type { Metrics } from './metrics.ts'
@@ -11,6 +14,8 @@ export interface WarmManifestDeps {
   tokenService: Pick<TokenService, 'mayAccess'>
   pullThrough: Pick<PullThrough, 'warm'>
   chooseRequestId: ChooseRequestId
+  clientOf: ClientOf
+  audit: Pick<Audit, 'write'>
   metrics: Pick<Metrics, 'requests'>
   log: Logger
 }
@@ -29,7 +34,7 @@ interface ManifestTarget {
  * that is left to the router, which answers the same.
  */
 export function createWarmManifest(deps: WarmManifestDeps): WarmManifest {
-  const { tokens, tokenService, pullThrough, chooseRequestId, metrics, log } = deps
+  const { tokens, tokenService, pullThrough, chooseRequestId, clientOf, audit, metrics, log } = deps
   const counts = {
     GET: { 200: metrics.requests('manifest', 'GET', 200), 304: metrics.requests('manifest', 'GET', 304) },
     HEAD: { 200: metrics.requests('manifest', 'HEAD', 200), 304: metrics.requests('manifest', 'HEAD', 304) },
@@ -45,7 +50,8 @@ export function createWarmManifest(deps: WarmManifestDeps): WarmManifest {
     const token = tokens.peekRegistryToken(authorization.slice(7))
     if (token === undefined) return false
     const { project, stream, reference } = target
-    if (tokenService.mayAccess(token, { project, stream, action: 'pull' }) === undefined) return false
+    const grant = tokenService.mayAccess(token, { project, stream, action: 'pull' })
+    if (grant === undefined) return false
     const manifest = pullThrough.warm(project, stream, reference)
     if (manifest === undefined || (manifest.bytes === undefined && method === 'GET')) return false
 
@@ -56,6 +62,17 @@ export function createWarmManifest(deps: WarmManifestDeps): WarmManifest {
     // Node leaves the body of HEAD and 304 out.
     outgoing.end(manifest.bytes)
     counts[method][status].value += 1
+    audit.write({
+      subject: token.subject,
+      client: clientOf(incoming),
+      requestId,
+      surface: 'registry',
+      verb: 'pull',
+      object: pulledObject(target, reference),
+      decision: 'allowed',
+      grant,
+      status,
+    })
     if (logs) log.debug({ requestId, method, path: url, status, warm: true }, 'request')
     return true
   }

@@ -6,8 +6,10 @@ import { Hono } from 'hono'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { RegistryToken, TokenRequest, TokenService } from '../../src/access/access.ts'
+import type { AuditEvent } from '../../src/audit/event.ts'
 import type { OpenBlob, RangeRequest } from '../../src/content/content.ts'
 import { type ApiEnv, createApp } from '../../src/http/app.ts'
+import { createClientOf, type Network } from '../../src/http/client-address.ts'
 import { createRequestIds } from '../../src/http/exchange.ts'
 import type { HealthCheck } from '../../src/http/health.ts'
 import { createListener } from '../../src/http/listener.ts'
@@ -47,6 +49,7 @@ export interface HarnessOptions {
   checks?: readonly HealthCheck[]
   api?: Hono<ApiEnv>
   idleTimeoutMs?: number
+  trustedProxies?: readonly Network[]
   grant?: TokenService['grant']
   readBlob?: (bytes: Buffer) => Readable
   /** What a blob waits for before there is a stream. */
@@ -68,6 +71,8 @@ export interface Harness {
   /** Streams that nobody may pull, as the records have it. */
   hidden: Set<string>
   grants: TokenRequest[]
+  /** The lines of the audit log. */
+  audited: AuditEvent[]
   /** What the domain was asked. */
   calls: string[]
   logged: string[]
@@ -82,8 +87,9 @@ export async function startHttp(options: HarnessOptions = {}): Promise<Harness> 
   const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) })
   const state = createState(options)
   const renderFailure = createRenderFailure({ service, log })
-  const metrics = createMetrics()
+  const metrics = createMetrics({ audit: { lost: 0 } })
   const chooseRequestId = createRequestIds('test')
+  const clientOf = createClientOf(options.trustedProxies)
   const app = createApp({
     ...state.deps,
     api: options.api ?? new Hono<ApiEnv>(),
@@ -93,7 +99,7 @@ export async function startHttp(options: HarnessOptions = {}): Promise<Harness> 
     log,
   })
   let warmAnswers = 0
-  const answerWarm = createWarmManifest({ ...state.deps, chooseRequestId, metrics, log })
+  const answerWarm = createWarmManifest({ ...state.deps, chooseRequestId, clientOf, metrics, log })
   const warmManifest: typeof answerWarm = (incoming, outgoing) => {
     const answered = answerWarm(incoming, outgoing)
     if (answered) warmAnswers += 1
@@ -101,7 +107,8 @@ export async function startHttp(options: HarnessOptions = {}): Promise<Harness> 
   }
   const idle = options.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: options.idleTimeoutMs }
   const listening = await listen({ host: '127.0.0.1', port: 0, ...idle })
-  listening.serve(createListener({ app, warmManifest, metrics, chooseRequestId, renderFailure, publicUrl, log }))
+  const front = { app, warmManifest, metrics, chooseRequestId, renderFailure, clientOf, publicUrl, log }
+  listening.serve(createListener(front))
   onTestFinished(() => listening.stop(0))
   const { port, stop } = listening
   return {
@@ -123,7 +130,8 @@ function createState(options: HarnessOptions) {
   const streams: string[] = []
   const grants: TokenRequest[] = []
   const calls: string[] = []
-  const shown = { tokens, manifests, blobs, tags, streams, grants, calls, hidden: new Set<string>() }
+  const audited: AuditEvent[] = []
+  const shown = { tokens, manifests, blobs, tags, streams, grants, audited, calls, hidden: new Set<string>() }
 
   const tokenService: TokenService = {
     grant:
@@ -192,6 +200,7 @@ function createState(options: HarnessOptions) {
     pullThrough,
     reader,
     tokenService,
+    audit: { write: (event: AuditEvent) => void audited.push(event) },
     authorizer: {
       can: (_subject: unknown, _verb: string, _group: string, _resource: string, name: string, project: string) =>
         !shown.hidden.has(`${project}/${name}`),

@@ -1,0 +1,61 @@
+import { anonymous, type TokenGrant, type TokenRequest, type TokenService } from '../access/access.ts'
+import type { AuditEvent } from '../audit/event.ts'
+import type { Audit } from '../audit.ts'
+import { RegistryError } from '../oci/errors.ts'
+import { formatScopes } from '../oci/scope.ts'
+
+export type AuditedGrant = (request: TokenRequest, requestId: string) => Promise<TokenGrant>
+
+/** {@link TokenService.grant}, with a line in the audit log for each token given and each refusal. */
+export function createAuditedGrant(deps: {
+  tokenService: Pick<TokenService, 'grant'>
+  audit: Pick<Audit, 'write'>
+}): AuditedGrant {
+  const { tokenService, audit } = deps
+  return async (request, requestId) => {
+    const { login, client } = request
+    const verb = login !== undefined && 'refreshToken' in login ? 'refresh' : 'login'
+    const event = { client, requestId, surface: 'token', verb } as const
+    try {
+      const granted = await tokenService.grant(request)
+      const object = tokenObject(formatScopes(granted.access.filter(({ actions }) => actions.length > 0)))
+      audit.write({ ...event, subject: granted.subject, object, decision: 'allowed', status: 200 })
+      return granted
+    } catch (error) {
+      const { status, code: reason } = error instanceof RegistryError ? error : { status: 500, code: 'UNKNOWN' }
+      const object = tokenObject(request.scopes.join(' '))
+      audit.write({ ...event, subject: attempted(login), object, decision: 'denied', status, reason })
+      throw error
+    }
+  }
+}
+
+/** A token by its scopes; it lies in a project when all of them do. */
+function tokenObject(scopes: string): AuditEvent['object'] {
+  const repositories = scopes.split(' ', maxScopes).map((scope) => /^repository:([^:/]+)\//.exec(scope)?.[1] ?? '')
+  const [project = ''] = repositories
+  const isOne = repositories.every((each) => each === project)
+  return { group: '', resource: 'tokens', project: isOne ? project : '', name: scopes }
+}
+
+const maxScopes = 100
+
+/** Who tried to log in, where that can be told: what stands in the place of the user name may be a token or a password. */
+function attempted(login: TokenRequest['login']): AuditEvent['subject'] {
+  if (login === undefined) return anonymous
+  if ('refreshToken' in login) return { name: '', groups: [] }
+  if (login.user === '' && login.secret === '') return anonymous
+  return { name: isUserName(login.user) && login.user !== login.secret ? login.user : '', groups: [] }
+}
+
+const maxNameLength = 128
+
+/** Tokens are long words of letters and digits without a break, JWTs or begin as Weir's and the well-known forges' do. */
+function isUserName(text: string): boolean {
+  return (
+    text.length <= maxNameLength &&
+    /^[\p{L}\p{N} _.:@/+|\\-]+$/u.test(text) &&
+    !/^(?:weir_|eyJ|gh[a-z]_|github_pat_|gl[a-z]+-|dckr_|sha256~|xox)/.test(text) &&
+    !(text.match(/[A-Za-z0-9_+/]{20,}/g) ?? []).some((word) => /[0-9]/.test(word) && /[A-Za-z]/.test(word))
+  )
+}

@@ -1,0 +1,64 @@
+import type { Grant, Subject } from '../access/access.ts'
+import type { AuditEvent } from '../audit/event.ts'
+import type { Audit } from '../audit.ts'
+import { RegistryError } from '../oci/errors.ts'
+import type { StreamName } from '../oci/reference.ts'
+import type { Exchange } from './exchange.ts'
+import type { ChallengeDetail } from './respond.ts'
+
+/** What the work learns of its request on the way. */
+export interface Learned {
+  subject?: Subject
+  grant?: Grant
+}
+
+export interface AskedOfRegistry {
+  verb: string
+  object: AuditEvent['object']
+  /** Whether what is allowed has a line too. */
+  always: boolean
+}
+
+/** Does the work of a request of `/v2/`, and writes the line that is due. */
+export type AuditedPull = (
+  exchange: Pick<Exchange, 'client' | 'requestId'>,
+  asked: AskedOfRegistry,
+  work: (learn: (learned: Learned) => void) => Promise<Response>,
+) => Promise<Response>
+
+const nobody: AuditEvent['subject'] = { name: '', groups: [] }
+
+export function createAuditedPull({ audit }: { audit: Pick<Audit, 'write'> }): AuditedPull {
+  return async ({ client, requestId }, { verb, object, always }, work) => {
+    let learned: Learned = {}
+    const write = (status: number, reason?: string): void => {
+      const { subject = nobody, grant } = learned
+      const decision = status === 401 || status === 403 ? 'denied' : 'allowed'
+      if (decision === 'allowed' && !(always && learned.subject)) return
+      const by = { ...(grant && { grant }), ...(reason !== undefined && { reason }) }
+      audit.write({ subject, client, requestId, surface: 'registry', verb, object, decision, status, ...by })
+    }
+    try {
+      const response = await work((more) => {
+        learned = { ...learned, ...more }
+      })
+      write(response.status)
+      return response
+    } catch (error) {
+      if (!(error instanceof RegistryError)) write(500, 'UNKNOWN')
+      else if (!isInvitation(error)) write(error.status, error.code)
+      throw error
+    }
+  }
+}
+
+/** The answer to who sent no token yet: no refusal, but where to get one. */
+function isInvitation(error: RegistryError): boolean {
+  return error.code === 'UNAUTHORIZED' && (error.detail as ChallengeDetail | undefined)?.error === undefined
+}
+
+/** A stream, or with a tag or digest an image of it. */
+export function pulledObject({ project, stream }: StreamName, reference?: string): AuditEvent['object'] {
+  const name = reference === undefined ? stream : `${stream}${reference.includes(':') ? '@' : ':'}${reference}`
+  return { group: 'image.openshift.io', resource: 'imagestreams/layers', project, name }
+}
