@@ -4,7 +4,7 @@ import type { Store } from '../store/store.ts'
 import { anonymous, type Grant, mastersGroup, type PolicyRule, type Rbac, type Subject } from './access.ts'
 import { type Bindings, createBindings, type RoleTest } from './bindings.ts'
 import type { Role } from './cluster-roles.ts'
-import type { Identities } from './identities.ts'
+import type { Current } from './current.ts'
 import { mirrorObjects } from './object-mirror.ts'
 import { createRoles, type Roles } from './role-index.ts'
 import { type Binding, bindingSchema, type ClusterRole, clusterRoleSchema, roleSchema, spellOut } from './rules.ts'
@@ -12,8 +12,8 @@ import { whoCan } from './who-can.ts'
 
 export interface AuthorizerOptions {
   store: Store
-  /** Counted in `version`, so that a kept decision falls when an account goes. */
-  identities: Identities
+  /** Counted in `version`, so that a kept decision falls when an account, login or session goes. */
+  current: Pick<Current, 'version' | 'reached' | 'ready'>
   signal: AbortSignal
   log: Logger
 }
@@ -25,10 +25,10 @@ const masters: Grant = { kind: 'Group', name: mastersGroup, project: '' }
 const mastersRules: readonly PolicyRule[] = [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }]
 
 /** Kubernetes RBAC over the roles and bindings in the store, evaluated in memory. */
-export function createAuthorizer({ identities, ...follow }: AuthorizerOptions): Rbac {
-  const roles = createRoles()
+export function createAuthorizer({ current, ...follow }: AuthorizerOptions): Rbac {
+  const roles = createRoles(follow.log)
   const bindings = createBindings()
-  const sources = [...followRoles(roles, follow), ...followBindings(bindings, follow), identities]
+  const sources = [...followRoles(roles, follow), ...followBindings(bindings, follow), current]
 
   const isMaster = ({ groups }: Subject) => groups.includes(mastersGroup)
   const rolesOf = (subject: Subject, project: string): Role[] => {
@@ -88,7 +88,7 @@ export function createAuthorizer({ identities, ...follow }: AuthorizerOptions): 
   }
 }
 
-type FollowOptions = Omit<AuthorizerOptions, 'identities'>
+type FollowOptions = Omit<AuthorizerOptions, 'current'>
 
 function followRoles(roles: Roles, options: FollowOptions) {
   return [

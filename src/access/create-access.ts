@@ -75,7 +75,7 @@ export async function createAccess(options: AccessOptions): Promise<AccessParts>
   await authorizer.ready
   const lifetimes = { tokenLifetimeMs, maxTokenLifetimeMs, loginLifetimeMs }
   const tokens = createTokens({ keys, current, issuer, service, ...lifetimes, now })
-  const authenticator = createAuthenticator({ tokens, identities, current, providers })
+  const authenticator = createAuthenticator({ tokens, identities, current, providers, issuer })
   const tokenService = createTokenService({
     authenticator,
     authorizer,

@@ -5,32 +5,55 @@ import type { Identities } from './identities.ts'
 export interface Current {
   /** Whether identity, account, provider and session of a subject go on now. From memory: asked at every use. */
   isCurrent(subject: Subject): boolean
-  /** As `isCurrent`, but looks into the store before it says that an account is gone: memory may be behind. */
+  /** As `isCurrent`, but looks into the store before it says that an account or session is gone: memory may be behind. */
   confirm(subject: Subject): Promise<boolean>
   /** Grows when anything that `isCurrent` says may have changed, but for what ends by time. */
   readonly version: number
+  reached(revision: number): Promise<void>
+  readonly ready: Promise<void>
 }
 
 export interface CurrentOptions {
-  identities: Pick<Identities, 'isCurrent' | 'confirm' | 'version'>
-  providers: readonly Pick<Provider, 'name' | 'isCurrent' | 'version'>[]
-  sessions: Pick<Sessions, 'isOpen' | 'version'>
+  identities: Pick<Identities, 'isCurrent' | 'confirm' | 'version' | 'reached' | 'ready'>
+  providers: KnownProviders
+  sessions: Pick<Sessions, 'isOpen' | 'confirm' | 'version' | 'reached' | 'ready'>
   now: () => number
 }
 
-export function createCurrent({ identities, providers, sessions, now }: CurrentOptions): Current {
+/** Of each provider, whom it still knows. */
+export type KnownProviders = readonly Pick<Provider, 'name' | 'isCurrent' | 'version'>[]
+
+/** Makes the question whether a subject's provider, if it is of one, is still configured and still knows it. */
+export function createIsKnown(providers: KnownProviders): (subject: Subject) => boolean {
   const byName = new Map(providers.map((provider) => [provider.name, provider]))
-  const goesOn = (subject: Subject): boolean => {
-    const { endsAt, session, provider } = subject
-    if (endsAt !== undefined && endsAt * 1000 <= now()) return false
-    if (session !== undefined && !sessions.isOpen(session)) return false
-    return provider === undefined || (byName.get(provider)?.isCurrent(subject) ?? false)
-  }
+  return (subject) => subject.provider === undefined || (byName.get(subject.provider)?.isCurrent(subject) ?? false)
+}
+
+/** Whether a subject has ended by time. */
+export function hasEnded({ endsAt }: Subject, nowMs: number): boolean {
+  return endsAt !== undefined && endsAt * 1000 <= nowMs
+}
+
+export function createCurrent({ identities, providers, sessions, now }: CurrentOptions): Current {
+  const isKnown = createIsKnown(providers)
+  const isCurrent = (subject: Subject): boolean =>
+    !hasEnded(subject, now()) &&
+    (subject.session === undefined || sessions.isOpen(subject.session)) &&
+    isKnown(subject) &&
+    identities.isCurrent(subject)
   return {
-    isCurrent: (subject) => goesOn(subject) && identities.isCurrent(subject),
-    confirm: async (subject) => goesOn(subject) && (await identities.confirm(subject)) && goesOn(subject),
+    isCurrent,
+    confirm: async (subject) => {
+      if (hasEnded(subject, now()) || !isKnown(subject)) return false
+      if (subject.session !== undefined && !(await sessions.confirm(subject.session))) return false
+      return (await identities.confirm(subject)) && isCurrent(subject)
+    },
     get version() {
       return providers.reduce((sum, { version }) => sum + version, identities.version + sessions.version)
     },
+    reached: async (revision) => {
+      await Promise.all([identities.reached(revision), sessions.reached(revision)])
+    },
+    ready: Promise.all([identities.ready, sessions.ready]).then(() => {}),
   }
 }

@@ -8,21 +8,28 @@ import {
   anonymous,
   type Grant,
   type NeededAccess,
+  type Provider,
   type RegistryToken,
+  type Sessions,
   type Subject,
-  type TokenRequest,
   type TokenService,
   type Tokens,
 } from './access.ts'
-import type { Identities } from './identities.ts'
+import { type Current, hasEnded } from './current.ts'
+import { createLogins } from './logins.ts'
 
 export interface TokenServiceOptions {
   authenticator: Authenticator
   authorizer: Authorizer
-  tokens: Tokens
-  identities: Identities
-  /** The only `service` that tokens are made for. */
+  tokens: Pick<Tokens, 'issueRegistryToken' | 'issueLoginToken'>
+  current: Pick<Current, 'isCurrent' | 'confirm'>
+  sessions: Pick<Sessions, 'begin' | 'refresh'>
+  providers: readonly Pick<Provider, 'name' | 'sessionLifetimeMs'>[]
+  /** The `service` that registry tokens are made for, and what is meant when none is named. */
   service: string
+  /** The `service` that tokens for the API are made for. */
+  issuer: string
+  now: () => number
 }
 
 /**
@@ -38,7 +45,8 @@ const catalog: Scope = { type: 'registry', name: 'catalog', actions: ['*'] }
 
 /** The domain behind `/token`, and the decision on each use of what it gave. */
 export function createTokenService(options: TokenServiceOptions): TokenService {
-  const { authenticator, authorizer, tokens, identities, service } = options
+  const { authorizer, tokens, current, service, issuer, now } = options
+  const logIn = createLogins(options)
   const grantOf = (subject: Subject, { project, stream }: StreamName, action: Action): Grant | undefined =>
     authorizer.explain(subject, verbs[action], 'image.openshift.io', 'imagestreams/layers', stream, project)
 
@@ -52,30 +60,34 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
   }
   const decide = ({ subject, access }: RegistryToken, { action, ...name }: NeededAccess): Grant | undefined => {
     const needed = { type: 'repository', name: `${name.project}/${name.stream}`, actions: [action] }
-    return covers(access, needed) && identities.isCurrent(subject) ? grantOf(subject, name, action) : undefined
+    return covers(access, needed) && current.isCurrent(subject) ? grantOf(subject, name, action) : undefined
   }
-  const decisions = createDecisions(authorizer, decide)
+  const decisions = createDecisions(authorizer, decide, now)
 
   return {
     grant: async (request) => {
-      checkService(request.service, service)
-      const subject = await identify(request, authenticator)
-      const access = parseScopes(request.scopes).flatMap((scope) => held(subject, scope))
-      return { token: await tokens.issueRegistryToken(subject, access), access, subject }
+      const isForApi = checkService(request.service, service, issuer)
+      const { subject, refreshToken } = await logIn(request)
+      if (isForApi && isAnonymous(subject)) throw loginNeeded()
+      const access = isForApi ? [] : parseScopes(request.scopes).flatMap((scope) => held(subject, scope))
+      const token = await (isForApi ? tokens.issueLoginToken(subject) : tokens.issueRegistryToken(subject, access))
+      return { token, access, subject, ...(refreshToken !== undefined && { refreshToken }) }
     },
     mayAccess: decisions,
     mayListCatalog: ({ subject, access }) =>
-      covers(access, catalog) && !isAnonymous(subject) && identities.isCurrent(subject),
+      covers(access, catalog) && !isAnonymous(subject) && current.isCurrent(subject),
   }
 }
 
-/** Keeps what was decided for a token until a role, a binding or an identity changes. */
+/** Keeps what was decided for a token until a role, a binding or an identity changes, or its subject ends by time. */
 function createDecisions(
   authorizer: Authorizer,
   decide: (token: RegistryToken, needed: NeededAccess) => Grant | undefined,
+  now: () => number,
 ): TokenService['mayAccess'] {
   const kept = new WeakMap<RegistryToken, { version: number; allowed: Map<string, Grant> }>()
   return (token, needed) => {
+    if (hasEnded(token.subject, now())) return undefined
     const { version } = authorizer
     let decided = kept.get(token)
     if (decided?.version !== version) {
@@ -92,20 +104,17 @@ function createDecisions(
   }
 }
 
-function checkService(asked: string | undefined, ours: string): void {
-  if (asked === undefined || asked === '' || asked === ours) return
-  throw new RegistryError('BAD_REQUEST', { message: `service: tokens are made for ${ours} alone` })
+/** Whether a token for the API is asked for. @throws RegistryError BAD_REQUEST */
+function checkService(asked: string | undefined, registry: string, api: string): boolean {
+  if (asked === api) return true
+  if (asked === undefined || asked === '' || asked === registry) return false
+  throw new RegistryError('BAD_REQUEST', {
+    message: `service: tokens are made for ${registry} (images) and ${api} (the API) alone`,
+  })
 }
 
-async function identify({ login, client }: TokenRequest, authenticator: Authenticator): Promise<Subject> {
-  if (login === undefined) return anonymous
-  if ('refreshToken' in login) throw new RegistryError('UNAUTHORIZED', { message: 'the refresh token is unknown' })
-  if (login.user === '' && login.secret === '') return anonymous
-  const subject = await authenticator.authenticate({ ...login, client })
-  if (subject === undefined) {
-    throw new RegistryError('UNAUTHORIZED', { message: 'the password is not a valid token: log in again' })
-  }
-  return subject
+function loginNeeded(): RegistryError {
+  return new RegistryError('UNAUTHORIZED', { message: 'a token for the API needs a login' })
 }
 
 function isAnonymous(subject: Subject): boolean {

@@ -4,13 +4,14 @@ import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { RegistryError } from '../oci/errors.ts'
 import { anonymous, type IssuedToken, type RegistryToken, type Subject, type Tokens } from './access.ts'
-import { type Identities, serviceAccountSubject } from './identities.ts'
+import { type Current, hasEnded } from './current.ts'
+import { serviceAccountSubject } from './identities.ts'
 import { type Keys, signingAlgorithm } from './keys.ts'
 
 export interface TokensOptions {
   keys: Keys
-  identities: Identities
-  /** `iss` of every token, and `aud` of service accounts' tokens: an absolute URL. */
+  current: Pick<Current, 'isCurrent' | 'confirm'>
+  /** `iss` of every token, and `aud` of those for the API: an absolute URL. */
   issuer: string
   /** `aud` of registry tokens: the host that clients write in image names. */
   service: string
@@ -18,6 +19,8 @@ export interface TokensOptions {
   tokenLifetimeMs?: number
   /** The longest life that may be asked for a service account's token. Default 365 days. */
   maxTokenLifetimeMs?: number
+  /** How long a login token lives. Default 12 hours. */
+  loginLifetimeMs?: number
   now: () => number
 }
 
@@ -26,18 +29,31 @@ export const maxTokenLength = 8192
 
 const typ = 'JWT'
 const clockToleranceSeconds = 30
-const day = 24 * 60 * 60 * 1000
+/** Clients take a token that lives shorter for one of a minute. */
+const leastSeconds = 60
+const hour = 60 * 60 * 1000
+const day = 24 * hour
 
-const registryClaims = z.object({
-  sub: z.string(),
-  exp: z.number(),
+/** Of a subject, beside its name. */
+const subjectClaims = z.object({
   groups: z.array(z.string()),
   uid: z.string().optional(),
+  provider: z.string().optional(),
+  session: z.string().optional(),
+  endsAt: z.number().optional(),
+})
+
+const registryClaims = subjectClaims.extend({
+  sub: z.string(),
+  exp: z.number(),
   access: z.array(z.object({ type: z.string(), name: z.string(), actions: z.array(z.string()) })),
 })
 
+const loginClaims = z.object({ sub: z.string().min(1), exp: z.number(), weir: subjectClaims })
+
 const accountClaims = z.object({
   sub: z.string(),
+  exp: z.number(),
   'kubernetes.io': z.object({
     namespace: z.string(),
     serviceaccount: z.object({ name: z.string(), uid: z.string() }),
@@ -50,14 +66,14 @@ interface Verified {
 }
 
 /**
- * Signs and verifies Weir's two kinds of JWT. Registry tokens are for `service`, service accounts' tokens for the issuer
- * itself; neither passes for the other.
+ * Signs and verifies Weir's three kinds of JWT. Registry tokens are for `service`; those of service accounts and of logins
+ * are for the issuer itself, and differ by their claims. None passes for another.
  */
 export function createTokens(options: TokensOptions): Tokens {
-  const { keys, identities, issuer, service, now } = options
+  const { keys, current, issuer, service, now } = options
   if (issuer === service)
     throw new TypeError('issuer and service are the audiences that tell tokens apart: both are equal')
-  const { tokenLifetimeMs = 15 * 60 * 1000, maxTokenLifetimeMs = 365 * day } = options
+  const { tokenLifetimeMs = hour / 4, maxTokenLifetimeMs = 365 * day, loginLifetimeMs = 12 * hour } = options
   const verified = new LRUCache<string, Verified>({
     max: 10_000,
     maxSize: 16 * 1024 * 1024,
@@ -71,22 +87,28 @@ export function createTokens(options: TokensOptions): Tokens {
     if (known === undefined) return undefined
     const expired = known.token.expiresAt <= now() / 1000 - clockToleranceSeconds
     if (!expired && keys.find(known.kid) !== undefined) {
-      return identities.isCurrent(known.token.subject) ? known.token : undefined
+      return current.isCurrent(known.token.subject) ? known.token : undefined
     }
     verified.delete(token)
     return undefined
   }
 
+  const lifeOf = (subject: Subject, lifetimeMs: number): number => {
+    const { endsAt = Number.POSITIVE_INFINITY } = subject
+    const leftSeconds = Math.floor(endsAt - now() / 1000)
+    return Math.min(Math.floor(lifetimeMs / 1000), Math.max(leftSeconds, leastSeconds))
+  }
+  const confirm = async (subject: Subject): Promise<Subject> => {
+    if (await current.confirm(subject)) return subject
+    throw invalidToken(hasEnded(subject, now()) ? 'it has expired' : 'the account or login it was made for is gone')
+  }
+
   return {
     issueRegistryToken: async (subject, access) => {
-      const { name, groups, uid } = subject
-      const claims = { sub: isAnonymous(subject) ? '' : name, aud: service, groups, access, ...(uid && { uid }) }
-      const issued = await sign(claims, Math.floor(tokenLifetimeMs / 1000))
-      if (issued.token.length > maxTokenLength) {
-        throw new RegistryError('BAD_REQUEST', {
-          message: 'scope: the token would be too long: ask for fewer repositories',
-        })
-      }
+      const sub = isAnonymous(subject) ? '' : subject.name
+      const claims = { sub, aud: service, ...claimsOf(subject), access }
+      const issued = await sign(claims, lifeOf(subject, tokenLifetimeMs))
+      checkLength(issued, subject)
       return issued
     },
     issueServiceAccountToken: async ({ project, name, uid }, wantedSeconds) => {
@@ -104,7 +126,7 @@ export function createTokens(options: TokensOptions): Tokens {
       const { payload, kid } = await verify(token, service)
       const claims = parseClaims(registryClaims, payload)
       const registryToken = { subject: tokenSubject(claims), access: claims.access, expiresAt: claims.exp }
-      if (!(await identities.confirm(registryToken.subject))) throw invalidToken('the account it was made for is gone')
+      await confirm(registryToken.subject)
       // Another request may have verified the same token meanwhile; decisions hang on the one object.
       const first = peek(token)
       if (first === undefined) verified.set(token, { token: registryToken, kid })
@@ -112,18 +134,25 @@ export function createTokens(options: TokensOptions): Tokens {
     },
     verifyServiceAccountToken: async (token) => {
       const { payload } = await verify(token, issuer)
-      const { sub, 'kubernetes.io': kubernetes } = parseClaims(accountClaims, payload)
+      const { sub, exp, 'kubernetes.io': kubernetes } = parseClaims(accountClaims, payload)
       const { namespace: project, serviceaccount: account } = kubernetes
       const subject = serviceAccountSubject({ project, ...account })
-      if (subject.name !== sub) throw invalidToken('its claims contradict each other')
-      if (!(await identities.confirm(subject))) throw invalidToken('the account it was made for is gone')
-      return subject
+      if (subject.name !== sub || 'weir' in payload) throw invalidToken('its claims contradict each other')
+      return confirm({ ...subject, endsAt: exp })
     },
-    issueLoginToken: async () => {
-      throw new RegistryError('UNSUPPORTED', { message: 'no login tokens are issued' })
+    issueLoginToken: async (subject) => {
+      const claims = { sub: subject.name, aud: issuer, weir: claimsOf(subject) }
+      const issued = await sign(claims, lifeOf(subject, loginLifetimeMs))
+      checkLength(issued, subject)
+      return issued
     },
-    verifyLoginToken: async () => {
-      throw invalidToken('it was not made here for this')
+    verifyLoginToken: async (token) => {
+      const { payload } = await verify(token, issuer)
+      const { sub, exp, weir } = parseClaims(loginClaims, payload)
+      if ('kubernetes.io' in payload) throw invalidToken('its claims contradict each other')
+      // What is made of this token ends with it, or it could be exchanged for another without end.
+      const endsAt = Math.min(exp, weir.endsAt ?? Number.POSITIVE_INFINITY)
+      return confirm({ ...subjectOf(sub, weir), endsAt })
     },
     jwks: async () => ({ keys: keys.published() }),
     openidConfiguration: () => openidConfiguration(issuer),
@@ -182,9 +211,40 @@ function parseClaims<T>(schema: z.ZodType<T>, payload: JWTPayload): T {
   return data
 }
 
-function tokenSubject({ sub, groups, uid }: z.infer<typeof registryClaims>): Subject {
-  if (sub === '') return anonymous
-  return { name: sub, groups, ...(uid !== undefined && { uid }) }
+function tokenSubject({ sub, ...claims }: z.infer<typeof registryClaims>): Subject {
+  return sub === '' ? anonymous : subjectOf(sub, claims)
+}
+
+/** A subject as tokens carry it, beside its name. */
+function claimsOf({ groups, uid, provider, session, endsAt }: Subject): JWTPayload {
+  return {
+    groups,
+    ...(uid !== undefined && { uid }),
+    ...(provider !== undefined && { provider }),
+    ...(session !== undefined && { session }),
+    ...(endsAt !== undefined && { endsAt }),
+  }
+}
+
+function subjectOf(name: string, { groups, uid, provider, session, endsAt }: z.infer<typeof subjectClaims>): Subject {
+  return {
+    name,
+    groups,
+    ...(uid !== undefined && { uid }),
+    ...(provider !== undefined && { provider }),
+    ...(session !== undefined && { session }),
+    ...(endsAt !== undefined && { endsAt }),
+  }
+}
+
+function checkLength({ token }: IssuedToken, { groups }: Subject): void {
+  if (token.length <= maxTokenLength) return
+  const isGroups = JSON.stringify(groups).length > maxTokenLength / 4
+  throw new RegistryError('BAD_REQUEST', {
+    message: isGroups
+      ? `the token would be too long with the ${groups.length} groups of this login: have its issuer name fewer`
+      : 'scope: the token would be too long: ask for fewer repositories',
+  })
 }
 
 function isAnonymous(subject: Subject): boolean {

@@ -50,7 +50,7 @@ describe('authenticate(bearer())', () => {
     const { tokens, authenticator, account } = await accessWorld()
     const ci = await account('demo', 'ci')
     const { token } = await tokens.issueServiceAccountToken(ci)
-    expect(await authenticator.authenticate(bearer(token))).toEqual(ci.subject)
+    expect(await authenticator.authenticate(bearer(token))).toMatchObject(ci.subject)
   })
 
   test('refuses it once its account is gone', async () => {

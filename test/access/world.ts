@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { type Logger, pino } from 'pino'
 import { onTestFinished } from 'vitest'
-import type { BindingSubject, Client, PolicyRule, Subject, TokenRequest } from '../../src/access/access.ts'
+import type { BindingSubject, Client, PolicyRule, Provider, Subject, TokenRequest } from '../../src/access/access.ts'
 import { type AccessOptions, type AccessParts, createAccess } from '../../src/access/create-access.ts'
 import { serviceAccountSubject } from '../../src/access/identities.ts'
 import { createLevelStore } from '../../src/store/level.ts'
@@ -55,9 +55,11 @@ export const person = (name: string, ...groups: string[]): Subject => ({
 })
 export const robot = (namespace: string, name: string): BindingSubject => ({ kind: 'ServiceAccount', name, namespace })
 
+const logged = ['object/', 'key/', 'session/', 'meta/']
+
 export async function accessGround(): Promise<AccessGround> {
   const directory = await temporaryDirectory()
-  const store = await createLevelStore({ directory: join(directory, 'store'), logged: ['object/', 'key/', 'meta/'] })
+  const store = await createLevelStore({ directory: join(directory, 'store'), logged })
   const end = new AbortController()
   onTestFinished(async () => {
     end.abort()
@@ -103,4 +105,39 @@ export async function accessWorld(options: Partial<AccessOptions> = {}): Promise
       return key
     },
   }
+}
+
+/** A provider whose users a test sets: who is in `users` logs in with the password that is kept there. */
+export interface TestProvider extends Provider {
+  /** Passwords by user name. */
+  users: Map<string, string>
+  /** How long the identities are that it gives, seconds since the epoch; undefined: they do not end by time. */
+  endsAt: number | undefined
+  /** Tells that `users` changed. */
+  changed(): void
+}
+
+export function testProvider(name = 'htpasswd', sessionLifetimeMs = 30 * 86_400_000): TestProvider {
+  const users = new Map<string, string>([['ann', 'pw']])
+  let version = 0
+  const provider: TestProvider = {
+    name,
+    users,
+    endsAt: undefined,
+    sessionLifetimeMs,
+    authenticate: async ({ user, secret }) => {
+      if (user === '' || users.get(user) !== secret) return undefined
+      const { endsAt } = provider
+      const ends = endsAt === undefined ? {} : { endsAt }
+      return { name: user, groups: ['devs', 'system:authenticated'], uid: `uid-${secret}`, provider: name, ...ends }
+    },
+    isCurrent: (subject) => users.has(subject.name) && subject.uid === `uid-${users.get(subject.name)}`,
+    get version() {
+      return version
+    },
+    changed: () => {
+      version++
+    },
+  }
+  return provider
 }

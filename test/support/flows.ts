@@ -54,6 +54,7 @@ export const loggedPrefixes = [
   'image/',
   'outbox/',
   'key/',
+  'session/',
   'meta/',
 ]
 
