@@ -3,8 +3,10 @@ import { apiVersion, resources, type TokenRequest } from './api.ts'
 import type { Client } from './client.ts'
 import { whoIs } from './explain.ts'
 import { CliError, isAlreadyExists, isNotFound, misuse } from './failures.ts'
+import { timeOf } from './login-end.ts'
 import { type Format, formatOption, formatTable, printable, printObject } from './output.ts'
 import { parseProject } from './references.ts'
+import { claimsOf } from './token-claims.ts'
 import { addVerb, durationOption, type VerbContext } from './verbs.ts'
 
 interface TokenOptions {
@@ -85,10 +87,13 @@ async function createAccount(client: Client, project: string, name: string): Pro
 
 async function printCaller(context: VerbContext, client: Client, format: Format | undefined): Promise<void> {
   const review = await whoIs(client)
-  const { username = '', groups = [] } = review.status?.userInfo ?? {}
+  const { username = '', groups = [], extra = {} } = review.status?.userInfo ?? {}
+  const claims = claimsOf(client.server.token?.value ?? '')
   const columns = [
     { header: 'USER', value: () => username },
     { header: 'GROUPS', value: () => groups.join(',') },
+    { header: 'PROVIDER', value: () => extra['weir.dev/provider']?.join(',') || claims?.login?.provider || '-' },
+    { header: 'UNTIL', value: () => (claims?.endsAtMs === undefined ? '-' : timeOf(claims.endsAtMs)) },
     { header: 'SERVER', value: () => client.server.url },
     { header: 'FOUND IN', value: () => client.server.from },
   ]

@@ -30,6 +30,7 @@ export const resources = {
   images: resource('image.openshift.io', 'images'),
   imageStreamImports: resource('image.openshift.io', 'imagestreamimports'),
   tagEvents: resource('weir.dev', 'tagevents'),
+  sessions: resource('weir.dev', 'sessions'),
   roles: resource('rbac.authorization.k8s.io', 'roles'),
   roleBindings: resource('rbac.authorization.k8s.io', 'rolebindings'),
   clusterRoles: resource('rbac.authorization.k8s.io', 'clusterroles'),
@@ -262,5 +263,15 @@ export interface TokenRequest extends ApiObject {
 }
 
 export interface SelfSubjectReview extends ApiObject {
-  status?: { userInfo?: { username?: string; uid?: string; groups?: string[] } }
+  status?: { userInfo?: { username?: string; uid?: string; groups?: string[]; extra?: Record<string, string[]> } }
+}
+
+/** A login that goes on, `weir.dev/v1`. */
+export interface Session extends ApiObject {
+  user?: { name?: string; groups?: string[] }
+  provider?: string
+  clientId?: string
+  client?: { address?: string; userAgent?: string }
+  usedAt?: string
+  endsAt?: string
 }

@@ -5,22 +5,28 @@ import { addAccessVerbs } from './access.ts'
 import { type Client, createClient } from './client.ts'
 import { addDescribeVerb } from './describe.ts'
 import { explain } from './explain.ts'
-import { ApiError, CliError } from './failures.ts'
+import { ApiError, CliError, SaidNo } from './failures.ts'
 import { addGetVerb } from './get.ts'
 import { addGrantVerbs } from './grants.ts'
 import { addHistoryVerb } from './history.ts'
 import { addImportVerb } from './images.ts'
+import { addLoginVerb } from './login.ts'
+import { noteEndingLogin } from './login-end.ts'
+import { addLogoutVerbs } from './logout.ts'
 import { type Output, printable } from './output.ts'
 import { addProjectVerbs } from './projects.ts'
 import { addRollbackVerbs } from './rollback.ts'
 import { findServer, type ServerFlags, type Surroundings } from './server.ts'
 import { addTagVerb } from './tag.ts'
+import { createTerminal, type Input } from './terminal.ts'
 import { addVerb, type Clock, durationOption, type VerbContext } from './verbs.ts'
 
 /** What a command line works with: `process.stdout`, `process.env` and so on, or a test's own. */
 export interface CliIo extends Surroundings {
   stdout: Output
   stderr: Output
+  /** Default: nobody is there, and nothing is piped in. */
+  stdin?: Input
   /** Default: the machine's. */
   clock?: Clock
 }
@@ -30,24 +36,35 @@ interface GlobalFlags extends ServerFlags {
 }
 
 /**
- * Runs one command line, `argv` without the executable: every verb but `serve`, and the help of all. Results go to
+ * Runs one command line, `argv` without the executable: every verb but those of the server itself, and the help of all. Results go to
  * `stdout`, all else to `stderr`.
  *
  * @returns the exit code: 0, 1 (failed) or 2 (misused)
  */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
   const program = createProgram(io)
-  let client: Client | undefined
+  const clients: Client[] = []
   const context: VerbContext = {
     stdout: io.stdout,
     clock: io.clock ?? { now: Date.now, pause: (ms) => delay(ms) },
     note: (line) => io.stderr.write(`${printable(line)}\n`),
     async connect() {
-      const { requestTimeout, ...flags } = program.opts<GlobalFlags>()
-      const server = await findServer(flags, io)
-      client = createClient({ server, ...(requestTimeout === undefined ? {} : { timeoutMs: requestTimeout }) })
+      const client = context.connectTo(await findServer(context.flags(), io))
+      noteEndingLogin(context, client.server)
       return client
     },
+    connectTo(server) {
+      const { requestTimeout } = program.opts<GlobalFlags>()
+      const client = createClient({ server, ...(requestTimeout === undefined ? {} : { timeoutMs: requestTimeout }) })
+      clients.push(client)
+      return client
+    },
+    flags() {
+      const { requestTimeout: _, ...flags } = program.opts<GlobalFlags>()
+      return flags
+    },
+    surroundings: io,
+    terminal: createTerminal(io.stdin, io.stderr),
   }
   addServe(program)
   addProjectVerbs(program, context)
@@ -57,15 +74,17 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addRollbackVerbs(program, context)
   addGetVerb(program, context)
   addDescribeVerb(program, context)
+  addLoginVerb(program, context)
+  addLogoutVerbs(program, context)
   addAccessVerbs(program, context)
   addGrantVerbs(program, context)
   try {
     await program.parseAsync(argv, { from: 'user' })
     return 0
   } catch (error) {
-    return await reportFailure(error, client, io.stderr)
+    return await reportFailure(error, clients.at(-1), context)
   } finally {
-    client?.close()
+    for (const client of clients) client.close()
   }
 }
 
@@ -86,7 +105,7 @@ function createProgram(io: CliIo): Command {
     .exitOverride()
 }
 
-// The executable starts the server itself, without the rest of the command line; here is its help.
+// The executable does these itself, without the rest of the command line; here is their help.
 function addServe(program: Command): void {
   addVerb(program, 'serve', {
     does: 'Runs the server until it is told to stop.',
@@ -95,9 +114,19 @@ function addServe(program: Command): void {
     .option('--config <file>', 'its configuration (WEIR_CONFIG, ./weir.yaml)')
     .option('--data <directory>', 'where everything is kept')
     .option('--listen <host:port>', 'the address of plain HTTP')
-    .action(() => {
-      throw new TypeError('serve is not a verb over the API')
-    })
+    .option('--discard-unreadable-secrets', 'remove what secret.key does not open, and start; for once')
+    .action(notOverTheApi)
+  addVerb(program, 'rotate-secret-key', {
+    does: 'Prepares a new key for what the server keeps sealed: it takes the key in when it starts again.',
+    example: 'weir rotate-secret-key --data /var/lib/weir',
+  })
+    .option('--config <file>', 'the configuration of the server (WEIR_CONFIG, ./weir.yaml)')
+    .option('--data <directory>', 'where everything is kept')
+    .action(notOverTheApi)
+}
+
+function notOverTheApi(): never {
+  throw new TypeError('this is no verb over the API')
 }
 
 function packageVersion(): string {
@@ -107,10 +136,16 @@ function packageVersion(): string {
   return manifest.version
 }
 
-async function reportFailure(error: unknown, client: Client | undefined, stderr: Output): Promise<number> {
+async function reportFailure(
+  error: unknown,
+  client: Client | undefined,
+  { note, clock }: VerbContext,
+): Promise<number> {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-  const known = error instanceof ApiError && client !== undefined ? await explain(error, client) : error
+  if (error instanceof SaidNo) return 1
+  const known = error instanceof ApiError && client !== undefined ? await explain(error, client, clock.now()) : error
   if (!(known instanceof CliError)) throw error
-  stderr.write(`${[`error: ${known.message}`, ...known.hints.map((hint) => `  ${hint}`)].map(printable).join('\n')}\n`)
+  note(`error: ${known.message}`)
+  for (const hint of known.hints) note(`  ${hint}`)
   return known.exitCode
 }

@@ -3,6 +3,7 @@
 import { apiVersion, resources, type SelfSubjectReview, type Target } from './api.ts'
 import type { Client } from './client.ts'
 import { type ApiError, CliError } from './failures.ts'
+import { notLoggedIn } from './login-end.ts'
 import { subjectOfUser } from './subjects.ts'
 
 /** The user name of the caller as the server knows it. */
@@ -13,8 +14,8 @@ export async function whoIs(client: Client): Promise<SelfSubjectReview> {
 }
 
 /** What a failed request means to the person who gave the command. May ask the server who that is. */
-export async function explain(error: ApiError, client: Client): Promise<CliError> {
-  const hints = await hintsFor(error, client)
+export async function explain(error: ApiError, client: Client, nowMs = Date.now()): Promise<CliError> {
+  const hints = await hintsFor(error, client, nowMs)
   const message = error.status.message ?? `the server answered ${error.code}`
   return new CliError(message, { hints: [...causesOf(error), ...hints], cause: error })
 }
@@ -27,10 +28,10 @@ export function causesOf({ status }: Pick<ApiError, 'status'>): string[] {
     .map(({ field, message }) => (field ? `${field}: ${message}` : String(message)))
 }
 
-async function hintsFor(error: ApiError, client: Client): Promise<string[]> {
+async function hintsFor(error: ApiError, client: Client, nowMs: number): Promise<string[]> {
   switch (error.code) {
     case 401:
-      return notLoggedIn(client)
+      return notLoggedIn(client.server, nowMs)
     case 403:
       return missingRight(error, client)
     case 404:
@@ -42,16 +43,6 @@ async function hintsFor(error: ApiError, client: Client): Promise<string[]> {
     default:
       return error.code < 500 ? [] : serverFailed(error)
   }
-}
-
-function notLoggedIn({ server }: Client): string[] {
-  if (server.token === undefined) {
-    return [`not logged in: no token was given for ${server.url}; use --token, WEIR_TOKEN or a kubeconfig`]
-  }
-  return [
-    `the token of ${server.token.from} is not, or no longer, good at ${server.url}`,
-    "make a new one with `weir token NAME -n PROJECT`, or use the server's data/admin.kubeconfig (--kubeconfig)",
-  ]
 }
 
 async function missingRight(error: ApiError, client: Client): Promise<string[]> {
@@ -72,7 +63,11 @@ async function missingRight(error: ApiError, client: Client): Promise<string[]> 
   return [
     `missing right: ${verb} ${resource}${object} in ${project}`,
     `who administers ${project} can give it: weir grant ${role} ${subject} -n ${project}`,
-    ...(subject === 'anonymous' ? ['you are not logged in: --token, WEIR_TOKEN or a kubeconfig says who you are'] : []),
+    ...(subject === 'anonymous'
+      ? [
+          `you are not logged in: weir login ${client.server.url}; or --token, WEIR_TOKEN or a kubeconfig says who you are`,
+        ]
+      : []),
   ]
 }
 

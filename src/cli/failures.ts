@@ -16,6 +16,9 @@ export class CliError extends Error {
   }
 }
 
+/** The answer was no, and was printed: exit code 1, and nothing more to say. */
+export class SaidNo extends Error {}
+
 /** A command line that can not be meant: exit code 2. */
 export function misuse(message: string, ...hints: string[]): CliError {
   return new CliError(message, { exitCode: 2, hints })

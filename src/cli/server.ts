@@ -56,7 +56,7 @@ export async function findServer(flags: ServerFlags, surroundings: Surroundings)
     flags.certificateAuthority === undefined
       ? found.certificateAuthority
       : await readText(resolve(surroundings.cwd, flags.certificateAuthority), flags.certificateAuthority)
-  if (token !== undefined) refuseToLeak(url, token.from)
+  if (token !== undefined) refuseToLeak(url, `the token of ${token.from}`)
   return {
     url,
     from: found.from,
@@ -106,7 +106,8 @@ async function exists(path: string): Promise<boolean> {
   )
 }
 
-function parseServerUrl(value: string, from: string): string {
+/** Parses `https://HOST:PORT`, which `from` gave; without a scheme it is HTTPS. @throws CliError misuse */
+export function parseServerUrl(value: string, from: string): string {
   const address = value.includes('://') ? value : `https://${value}`
   const url = URL.canParse(address) ? new URL(address) : undefined
   if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.search !== '' || url.hash !== '') {
@@ -137,12 +138,18 @@ function findToken(flags: ServerFlags, env: Surroundings['env'], url: string, fo
   return undefined
 }
 
-function refuseToLeak(url: string, from: string): void {
-  const { protocol, hostname } = new URL(url)
-  const isLoopback =
-    hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && hostname.startsWith('127.'))
-  if (protocol === 'https:' || isLoopback) return
-  throw new CliError(`the token of ${from} is not sent to ${url}: plain HTTP would show it to the network`, {
+/** Refuses to send `what` where others could read it. @throws CliError */
+export function refuseToLeak(url: string, what: string): void {
+  if (isPrivateChannel(new URL(url))) return
+  throw new CliError(`${what} is not sent to ${url}: plain HTTP would show it to the network`, {
     hints: ["use the server's https:// address (port 5443 unless configured otherwise)"],
   })
+}
+
+/** Whether what is sent there is for the other end alone: HTTPS, or plain HTTP to this machine. */
+export function isPrivateChannel({ protocol, hostname }: URL): boolean {
+  if (protocol === 'https:') return true
+  const isLoopback =
+    hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && hostname.startsWith('127.'))
+  return protocol === 'http:' && isLoopback
 }

@@ -77,6 +77,12 @@ async function brokenOff(server: Server, cause: unknown): Promise<CliError> {
   })
 }
 
+/** Why a connection failed, in a word or two. */
+export function reasonOf(cause: unknown): string {
+  const { code, message } = innermost(cause)
+  return code ?? message
+}
+
 /** The fingerprint of the certificate that a server shows; nothing is sent to it. */
 async function fingerprintOf({ url, tlsServerName }: Server): Promise<string | undefined> {
   const { hostname, port } = new URL(url)

@@ -4,6 +4,8 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { Client } from './client.ts'
 import { parseDurationMs } from './duration.ts'
 import type { Output } from './output.ts'
+import type { Server, ServerFlags, Surroundings } from './server.ts'
+import type { Terminal } from './terminal.ts'
 
 /** Time as a verb sees it. */
 export interface Clock {
@@ -21,6 +23,12 @@ export interface VerbContext {
   note(line: string): void
   /** The client of the server that the command line names. */
   connect(): Promise<Client>
+  /** A client of this server. */
+  connectTo(server: Server): Client
+  /** What the command line says of the server. */
+  flags(): ServerFlags
+  surroundings: Surroundings
+  terminal: Terminal
 }
 
 /** What the help says of a verb. */

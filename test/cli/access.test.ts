@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type FakeApi, failure, startFakeApi } from './fake-api.ts'
+import { loginToken } from './login-api.ts'
 import { type CliResult, run } from './run.ts'
 
 const accounts = '/api/v1/namespaces/demo/serviceaccounts'
@@ -127,7 +128,17 @@ describe('whoami', () => {
     const api = await startFakeApi()
     api.answer('POST', review, answer)
     const [, row] = (await weir(api, 'whoami', '-o', 'wide')).stdout.split('\n')
-    expect(row?.split(/ {2,}/)).toEqual(['jane', 'devs,system:authenticated', api.url, '--server'])
+    expect(row?.split(/ {2,}/)).toEqual(['jane', 'devs,system:authenticated', '-', '-', api.url, '--server'])
+  })
+
+  test('wide shows by which provider, and until when the token is good', async () => {
+    const api = await startFakeApi()
+    api.answer('POST', review, answer)
+    const row = async () => (await run(['whoami', '-o', 'wide', '--server', api.url, '--token', loginToken])).stdout
+    expect(await row()).toMatch(/ {2}corp {2,}2026-01-31T12:00:00Z {2}/)
+    const extra = { 'weir.dev/provider': ['github'] }
+    api.answer('POST', review, { body: { status: { userInfo: { username: 'jane', extra } } } })
+    expect(await row()).toMatch(/ {2}github {2}/)
   })
 })
 

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 import type { TestCertificate } from './certificates.ts'
 
-/** A request as it arrived; `body` is parsed JSON. */
+/** A request as it arrived; `body` is parsed JSON, or the fields of a form. */
 export interface RecordedRequest {
   method: string
   path: string
@@ -19,6 +19,8 @@ export interface Reply {
   headers?: Record<string, string>
   /** An object is sent as JSON, a string as it is, as HTML unless the headers say otherwise. */
   body: object | string
+  /** The connection breaks off instead. */
+  breaks?: boolean
 }
 
 export type Responder = Reply | ((request: RecordedRequest) => Reply | Promise<Reply>)
@@ -85,6 +87,10 @@ export function failure(
   return { status: code, body: { ...base, message, reason, code, ...(details === undefined ? {} : { details }) } }
 }
 
+function isForm({ headers }: IncomingMessage): boolean {
+  return headers['content-type'] === 'application/x-www-form-urlencoded'
+}
+
 async function handle(
   message: IncomingMessage,
   response: ServerResponse,
@@ -100,11 +106,15 @@ async function handle(
     path: url.pathname,
     query: Object.fromEntries(url.searchParams),
     headers: message.headers,
-    body: text === '' ? undefined : JSON.parse(text),
+    body: text === '' ? undefined : isForm(message) ? Object.fromEntries(new URLSearchParams(text)) : JSON.parse(text),
   }
   requests.push(request)
   const responder = responderOf(`${request.method} ${request.path}`)
   const reply = typeof responder === 'function' ? await responder(request) : responder
+  if (reply.breaks === true) {
+    message.socket.destroy()
+    return
+  }
   const isText = typeof reply.body === 'string'
   response.writeHead(reply.status ?? 200, {
     'content-type': isText ? 'text/html; charset=utf-8' : 'application/json',

@@ -1,4 +1,6 @@
+import { Readable } from 'node:stream'
 import { runCli } from '../../src/cli/cli.ts'
+import type { Input } from '../../src/cli/terminal.ts'
 import type { Clock } from '../../src/cli/verbs.ts'
 
 /** What a command line came to. */
@@ -13,6 +15,8 @@ export interface CliWorld {
   cwd?: string
   home?: string
   clock?: Clock
+  /** Default: nobody is there, and nothing is piped in. */
+  stdin?: Input
 }
 
 /** When a command line runs that is given no clock. */
@@ -40,6 +44,19 @@ export async function run(argv: readonly string[], world: CliWorld = {}): Promis
     cwd: world.cwd ?? '/nowhere',
     home: world.home ?? '/nowhere',
     clock: world.clock ?? pausingClock(),
+    ...(world.stdin === undefined ? {} : { stdin: world.stdin }),
   })
   return { code, stdout: out.join(''), stderr: err.join('') }
+}
+
+/** Standard input with this piped in. */
+export function piped(text: string): Input {
+  return Readable.from([Buffer.from(text)])
+}
+
+/** A terminal where somebody types these lines, each at once; `modes` are those it was set to. */
+export function typing(...lines: string[]): Input & { modes: boolean[] } {
+  const modes: boolean[] = []
+  const stream = Readable.from(lines.map((line) => Buffer.from(`${line}\r`)))
+  return Object.assign(stream, { isTTY: true, modes, setRawMode: (isRaw: boolean) => modes.push(isRaw) })
 }

@@ -1,0 +1,45 @@
+import type { Client } from './client.ts'
+import { CliError } from './failures.ts'
+
+/** Who logs in: a user with his password, or with a token of an issuer in its place. */
+export interface Secret {
+  user: string
+  secret: string
+}
+
+/** Kept with the session that the exchange begins. */
+const clientId = 'weir'
+
+/**
+ * Gets a token for the API in exchange for a login; `issuer` is the server's own.
+ *
+ * @throws CliError with the server's reason
+ */
+export async function exchangeLogin(client: Client, issuer: string, { user, secret }: Secret): Promise<string> {
+  const form = {
+    grant_type: 'password',
+    service: issuer,
+    client_id: clientId,
+    access_type: 'offline',
+    username: user,
+    password: secret,
+  }
+  const content = { type: 'application/x-www-form-urlencoded', text: new URLSearchParams(form).toString() }
+  const { code, value } = await client.fetch('POST', '/token', { content })
+  const { access_token: token } = (value ?? {}) as { access_token?: unknown }
+  if (code === 200 && typeof token === 'string' && /^[\x21-\x7e]+$/.test(token)) return token
+  throw refused(client, code, value)
+}
+
+function refused({ server }: Client, code: number, value: object | undefined): CliError {
+  const { errors, error_description: described } = (value ?? {}) as {
+    errors?: { message?: unknown }[]
+    error_description?: unknown
+  }
+  const told = Array.isArray(errors) ? errors[0]?.message : described
+  const reason = typeof told === 'string' && told !== '' ? told : `it answered ${code}`
+  if (code === 401) return new CliError(`${server.url} refuses this login: ${reason}`)
+  return new CliError(`${server.url} gives no token: ${reason}`, {
+    hints: code === 429 ? ['wait, then try again'] : code >= 500 ? ['the fault is in the server: see its log'] : [],
+  })
+}
