@@ -70,23 +70,26 @@ export interface ResealOptions {
 
 /**
  * Seals with the first key whatever an older one sealed, and then removes the older ones from the file. Does nothing when
- * there is no older one. Ends at `signal`, or a process that dies, at any point, the next call goes on. Never throws.
+ * there is no older one. Ended at any point, by `signal` or with its process, it goes on at the next call. Never throws.
  */
 export async function resealRecords({ store, keys, signal, log, retryMs = 5000 }: ResealOptions): Promise<void> {
   if (keys.older === 0) return
   let records = 0
   while (!signal.aborted) {
     try {
-      const { resealed, left } = await resealOnce(store, keys, signal)
+      const { resealed, unwritten, unreadable } = await resealOnce(store, keys, signal)
       records += resealed
       if (signal.aborted) return
+      if (unreadable.length > 0) {
+        return log.error({ records: unreadable.slice(0, 10) }, 'no secret key opens these: the older keys stay')
+      }
       // A pass that finds nothing to do is the proof that nothing needs the older keys.
-      if (resealed === 0 && left === 0) {
+      if (resealed === 0 && unwritten === 0) {
         const dropped = keys.older
         await keys.dropOlder()
         return log.info({ records, dropped }, 'everything is sealed with the newest secret key; the older were removed')
       }
-      if (left === 0) continue
+      if (unwritten === 0) continue
     } catch (error) {
       if (signal.aborted) return
       log.warn({ err: error }, 'secrets can not be sealed with the new secret key for now')
@@ -95,13 +98,15 @@ export async function resealRecords({ store, keys, signal, log, retryMs = 5000 }
   }
 }
 
-/** One pass; `left` are those that changed meanwhile, could not be written or do not open. */
-async function resealOnce(
-  store: Store,
-  keys: SecretKeys,
-  signal: AbortSignal,
-): Promise<{ resealed: number; left: number }> {
-  const pass = { resealed: 0, left: 0 }
+interface Pass {
+  resealed: number
+  /** Records that changed meanwhile, or of which the store did not say whether they were written. */
+  unwritten: number
+  unreadable: string[]
+}
+
+async function resealOnce(store: Store, keys: SecretKeys, signal: AbortSignal): Promise<Pass> {
+  const pass: Pass = { resealed: 0, unwritten: 0, unreadable: [] }
   for (const prefix of prefixes) {
     for (let start = prefix; !signal.aborted; ) {
       const page: Entry[] = []
@@ -109,8 +114,7 @@ async function resealOnce(
       const last = page.at(-1)
       if (last === undefined) break
       const stale = page.filter((entry) => isSealedRecord(entry) && !keys.isCurrent(sealedPartOf(entry.value) ?? ''))
-      const outcomes = await Promise.all(stale.map((entry) => reseal(store, keys, entry)))
-      for (const isDone of outcomes) pass[isDone ? 'resealed' : 'left'] += 1
+      await Promise.all(stale.map((entry) => reseal(store, keys, entry, pass)))
       // No key lies between another and the same with U+0000 behind it.
       start = `${last.key}\0`
     }
@@ -118,13 +122,17 @@ async function resealOnce(
   return pass
 }
 
-async function reseal(store: Store, keys: SecretKeys, { key, value, revision }: Entry): Promise<boolean> {
+async function reseal(store: Store, keys: SecretKeys, { key, value, revision }: Entry, pass: Pass): Promise<void> {
   const plain = keys.open(key, sealedPartOf(value) ?? '')
-  if (plain === undefined) return false
+  if (plain === undefined) {
+    pass.unreadable.push(nameOf(key))
+    return
+  }
   const record = { ...(JSON.parse(value) as object), sealed: keys.seal(key, plain) }
   const operation = { type: 'put', key, value: JSON.stringify(record) } as const
   const result = await store.commit({ operations: [operation], preconditions: [{ key, revision }] })
-  return result.status === 'committed'
+  if (result.status === 'committed') pass.resealed += 1
+  else pass.unwritten += 1
 }
 
 /** A signing key without its private part only verifies; a secret is sealed, whatever stands there. */
