@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { hashSync } from 'bcryptjs'
 import { type Piece, piecesOf, type TestImage, type TestIndex } from '../../support/images.ts'
 import { answers, freePort, type Service, startService } from './process.ts'
 
@@ -12,58 +13,90 @@ export interface DockerRegistry extends Service {
   put(repository: string, image: TestImage | TestIndex, tag: string): Promise<void>
 }
 
+export interface DockerRegistryOptions {
+  proxyTo?: string
+  /** Passwords by user name: nobody else is let in, and `put` comes as the first. Default: everybody is. */
+  users?: Readonly<Record<string, string>>
+}
+
 /** Starts it with its storage and its log in `directory`. */
 export async function startDockerRegistry(
   directory: string,
-  options: { proxyTo?: string } = {},
+  options: DockerRegistryOptions = {},
 ): Promise<DockerRegistry> {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   await mkdir(join(directory, 'registry'), { recursive: true })
   const config = join(directory, 'registry.yaml')
   const proxy = options.proxyTo === undefined ? '' : `proxy: { remoteurl: "${options.proxyTo}" }\n`
+  const users = Object.entries(options.users ?? {})
+  const htpasswd = join(directory, 'registry.htpasswd')
+  if (users.length > 0)
+    await writeFile(htpasswd, users.map(([user, password]) => `${user}:${hashed(password)}\n`).join(''))
+  const auth = users.length === 0 ? '' : `auth: { htpasswd: { realm: registry, path: ${htpasswd} } }\n`
   await writeFile(
     config,
-    `version: 0.1\nlog: { level: error, accesslog: { disabled: true } }\nstorage: { filesystem: { rootdirectory: ${join(directory, 'registry')} }, delete: { enabled: true } }\nhttp: { addr: "127.0.0.1:${port}" }\n${proxy}`,
+    `version: 0.1\nlog: { level: error, accesslog: { disabled: true } }\nstorage: { filesystem: { rootdirectory: ${join(directory, 'registry')} }, delete: { enabled: true } }\nhttp: { addr: "127.0.0.1:${port}" }\n${proxy}${auth}`,
   )
   const service = await startService('docker-registry', ['serve', config], {
     logFile: join(directory, 'registry.log'),
-    ready: () => answers(`${url}/v2/`),
+    // Its API asks for a login, where there are users.
+    ready: () => answers(`${url}/`),
   })
   return {
     ...service,
     host: `localhost:${port}`,
     url,
-    put: (repository, image, tag) => put(url, repository, image, tag),
+    put: (repository, image, tag) => put({ url, headers: loginHeaders(users[0]) }, repository, image, tag),
   }
 }
 
-async function put(url: string, repository: string, image: TestImage | TestIndex, tag: string): Promise<void> {
+/** Where to put, with the login for it. */
+interface Destination {
+  url: string
+  headers: Record<string, string>
+}
+
+/** As `htpasswd -B` writes it. */
+function hashed(password: string): string {
+  return hashSync(password, 4).replace(/^\$2b\$/, '$2y$')
+}
+
+function loginHeaders(user: [string, string] | undefined): Record<string, string> {
+  return user === undefined ? {} : { authorization: `Basic ${Buffer.from(user.join(':')).toString('base64')}` }
+}
+
+async function put(to: Destination, repository: string, image: TestImage | TestIndex, tag: string): Promise<void> {
   const manifests = new Set(
     'children' in image ? [image.manifest, ...image.children.map((child) => child.manifest)] : [image.manifest],
   )
   for (const content of piecesOf(image)) {
-    if (manifests.has(content)) await putManifest(url, repository, content, content.digest)
-    else await putBlob(url, repository, content)
+    if (manifests.has(content)) await putManifest(to, repository, content, content.digest)
+    else await putBlob(to, repository, content)
   }
-  await putManifest(url, repository, image.manifest, tag)
+  await putManifest(to, repository, image.manifest, tag)
 }
 
-async function putManifest(url: string, repository: string, manifest: Piece, reference: string): Promise<void> {
+async function putManifest(
+  { url, headers }: Destination,
+  repository: string,
+  manifest: Piece,
+  reference: string,
+): Promise<void> {
   await expectStatus(201, `${url}/v2/${repository}/manifests/${reference}`, {
     method: 'PUT',
-    headers: { 'content-type': manifest.mediaType },
+    headers: { ...headers, 'content-type': manifest.mediaType },
     body: new Uint8Array(manifest.bytes),
   })
 }
 
-async function putBlob(url: string, repository: string, blob: Piece): Promise<void> {
-  const opened = await expectStatus(202, `${url}/v2/${repository}/blobs/uploads/`, { method: 'POST' })
+async function putBlob({ url, headers }: Destination, repository: string, blob: Piece): Promise<void> {
+  const opened = await expectStatus(202, `${url}/v2/${repository}/blobs/uploads/`, { method: 'POST', headers })
   const location = new URL(opened.headers.get('location') ?? '', url)
   location.searchParams.set('digest', blob.digest)
   await expectStatus(201, location.href, {
     method: 'PUT',
-    headers: { 'content-type': 'application/octet-stream' },
+    headers: { ...headers, 'content-type': 'application/octet-stream' },
     body: new Uint8Array(blob.bytes),
   })
 }
