@@ -1,3 +1,4 @@
+import type { Logger } from 'pino'
 import type { PolicyRule } from './access.ts'
 import { compileSelector, type Labels, type LabelTest } from './label-selector.ts'
 import type { BuiltinRole } from './roles.ts'
@@ -28,8 +29,8 @@ interface Source {
   selects: LabelTest | undefined
 }
 
-// Whoever may write cluster roles must not be able to make everybody's checks slow.
-const maxRules = 10_000
+// Whoever may write cluster roles must not be able to make everybody's checks slow: what etcd holds of a role, as JSON.
+const maxRulesLength = 1024 * 1024
 /** Most aggregated roles through which one role takes over rules. */
 const maxAggregated = 100
 
@@ -37,11 +38,12 @@ const maxAggregated = 100
  * Keeps cluster roles with aggregation: a role with an `aggregationRule` has the rules of all roles that its selectors select
  * and none of its own. Where those are aggregated themselves, it has the rules of what they select, and so on; roles that
  * select one another have the same rules. That is where Kubernetes' controller comes to rest, which copies rules from role
- * to role. At most 10,000 rules are taken over, through at most 100 aggregated roles; the built-in ones come first.
+ * to role. At most 1 MiB of rules is taken over, through at most 100 aggregated roles; the built-in
+ * ones come first, and what is cut off is logged.
  *
  * @see https://kubernetes.io/docs/reference/access-authn-authz/rbac/#aggregated-clusterroles
  */
-export function createClusterRoles(builtin: readonly BuiltinRole[]): ClusterRoles {
+export function createClusterRoles(builtin: readonly BuiltinRole[], log: Pick<Logger, 'warn'>): ClusterRoles {
   const builtinSources = new Map(builtin.map((role) => [role.name, sourceOf(role.name, role)]))
   const stored = new Map<string, Source>()
   /** Those of either that take over rules. */
@@ -50,6 +52,7 @@ export function createClusterRoles(builtin: readonly BuiltinRole[]): ClusterRole
   let ordered: Source[] | undefined
 
   const sourceAt = (name: string) => builtinSources.get(name) ?? stored.get(name)
+  const isBuiltin = (source: Source) => builtinSources.get(source.name) === source
 
   /** All roles in the order in which their rules are taken over. */
   function inOrder(): readonly Source[] {
@@ -57,24 +60,37 @@ export function createClusterRoles(builtin: readonly BuiltinRole[]): ClusterRole
     return ordered
   }
 
-  /** The rules of all roles that can be come to from an aggregated one, each role once. */
-  function aggregate(root: Source): PolicyRule[] {
+  /** The roles without aggregation that can be come to from an aggregated one, each once. */
+  function selectedBy(root: Source): Source[] {
     const seen = new Set([root])
-    const waiting = [root]
-    const rules: PolicyRule[] = []
-    for (let aggregated = 0; waiting.length > 0 && rules.length < maxRules; ) {
-      const role = waiting.pop() as Source
-      if (role.selects === undefined) {
-        for (const rule of role.rules.slice(0, maxRules - rules.length)) rules.push(rule)
-        continue
-      }
-      if (++aggregated > maxAggregated) continue
+    const found: Source[] = []
+    let aggregated = 0
+    // A set is gone through with what is added on the way.
+    for (const role of seen) {
       const { selects } = role
-      const selected = inOrder().filter((other) => !seen.has(other) && selects(other.labels))
-      for (const other of selected.reverse()) {
-        seen.add(other)
-        waiting.push(other)
+      if (selects === undefined) found.push(role)
+      else if (++aggregated <= maxAggregated) {
+        for (const other of inOrder()) if (selects(other.labels)) seen.add(other)
       }
+    }
+    return found
+  }
+
+  function aggregate(root: Source): PolicyRule[] {
+    const rules: PolicyRule[] = []
+    const selected = selectedBy(root)
+    const [own, others] = [selected.filter(isBuiltin), selected.filter((role) => !isBuiltin(role))]
+    let length = 0
+    for (const rule of [...own, ...others].flatMap((role) => role.rules)) {
+      length += JSON.stringify(rule).length
+      if (length > maxRulesLength) {
+        log.warn(
+          { clusterRole: root.name, maxRulesLength },
+          'an aggregated role is too large: the rest of its rules is cut',
+        )
+        break
+      }
+      rules.push(rule)
     }
     return rules
   }

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino'
 import type { PolicyRule, RoleRef } from './access.ts'
 import { type ClusterRoles, createClusterRoles, type Role, roleOf } from './cluster-roles.ts'
 import { builtinRoles } from './roles.ts'
@@ -12,9 +13,9 @@ export interface Roles {
   get(roleRef: Pick<RoleRef, 'kind' | 'name'>, project: string): Role | undefined
 }
 
-export function createRoles(): Roles {
+export function createRoles(log: Pick<Logger, 'warn'>): Roles {
   const roles = new Map<string, Role>()
-  const clusterRoles = createClusterRoles(builtinRoles)
+  const clusterRoles = createClusterRoles(builtinRoles, log)
   return {
     setRole(project, name, rules) {
       const key = `${project}/${name}`

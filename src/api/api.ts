@@ -17,6 +17,8 @@ import { createDiscovery } from './discovery.ts'
 import { createDispatch, subjectOf } from './dispatch.ts'
 import { encodeJson, encodeYaml } from './encode.ts'
 import { imageStreamObject } from './image-objects.ts'
+import { clusterRoleBindings } from './kinds/cluster-role-bindings.ts'
+import { clusterRoles } from './kinds/cluster-roles.ts'
 import { configMaps } from './kinds/config-maps.ts'
 import { events } from './kinds/events.ts'
 import { imageStreamImages } from './kinds/image-stream-images.ts'
@@ -43,7 +45,7 @@ import {
 import { openshiftSelfSubjectRulesReviews, openshiftSubjectRulesReviews } from './kinds/reviews/openshift-rules.ts'
 import { selfSubjectRulesReviews } from './kinds/reviews/rules-reviews.ts'
 import { roleBindings } from './kinds/role-bindings.ts'
-import { clusterRoles, roles } from './kinds/roles.ts'
+import { roles } from './kinds/roles.ts'
 import { secrets } from './kinds/secrets.ts'
 import { serviceAccounts } from './kinds/service-accounts.ts'
 import { tagEvents } from './kinds/tag-events.ts'
@@ -185,6 +187,7 @@ function kinds(options: ApiOptions): Resource[] {
     roles(options),
     roleBindings(options),
     clusterRoles(options),
+    clusterRoleBindings(options),
     selfSubjectReviews(),
     tokenReviews(options),
     selfSubjectAccessReviews(options),

@@ -9,7 +9,13 @@ export const openshiftAuthorizationGroup = 'authorization.openshift.io'
 export const userGroup = 'user.openshift.io'
 export const weirGroup = 'weir.dev'
 
-const groups: Readonly<Record<string, string>> = { roles: rbacGroup, rolebindings: rbacGroup, imagestreams: imageGroup }
+const groups: Readonly<Record<string, string>> = {
+  roles: rbacGroup,
+  rolebindings: rbacGroup,
+  clusterroles: rbacGroup,
+  clusterrolebindings: rbacGroup,
+  imagestreams: imageGroup,
+}
 
 /** The group of a stored resource, for the object store's messages. */
 export function groupOf(resource: string): string {

@@ -37,8 +37,13 @@ export interface StoredKind<T extends Fields> {
   check?(fields: T, call: Call): FieldCause[]
   /** What may not change from `before` to `after`. */
   checkChange?(before: StoredObject, after: T): FieldCause[]
-  /** Refuses what the caller may not give. @throws RegistryError FORBIDDEN, NOT_FOUND */
-  authorize?(fields: T, call: Call, name: string): void
+  /**
+   * Refuses what the caller may not give: a new object, or the change of `before`. What changes nothing of it, or who owns
+   * which field alone, is not asked about.
+   *
+   * @throws RegistryError FORBIDDEN, NOT_FOUND
+   */
+  authorize?(fields: T, call: Call, name: string, before?: StoredObject): void
   /** Puts a new object into the store; default: as a record of its own. @throws RegistryError ALREADY_EXISTS */
   insert?(call: Call, object: NewObject): Promise<StoredObject>
   /** Waits until a write at `revision` has its effect everywhere here. */
@@ -85,7 +90,6 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
     const fields = parseObject(kind.schema, body)
     requireValid([...checkMetadata(sent, kind.nameRule), ...(kind.check?.(fields, call) ?? [])], subjectOf(own.name))
     requireStorable({ own, fields }, kind.maxBytes)
-    kind.authorize?.(fields, call, own.name)
     return { sent, own, fields }
   }
 
@@ -109,6 +113,7 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
     if (sent.resourceVersion) {
       throw new RegistryError('BAD_REQUEST', { message: 'resourceVersion should not be set on objects to be created' })
     }
+    kind.authorize?.(fields, call, own.name)
     if (call.options.dryRun) {
       if ((await objects.get(resource, call.project, own.name)) !== undefined) throw failed('ALREADY_EXISTS', own.name)
       return { metadata: { ...own, ...(call.project && { namespace: call.project }) }, ...fields }
@@ -124,7 +129,10 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
       const { labels: _labels, annotations: _annotations, managedFields: _managed, ...server } = current.metadata
       const changed = { metadata: { ...server, ...own }, ...fields }
       // The order of fields is no difference.
-      return isDeepStrictEqual(changed, current) ? current : changed
+      if (isDeepStrictEqual(changed, current)) return current
+      const isOfOwnersAlone = isDeepStrictEqual(withoutOwners(changed), withoutOwners(current))
+      if (!isOfOwnersAlone) kind.authorize?.(fields, call, call.name, current)
+      return changed
     }
     const version = sent.resourceVersion || undefined
     if (call.options.dryRun) {
@@ -161,6 +169,10 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
       return deleted
     },
   }
+}
+
+function withoutOwners({ metadata: { managedFields: _, ...metadata }, ...fields }: StoredObject): object {
+  return { metadata, ...fields }
 }
 
 /** The store's newest revision, at least that of any write which was answered before. */

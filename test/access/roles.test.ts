@@ -3,7 +3,7 @@ import { createClusterRoles } from '../../src/access/cluster-roles.ts'
 import { builtinRoles } from '../../src/access/roles.ts'
 import { compileRules, spellOut } from '../../src/access/rules.ts'
 
-const clusterRoles = createClusterRoles(builtinRoles)
+const clusterRoles = createClusterRoles(builtinRoles, { warn: () => undefined })
 const rulesOf = (name: string) => {
   const role = clusterRoles.get(name)
   if (role === undefined) throw new Error(`no role ${name}`)

@@ -9,35 +9,43 @@ import { ageColumn, createdAtColumn, listAt, nameColumn, textAt } from './column
 
 export const roleColumns: readonly Column[] = [nameColumn, createdAtColumn]
 
-export const roleBindingColumns: readonly Column[] = [
-  nameColumn,
-  {
-    name: 'Role',
-    type: 'string',
-    description:
-      'RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.',
-    value: (binding) => `${textAt(binding, 'roleRef', 'kind')}/${textAt(binding, 'roleRef', 'name')}`,
-  },
-  ageColumn,
-  subjectsColumn('Users', 'User', (subject) => textAt(subject, 'name')),
-  subjectsColumn('Groups', 'Group', (subject) => textAt(subject, 'name')),
-  subjectsColumn(
-    'ServiceAccounts',
-    'ServiceAccount',
-    (subject) => `${textAt(subject, 'namespace')}/${textAt(subject, 'name')}`,
-  ),
-]
+export const roleBindingColumns = bindingColumns('roleBinding', {
+  description:
+    'RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.',
+})
 
-function subjectsColumn(name: string, kind: string, show: (subject: unknown) => string): Column {
-  return {
+export const clusterRoleBindingColumns = bindingColumns('clusterRoleBinding', {
+  description:
+    'RoleRef can only reference a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error. This field is immutable.',
+})
+
+function bindingColumns(kind: string, { description }: { description: string }): readonly Column[] {
+  const subjects = (name: string, subjectKind: string, show: (subject: unknown) => string): Column => ({
     name,
     type: 'string',
-    description: `${name} in the roleBinding`,
+    description: `${name} in the ${kind}`,
     priority: 1,
     value: (binding) =>
       listAt(binding, 'subjects')
-        .filter((subject) => textAt(subject, 'kind') === kind)
+        .filter((subject) => textAt(subject, 'kind') === subjectKind)
         .map(show)
         .join(', '),
-  }
+  })
+  return [
+    nameColumn,
+    {
+      name: 'Role',
+      type: 'string',
+      description,
+      value: (binding) => `${textAt(binding, 'roleRef', 'kind')}/${textAt(binding, 'roleRef', 'name')}`,
+    },
+    ageColumn,
+    subjects('Users', 'User', (subject) => textAt(subject, 'name')),
+    subjects('Groups', 'Group', (subject) => textAt(subject, 'name')),
+    subjects(
+      'ServiceAccounts',
+      'ServiceAccount',
+      (subject) => `${textAt(subject, 'namespace')}/${textAt(subject, 'name')}`,
+    ),
+  ]
 }

@@ -12,7 +12,10 @@ const policyRule = z
     apiGroups: atomicList(z.string(), 'The API groups of the resources; `""` is the core group, `*` all.'),
     resources: atomicList(z.string(), 'The resources, as `imagestreams` or `imagestreams/layers`; `*` is all.'),
     resourceNames: atomicList(z.string(), 'The only names that the rule is for. Empty: all.'),
-    nonResourceURLs: atomicList(z.string(), 'Paths that are no resources.'),
+    nonResourceURLs: atomicList(
+      z.string(),
+      'Paths that are no resources, of cluster roles alone. Kept; nothing that Weir serves is granted by a path.',
+    ),
   })
   .meta({ id: `${group}.PolicyRule`, description: 'What may be done with which resources.' })
 
@@ -45,10 +48,14 @@ export const roleSchema = z
   .meta({ id: `${group}.Role`, description: 'What may be done in a project, for a RoleBinding to give.' })
 
 export const clusterRoleSchema = z
-  .object({ metadata, rules, aggregationRule: object(aggregationRule, 'Of which other roles the rules are.') })
+  .object({
+    metadata,
+    rules,
+    aggregationRule: object(aggregationRule, 'Of which other roles the rules are; `rules` as sent are then left out.'),
+  })
   .meta({
     id: `${group}.ClusterRole`,
-    description: 'What may be done, for bindings in all projects to give. Built in.',
+    description: 'What may be done, for bindings in all projects, or in the whole cluster, to give.',
   })
 
 const subject = z
@@ -75,3 +82,11 @@ export const roleBindingSchema = z
     roleRef: object(roleRef, 'The role that is given. It cannot be changed.'),
   })
   .meta({ id: `${group}.RoleBinding`, description: 'Gives a role in a project to subjects.' })
+
+export const clusterRoleBindingSchema = z
+  .object({
+    metadata,
+    subjects: atomicList(subject, 'Who is given the role.'),
+    roleRef: object(roleRef, 'The cluster role that is given. It cannot be changed.'),
+  })
+  .meta({ id: `${group}.ClusterRoleBinding`, description: 'Gives a role in all projects, and beyond, to subjects.' })

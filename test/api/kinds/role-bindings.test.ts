@@ -113,14 +113,29 @@ describe('role bindings', () => {
   })
 
   test('of a role that is not there are refused, with the roles there are', async () => {
-    const { asAdmin } = await apiWorld()
-    expect(await asAdmin('POST', bindings, binding('pul'))).toMatchObject(
+    const { send, robot } = await apiWorld()
+    const token = await robot('boss', 'admin')
+    const refused = await send('POST', bindings, { token, body: binding('pul') })
+    expect(refused).toMatchObject(
       refusal(404, 'NotFound', expect.stringMatching(/clusterroles.* "pul" not found.*system:image-puller/)),
     )
+    expect(refused.body.message).not.toContain('aggregate-to')
     const roleRef = { apiGroup, kind: 'Role', name: 'view' }
-    expect(await asAdmin('POST', bindings, { ...binding('view'), roleRef })).toMatchObject(
+    expect(await send('POST', bindings, { token, body: { ...binding('view'), roleRef } })).toMatchObject(
       refusal(404, 'NotFound', expect.stringMatching(/^roles\.rbac/)),
     )
+  })
+
+  test('of a role that is not there yet are taken from who may bind any, and count once it is', async () => {
+    const { asAdmin, send, robot } = await apiWorld()
+    const token = await robot('ci')
+    const roleRef = { apiGroup, kind: 'Role', name: 'reader' }
+    expect((await asAdmin('POST', bindings, { ...binding('view'), roleRef })).status).toBe(201)
+    const streams = `${imageApi}/${inDemo}/imagestreams`
+    expect((await send('GET', streams, { token })).status).toBe(403)
+    const rules = [{ apiGroups: ['image.openshift.io'], resources: ['imagestreams'], verbs: ['list'] }]
+    await asAdmin('POST', `${rbacApi}/${inDemo}/roles`, { metadata: { name: 'reader' }, rules })
+    expect((await send('GET', streams, { token })).status).toBe(200)
   })
 })
 
@@ -164,6 +179,25 @@ describe('a caller who would give more than he has', () => {
     })
     expect((await send('POST', bindings, { token, body: binding('view') })).status).toBe(201)
     expect((await send('POST', bindings, { token, body: binding('edit', [ci], 'c') })).status).toBe(403)
+  })
+
+  test('may send again what is there, and change who owns its fields, but not its labels', async () => {
+    const { asAdmin, send, robot } = await apiWorld()
+    const token = await robot('boss', 'admin')
+    await asAdmin('POST', bindings, binding('cluster-admin'))
+    const { body } = await asAdmin('GET', `${bindings}/b`)
+    expect((await send('PUT', `${bindings}/b`, { token, body })).status).toBe(200)
+    const apply = (object: object) =>
+      send('PATCH', `${bindings}/b?fieldManager=gitops`, {
+        token,
+        body: { apiVersion: `${apiGroup}/v1`, kind: 'RoleBinding', ...object },
+        headers: { 'content-type': 'application/apply-patch+yaml' },
+      })
+    expect((await apply(binding('cluster-admin'))).status).toBe(200)
+    const labelled = { ...binding('cluster-admin'), metadata: { name: 'b', labels: { a: 'b' } } }
+    expect((await apply(labelled)).status).toBe(403)
+    expect((await send('PUT', `${bindings}/b`, { token, body: labelled })).status).toBe(403)
+    expect((await send('DELETE', `${bindings}/b`, { token })).status).toBe(200)
   })
 
   test('who may not write bindings at all is refused before anything is looked at', async () => {

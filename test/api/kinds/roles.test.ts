@@ -161,22 +161,23 @@ describe('a caller who would give himself more', () => {
   })
 })
 
-describe('cluster roles', () => {
-  test('are the built-in ones, for everyone to read', async () => {
-    const { send } = await apiWorld()
-    const list = await send('GET', `${rbacApi}/clusterroles`)
-    expect(names(list)).toEqual(
-      expect.arrayContaining(['admin', 'edit', 'view', 'system:image-puller', 'system:image-pusher', 'cluster-admin']),
-    )
-    expect(await send('GET', `${rbacApi}/clusterroles/system:image-puller`)).toMatchObject({
-      status: 200,
-      body: {
-        kind: 'ClusterRole',
-        apiVersion: 'rbac.authorization.k8s.io/v1',
-        metadata: { name: 'system:image-puller' },
-        rules: [{ verbs: ['get'], resources: ['imagestreams/layers'] }],
-      },
+test('who may escalate may write any role: one of that name, if his right names it, but not a new one', async () => {
+  const { asAdmin, send, robot } = await apiWorld()
+  const group = 'rbac.authorization.k8s.io'
+  const token = await robot('writer')
+  const bindRules = async (name: string, rules: object[]) => {
+    await asAdmin('POST', roles, { metadata: { name }, rules })
+    await asAdmin('POST', `${rbacApi}/${inDemo}/rolebindings`, {
+      metadata: { name },
+      subjects: [{ kind: 'ServiceAccount', name: 'writer', namespace: 'demo' }],
+      roleRef: { apiGroup: group, kind: 'Role', name },
     })
-    expect(await send('GET', `${rbacApi}/clusterroles/none`)).toMatchObject(refusal(404, 'NotFound'))
-  })
+  }
+  await bindRules('writes', [{ apiGroups: [group], resources: ['roles'], verbs: ['create', 'update'] }])
+  await bindRules('one', [{ apiGroups: [group], resources: ['roles'], resourceNames: ['puller'], verbs: ['escalate'] }])
+  expect((await send('POST', roles, { token, body: role([pull]) })).status).toBe(403)
+  await asAdmin('POST', roles, role([]))
+  expect((await send('PUT', `${roles}/puller`, { token, body: role([pull]) })).status).toBe(200)
+  await bindRules('all', [{ apiGroups: [group], resources: ['roles'], verbs: ['escalate'] }])
+  expect((await send('POST', roles, { token, body: role([pull], 'more') })).status).toBe(201)
 })
