@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import type { Provider } from './access/access.ts'
 import { createAccess } from './access/create-access.ts'
+import { createProviders } from './access/providers.ts'
 import { sealingOf } from './access/key-ring.ts'
 import { resealRecords } from './access/sealed-records.ts'
 import { SecretKeyError, secretKeyFile } from './access/secret-key.ts'
@@ -43,6 +45,7 @@ import { createTagging } from './tagging.ts'
 import { createAllowList } from './upstream/allow-list.ts'
 import { createUpstream } from './upstream/client.ts'
 import { credentialsFromRules, credentialsInTurn } from './upstream/credentials.ts'
+import { createDocuments } from './upstream/documents.ts'
 
 /** Where a listener is: `publicUrl` as clients reach it, with the port that is bound where the config left it open. */
 export interface Address {
@@ -116,6 +119,8 @@ export async function startWeir(
     isCompacted: (revision) => isCompacted(store, revision, 'object/'),
     registryHost: service,
     issuer,
+    audit,
+    auditsReads: config.audit.reads,
     version,
     now,
     log,
@@ -176,12 +181,13 @@ async function openParts(options: PartsOptions) {
   const { tokenLifetimeMs, maxTokenLifetimeMs, loginLifetimeMs } = config.auth
   const secrets = { secretKeyFile: secretKeyFile(config.data), discardUnreadable }
   const lifetimes = { tokenLifetimeMs, maxTokenLifetimeMs, loginLifetimeMs }
-  const access = await createAccess({ store, ...secrets, issuer, service, ...lifetimes, now, signal, log }).catch(
-    (error: unknown) => {
-      const what = error instanceof SecretKeyError ? '' : 'the signing keys can not be used: '
-      throw new StartError(`${what}${messageOf(error)}`, error)
-    },
-  )
+  const providers = await openProviders(options, signal)
+  const access = await createAccess({
+    ...{ store, ...secrets, issuer, service, ...lifetimes, providers, now, signal, log },
+  }).catch((error: unknown) => {
+    const what = error instanceof SecretKeyError ? '' : 'the signing keys can not be used: '
+    throw new StartError(`${what}${messageOf(error)}`, error)
+  })
 
   const rules = config.upstreams
   const sealing = sealingOf(access.secretKeys)
@@ -215,6 +221,20 @@ async function openParts(options: PartsOptions) {
   const tagging = createTagging({ ...streams, allowed, registryHost: service, obtain: keepManifest, log })
   const images = createStreamImages({ ...streams, content })
   return { ...access, ...streams, sealing, images, objects, projects, pullThrough, importer, tagEvents, tagging }
+}
+
+/** Who logs in by what the config names; fetches nothing before somebody does. */
+async function openProviders(
+  { config, opened, log, now }: PartsOptions,
+  signal: AbortSignal,
+): Promise<readonly Provider[]> {
+  const documents = createDocuments({ userAgent: `weir/${version}` })
+  opened.defer(() => documents.close())
+  try {
+    return await createProviders({ ...config.auth, fetchDocument: documents.fetch, now, signal, log })
+  } catch (error) {
+    throw new StartError(`auth.htpasswdFile: ${messageOf(error)}`, error)
+  }
 }
 
 async function openStore(data: string, log: Logger): Promise<Store> {

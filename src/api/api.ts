@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { Hono } from 'hono'
 import type { Logger } from 'pino'
 import type { Authenticator, Client, Rbac, Tokens } from '../access/access.ts'
+import type { Audit } from '../audit.ts'
 import type { StreamImages } from '../importer/stream-images.ts'
 import type { Importer } from '../importer.ts'
 import { RegistryError } from '../oci/errors.ts'
@@ -13,6 +14,7 @@ import type { Links, Pins, StreamReader, StreamWriter } from '../streams/streams
 import type { TagEvents } from '../tag-events.ts'
 import type { Tagging } from '../tagging.ts'
 import type { Answer } from './answer.ts'
+import { createAuditedRequest } from './audited-request.ts'
 import { createDiscovery } from './discovery.ts'
 import { createDispatch, subjectOf } from './dispatch.ts'
 import { encodeJson, encodeYaml } from './encode.ts'
@@ -81,6 +83,9 @@ export interface ApiOptions {
   tagEvents: TagEvents
   authenticator: Authenticator
   authorizer: Rbac
+  audit: Pick<Audit, 'write' | 'list'>
+  /** Whether the audit log has lines for reads. */
+  auditsReads: boolean
   tokens: Pick<Tokens, 'issueServiceAccountToken'>
   /** The audience of Weir's own tokens: `auth.issuer`. */
   issuer: string
@@ -112,6 +117,7 @@ export function createApi(options: ApiOptions): Hono<Env> {
     table,
     authenticator,
     authorizer,
+    audited: createAuditedRequest({ audit: options.audit, reads: options.auditsReads }),
     lists: createLists({ newestRevision: () => newestRevision(objects), isCompacted: options.isCompacted, log }),
     writes,
     patch: createPatch({ writes, revise: createRevise(), now: options.now }),
@@ -132,13 +138,13 @@ export function createApi(options: ApiOptions): Hono<Env> {
   app.all('/openapi/*', ({ req }) => openApi(req.raw))
   const serve = async (
     request: Request,
-    { outgoing, client = unknownClient }: Env['Bindings'] = {},
+    { outgoing, requestId, client = unknownClient }: Env['Bindings'] = {},
   ): Promise<Response> => {
     let target: Target | undefined
     try {
       target = parseTarget(new URL(request.url).pathname)
       if (target?.type !== 'object') return respond(discover(request, target))
-      const answered = await dispatch(request, target, { client, sent: outgoing && closed(outgoing) })
+      const answered = await dispatch(request, target, { client, requestId, sent: outgoing && closed(outgoing) })
       const { yaml } = negotiate(request.headers.get('accept'), new URL(request.url).searchParams)
       return yaml ? respondYaml(answered) : respond(answered)
     } catch (error) {

@@ -1,7 +1,8 @@
-import type { Authenticator, Authorizer, Client } from '../access/access.ts'
+import type { Authenticator, Authorizer, Client, Grant } from '../access/access.ts'
 import { type ErrorSubject, RegistryError } from '../oci/errors.ts'
 import type { Answer } from './answer.ts'
 import type { Asked } from './asked.ts'
+import type { AuditedRequest, Learned } from './audited-request.ts'
 import { authenticate } from './authenticate.ts'
 import type { Lists } from './list.ts'
 import { admissionOf, type Matched, match, refuseDryRun, rightOf } from './match.ts'
@@ -10,8 +11,8 @@ import type { Patch } from './patch/patch.ts'
 import { parseQuery } from './query.ts'
 import { remove, removeAll } from './remove.ts'
 import { renderObject } from './render.ts'
-import type { ApiObject, Call, RequestOptions, Resource } from './resource.ts'
-import { forbidden, hasRight } from './right.ts'
+import type { ApiObject, Call, RequestOptions, Resource, Right } from './resource.ts'
+import { forbidden, grantOf } from './right.ts'
 import { createSlots } from './slots.ts'
 import type { ObjectTarget } from './target.ts'
 import type { Watches } from './watch/watches.ts'
@@ -20,7 +21,8 @@ import type { Writes } from './write.ts'
 export interface DispatchOptions {
   table: readonly Resource[]
   authenticator: Authenticator
-  authorizer: Pick<Authorizer, 'can' | 'version'>
+  authorizer: Pick<Authorizer, 'explain' | 'version'>
+  audited: AuditedRequest
   lists: Lists
   writes: Pick<Writes, 'create' | 'update'>
   patch: Patch
@@ -31,6 +33,7 @@ export interface DispatchOptions {
 /** What is known of a request beside itself. */
 export interface Origin {
   client: Client
+  requestId?: string | undefined
   /** Settles when the answer is out, or cut off; without it that is not known, and no matter. */
   sent?: Promise<void> | undefined
 }
@@ -44,17 +47,32 @@ const commonFields = ['metadata.name', 'metadata.namespace']
  * and only then the row's handler. A refusal is a `RegistryError`.
  */
 export function createDispatch(options: DispatchOptions): Dispatch {
-  const { table, authenticator, authorizer, lists, writes, patch, watches, now } = options
+  const { table, authenticator, authorizer, audited, lists, writes, patch, watches, now } = options
   const slots = createSlots()
 
-  return async (request, target, { client, sent }) => {
+  return (request, target, origin) =>
+    audited(request, target, origin, (learn) => answerRequest(request, target, origin, learn))
+
+  async function answerRequest(
+    request: Request,
+    target: ObjectTarget,
+    { client, sent }: Origin,
+    learn: (learned: Learned) => void,
+  ): Promise<Answer> {
     const subject = await authenticate(authenticator, request.headers, client)
+    learn({ subject })
     const query = new URL(request.url).searchParams
     const matched = match(table, target, request.method, query)
+    learn({ matched })
     const { row, served, verb, type } = matched
     const isCollection = verb === 'list' || verb === 'watch' || verb === 'deletecollection'
     const requested = parseQuery(query, isCollection ? [...commonFields, ...(row.fieldSelectors ?? [])] : [])
-    const call = callOf(authorizer, { subject, client }, target, requested)
+    const find = (right: Right): Grant | undefined => {
+      const grant = grantOf(authorizer, subject, right)
+      if (grant !== undefined) learn({ grant })
+      return grant
+    }
+    const call = callOf(find, { subject, client }, target, requested)
     if (admissionOf(matched) === 'right') call.require(rightOf(matched, requested))
     refuseDryRun(matched, requested.dryRun)
     const form = negotiate(request.headers.get('accept'), query)
@@ -116,12 +134,12 @@ export function subjectOf({ name, resource, group }: ObjectTarget): ErrorSubject
 }
 
 function callOf(
-  authorizer: Pick<Authorizer, 'can'>,
+  find: (right: Right) => Grant | undefined,
   { subject, client }: Pick<Call, 'subject' | 'client'>,
   { project, name }: ObjectTarget,
   options: RequestOptions,
 ): Call {
-  const can: Call['can'] = (right) => hasRight(authorizer, subject, right)
+  const can: Call['can'] = (right) => find(right) !== undefined
   const require: Call['require'] = (right) => {
     if (!can(right)) throw forbidden(subject, right)
   }

@@ -84,7 +84,8 @@ export function methodNotAllowed({ resource }: Pick<ObjectTarget, 'resource'>, m
   return new RegistryError('UNSUPPORTED', { message: `${method} is not served for ${resource} on this path` })
 }
 
-function verbOf(method: string, { name, subresource }: ObjectTarget, query: URLSearchParams): Verb | undefined {
+/** The verb of a request by its method; undefined where a path does not have the method. */
+export function verbOf(method: string, { name, subresource }: ObjectTarget, query: URLSearchParams): Verb | undefined {
   const isCollection = name === ''
   switch (method) {
     case 'GET':

@@ -1,10 +1,10 @@
-import type { Authorizer, Subject } from '../access/access.ts'
+import type { Authorizer, Grant, Subject } from '../access/access.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { qualifiedName, type Right } from './resource.ts'
 
-/** Whether `subject` has `right`. */
-export function hasRight(authorizer: Pick<Authorizer, 'can'>, subject: Subject, right: Right): boolean {
-  return authorizer.can(subject, right.verb, right.group, right.resource, right.name, right.project)
+/** By what `subject` has `right`; undefined when he has it not. */
+export function grantOf(authorizer: Pick<Authorizer, 'explain'>, subject: Subject, right: Right): Grant | undefined {
+  return authorizer.explain(subject, right.verb, right.group, right.resource, right.name, right.project)
 }
 
 /**

@@ -35,7 +35,7 @@ export function createAuditedPull({ audit }: { audit: Pick<Audit, 'write'> }): A
       const { subject = nobody, grant } = learned
       const decision = status === 401 || status === 403 ? 'denied' : 'allowed'
       if (decision === 'allowed' && !(always && learned.subject)) return
-      const by = { ...(grant && { grant }), ...(reason !== undefined && { reason }) }
+      const by = { ...(grant && decision === 'allowed' && { grant }), ...(reason !== undefined && { reason }) }
       audit.write({ subject, client, requestId, surface: 'registry', verb, object, decision, status, ...by })
     }
     try {

@@ -10,6 +10,7 @@ import { sealingOf } from '../../src/access/key-ring.ts'
 import { type ApiOptions, createApi } from '../../src/api/api.ts'
 import { groupOf } from '../../src/api/groups.ts'
 import { followObjects } from '../../src/api/watch/follow-objects.ts'
+import type { AuditEvent } from '../../src/audit/event.ts'
 import { createProjectGuard, createProjects } from '../../src/projects.ts'
 import { isCompacted } from '../../src/store/compaction.ts'
 import { createObjects, type Objects } from '../../src/store/objects.ts'
@@ -46,6 +47,8 @@ export interface ApiWorld extends FlowsWorld, AccessParts {
   adminToken: string
   /** The log, a line for each record. */
   lines: string[]
+  /** The lines of the audit log. */
+  audited: AuditEvent[]
   send(method: string, path: string, sent?: Sent): Promise<Answered>
   /** A GET whose answer is not read to its end: a watch. As the admin unless a token is given */
   open(path: string, sent?: Pick<Sent, 'token' | 'headers'> & { outgoing?: Outgoing }): Promise<Response>
@@ -87,6 +90,7 @@ export async function apiWorld(
   const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
   const projects = createProjects({ store, objects, now })
   const follow = (resource: string) => followObjects(store, resource, sealing)
+  const audited: AuditEvent[] = []
   const real = {
     ...flows,
     ...access,
@@ -96,6 +100,8 @@ export async function apiWorld(
     isCompacted: (revision: number) => isCompacted(store, revision, 'object/'),
     registryHost,
     issuer,
+    audit: { write: (event: AuditEvent) => void audited.push(event), list: async () => ({ lines: [] }) },
+    auditsReads: false,
     version: '1.2.3',
     now,
     log,
@@ -152,7 +158,7 @@ export async function apiWorld(
     const { token } = await access.tokens.issueServiceAccountToken({ project, name, uid: account.metadata.uid })
     return token
   }
-  return { ...flows, ...access, objects, adminToken, lines, send, open, asAdmin, watch, robot }
+  return { ...flows, ...access, objects, adminToken, lines, audited, send, open, asAdmin, watch, robot }
 }
 
 function isSentAsItIs(body: unknown): body is string | Uint8Array<ArrayBuffer> {
