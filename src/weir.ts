@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Provider } from './access/access.ts'
 import { createAccess } from './access/create-access.ts'
-import { createProviders } from './access/providers.ts'
 import { sealingOf } from './access/key-ring.ts'
+import { createProviders } from './access/providers.ts'
 import { resealRecords } from './access/sealed-records.ts'
 import { SecretKeyError, secretKeyFile } from './access/secret-key.ts'
 import { writeAdminKubeconfig } from './admin-kubeconfig.ts'
@@ -183,7 +183,15 @@ async function openParts(options: PartsOptions) {
   const lifetimes = { tokenLifetimeMs, maxTokenLifetimeMs, loginLifetimeMs }
   const providers = await openProviders(options, signal)
   const access = await createAccess({
-    ...{ store, ...secrets, issuer, service, ...lifetimes, providers, now, signal, log },
+    store,
+    ...secrets,
+    issuer,
+    service,
+    ...lifetimes,
+    providers,
+    now,
+    signal,
+    log,
   }).catch((error: unknown) => {
     const what = error instanceof SecretKeyError ? '' : 'the signing keys can not be used: '
     throw new StartError(`${what}${messageOf(error)}`, error)
