@@ -1,13 +1,14 @@
 /** Everything Weir serves, in one router. */
 import { Hono } from 'hono'
 import type { Logger } from 'pino'
-import type { Authorizer, Client, TokenService, Tokens } from '../access/access.ts'
+import type { Authorizer, Client, Provider, TokenService, Tokens } from '../access/access.ts'
 import type { Audit } from '../audit.ts'
 import type { PullThrough } from '../pull-through.ts'
 import type { StreamReader } from '../streams/streams.ts'
 import { createAuthorize } from './authorize.ts'
 import type { HttpContext, HttpEnv } from './exchange.ts'
 import { addHealthRoutes, type HealthCheck } from './health.ts'
+import { addLoginRoute } from './login.ts'
 import { addMetricsRoute, type Metrics } from './metrics.ts'
 import { json, type RenderFailure, toResponse } from './respond.ts'
 import { addTokenRoutes } from './token.ts'
@@ -24,6 +25,8 @@ export interface AppDeps {
   authorizer: Pick<Authorizer, 'can'>
   tokens: Pick<Tokens, 'verifyRegistryToken' | 'jwks' | 'openidConfiguration'>
   tokenService: TokenService
+  /** The ways to log in that `/login` tells of. */
+  providers: readonly Pick<Provider, 'name' | 'device'>[]
   /** `/api`, `/apis`, `/version`, `/openapi`. */
   api: Hono<ApiEnv>
   checks: readonly HealthCheck[]
@@ -44,6 +47,7 @@ const rootPaths = [
   '/apis',
   '/healthz',
   '/livez',
+  '/login',
   '/metrics',
   '/openapi/v3',
   '/openid/v1/jwks',
@@ -63,6 +67,7 @@ export function createApp(deps: AppDeps): Hono<HttpEnv> {
   addHealthRoutes(app, deps)
   addMetricsRoute(app, deps)
   addTokenRoutes(app, deps)
+  addLoginRoute(app, deps)
   addV2Routes(app, { ...deps, authorize: createAuthorize(deps) })
   app.get('/.well-known/openid-configuration', () =>
     toResponse(json(200, tokens.openidConfiguration(), discoveryHeaders)),

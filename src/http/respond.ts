@@ -55,10 +55,12 @@ const upstreamReasons: Record<UpstreamReason, string> = {
   Invalid: 'its answer is not valid',
 }
 
-// RFC 6749 5.2.
+// RFC 6749 5.2, and 4.1.2.1 for what passes.
 const oauthErrors: Partial<Record<ErrorCode, string>> = {
   UNAUTHORIZED: 'invalid_client',
   BAD_REQUEST: 'invalid_request',
+  TOOMANYREQUESTS: 'temporarily_unavailable',
+  UNAVAILABLE: 'temporarily_unavailable',
 }
 
 /** `service` is the one that challenges name. */

@@ -30,7 +30,7 @@ export function addTokenRoutes(
   })
   app.post('/token', async (c) => {
     const form = await readForm(c)
-    const request = readRequest(form, readPassword(form), c.env.client)
+    const request = readRequest(form, readGrant(form), c.env.client)
     return answer(await grant(request, c.env.requestId), true)
   })
   app.all('/token', () => {
@@ -39,12 +39,13 @@ export function addTokenRoutes(
   })
 }
 
-function answer({ token, access }: TokenGrant, oauth = false): Response {
+function answer({ token, access, refreshToken }: TokenGrant, oauth = false): Response {
   const body = {
     token: token.token,
     access_token: token.token,
     expires_in: token.expiresInSeconds,
     issued_at: new Date(token.issuedAt * 1000).toISOString().replace('.000', ''),
+    ...(refreshToken === undefined ? {} : { refresh_token: refreshToken }),
     ...(oauth ? { token_type: 'Bearer', scope: scopeOf(access) } : {}),
   }
   return toResponse(json(200, body, { 'cache-control': 'no-store' }))
@@ -82,16 +83,24 @@ function readBasic(authorization: string | undefined): { user: string; secret: s
   return { user: decoded.slice(0, colon), secret: decoded.slice(colon + 1) }
 }
 
-function readPassword(form: URLSearchParams): { user: string; secret: string } {
-  const grantType = form.get('grant_type')
-  if (grantType === null) throw invalid('grant_type is missing; write grant_type=password')
-  if (grantType !== 'password') {
-    throw invalid('only grant_type=password is supported; no refresh tokens are issued', 'unsupported_grant_type')
+function readGrant(form: URLSearchParams): TokenRequest['login'] {
+  switch (form.get('grant_type')) {
+    case 'password': {
+      const user = form.get('username')
+      const secret = form.get('password')
+      if (!user || !secret) throw invalid('username and password are required with grant_type=password')
+      return { user, secret }
+    }
+    case 'refresh_token': {
+      const refreshToken = form.get('refresh_token')
+      if (!refreshToken) throw invalid('refresh_token is required with grant_type=refresh_token')
+      return { refreshToken }
+    }
+    case null:
+      throw invalid('grant_type is missing; write grant_type=password or grant_type=refresh_token')
+    default:
+      throw invalid('grant_type can be password or refresh_token', 'unsupported_grant_type')
   }
-  const user = form.get('username')
-  const secret = form.get('password')
-  if (!user || !secret) throw invalid('username and password are required with grant_type=password')
-  return { user, secret }
 }
 
 /** @throws RegistryError BAD_REQUEST, TOO_LARGE */

@@ -8,7 +8,7 @@ import { onTestFinished } from 'vitest'
 import type { RegistryToken, TokenRequest, TokenService } from '../../src/access/access.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import type { OpenBlob, RangeRequest } from '../../src/content/content.ts'
-import { type ApiEnv, createApp } from '../../src/http/app.ts'
+import { type ApiEnv, type AppDeps, createApp } from '../../src/http/app.ts'
 import { createClientOf, type Network } from '../../src/http/client-address.ts'
 import { createRequestIds } from '../../src/http/exchange.ts'
 import type { HealthCheck } from '../../src/http/health.ts'
@@ -51,6 +51,7 @@ export interface HarnessOptions {
   idleTimeoutMs?: number
   trustedProxies?: readonly Network[]
   grant?: TokenService['grant']
+  providers?: AppDeps['providers']
   readBlob?: (bytes: Buffer) => Readable
   /** What a blob waits for before there is a stream. */
   beforeBlob?: (signal: AbortSignal | undefined) => Promise<void>
@@ -92,6 +93,7 @@ export async function startHttp(options: HarnessOptions = {}): Promise<Harness> 
   const clientOf = createClientOf(options.trustedProxies)
   const app = createApp({
     ...state.deps,
+    providers: options.providers ?? [],
     api: options.api ?? new Hono<ApiEnv>(),
     checks: options.checks ?? [],
     metrics,

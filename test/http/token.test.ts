@@ -43,7 +43,7 @@ test('login, service, client and every scope reach the grant as they came; accou
   ])
 })
 
-test('POST with grant_type=password answers the same, with the scope granted and no refresh token', async () => {
+test('POST with grant_type=password answers the same, with the scope granted, and no refresh token where there is none', async () => {
   const { ask, grants } = await startHttp({
     grant: async () => ({
       token: { token: 'made', issuedAt: 0, expiresInSeconds: 900 },
@@ -66,6 +66,56 @@ test('POST with grant_type=password answers the same, with the scope granted and
   expect(grants).toEqual([])
 })
 
+test('a refresh token reaches the grant, and the one in its place the client', async () => {
+  const requests: unknown[] = []
+  const { ask, logged, audited } = await startHttp({
+    grant: async (request) => {
+      requests.push(request)
+      const token = { token: 'made', issuedAt: 0, expiresInSeconds: 60 }
+      return { token, access: [], subject: { name: 'x', groups: [] }, refreshToken: 'weir_refresh_new' }
+    },
+  })
+  const body = 'grant_type=refresh_token&refresh_token=weir_refresh_old&client_id=weir&service=s&access_type=offline'
+  const answer = await ask('/token', { method: 'POST', body, headers: { 'content-type': form } })
+  expect(answer.json()).toMatchObject({ access_token: 'made', expires_in: 60, refresh_token: 'weir_refresh_new' })
+  const login = { refreshToken: 'weir_refresh_old' }
+  expect(requests).toMatchObject([{ login, service: 's', clientId: 'weir', offline: true }])
+  const got = await ask('/token?offline_token=true', { headers: basic('ann:pw') })
+  expect(got.json()).toMatchObject({ token: 'made', refresh_token: 'weir_refresh_new' })
+  expect(logged.join() + JSON.stringify(audited)).not.toMatch(/weir_refresh/)
+})
+
+test.each([
+  ['GET', '/token?grant_type=refresh_token&refresh_token=x', {}],
+  ['GET with a login', '/token?refresh_token=x', basic('ann:pw')],
+])('%s takes no refresh token: it would be in logs', async (_name, path, headers) => {
+  const { ask, grants } = await startHttp()
+  await ask(path, { headers })
+  expect(grants).toHaveLength(1)
+  expect(grants.filter(({ login }) => login !== undefined && 'refreshToken' in login)).toEqual([])
+})
+
+test.each([
+  ['UNAUTHORIZED', { oauth: 'invalid_grant' }, 401, 'invalid_grant'],
+  ['UNAUTHORIZED', undefined, 401, 'invalid_client'],
+  ['TOOMANYREQUESTS', undefined, 429, 'temporarily_unavailable'],
+  ['UNAVAILABLE', undefined, 503, 'temporarily_unavailable'],
+] as const)(
+  'a refusal (%s, %o) is told to OAuth and to registry clients alike',
+  async (code, detail, status, error) => {
+    const { ask } = await startHttp({
+      grant: async () => {
+        throw new RegistryError(code, { message: 'no', detail, retryAfterSeconds: 7 })
+      },
+    })
+    const body = 'grant_type=refresh_token&refresh_token=x'
+    const answer = await ask('/token', { method: 'POST', body, headers: { 'content-type': form } })
+    expect(answer.status).toBe(status)
+    expect(answer.json()).toMatchObject({ error, error_description: 'no', errors: [{ code, message: 'no' }] })
+    expect(answer.headers).toMatchObject({ 'cache-control': 'no-store', 'retry-after': '7' })
+  },
+)
+
 test('the form reaches the grant as it came', async () => {
   const { ask, grants } = await startHttp()
   const body = 'grant_type=password&username=ci&password=p%3Dw%2B&service=s&scope=a:b:c&scope=d:e:f'
@@ -74,8 +124,11 @@ test('the form reaches the grant as it came', async () => {
 })
 
 test.each([
-  ['a refresh token', 'grant_type=refresh_token&refresh_token=x&service=s', 'unsupported_grant_type'],
+  ['no refresh token', 'grant_type=refresh_token&service=s', 'invalid_request'],
+  ['an empty refresh token', 'grant_type=refresh_token&refresh_token=&username=ci&password=x', 'invalid_request'],
+  ['a refresh token twice', 'grant_type=refresh_token&refresh_token=x&refresh_token=y', 'invalid_request'],
   ['another grant', 'grant_type=authorization_code', 'unsupported_grant_type'],
+  ['a grant in another case', 'grant_type=Password&username=ci&password=x', 'unsupported_grant_type'],
   ['no grant', 'username=ci&password=x', 'invalid_request'],
   ['no password', 'grant_type=password&username=ci', 'invalid_request'],
   ['an empty login', 'grant_type=password&username=&password=', 'invalid_request'],
