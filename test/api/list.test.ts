@@ -61,6 +61,7 @@ function listOf(row: Resource, options: Partial<ListsOptions> = {}, can: Call['c
     const query = new URLSearchParams(text)
     const call: Call = {
       subject: { name: 'ann', groups: [] },
+      client: { address: '', userAgent: '' },
       project: '',
       name: '',
       options: parseQuery(query, ['metadata.name']),

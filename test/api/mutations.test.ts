@@ -38,6 +38,15 @@ const attributes = {
   name: 'app',
   namespace: 'demo',
 }
+const openshift = '/apis/authorization.openshift.io/v1'
+const action = {
+  namespace: 'demo',
+  verb: 'get',
+  resourceAPIGroup: 'image.openshift.io',
+  resource: 'imagestreams/layers',
+  resourceName: 'app',
+  isNonResourceURL: false,
+}
 
 function rowsOf(host: string): Row[] {
   const from = { kind: 'DockerImage', name: `${host}/lib/app:v1` }
@@ -172,6 +181,38 @@ function rowsOf(host: string): Row[] {
       path: '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
       name: 'x',
       object: { spec: { resourceAttributes: attributes } },
+    },
+    {
+      path: '/apis/authorization.k8s.io/v1/subjectaccessreviews',
+      name: 'x',
+      object: {
+        spec: { resourceAttributes: attributes, user: 'ann', groups: ['devs'], uid: '1', extra: { a: ['b'] } },
+      },
+    },
+    {
+      path: `/apis/authorization.k8s.io/v1/${inDemo}/localsubjectaccessreviews`,
+      name: 'x',
+      object: { metadata: { namespace: 'demo' }, spec: { resourceAttributes: attributes, user: 'ann', groups: [] } },
+    },
+    {
+      path: '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews',
+      name: 'x',
+      object: { spec: { namespace: 'demo' } },
+    },
+    {
+      path: '/apis/authentication.k8s.io/v1/tokenreviews',
+      name: 'x',
+      object: { spec: { token: 'nobody', audiences: ['https://weir.test:5443'] } },
+    },
+    { path: `${openshift}/subjectaccessreviews`, name: 'x', object: { ...action, user: 'ann', groups: ['devs'] } },
+    { path: `${openshift}/${inDemo}/localsubjectaccessreviews`, name: 'x', object: { ...action, user: 'ann' } },
+    { path: `${openshift}/resourceaccessreviews`, name: 'x', object: action },
+    { path: `${openshift}/${inDemo}/localresourceaccessreviews`, name: 'x', object: action },
+    { path: `${openshift}/${inDemo}/selfsubjectrulesreviews`, name: 'x', object: { spec: { scopes: [] } } },
+    {
+      path: `${openshift}/${inDemo}/subjectrulesreviews`,
+      name: 'x',
+      object: { spec: { user: 'ann', groups: ['devs'], scopes: [] } },
     },
   ]
 }

@@ -15,9 +15,20 @@ import {
   imageTagSchema,
 } from '../../../src/api/schemas/image-streams.ts'
 import { imageSchema } from '../../../src/api/schemas/images.ts'
+import {
+  openshiftSelfSubjectRulesReviewSchema,
+  openshiftSubjectRulesReviewSchema,
+} from '../../../src/api/schemas/openshift-reviews.ts'
 import { projectSchema, userSchema } from '../../../src/api/schemas/projects.ts'
 import { clusterRoleSchema, roleBindingSchema } from '../../../src/api/schemas/rbac.ts'
-import { selfSubjectAccessReviewSchema, selfSubjectReviewSchema } from '../../../src/api/schemas/reviews.ts'
+import {
+  localSubjectAccessReviewSchema,
+  selfSubjectAccessReviewSchema,
+  selfSubjectReviewSchema,
+  selfSubjectRulesReviewSchema,
+  subjectAccessReviewSchema,
+  tokenReviewSchema,
+} from '../../../src/api/schemas/reviews.ts'
 import { tagEventSchema } from '../../../src/api/schemas/tag-events.ts'
 import { examineFields } from '../../../src/api/unknown-fields.ts'
 import { imagesWorld, importOf, imports, v1, v2 } from '../kinds/images.ts'
@@ -42,7 +53,17 @@ test('what is answered has no field that its schema does not know, and none of a
   const token = await asAdmin('POST', `/api/v1/${inDemo}/serviceaccounts/ci/token`, { kind: 'TokenRequest' })
   const who = await asAdmin('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', {})
   const attributes = { resourceAttributes: { verb: 'get', resource: 'imagestreams', namespace: 'demo' } }
-  const may = await asAdmin('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', { spec: attributes })
+  const authorization = '/apis/authorization.k8s.io/v1'
+  const may = await asAdmin('POST', `${authorization}/selfsubjectaccessreviews`, { spec: attributes })
+  const ann = { spec: { user: 'ann', groups: ['devs'], ...attributes } }
+  const mayAnn = await asAdmin('POST', `${authorization}/subjectaccessreviews`, ann)
+  const mayThere = await asAdmin('POST', `${authorization}/${inDemo}/localsubjectaccessreviews`, ann)
+  const rules = await asAdmin('POST', `${authorization}/selfsubjectrulesreviews`, { spec: { namespace: 'demo' } })
+  const { token: ciToken } = (token.body as { status: { token: string } }).status
+  const whose = await asAdmin('POST', '/apis/authentication.k8s.io/v1/tokenreviews', { spec: { token: ciToken } })
+  const oc = `/apis/authorization.openshift.io/v1/${inDemo}`
+  const ocOwn = await asAdmin('POST', `${oc}/selfsubjectrulesreviews`, {})
+  const ocAnn = await asAdmin('POST', `${oc}/subjectrulesreviews`, { spec: { user: 'ann' } })
 
   const image = `${imageApi}/${inDemo}`
   const digest = v1.manifest.digest
@@ -69,6 +90,12 @@ test('what is answered has no field that its schema does not know, and none of a
     ['clusterroles', clusterRoleSchema, await items(`${rbacApi}/clusterroles`)],
     ['selfsubjectreviews', selfSubjectReviewSchema, [who.body]],
     ['selfsubjectaccessreviews', selfSubjectAccessReviewSchema, [may.body]],
+    ['subjectaccessreviews', subjectAccessReviewSchema, [mayAnn.body]],
+    ['localsubjectaccessreviews', localSubjectAccessReviewSchema, [mayThere.body]],
+    ['selfsubjectrulesreviews', selfSubjectRulesReviewSchema, [rules.body]],
+    ['tokenreviews', tokenReviewSchema, [whose.body]],
+    ['selfsubjectrulesreviews', openshiftSelfSubjectRulesReviewSchema, [ocOwn.body]],
+    ['subjectrulesreviews', openshiftSubjectRulesReviewSchema, [ocAnn.body]],
   ]
   for (const [resource, schema, objects] of answers) {
     for (const object of objects) {

@@ -190,6 +190,7 @@ export async function watchWorld({
     const parsed = new URLSearchParams(query)
     const call: Call = {
       subject: { name: 'alice', groups: [] },
+      client: { address: '', userAgent: '' },
       project,
       name: '',
       options: parseQuery(parsed, ['metadata.name', 'metadata.namespace']),

@@ -143,6 +143,30 @@ const imported = z.looseObject({
 const list = <T extends z.ZodType>(item: T) =>
   z.looseObject({ metadata: z.looseObject({ resourceVersion: z.string().optional() }), items: z.array(item) })
 
+const policyRules = z.array(
+  z.looseObject({
+    verbs: z.array(z.string()),
+    apiGroups: z.array(z.string()).nullish(),
+    resources: z.array(z.string()).nullish(),
+    resourceNames: z.array(z.string()).nullish(),
+  }),
+)
+
+const binding = z.looseObject({
+  metadata: meta,
+  subjects: z.array(z.looseObject({ kind: z.string(), apiGroup: z.string().optional(), name: z.string() })).nullish(),
+  roleRef: z.looseObject({ apiGroup: z.string(), kind: z.string(), name: z.string() }),
+})
+
+const accessStatus = z.looseObject({
+  allowed: z.boolean(),
+  denied: z.boolean().optional(),
+  reason: z.string().optional(),
+  evaluationError: z.string().optional(),
+})
+
+const rulesStatus = z.looseObject({ rules: policyRules.nullable(), evaluationError: z.string().optional() })
+
 const kinds = {
   'image.openshift.io/v1': {
     ImageStream: stream,
@@ -177,10 +201,34 @@ const kinds = {
   'authentication.k8s.io/v1': {
     SelfSubjectReview: z.looseObject({ status: z.looseObject({ userInfo: z.looseObject({ username: z.string() }) }) }),
   },
+  'authorization.k8s.io/v1': {
+    SelfSubjectAccessReview: z.looseObject({ metadata: meta.optional(), status: accessStatus }),
+    SelfSubjectRulesReview: z.looseObject({
+      status: z.looseObject({
+        resourceRules: policyRules,
+        nonResourceRules: z.array(z.looseObject({ verbs: z.array(z.string()) })),
+        incomplete: z.boolean(),
+        evaluationError: z.string().optional(),
+      }),
+    }),
+  },
+  'authorization.openshift.io/v1': {
+    SubjectAccessReviewResponse: accessStatus.extend({ namespace: z.string().optional() }),
+    ResourceAccessReviewResponse: z.looseObject({
+      namespace: z.string().optional(),
+      users: z.array(z.string()).nullable(),
+      groups: z.array(z.string()).nullable(),
+      evalutionError: z.string(),
+    }),
+    SelfSubjectRulesReview: z.looseObject({ status: rulesStatus }),
+    SubjectRulesReview: z.looseObject({ status: rulesStatus }),
+  },
   'rbac.authorization.k8s.io/v1': {
-    ClusterRole: z.looseObject({ metadata: meta, rules: z.array(z.looseObject({ verbs: z.array(z.string()) })) }),
-    RoleBinding: z.looseObject({ metadata: meta, roleRef: z.looseObject({ name: z.string() }) }),
-    RoleBindingList: list(z.looseObject({ metadata: meta })),
+    ClusterRole: z.looseObject({ metadata: meta, rules: policyRules.nullable() }),
+    ClusterRoleBinding: binding,
+    ClusterRoleBindingList: list(binding),
+    RoleBinding: binding,
+    RoleBindingList: list(binding),
   },
   'meta.k8s.io/v1': {
     Table: z.looseObject({
@@ -194,6 +242,7 @@ const kinds = {
     Status: status,
     Namespace: z.looseObject({ metadata: meta, status: z.looseObject({ phase: z.string() }) }),
     EventList: list(z.looseObject({ metadata: meta })),
+    ServiceAccount: z.looseObject({ metadata: meta }),
   },
 } as const satisfies Record<string, Record<string, z.ZodType>>
 
