@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { Hono } from 'hono'
 import type { Logger } from 'pino'
-import type { Authenticator, Client, Rbac, Tokens } from '../access/access.ts'
+import type { Authenticator, Client, Rbac, Sessions, Tokens } from '../access/access.ts'
 import type { Audit } from '../audit.ts'
 import type { StreamImages } from '../importer/stream-images.ts'
 import type { Importer } from '../importer.ts'
@@ -19,6 +19,7 @@ import { createDiscovery } from './discovery.ts'
 import { createDispatch, subjectOf } from './dispatch.ts'
 import { encodeJson, encodeYaml } from './encode.ts'
 import { imageStreamObject } from './image-objects.ts'
+import { auditEvents } from './kinds/audit-events.ts'
 import { clusterRoleBindings } from './kinds/cluster-role-bindings.ts'
 import { clusterRoles } from './kinds/cluster-roles.ts'
 import { configMaps } from './kinds/config-maps.ts'
@@ -49,6 +50,7 @@ import { selfSubjectRulesReviews } from './kinds/reviews/rules-reviews.ts'
 import { roleBindings } from './kinds/role-bindings.ts'
 import { roles } from './kinds/roles.ts'
 import { secrets } from './kinds/secrets.ts'
+import { sessions } from './kinds/sessions.ts'
 import { serviceAccounts } from './kinds/service-accounts.ts'
 import { tagEvents } from './kinds/tag-events.ts'
 import { users } from './kinds/users.ts'
@@ -83,6 +85,7 @@ export interface ApiOptions {
   tagEvents: TagEvents
   authenticator: Authenticator
   authorizer: Rbac
+  sessions: Pick<Sessions, 'list' | 'get' | 'revoke'>
   audit: Pick<Audit, 'write' | 'list'>
   /** Whether the audit log has lines for reads. */
   auditsReads: boolean
@@ -182,6 +185,7 @@ function kinds(options: ApiOptions): Resource[] {
     imageStreamImports(options),
     imageStreamMappings(options),
     tagEvents(options),
+    auditEvents(options),
     namespaces(options),
     projects(options),
     projectRequests(options),
@@ -190,6 +194,7 @@ function kinds(options: ApiOptions): Resource[] {
     secrets(options),
     events(options),
     users(),
+    sessions(options),
     roles(options),
     roleBindings(options),
     clusterRoles(options),

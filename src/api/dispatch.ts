@@ -66,7 +66,8 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     learn({ matched })
     const { row, served, verb, type } = matched
     const isCollection = verb === 'list' || verb === 'watch' || verb === 'deletecollection'
-    const requested = parseQuery(query, isCollection ? [...commonFields, ...(row.fieldSelectors ?? [])] : [])
+    const fieldNames = isCollection ? [...commonFields, ...(row.fieldSelectors ?? [])] : []
+    const requested = parseQuery(query, fieldNames, row.ownSelectors)
     const find = (right: Right): Grant | undefined => {
       const grant = grantOf(authorizer, subject, right)
       if (grant !== undefined) learn({ grant })

@@ -95,7 +95,7 @@ export function createLists({ newestRevision, isCompacted, log }: ListsOptions):
       }
       await requireVersion(wanted)
       const before = await revisionOf(position)
-      const limit = mayStop(call, matched) ? call.options.limit : undefined
+      const limit = mayStop(call, matched) ? (call.options.limit ?? matched.row.pageSize) : undefined
       const first = await readPage({ call, matched, limit, at: position?.at })
       if (first.answer !== undefined) return { status: 200, body: first.answer }
       if (wanted.isExact) await requireVersion(wanted)

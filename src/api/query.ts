@@ -12,14 +12,19 @@ const maxContinueLength = 8 * 1024
  * nothing, as in Kubernetes.
  *
  * @param fieldNames fields that `fieldSelector` may name
+ * @param ownFields those of them that a handler selects by
  * @throws RegistryError BAD_REQUEST
  * @see https://kubernetes.io/docs/reference/kubernetes-api/common-parameters/common-parameters/
  */
-export function parseQuery(query: URLSearchParams, fieldNames: readonly string[]): RequestOptions {
+export function parseQuery(
+  query: URLSearchParams,
+  fieldNames: readonly string[],
+  ownFields: readonly string[] = [],
+): RequestOptions {
   const limit = parseLimit(query.get('limit'))
   const next = parseContinue(query.get('continue'))
   return {
-    ...parseSelectors(query, fieldNames),
+    ...parseSelectors(query, fieldNames, ownFields),
     dryRun: parseDryRun(query.getAll('dryRun')),
     ...(limit === undefined ? {} : { limit }),
     ...(next === undefined ? {} : { continue: next }),

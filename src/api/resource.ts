@@ -168,6 +168,10 @@ export interface Resource extends Served {
   categories?: readonly string[]
   /** Paths of fields that a list's `fieldSelector` may name, beside `metadata.name` and `metadata.namespace`. */
   fieldSelectors?: readonly string[]
+  /** Those of them that `list` itself selects by, as they stand in `options.fields`; they are `FIELD=VALUE` alone. */
+  ownSelectors?: readonly string[]
+  /** How many items a page has where no limit is asked for: a list that may have no end is never answered whole. */
+  pageSize?: number
   /** Makes the resource one that can be watched. */
   follow?: Follow
   /** Whether a watcher may be told of an object, where `list` is admitted by the handler. Default: yes. */

@@ -32,13 +32,22 @@ interface FieldTerm {
  * Reads `labelSelector` and `fieldSelector` of a query.
  *
  * @param fieldNames paths of fields that `fieldSelector` may name
+ * @param ownFields those of them that no object is compared with, since a handler selects by them
  * @throws RegistryError BAD_REQUEST
  */
-export function parseSelectors(query: URLSearchParams, fieldNames: readonly string[]): Selection {
+export function parseSelectors(
+  query: URLSearchParams,
+  fieldNames: readonly string[],
+  ownFields: readonly string[] = [],
+): Selection {
   const labelSelector = bounded('labelSelector', query.get('labelSelector') ?? '')
   const requirements = parseLabelSelector(labelSelector)
-  const terms = parseFieldSelector(bounded('fieldSelector', query.get('fieldSelector') ?? ''), fieldNames)
-  const fields = equalitiesOf(terms)
+  const all = parseFieldSelector(bounded('fieldSelector', query.get('fieldSelector') ?? ''), fieldNames)
+  const fields = equalitiesOf(all)
+  const isOwn = ({ field }: FieldTerm): boolean => ownFields.includes(field)
+  const refused = all.find((term) => isOwn(term) && !term.isEqual)
+  if (refused !== undefined) throw badRequest(`fieldSelector: ${refused.field} is selected by = alone`)
+  const terms = all.filter((term) => !isOwn(term))
   if (requirements.length === 0 && terms.length === 0) return { fields, selects: selectsAll }
   const selects: Selects = (object) =>
     terms.every(({ field, isEqual, value }) => (fieldText(object, field) === value) === isEqual) &&
