@@ -78,7 +78,8 @@ export async function createPasswords({ name, sessionLifetimeMs, ...options }: P
     get version() {
       return file.version
     },
-    isCurrent: (subject) => subject.provider === name && file.find(subject.name)?.uid === subject.uid,
+    isCurrent: (subject) =>
+      subject.provider === name && subject.uid !== undefined && file.find(subject.name)?.uid === subject.uid,
     async authenticate(login) {
       if (login.user === '') return undefined
       await file.refresh()
