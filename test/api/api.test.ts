@@ -176,7 +176,7 @@ describe('a path', () => {
     ['GET', `${imageApi}/${inDemo}/imagestreamimports`],
     ['GET', `${imageApi}/${inDemo}/imagestreamimages`],
     ['GET', '/api/v1/namespaces/demo/serviceaccounts/ci/token'],
-    ['DELETE', `${rbacApi}/clusterroles/admin`],
+    ['DELETE', '/apis/user.openshift.io/v1/users/~'],
     ['POST', '/apis'],
     ['DELETE', '/api/v1'],
   ])('answers 405 to %s %s', async (method, path) => {

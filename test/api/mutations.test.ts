@@ -141,7 +141,39 @@ function rowsOf(host: string): Row[] {
         roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
       },
     },
-    { path: `${rbacApi}/clusterroles`, name: 'view', object: {} },
+    {
+      path: `${rbacApi}/clusterroles`,
+      name: 'gathers',
+      object: {
+        metadata: metadata('gathers'),
+        aggregationRule: {
+          clusterRoleSelectors: [
+            { matchLabels: { a: 'b' }, matchExpressions: [{ key: 'c', operator: 'In', values: ['d'] }] },
+          ],
+        },
+      },
+    },
+    {
+      path: `${rbacApi}/clusterroles`,
+      name: 'c',
+      object: {
+        metadata: { ...metadata('c'), labels: { a: 'b', c: 'd' } },
+        rules: [
+          { verbs: ['get'], apiGroups: [''], resources: ['imagestreams'], resourceNames: ['app'] },
+          { verbs: ['get'], nonResourceURLs: ['/x'] },
+        ],
+      },
+    },
+    {
+      path: `${rbacApi}/clusterrolebindings`,
+      name: 'b',
+      object: {
+        metadata: metadata('b'),
+        subjects,
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
+      },
+    },
+    { path: `${rbacApi}/clusterroles`, name: 'view', object: { metadata: metadata('view'), rules: [] } },
     {
       path: `${core}/configmaps`,
       name: 'c',
