@@ -284,7 +284,7 @@ export interface Sessions {
     refreshToken: string,
     options: { clientId: string; client: Client; rotate: boolean },
   ): Promise<{ subject: Subject; refreshToken?: string }>
-  /** Open sessions in the order of their ids, those after `after`, of one owner alone when one is given. */
+  /** Open sessions in the order of their ids, those after `after`; of one user alone, and of one provider, where named. */
   list(options?: { owner?: Pick<Subject, 'name' | 'provider'>; after?: string; limit?: number }): Promise<Session[]>
   get(id: string): Promise<Session | undefined>
   /** Ends a session and its tokens, and the sessions that came by it. @returns false when there is none */

@@ -13,7 +13,7 @@ interface OpenSession {
   endsAt: number
 }
 
-/** Whose sessions are meant. */
+/** Whose sessions are meant; without a provider those of every one that knows somebody of the name. */
 export type Owner = Pick<Subject, 'name' | 'provider'>
 
 /** The sessions of the store, in memory. */
@@ -80,7 +80,8 @@ export function followSessions(options: {
   const goesOn = (session: OpenSession | undefined) =>
     isRunning(session) && (session?.parent === undefined || isRunning(sessions.get(session.parent)))
   const isOpen = (id: string) => goesOn(sessions.get(id))
-  const isOf = ({ name, provider }: OpenSession, owner: Owner) => name === owner.name && provider === owner.provider
+  const isOf = ({ name, provider }: OpenSession, owner: Owner) =>
+    name === owner.name && (owner.provider === undefined || provider === owner.provider)
   return {
     isOpen,
     confirm: async (id) => {

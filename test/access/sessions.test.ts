@@ -390,6 +390,7 @@ describe('sessions', () => {
     const bob = await list({ owner: { name: 'bob', provider: 'htpasswd' } })
     expect(bob).toHaveLength(100)
     expect(await list({ owner: { name: 'bob', provider: 'github' } })).toEqual([])
+    expect(await list({ owner: { name: 'bob' }, limit: 7 })).toHaveLength(7)
     const { session } = await begin()
     expect(isOpen(session.id)).toBe(true)
   })

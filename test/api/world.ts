@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
-import { type AccessParts, createAccess } from '../../src/access/create-access.ts'
+import { type AccessOptions, type AccessParts, createAccess } from '../../src/access/create-access.ts'
 import { sealingOf } from '../../src/access/key-ring.ts'
 import { type ApiOptions, createApi } from '../../src/api/api.ts'
 import { groupOf } from '../../src/api/groups.ts'
@@ -66,9 +66,10 @@ export const rbacApi = '/apis/rbac.authorization.k8s.io/v1'
 export const weirApi = '/apis/weir.dev/v1'
 export const inDemo = 'namespaces/demo'
 
-/** The parts that `replace` gives stand in for the real ones. */
+/** The parts that `replace` gives stand in for the real ones; `accessOptions` win over those of the access part. */
 export async function apiWorld(
   replace: (real: ApiOptions & FlowsWorld) => Partial<ApiOptions> = () => ({}),
+  accessOptions: Partial<AccessOptions> = {},
 ): Promise<ApiWorld> {
   const flows = await flowsWorld()
   const { store, clock } = flows
@@ -85,6 +86,7 @@ export async function apiWorld(
     now,
     signal: closing.signal,
     log,
+    ...accessOptions,
   })
   const sealing = sealingOf(access.secretKeys)
   const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
