@@ -197,6 +197,7 @@ test('the image group lists its resources as OKD does', async () => {
     ['imagestreammappings', 'ImageStreamMapping', true, 'create'],
     ['imagestreams is', 'ImageStream', true, every],
     ['imagestreams/layers', 'ImageStreamLayers', true, 'get'],
+    ['imagestreams/secrets', 'SecretList', true, 'get'],
     ['imagestreams/status', 'ImageStream', true, 'get patch update'],
     ['imagestreamtags istag', 'ImageStreamTag', true, every],
     ['imagetags itag', 'ImageTag', true, every],

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
-import { z } from 'zod'
 import type { FieldCause } from '../../oci/errors.ts'
 import { dockerConfigKeys, parseDockerConfig } from '../../pull-secrets/docker-config.ts'
 import type { StoredObject } from '../../store/objects.ts'
 import { forbiddenField, invalid, required } from '../fields.ts'
+import { secretSchema } from '../schemas/core.ts'
 
 /**
  * What a secret holds, and what is wrong with it, as Kubernetes says it. No message has a value of it.
@@ -11,32 +11,16 @@ import { forbiddenField, invalid, required } from '../fields.ts'
  * @see https://github.com/kubernetes/kubernetes/blob/v1.33.0/pkg/apis/core/validation/validation.go ValidateSecret
  */
 
-// In Go a null in a map is an empty value.
-const byKey = z
-  .record(z.string(), z.string().nullable())
-  .nullish()
-  .transform((map) => Object.entries(map ?? {}).map(([key, value]): [string, string] => [key, value ?? '']))
-
 /** The fields as they are kept: all bytes in `data`, in base64 as Kubernetes writes it. */
-export const secretFields = z
-  .object({
-    type: z.string().nullish(),
-    data: byKey,
-    stringData: byKey,
-    immutable: z.boolean().nullish(),
-  })
-  .transform(({ type, data, stringData, immutable }) => {
-    const texts = stringData.map(([key, text]): [string, string] => [key, Buffer.from(text).toString('base64')])
-    const bytes = Object.fromEntries([
-      ...data.map(([key, value]): [string, string] => [key, canonical(value)]),
-      ...texts,
-    ])
-    return {
-      ...(Object.keys(bytes).length > 0 && { data: bytes }),
-      type: type || 'Opaque',
-      ...(typeof immutable === 'boolean' && { immutable }),
-    }
-  })
+export const secretFields = secretSchema.omit({ metadata: true }).transform(({ type, data, stringData, immutable }) => {
+  const bytes = Object.entries(data ?? {}).map(([key, base64]) => [key, canonical(base64)] as const)
+  const texts = Object.entries(stringData ?? {}).map(([key, text]) => [key, toBase64(text)] as const)
+  return {
+    ...(bytes.length + texts.length > 0 && { data: Object.fromEntries([...bytes, ...texts]) }),
+    type: type || 'Opaque',
+    ...(typeof immutable === 'boolean' && { immutable }),
+  }
+})
 
 export type SecretFields = ReturnType<(typeof secretFields)['parse']>
 
@@ -85,7 +69,9 @@ export function checkSecret({ type, data = {} }: SecretFields): FieldCause[] {
 
 /** The type of a secret stays, and of an immutable one all but its metadata. */
 export function checkSecretChange(before: StoredObject, after: SecretFields): FieldCause[] {
-  const causes = before.type === after.type ? [] : [invalid('type', after.type, 'field is immutable')]
+  // What was sent may be what a patch moved there.
+  const message = `Invalid value: the type is ${String(before.type)}: field is immutable`
+  const causes = before.type === after.type ? [] : [{ field: 'type', reason: 'FieldValueInvalid', message }]
   if (before.immutable !== true) return causes
   const changed = (['immutable', 'data'] as const).filter((field) => !isDeepStrictEqual(before[field], after[field]))
   return [...causes, ...changed.map((field) => forbiddenField(field, 'field is immutable when `immutable` is set'))]
@@ -105,6 +91,10 @@ function checkType(type: string, data: ReadonlyMap<string, string>): FieldCause[
   if (configKey === undefined) return []
   const config = parseDockerConfig(type, Buffer.from(data.get(configKey) ?? '', 'base64').toString('utf8'))
   return 'problem' in config ? [invalid(`data[${configKey}]`, redacted, config.problem)] : []
+}
+
+function toBase64(text: string): string {
+  return Buffer.from(text).toString('base64')
 }
 
 /** Base64 as Kubernetes writes it again, where it reads it: with line breaks, and bits behind its end. */
