@@ -50,9 +50,14 @@ const upstreamSchema = z
   .superRefine(checkLogin, always())
 
 const claim = text
+const prefix = written('write a text, "" for none; it does not begin with "system:" or "weir:"', (value) =>
+  /^(?:system|weir):|\p{Cc}/u.test(value) || value.length > 64 ? undefined : value,
+)
 const issuerSchema = z.strictObject({
   name: written('write a short name of letters, digits and dashes, such as github', (value) =>
-    value === 'htpasswd' ? undefined : matching(/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/, value),
+    ['htpasswd', 'system', 'weir'].includes(value)
+      ? undefined
+      : matching(/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/, value),
   ),
   issuer: written(
     'write the issuer as its tokens have it in "iss", such as https://token.actions.githubusercontent.com',
@@ -62,12 +67,14 @@ const issuerSchema = z.strictObject({
   discoveryUrl: written('write an https URL', parseIssuer).nullish(),
   audiences: z.array(text, { error: 'write a list: ["weir.example.com"]' }).min(1, 'write at least one audience'),
   certificateAuthorityFile: text.nullish(),
-  username: z.strictObject({ claim: claim.prefault('sub'), prefix: z.string().nullish() }).prefault({}),
-  groups: z.array(z.strictObject({ claim, prefix: z.string().nullish() })).default([]),
-  requiredClaims: z.record(z.string(), z.string({ error: 'write a text' })).default({}),
+  username: z.strictObject({ claim: claim.prefault('sub'), prefix: prefix.nullish() }).prefault({}),
+  groups: z
+    .array(z.strictObject({ claim, prefix: prefix.nullish() }), { error: 'write a list: - claim: groups' })
+    .default([]),
+  requiredClaims: z.record(z.string(), z.string({ error: 'write a text, numbers and true in quotes' })).default({}),
   sessionLifetime: duration(0, 365 * 86_400_000, 'from 0s to 365d').nullish(),
   clientId: text.nullish(),
-  scopes: z.array(text).default(['openid']),
+  scopes: z.array(text, { error: 'write a list: [openid, email]' }).default(['openid']),
 })
 
 /** The shape of the file; unknown keys are errors. */

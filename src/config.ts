@@ -1,7 +1,9 @@
 /** What the operator decides, checked whole before anything starts. */
+import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { parseDocument } from 'yaml'
 import type { z } from 'zod'
+import type { OidcIssuer } from './access/oidc-issuer.ts'
 import { configSchema, type ParsedConfig } from './config-schema.ts'
 import type { ListenAddress, parseNetwork } from './config-values.ts'
 
@@ -13,27 +15,6 @@ export interface UpstreamLogin {
   projects: readonly string[]
   /** Globs of the repositories that it is for. */
   repositories: readonly string[]
-}
-
-/** An OIDC issuer whose tokens are taken. */
-export interface IssuerConfig {
-  readonly name: string
-  /** As `iss` has it. */
-  readonly issuer: string
-  /** Default: below `issuer`. */
-  readonly discoveryUrl?: string
-  readonly audiences: readonly string[]
-  /** PEM; default: what the system trusts. */
-  readonly certificateAuthority?: string
-  /** Default prefix: the name and a colon. */
-  readonly username: { readonly claim: string; readonly prefix: string }
-  readonly groups: readonly { readonly claim: string; readonly prefix: string }[]
-  /** Claims that a token must have, with their values. */
-  readonly requiredClaims: Readonly<Record<string, string>>
-  readonly sessionLifetimeMs: number
-  /** Of the device flow; absent where there is none. */
-  readonly clientId?: string
-  readonly scopes: readonly string[]
 }
 
 /** Everything of `config/weir.yaml`, with defaults filled in; durations in milliseconds. */
@@ -62,7 +43,7 @@ export interface WeirConfig {
     /** How long a login goes on by refresh tokens, unless the issuer says otherwise; 0: not at all. */
     readonly sessionLifetimeMs: number
     readonly htpasswdFile?: string
-    readonly issuers: readonly IssuerConfig[]
+    readonly issuers: readonly OidcIssuer[]
   }
   /** Whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly NonNullable<ReturnType<typeof parseNetwork>>[]
@@ -117,7 +98,10 @@ export function parseConfig(sources: ConfigSources): { config: WeirConfig; warni
   const secrets = readSecrets(tree)
   problems.push(...secrets.problems)
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
-  return { config: build(parsed.data, secrets), warnings: secrets.warnings }
+  const config = build(parsed.data, secrets)
+  const own = checkOwnIssuer(config)
+  if (own.length > 0) throw new ConfigError(own)
+  return { config, warnings: [...secrets.warnings, ...sharedNames(config.auth)] }
 }
 
 /** Finds the file (`--config`, `WEIR_CONFIG`, `./weir.yaml` if it is there) and parses. @throws ConfigError */
@@ -225,7 +209,9 @@ function readSecrets(tree: Record<string, unknown>): Secrets {
     const file: unknown = isRecord(issuer) ? issuer.certificateAuthorityFile : undefined
     if (typeof file !== 'string' || file === '') continue
     const pem = checkFile(`auth.issuers[${index}].certificateAuthorityFile`, file, secrets, false)
-    if (pem !== undefined) secrets.authorities.set(index, pem)
+    if (pem === undefined) continue
+    if (isCertificate(pem)) secrets.authorities.set(index, pem)
+    else secrets.problems.push(`auth.issuers[${index}].certificateAuthorityFile: ${file} is no certificate in PEM`)
   }
   if (typeof auth.htpasswdFile === 'string' && auth.htpasswdFile !== '')
     checkFile('auth.htpasswdFile', auth.htpasswdFile, secrets, true)
@@ -250,6 +236,55 @@ function checkFile(path: string, file: string, { problems, warnings }: Secrets, 
     problems.push(`${path}: ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
     return undefined
   }
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).subject !== undefined
+  } catch {
+    return false
+  }
+}
+
+/** Tokens of an issuer that is called as Weir itself would be taken for Weir's own. */
+function checkOwnIssuer({ tls, auth }: WeirConfig): string[] {
+  const own = auth.issuer ?? tls.publicUrl
+  return auth.issuers.flatMap(({ issuer }, index) =>
+    issuer.replace(/\/$/, '') === own
+      ? [`auth.issuers[${index}].issuer: ${own} is the issuer of Weir's own tokens`]
+      : [],
+  )
+}
+
+/** Where a user or a group of one provider could be called as one of another. */
+function sharedNames({ issuers, htpasswdFile }: WeirConfig['auth']): string[] {
+  const givenBy = (kind: 'username' | 'groups') =>
+    issuers.flatMap(({ name, [kind]: mappings }, index) =>
+      [mappings].flat().map(({ prefix }) => ({ name, prefix, path: `auth.issuers[${index}].${kind}` })),
+    )
+  const warnings = ['username' as const, 'groups' as const].flatMap((kind) => {
+    const given = givenBy(kind)
+    return given.flatMap(({ name, prefix, path }, index) => {
+      const other = given.find(
+        (that, place) =>
+          that.name !== name && that.prefix.startsWith(prefix) && (that.prefix !== prefix || place < index),
+      )
+      return other === undefined ? [] : [sharedName(path, kind, prefix, other.name)]
+    })
+  })
+  // No user of the file has a colon in his name.
+  const bare = issuers.findIndex(({ username }) => !username.prefix.includes(':'))
+  if (htpasswdFile !== undefined && bare >= 0) {
+    const path = `auth.issuers[${bare}].username`
+    warnings.push(sharedName(path, 'username', issuers[bare]?.username.prefix ?? '', 'auth.htpasswdFile'))
+  }
+  return [...new Set(warnings)]
+}
+
+function sharedName(path: string, kind: 'username' | 'groups', prefix: string, other: string): string {
+  const what = kind === 'username' ? 'a user' : 'a group'
+  const why = prefix === '' ? 'has no prefix' : `has the prefix ${prefix}`
+  return `${path}: ${why}, so that ${what} of it may have the name of ${what} of ${other}`
 }
 
 function build(parsed: ParsedConfig, { passwords, authorities }: Secrets): WeirConfig {
@@ -290,7 +325,7 @@ function buildIssuer(
   parsed: ParsedConfig['auth']['issuers'][number],
   sessionLifetimeMs: number,
   certificateAuthority: string | undefined,
-): IssuerConfig {
+): OidcIssuer {
   const { name, issuer, discoveryUrl, audiences, username, groups, requiredClaims, clientId, scopes } = parsed
   return {
     name,

@@ -15,6 +15,7 @@ import {
   parseSize,
 } from '../src/config-values.ts'
 import { temporaryDirectory } from './support/directory.ts'
+import { createFakeAuthority } from './support/fake-upstream-tls.ts'
 
 const example = await readFile(new URL('../config/weir.yaml', import.meta.url), 'utf8')
 
@@ -58,6 +59,9 @@ describe('config/weir.yaml', () => {
   const commented = example.split('\n').filter((line) => /^# (?:upstreams:$| {2})/.test(line))
   const upstreams = parse(commented.map((line) => line.slice(2)).join('\n'))
 
+  const commentedIssuers = example.split('\n').filter((line) => /^ {2}# (?:issuers:$| {2})/.test(line))
+  const { issuers } = parse(commentedIssuers.map((line) => line.slice(4)).join('\n'))
+
   test('equals the defaults', () => {
     expect(configOf(example)).toEqual(parseConfig({}).config)
   })
@@ -65,7 +69,9 @@ describe('config/weir.yaml', () => {
   test('lists every key there is', () => {
     const all = keysOf(z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }))
     expect(all).toContain('upstreams[].passwordFile')
-    expect(keysIn({ ...parse(example), ...upstreams }).sort()).toEqual(all.sort())
+    const shown = parse(example)
+    const keys = keysIn({ ...shown, ...upstreams, auth: { ...shown.auth, issuers } })
+    expect(keys.filter((key) => !key.includes('.requiredClaims.')).sort()).toEqual(all.sort())
   })
 
   test('shows an upstream that is accepted once its password file is there', async () => {
@@ -78,6 +84,143 @@ describe('config/weir.yaml', () => {
         login: { username: 'robot', password: 'hush', projects: ['team-*'], repositories: ['lib/**'] },
       },
     ])
+  })
+})
+
+describe('auth.issuers', () => {
+  const github = { name: 'github', issuer: 'https://token.actions.githubusercontent.com', audiences: ['weir'] }
+  const parseAuth = (auth: object) => parseConfig({ file: { name: 'f', text: JSON.stringify({ auth }) } })
+  const warningsOf = (...issuers: object[]) => parseAuth({ issuers }).warnings
+
+  test('are as config/weir.yaml shows them', () => {
+    const commented = example.split('\n').filter((line) => /^ {2}# (?:issuers:$| {2})/.test(line))
+    const { issuers } = parse(commented.map((line) => line.slice(4)).join('\n'))
+    expect(parseAuth({ issuers }).config.auth.issuers).toEqual([
+      {
+        ...github,
+        audiences: ['weir.example.com'],
+        username: { claim: 'sub', prefix: 'github:' },
+        groups: [{ claim: 'repository_owner', prefix: 'github:' }],
+        requiredClaims: { repository_owner: 'acme', ref_protected: 'true' },
+        sessionLifetimeMs: 3_600_000,
+        scopes: ['openid'],
+      },
+    ])
+    expect(parseAuth({ issuers }).warnings).toEqual([])
+  })
+
+  test('have defaults: sub behind the name, no groups, the session of the others', () => {
+    expect(parseAuth({ issuers: [github], sessionLifetime: '1d' }).config.auth.issuers).toEqual([
+      {
+        ...github,
+        username: { claim: 'sub', prefix: 'github:' },
+        groups: [],
+        requiredClaims: {},
+        sessionLifetimeMs: 86_400_000,
+        scopes: ['openid'],
+      },
+    ])
+  })
+
+  test('have their certificate authority read', async () => {
+    const { ca } = await createFakeAuthority()
+    const file = await secretFile(ca, 0o644)
+    const { config, warnings } = parseAuth({ issuers: [{ ...github, certificateAuthorityFile: file }] })
+    expect(config.auth.issuers[0]?.certificateAuthority).toBe(ca)
+    expect(warnings).toEqual([])
+    const broken = await secretFile('PEM', 0o644)
+    expect(
+      problemsOf(JSON.stringify({ auth: { issuers: [{ ...github, certificateAuthorityFile: broken }] } })),
+    ).toEqual([`auth.issuers[0].certificateAuthorityFile: ${broken} is no certificate in PEM`])
+  })
+
+  test.each<[string, object, string]>([
+    ['a name with a colon', { name: 'a:b' }, 'auth.issuers[0].name: write a short name'],
+    ['the name of the file', { name: 'htpasswd' }, 'auth.issuers[0].name: '],
+    ['a reserved name', { name: 'system' }, 'auth.issuers[0].name: '],
+    ['no name', { name: undefined }, 'auth.issuers[0].name: '],
+    ['an issuer over plain HTTP', { issuer: 'http://idp.test' }, 'auth.issuers[0].issuer: write the issuer as'],
+    ['an issuer with a login', { issuer: 'https://a:b@idp.test' }, 'auth.issuers[0].issuer: '],
+    ["Weir's own issuer", { issuer: 'https://localhost:5443' }, "is the issuer of Weir's own tokens"],
+    ["Weir's own issuer with a slash", { issuer: 'https://localhost:5443/' }, "is the issuer of Weir's own tokens"],
+    ['discovery over plain HTTP', { discoveryUrl: 'http://idp.test' }, 'auth.issuers[0].discoveryUrl: write an https'],
+    ['no audience', { audiences: [] }, 'auth.issuers[0].audiences: write at least one audience'],
+    ['an empty audience', { audiences: [''] }, 'auth.issuers[0].audiences[0]: '],
+    ['an audience that is a text', { audiences: 'weir' }, 'auth.issuers[0].audiences: write a list'],
+    [
+      'a certificate that is not there',
+      { certificateAuthorityFile: '/no' },
+      'certificateAuthorityFile: /no cannot be read',
+    ],
+    ['a reserved prefix', { username: { prefix: 'system:' } }, 'auth.issuers[0].username.prefix: write a text'],
+    ['a prefix of the admin', { username: { prefix: 'weir:x' } }, 'auth.issuers[0].username.prefix: '],
+    ['a prefix that is a number', { username: { prefix: 7 } }, 'auth.issuers[0].username.prefix: '],
+    ['a prefix with a line break', { username: { prefix: 'a\n' } }, 'auth.issuers[0].username.prefix: '],
+    ['a reserved prefix of groups', { groups: [{ claim: 'g', prefix: 'system:' }] }, 'groups[0].prefix: '],
+    ['groups that are a text', { groups: 'groups' }, 'auth.issuers[0].groups: write a list'],
+    ['groups without a claim', { groups: [{ prefix: '' }] }, 'auth.issuers[0].groups[0].claim: '],
+    [
+      'a required claim of true',
+      { requiredClaims: { a: true } },
+      'requiredClaims.a: write a text, numbers and true in',
+    ],
+    ['a session of a year and a day', { sessionLifetime: '366d' }, 'auth.issuers[0].sessionLifetime: '],
+    ['scopes that are a text', { scopes: 'openid' }, 'auth.issuers[0].scopes: write a list'],
+    ['a secret', { clientSecret: 'hush' }, 'auth.issuers[0].clientSecret: unknown key'],
+  ])('%s is a problem', (_, change, problem) => {
+    const problems = problemsOf(JSON.stringify({ auth: { issuers: [{ ...github, ...change }] } }))
+    expect(problems.join('\n')).toContain(problem)
+    expect(problems.join('\n')).not.toMatch(/Invalid input|undefined|hush/)
+  })
+
+  test('the same name, or issuer, twice is a problem', () => {
+    expect(problemsOf(JSON.stringify({ auth: { issuers: [github, github] } }))).toEqual([
+      'auth.issuers[1].name: github is there twice',
+      'auth.issuers[1].issuer: https://token.actions.githubusercontent.com is there twice',
+    ])
+  })
+
+  test("auth.issuer moves Weir's own issuer", () => {
+    const issuers = [{ ...github, issuer: 'https://weir.example.com' }]
+    expect(problemsOf(JSON.stringify({ auth: { issuer: 'https://weir.example.com', issuers } }))).toHaveLength(1)
+    expect(problemsOf(JSON.stringify({ auth: { issuers } }))).toEqual([])
+  })
+
+  test('whose users or groups could be called as those of another are warnings', () => {
+    const idp = (name: string, prefix: string, ...groups: string[]) => ({
+      name,
+      issuer: `https://${name}.test`,
+      audiences: ['weir'],
+      username: { prefix },
+      groups: groups.map((given, index) => ({ claim: `g${index}`, prefix: given })),
+    })
+    expect(warningsOf(idp('a', 'a:', ''), idp('b', 'b:', 'b:'))).toEqual([
+      'auth.issuers[0].groups: has no prefix, so that a group of it may have the name of a group of b',
+    ])
+    expect(warningsOf(idp('a', 'x:'), idp('b', 'x:'))).toEqual([
+      'auth.issuers[1].username: has the prefix x:, so that a user of it may have the name of a user of a',
+    ])
+    expect(warningsOf(idp('a', ''), idp('b', 'b:'))).toHaveLength(1)
+    expect(warningsOf(idp('a', 'a:', '', '', 'x:'), idp('b', 'b:', '', 'x:', 'x:'))).toHaveLength(3)
+    expect(warningsOf(idp('a', '', '', ''))).toEqual([])
+    expect(warningsOf(idp('a', 'a:', 'a:'), idp('b', 'ab:', 'ab:'))).toEqual([])
+  })
+
+  test('whose users could be called as those of the htpasswd file are warnings', async () => {
+    const htpasswdFile = await secretFile('', 0o600)
+    const warnings = (prefix: string) =>
+      parseAuth({ htpasswdFile, issuers: [{ ...github, username: { prefix } }] }).warnings
+    expect(warnings('')).toEqual([
+      'auth.issuers[0].username: has no prefix, so that a user of it may have the name of a user of auth.htpasswdFile',
+    ])
+    expect(warnings('gh-')).toHaveLength(1)
+    expect(warnings('gh:')).toEqual([])
+  })
+
+  test('and a htpasswd file that everybody can read is one, and one that is not there a problem', async () => {
+    const htpasswdFile = await secretFile('', 0o644)
+    expect(parseAuth({ htpasswdFile }).warnings).toEqual([expect.stringMatching(/^auth\.htpasswdFile: .*mode 0644/)])
+    expect(problemsOf('auth: { htpasswdFile: /no }')).toEqual(['auth.htpasswdFile: /no cannot be read (ENOENT)'])
   })
 })
 
@@ -226,6 +369,18 @@ log: loud
       'upstreams: [{ host: a.example, projects: [p] }]',
       'upstreams[0].projects: means nothing',
     ],
+    ['a life of a login under a minute', 'auth: { loginLifetime: 59s }', 'auth.loginLifetime: '],
+    ['a session of more than a year', 'auth: { sessionLifetime: 366d }', 'auth.sessionLifetime: '],
+    ['issuers that are no list', 'auth: { issuers: { name: x } }', 'auth.issuers: write a list'],
+    ['an issuer that is a text', 'auth: { issuers: [github] }', 'auth.issuers[0]: '],
+    ['an issuer of the tokens over plain HTTP', 'auth: { issuer: "http://weir.test" }', 'auth.issuer: '],
+    ['a proxy that is a name', 'trustedProxies: [proxy.test]', 'trustedProxies[0]: write an address or a network'],
+    ['a network too long', 'trustedProxies: [10.0.0.0/33]', 'trustedProxies[0]: '],
+    ['proxies that are a text', 'trustedProxies: 10.0.0.0/8', 'trustedProxies: '],
+    ['an audit that goes nowhere known', 'audit: { output: syslog }', 'audit.output: write file, stdout or none'],
+    ['audit files too small', 'audit: { maxBytes: 1KiB }', 'audit.maxBytes: write a size with its unit'],
+    ['no audit file at all', 'audit: { maxFiles: 0 }', 'audit.maxFiles: '],
+    ['half an audit file', 'audit: { maxFiles: 1.5 }', 'audit.maxFiles: write a whole number'],
     ['a word that breaks challenges', 'publicUrl: http://basic.example', 'publicUrl: '],
     ['upstreams that are no list', 'upstreams: { host: a.example }', 'upstreams: write a list'],
     ['upstreams that are a text', 'upstreams: localhost:5100', 'upstreams: write a list'],

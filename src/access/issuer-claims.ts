@@ -1,5 +1,6 @@
 import type { Subject } from './access.ts'
-import type { ClaimMapping, OidcIssuer } from './providers.ts'
+import { isForeignName, isPrintable } from './foreign-name.ts'
+import type { ClaimMapping, OidcIssuer } from './oidc-issuer.ts'
 
 /** Why a token is refused: for the log. Names claims, not their values. */
 export class RefusedToken extends Error {
@@ -11,15 +12,10 @@ export class RefusedToken extends Error {
 
 type Claims = Readonly<Record<string, unknown>>
 
-const maxNameLength = 512
 const maxGroups = 200
 const maxGroupLength = 256
 // A registry token carries the groups, and has to fit a header with another token beside it.
 const maxGroupsLength = 4096
-
-// Control and format characters, lone surrogates, line and paragraph separators: what makes two names look alike, or breaks lines.
-const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u
-const reserved = /^(?:system|weir):/
 
 /**
  * The user name and the groups that an issuer's claims stand for.
@@ -42,11 +38,6 @@ export function mapClaims(
     )
   }
   return { name, groups: [...names, 'system:authenticated'] }
-}
-
-/** Whether a name can be no identity of Weir's own, and reads as what it is. */
-export function isForeignName(name: string): boolean {
-  return name !== '' && name.length <= maxNameLength && !unprintable.test(name) && !reserved.test(name)
 }
 
 function readName({ claim, prefix }: ClaimMapping, claims: Claims): string {
@@ -73,7 +64,7 @@ function readGroups({ claim, prefix }: ClaimMapping, claims: Claims): string[] {
     if (group.length > maxGroupLength) {
       throw new RefusedToken(`"${claim}" has an entry of more than ${maxGroupLength} characters`)
     }
-    return entry !== '' && !group.startsWith('system:') && !unprintable.test(group) ? [group] : []
+    return entry !== '' && !group.startsWith('system:') && isPrintable(group) ? [group] : []
   })
 }
 

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
-import type { FetchDocument, OidcIssuer } from './providers.ts'
+import type { FetchDocument, OidcIssuer } from './oidc-issuer.ts'
 
 /** The public keys of an issuer, fetched when they are first needed and kept through its outages. */
 export interface KeySet {

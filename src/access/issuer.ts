@@ -5,7 +5,7 @@ import { RegistryError } from '../oci/errors.ts'
 import type { Provider } from './access.ts'
 import { mapClaims, RefusedToken } from './issuer-claims.ts'
 import { createKeySet } from './issuer-keys.ts'
-import type { FetchDocument, OidcIssuer } from './providers.ts'
+import type { FetchDocument, OidcIssuer } from './oidc-issuer.ts'
 import { bringsKey, readUnverified } from './unverified.ts'
 
 export interface IssuerOptions {

@@ -1,7 +1,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import type { Logger } from 'pino'
-import { isForeignName } from './issuer-claims.ts'
+import { isForeignName } from './foreign-name.ts'
 
 /** A user of the htpasswd file. */
 export interface PasswordUser {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isForeignName, mapClaims, RefusedToken } from '../../src/access/issuer-claims.ts'
+import { isForeignName } from '../../src/access/foreign-name.ts'
+import { mapClaims, RefusedToken } from '../../src/access/issuer-claims.ts'
 import { issuerRules } from './issuer-world.ts'
 
 const rules = (options: Partial<Parameters<typeof issuerRules>[0]>) =>
