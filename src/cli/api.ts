@@ -34,7 +34,14 @@ export const resources = {
   roles: resource('rbac.authorization.k8s.io', 'roles'),
   roleBindings: resource('rbac.authorization.k8s.io', 'rolebindings'),
   clusterRoles: resource('rbac.authorization.k8s.io', 'clusterroles'),
+  clusterRoleBindings: resource('rbac.authorization.k8s.io', 'clusterrolebindings'),
   selfSubjectReviews: resource('authentication.k8s.io', 'selfsubjectreviews'),
+  selfSubjectAccessReviews: resource('authorization.k8s.io', 'selfsubjectaccessreviews'),
+  selfSubjectRulesReviews: resource('authorization.k8s.io', 'selfsubjectrulesreviews'),
+  subjectAccessReviews: resource('authorization.k8s.io', 'subjectaccessreviews'),
+  localSubjectAccessReviews: resource('authorization.k8s.io', 'localsubjectaccessreviews'),
+  resourceAccessReviews: resource('authorization.openshift.io', 'resourceaccessreviews'),
+  localResourceAccessReviews: resource('authorization.openshift.io', 'localresourceaccessreviews'),
 } as const satisfies Record<string, Resource>
 
 /** The `apiVersion` of a resource's objects. */
@@ -274,4 +281,22 @@ export interface Session extends ApiObject {
   client?: { address?: string; userAgent?: string }
   usedAt?: string
   endsAt?: string
+}
+
+/** Whether somebody may do something, and by what. */
+export interface AccessReview extends ApiObject {
+  status?: { allowed?: boolean; reason?: string; evaluationError?: string }
+}
+
+export interface SelfSubjectRulesReview extends ApiObject {
+  status?: { resourceRules?: PolicyRule[] | null; incomplete?: boolean; evaluationError?: string }
+}
+
+/** Who may do something, `authorization.openshift.io/v1`. */
+export interface ResourceAccessReviewResponse extends ApiObject {
+  namespace?: string
+  users?: string[] | null
+  groups?: string[] | null
+  /** Why the lists are not whole. */
+  evalutionError?: string
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'
 import { addAccessVerbs } from './access.ts'
+import { addCanIVerb } from './can-i.ts'
 import { type Client, createClient } from './client.ts'
 import { addDescribeVerb } from './describe.ts'
 import { explain } from './explain.ts'
@@ -20,6 +21,7 @@ import { findServer, type ServerFlags, type Surroundings } from './server.ts'
 import { addTagVerb } from './tag.ts'
 import { createTerminal, type Input } from './terminal.ts'
 import { addVerb, type Clock, durationOption, type VerbContext } from './verbs.ts'
+import { addWhoCanVerb } from './who-can.ts'
 
 /** What a command line works with: `process.stdout`, `process.env` and so on, or a test's own. */
 export interface CliIo extends Surroundings {
@@ -78,6 +80,8 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addLogoutVerbs(program, context)
   addAccessVerbs(program, context)
   addGrantVerbs(program, context)
+  addCanIVerb(program, context)
+  addWhoCanVerb(program, context)
   try {
     await program.parseAsync(argv, { from: 'user' })
     return 0

@@ -108,6 +108,7 @@ function roleFor({ resource }: Target, verb: string): string | undefined {
       return 'edit'
     case resources.roles:
     case resources.roleBindings:
+    case resources.localResourceAccessReviews:
       return 'admin'
     default:
       return undefined

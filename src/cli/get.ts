@@ -3,6 +3,7 @@ import { agoInWords } from './ages.ts'
 import type { ImageStream } from './api.ts'
 import type { Client } from './client.ts'
 import { misuse } from './failures.ts'
+import { getGrants } from './get-grants.ts'
 import { getImages } from './get-images.ts'
 import { noteNone, readStreams, type Scope } from './get-scope.ts'
 import { getTags } from './get-tags.ts'
@@ -11,7 +12,7 @@ import { parseProject, parseStreamReference } from './references.ts'
 import { tagsOf } from './stream-tags.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
 
-const kinds = ['streams', 'tags', 'images'] as const
+const kinds = ['streams', 'tags', 'images', 'grants'] as const
 
 interface GetOptions {
   namespace?: string
@@ -21,11 +22,12 @@ interface GetOptions {
 /** Adds `get`. */
 export function addGetVerb(program: Command, context: VerbContext): void {
   addVerb(program, 'get', {
-    does: 'Lists streams, tags or images, of a project or of all.',
+    does: 'Lists streams, tags, images or grants, of a project or of all.',
     example: 'weir get tags -n demo',
-    more: ['weir get tags demo/app -o wide', 'weir get streams', 'weir get images -n demo'],
+    more: ['weir get tags demo/app -o wide', 'weir get streams', 'weir get images -n demo', 'weir get grants -n demo'],
     words: `Tags are listed with where they stand, images with the tags that stand at them. Images of a project are those that tags
-of it stand or stood at. The API's list of tags (-o json, yaml) has those that stand at an image; the table has all.`,
+of it stand or stood at. The API's list of tags (-o json, yaml) has those that stand at an image; the table has all. Grants are
+who has which role; of a project those of all projects too, for those who may read them.`,
   })
     .addArgument(new Argument('<what>', 'what to list').choices(kinds))
     .argument('[project/stream]', 'of this stream alone')
@@ -33,7 +35,7 @@ of it stand or stood at. The API's list of tags (-o json, yaml) has those that s
     .addOption(formatOption())
     .action(async (what: (typeof kinds)[number], target: string | undefined, { namespace, output }: GetOptions) => {
       const scope = parseScope(target, namespace)
-      const get = { streams: getStreams, tags: getTags, images: getImages }[what]
+      const get = { streams: getStreams, tags: getTags, images: getImages, grants: getGrants }[what]
       await get(context, await context.connect(), scope, output)
     })
 }

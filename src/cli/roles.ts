@@ -1,31 +1,31 @@
-import { createHash } from 'node:crypto'
 import { apiVersion, type PolicyRule, type Role, type RoleBinding, resources, type Target } from './api.ts'
 import type { Client } from './client.ts'
 import { CliError, isAlreadyExists, isForbidden, unlessForbidden } from './failures.ts'
+import { shortRoles, streamRoleName } from './grant-names.ts'
 
 type RoleRef = RoleBinding['roleRef']
 
 const rbacGroup = resources.roles.group
-const shortRoles: Readonly<Record<string, string>> = { pull: 'system:image-puller', push: 'system:image-pusher' }
 
 /** The whole name of a role, of which `pull` and `push` are short forms. */
 export function fullRoleName(role: string): string {
-  return shortRoles[role] ?? role
+  return shortRoles.get(role) ?? role
 }
 
 /**
- * The role called `name`: a built-in one, else one of the project.
+ * The role called `name`: one of the whole cluster, else one of the project.
  *
+ * @param project undefined for what is given in all projects, where projects' roles do not count
  * @throws CliError that names the roles there are
  */
-export async function findRole(client: Client, project: string, name: string): Promise<RoleRef> {
+export async function findRole(client: Client, project: string | undefined, name: string): Promise<RoleRef> {
   const { roleRef } = await readRole(client, project, name)
   return roleRef
 }
 
 /** Refers to the role that {@link makeStreamRole} makes, without making it. */
 export function streamRoleRef(role: string, stream: string): RoleRef {
-  return { apiGroup: rbacGroup, kind: 'Role', name: derivedName(role, stream) }
+  return { apiGroup: rbacGroup, kind: 'Role', name: streamRoleName(role, stream) }
 }
 
 /**
@@ -63,20 +63,48 @@ export async function makeStreamRole(
   return { roleRef, isWhole }
 }
 
+/** A role as it is said to `weir grant`, with the stream that it was narrowed to. */
+export interface GrantedRole {
+  role: string
+  stream?: string
+}
+
 /**
- * What was granted, as it is said to `weir grant`: of a role that {@link makeStreamRole} made, the role that it narrows
- * and the stream. A role that the caller may not read is told by its name.
+ * What was granted by a reference to a role in a project: of a role that {@link makeStreamRole} made, the role that it
+ * narrows and the stream. A role that the caller may not read is told by its name.
+ *
+ * @param project the one whose roles are read; undefined: those of all
  */
-export async function describeRoles(client: Client, project: string, refs: readonly RoleRef[]): Promise<string[]> {
-  if (refs.every(({ kind }) => kind !== 'Role')) return refs.map(({ name }) => name)
-  const own = await listRoles(client, { resource: resources.roles, project })
-  const builtIn = await listRoles(client, { resource: resources.clusterRoles })
-  const names = [...builtIn, ...own].flatMap(({ metadata }) => metadata?.name ?? [])
-  return refs.map((ref) => {
-    const made = ref.kind === 'Role' ? own.find(({ metadata }) => metadata?.name === ref.name) : undefined
+export async function readGrantedRoles(
+  client: Client,
+  project: string | undefined,
+): Promise<(ref: RoleRef, namespace: string) => GrantedRole> {
+  const own = await listRoles(client, { resource: resources.roles, ...(project === undefined ? {} : { project }) })
+  const ofCluster = await listRoles(client, { resource: resources.clusterRoles })
+  return ({ kind, name }, namespace) => {
+    const ofProject = own.filter(
+      ({ metadata }) => metadata?.namespace === undefined || metadata.namespace === namespace,
+    )
+    const made = kind === 'Role' ? ofProject.find(({ metadata }) => metadata?.name === name) : undefined
     const stream = made?.rules?.[0]?.resourceNames?.[0]
-    const narrowed = stream === undefined ? undefined : names.find((name) => derivedName(name, stream) === ref.name)
-    return narrowed === undefined ? ref.name : `${narrowed} (granted with --stream ${stream})`
+    if (stream === undefined) return { role: name }
+    const names = [...ofCluster, ...ofProject].flatMap(({ metadata }) => metadata?.name ?? [])
+    const narrowed = names.find((each) => streamRoleName(each, stream) === name)
+    return narrowed === undefined ? { role: name } : { role: narrowed, stream }
+  }
+}
+
+/** What was granted by several references, in words. */
+export async function describeRoles(
+  client: Client,
+  project: string | undefined,
+  refs: readonly RoleRef[],
+): Promise<string[]> {
+  if (project === undefined || refs.every(({ kind }) => kind !== 'Role')) return refs.map(({ name }) => name)
+  const granted = await readGrantedRoles(client, project)
+  return refs.map((ref) => {
+    const { role, stream } = granted(ref, project)
+    return stream === undefined ? role : `${role} (granted with --stream ${stream})`
   })
 }
 
@@ -85,21 +113,10 @@ async function listRoles(client: Client, target: Target): Promise<Role[]> {
   return list?.items ?? []
 }
 
-/** A name that follows from `parts` alone, fit for any object: readable at its start, made unique by a hash. */
-export function derivedName(...parts: string[]): string {
-  const hash = createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16)
-  const readable = parts
-    .join('-')
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .slice(0, 80)
-  return `weir-${readable}-${hash}`
-}
-
 // A role may be bound by people who may not read it; then it is taken to be a built-in one, and the server judges.
 async function readRole(
   client: Client,
-  project: string,
+  project: string | undefined,
   name: string,
 ): Promise<{ roleRef: RoleRef; rules: PolicyRule[] | undefined }> {
   const clusterRole: RoleRef = { apiGroup: rbacGroup, kind: 'ClusterRole', name }
@@ -110,16 +127,16 @@ async function readRole(
     if (!isForbidden(error)) throw error
     return { roleRef: clusterRole, rules: undefined }
   }
-  const own = await client.find<Role>({ resource: resources.roles, project, name })
-  if (own === undefined) throw await unknownRole(client, name)
+  const own = project === undefined ? undefined : await client.find<Role>({ resource: resources.roles, project, name })
+  if (own === undefined) throw await unknownRole(client, project, name)
   return { roleRef: { apiGroup: rbacGroup, kind: 'Role', name }, rules: own.rules ?? [] }
 }
 
-async function unknownRole(client: Client, role: string): Promise<CliError> {
+async function unknownRole(client: Client, project: string | undefined, role: string): Promise<CliError> {
   const { items } = await client.list<Role>({ resource: resources.clusterRoles })
   const known = items.flatMap(({ metadata }) => metadata?.name ?? []).join(', ')
   return new CliError(`there is no role "${role}"`, {
-    hints: [`roles: pull, push, ${known}, and those of the project`],
+    hints: [`roles: pull, push, ${known}${project === undefined ? '' : ', and those of the project'}`],
   })
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { failure } from './fake-api.ts'
+import { type FakeApi, failure } from './fake-api.ts'
 import {
   apiGroup,
   app,
@@ -20,11 +20,11 @@ import { run } from './run.ts'
 
 describe('grant', () => {
   test.each([
-    ['serviceaccount:ci', ci, 'serviceaccount:demo/ci'],
-    ['jane', jane, 'jane'],
-    ['group:devs', { kind: 'Group', apiGroup, name: 'devs' }, 'group:devs'],
-    ['anonymous', { kind: 'Group', apiGroup, name: 'system:unauthenticated' }, 'anonymous'],
-  ])('pull %s binds the puller role', async (subject, bound, shown) => {
+    ['serviceaccount:ci', ci, 'serviceaccount:demo/ci', 'pull.serviceaccount.demo.ci'],
+    ['jane', jane, 'jane', 'pull.user.jane'],
+    ['group:devs', { kind: 'Group', apiGroup, name: 'devs' }, 'group:devs', 'pull.group.devs'],
+    ['anonymous', { kind: 'Group', apiGroup, name: 'system:unauthenticated' }, 'anonymous', 'pull.anonymous'],
+  ])('pull %s binds the puller role', async (subject, bound, shown, name) => {
     const api = await rbacApi()
     const result = await weir(api, 'grant', 'pull', subject)
     expect(result).toEqual({ code: 0, stdout: `granted: system:image-puller in demo for ${shown}\n`, stderr: '' })
@@ -32,10 +32,7 @@ describe('grant', () => {
       {
         kind: 'RoleBinding',
         apiVersion: `${apiGroup}/v1`,
-        metadata: {
-          name: expect.stringMatching(/^weir-system-image-puller-[a-z0-9-]+-[0-9a-f]{16}$/),
-          namespace: 'demo',
-        },
+        metadata: { name, namespace: 'demo' },
         roleRef: puller,
         subjects: [bound],
       },
@@ -153,7 +150,7 @@ describe('grant --stream', () => {
     expect(role).toEqual({
       kind: 'Role',
       apiVersion: `${apiGroup}/v1`,
-      metadata: { name: expect.stringMatching(/^weir-system-image-puller-app-[0-9a-f]{16}$/), namespace: 'demo' },
+      metadata: { name: 'pull.stream.app', namespace: 'demo' },
       rules: [{ ...layers, resourceNames: ['app'] }],
     })
     expect(sentBinding(api).roleRef).toEqual({ apiGroup, kind: 'Role', name: role?.metadata.name })
@@ -236,8 +233,113 @@ test.each([
   expect(api.requests).toEqual([])
 })
 
-test('grant without -n is misuse', async () => {
-  const result = await run(['grant', 'pull', 'jane', '--server', 'https://127.0.0.1:1'])
-  expect(result.code).toBe(2)
-  expect(result.stderr).toContain('--namespace')
+test.each([
+  [['grant', 'pull', 'jane']],
+  [['revoke', 'pull', 'jane']],
+  [['grant', 'pull', 'jane', '-n', 'demo', '--all-projects']],
+  [['grant', 'pull', 'jane', '--all-projects', '--stream', 'app']],
+  [['grant', 'pull', 'serviceaccount:ci', '--all-projects']],
+])('%j, which says not where, is misuse', async (argv) => {
+  const result = await run([...argv, '--server', 'https://127.0.0.1:1'])
+  expect(result).toMatchObject({ code: 2, stdout: '' })
+  expect(result.stderr).toMatch(/-n PROJECT|PROJECT\/NAME/)
+})
+
+describe('--all-projects', () => {
+  const clusterBindings = `/apis/${apiGroup}/v1/clusterrolebindings`
+  const everywhere = async (api: FakeApi, ...argv: string[]) =>
+    run([...argv, '--all-projects', '--server', api.url, '--token', 't'])
+
+  test('binds a cluster role for the whole cluster', async () => {
+    const api = await rbacApi()
+    api.answer('POST', clusterBindings, ({ body }) => ({ status: 201, body: body as object }))
+    const result = await everywhere(api, 'grant', 'pull', 'serviceaccount:demo/ci')
+    expect(result).toEqual({
+      code: 0,
+      stdout: 'granted: system:image-puller in all projects for serviceaccount:demo/ci\n',
+      stderr: '',
+    })
+    expect(api.sent('POST', clusterBindings)).toEqual([
+      {
+        kind: 'ClusterRoleBinding',
+        apiVersion: `${apiGroup}/v1`,
+        metadata: { name: 'pull.serviceaccount.demo.ci' },
+        roleRef: puller,
+        subjects: [ci],
+      },
+    ])
+  })
+
+  test('knows no roles of projects', async () => {
+    const api = await rbacApi()
+    api.answer('GET', clusterRoles, { body: { items: [{ metadata: { name: 'view' } }] } })
+    const result = await everywhere(api, 'grant', 'own', 'jane')
+    expect(result).toMatchObject({ code: 1, stdout: '' })
+    expect(result.stderr).toContain('roles: pull, push, view\n')
+    expect(api.asked()).not.toContainEqual(expect.stringContaining('/roles/own'))
+  })
+
+  test('is taken back, with who else is bound left in', async () => {
+    const api = await rbacApi()
+    const bound = { metadata: { name: 'x', resourceVersion: '7' }, roleRef: puller, subjects: [jane, ci] }
+    api.answer('GET', clusterBindings, { body: { items: [bound] } })
+    api.answer('PUT', `${clusterBindings}/x`, ({ body }) => ({ body: body as object }))
+    const result = await everywhere(api, 'revoke', 'pull', 'jane')
+    expect(result).toMatchObject({ code: 0, stdout: 'revoked: system:image-puller in all projects for jane\n' })
+    expect(api.sent('PUT', `${clusterBindings}/x`)).toMatchObject([
+      { kind: 'ClusterRoleBinding', metadata: { resourceVersion: '7' }, subjects: [ci] },
+    ])
+    const other = await everywhere(api, 'revoke', 'pull', 'joe')
+    expect(other.stderr).toContain('joe has nothing in all projects')
+  })
+})
+
+describe('a subject with a word before a colon', () => {
+  const offered = { body: { issuer: 'https://weir.test', issuers: [{ name: 'github' }], htpasswd: false } }
+
+  test('is an issuer’s user where the server has an issuer of that name', async () => {
+    const api = await rbacApi()
+    api.answer('GET', '/login', offered)
+    const name = 'github:repo:acme/app:ref:refs/heads/main'
+    const result = await weir(api, 'grant', 'push', name)
+    expect(result).toMatchObject({ code: 1 })
+    api.answer('GET', `${clusterRoles}/system:image-pusher`, { body: { rules: [layers] } })
+    expect(await weir(api, 'grant', 'push', name)).toMatchObject({
+      code: 0,
+      stdout: `granted: system:image-pusher in demo for user:${name}\n`,
+    })
+    expect(sentBinding(api)).toMatchObject({
+      metadata: { name: expect.stringMatching(/^push\.user\.github-repo-acme-app-ref-refs-heads-main\.[0-9a-f]{16}$/) },
+      subjects: [{ kind: 'User', name }],
+    })
+  })
+
+  test.each([
+    ['serviceacount:ci', 'did you mean serviceaccount:ci?'],
+    ['users:jane', 'did you mean user:jane?'],
+    ['gihtub:octo', 'did you mean github:octo?'],
+    ['system:authenticated', 'a group group:system:authenticated'],
+    ['corp:jane', 'written user:corp:jane'],
+  ])('%s is refused, since nobody would have that name', async (subject, hint) => {
+    const api = await rbacApi()
+    api.answer('GET', '/login', offered)
+    const result = await weir(api, 'grant', 'pull', subject)
+    expect(result).toMatchObject({ code: 2, stdout: '' })
+    expect(result.stderr).toContain(hint)
+    expect(api.asked()).toEqual(['GET /login'])
+  })
+
+  test('is refused too where the server does not say which issuers it has', async () => {
+    const api = await rbacApi()
+    expect(await weir(api, 'grant', 'pull', 'github:octo')).toMatchObject({ code: 2, stdout: '' })
+  })
+
+  test('is a user’s name where it says so', async () => {
+    const api = await rbacApi()
+    expect(await weir(api, 'grant', 'pull', 'user:corp:jane')).toMatchObject({ code: 0 })
+    expect(sentBinding(api).subjects).toEqual([{ kind: 'User', apiGroup, name: 'corp:jane' }])
+    expect(await weir(api, 'grant', 'pull', 'weir:admin')).toMatchObject({ code: 0 })
+    expect(sentBinding(api).subjects).toEqual([{ kind: 'User', apiGroup, name: 'weir:admin' }])
+    expect(api.asked()).not.toContain('GET /login')
+  })
 })
