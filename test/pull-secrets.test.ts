@@ -4,6 +4,7 @@ import { createKeyRing, sealingOf } from '../src/access/key-ring.ts'
 import { pullSecretCredentials } from '../src/pull-secrets.ts'
 import { createLevelStore } from '../src/store/level.ts'
 import { createObjects, type NewObject, objectKey } from '../src/store/objects.ts'
+import type { Store } from '../src/store/store.ts'
 import { credentialsInTurn } from '../src/upstream/credentials.ts'
 import type { Credential, CredentialsFor } from '../src/upstream/upstream.ts'
 import { testClock } from './support/clock.ts'
@@ -24,11 +25,24 @@ function secret(name: string, ...registries: string[]): NewObject {
 }
 
 async function world() {
-  const store = await createLevelStore({
-    directory: await temporaryDirectory(),
-    logged: ['object/'],
-    progressIntervalMs: 60_000,
-  })
+  const directory = await temporaryDirectory()
+  const real = await createLevelStore({ directory, logged: ['object/'], progressIntervalMs: 60_000 })
+  let news = Promise.resolve()
+  const store = {
+    ...real,
+    async *watch(...args: Parameters<Store['watch']>) {
+      for await (const batch of real.watch(...args)) {
+        await news
+        yield batch
+      }
+    },
+    /** Lets no watch tell anything until it is released. */
+    holdNews(): { release: () => void } {
+      const held = Promise.withResolvers<void>()
+      news = held.promise
+      return { release: held.resolve }
+    },
+  }
   const closing = new AbortController()
   onTestFinished(async () => {
     closing.abort()
@@ -173,6 +187,39 @@ describe('what somebody just did', () => {
       await objects.delete('secrets', 'demo', 'regcred')
     }
     expect(await used('demo', 'quay.io', 'app')).toEqual([])
+  })
+
+  test('is waited for, where the news of it is late', async () => {
+    const { store, put, used } = await world()
+    expect(await used('demo', 'quay.io', 'app')).toEqual([])
+    const held = store.holdNews()
+    await put('demo', secret('regcred', 'quay.io'))
+    const asked = used('demo', 'quay.io', 'app')
+    for (let turn = 0; turn < 5; turn += 1) await store.get('object/any')
+    held.release()
+    expect(await asked).toEqual(['secrets/demo/regcred'])
+  })
+
+  test('is not forgotten for a reading that had begun before', async () => {
+    const { store, put, used } = await world()
+    const begun = Promise.withResolvers<void>()
+    const held = Promise.withResolvers<void>()
+    const { range } = store
+    store.range = async (query, options) => {
+      const snapshot = await range(query, options)
+      if (query.limit === 0) return snapshot
+      begun.resolve()
+      await held.promise
+      return snapshot
+    }
+    const early = used('demo', 'quay.io', 'app')
+    await begun.promise
+    await put('demo', secret('regcred', 'quay.io'))
+    const late = used('demo', 'quay.io', 'app')
+    held.resolve()
+    expect(await early).toEqual([])
+    expect(await late).toEqual(['secrets/demo/regcred'])
+    expect(await used('demo', 'quay.io', 'app')).toEqual(['secrets/demo/regcred'])
   })
 
   test('counts though others asked while it was done', async () => {

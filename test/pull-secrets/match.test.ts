@@ -13,6 +13,8 @@ describe('matchesHost()', () => {
     ['*.example.com', 'a.example.com', true],
     ['*.example.com', 'a.b.example.com', false],
     ['*.example.com', 'example.com', false],
+    ['*.example.com', 'a.example.com.evil.example', false],
+    ['*.com', 'a.com.evil.example', false],
     ['*.example.com', '.example.com', true],
     ['*.example.com', 'evilexample.com', false],
     ['*.example.com', 'a.example.com:5000', false],

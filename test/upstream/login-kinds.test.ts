@@ -114,8 +114,9 @@ describe('an identity token', () => {
     ['a URL with a login', (thief: string) => thief.replace('//', '//a:b@')],
   ])('I9: is not posted to %s that a registry names as its realm', async (_what, realm) => {
     const thief = await startFakeUpstream()
-    const { registry, client } = await world([identity], noAnonymous)
-    registry.setAuth({ kind: 'bearer', realm: realm(thief.origin.replace('127.0.0.1', 'localhost')) })
+    const origin = thief.origin.replace('127.0.0.1', 'localhost')
+    const { registry, client } = await world([identity], noAnonymous, [new URL(origin).host])
+    registry.setAuth({ kind: 'bearer', realm: realm(origin) })
     const error = await failureOf(client.manifest(at(registry.host), 'v1'))
     expect(error).toMatchObject({ upstream: { reason: 'NotAllowed' } })
     expect(thief.requests).toEqual([])
