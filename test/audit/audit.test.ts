@@ -2,7 +2,8 @@ import { open, readFile, rename, stat, unlink, writeFile } from 'node:fs/promise
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { temporaryDirectory } from '../support/directory.ts'
-import { auditEvent, auditWorld, idsOf } from './world.ts'
+import { auditEvent } from './event.ts'
+import { auditWorld, idsOf } from './world.ts'
 
 const lineOf = (text: string): unknown[] =>
   text

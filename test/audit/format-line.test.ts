@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import { createFormatLine, maxLineBytes, quote } from '../../src/audit/format-line.ts'
 import { parseLine } from '../../src/audit/parse-line.ts'
-import { auditEvent } from './world.ts'
+import { auditEvent } from './event.ts'
 
 const at = Date.UTC(2026, 0, 1)
 const time = '2026-01-01T00:00:00.000Z'

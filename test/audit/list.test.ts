@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createFormatLine } from '../../src/audit/format-line.ts'
-import { auditEvent, auditWorld, idsOf } from './world.ts'
+import { auditEvent } from './event.ts'
+import { auditWorld, idsOf } from './world.ts'
 
 const object = { group: 'image.openshift.io', resource: 'imagestreams/layers', project: 'demo', name: 'app:prod' }
 

@@ -7,6 +7,7 @@ import { archiveName, archiveNumbers, currentName } from '../../src/audit/log-fi
 import { type Audit, type AuditOptions, createAudit } from '../../src/audit.ts'
 import { type TestClock, testClock } from '../support/clock.ts'
 import { temporaryDirectory } from '../support/directory.ts'
+import { auditEvent } from './event.ts'
 
 export interface AuditWorld {
   audit: Audit
@@ -76,26 +77,5 @@ export async function idsOf(audit: Pick<Audit, 'list'>, query: AuditQuery = {}):
     ids.push(...page.lines.map(({ requestId }) => requestId))
     if (page.continue === undefined) return ids
     page = await audit.list({ ...query, continue: page.continue })
-  }
-}
-
-/** An event as a pull makes it. */
-export function auditEvent(more: Partial<AuditEvent> = {}): AuditEvent {
-  return {
-    subject: { name: 'system:serviceaccount:demo:ci', groups: ['system:serviceaccounts', 'system:authenticated'] },
-    client: { address: '192.0.2.7', userAgent: 'docker/29.0.0' },
-    requestId: 'r-1',
-    surface: 'registry',
-    verb: 'pull',
-    object: { group: 'image.openshift.io', resource: 'imagestreams/layers', project: 'demo', name: 'app:prod' },
-    decision: 'allowed',
-    grant: {
-      kind: 'RoleBinding',
-      name: 'pullers',
-      project: 'demo',
-      role: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'system:image-puller' },
-    },
-    status: 200,
-    ...more,
   }
 }
