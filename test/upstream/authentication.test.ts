@@ -186,6 +186,21 @@ describe('a refused token', () => {
     expect(usersOf(registry)).toEqual(['-', 'robot', 'token', 'token', 'robot', 'token'])
   })
 
+  test.each([
+    [
+      'says that it expired',
+      fakeError(403, 'DENIED: Your authorization token has expired. Reauthenticate and try again.'),
+    ],
+    ['says nothing', fakeAnswer(403)],
+  ])('that was kept and is forbidden is replaced once as well, whether the registry %s', async (_what, forbidden) => {
+    const { registry, client } = await world({ kind: 'bearer', users })
+    await client.resolve(at(registry.host), 'v1')
+    const kept = registry.requests.at(-1)?.headers.authorization
+    registry.intercept((req, _res, next) => (req.headers.authorization === kept ? forbidden : next()))
+    expect(await client.resolve(at(registry.host), 'v1')).toMatchObject({ digest })
+    expect(usersOf(registry)).toEqual(['-', 'robot', 'token', 'token', 'robot', 'token'])
+  })
+
   test('that was fresh ends it: a registry that always answers 401 is asked twice for each login', async () => {
     const { registry, client } = await world({ kind: 'bearer', users })
     const challenge = `Bearer realm="${registry.origin}/token",service="fake-registry"`
