@@ -70,15 +70,16 @@ describe('a review of oneself', () => {
     expect(await ask(self, body)).toMatchObject({ body: { status: { allowed: true } } })
   })
 
+  const at = 'spec.resourceAttributes'
   test.each([
-    [{ spec: {} }, 'spec.resourceAttributes'],
-    [{}, 'spec.resourceAttributes'],
-    [{ spec: null }, 'spec.resourceAttributes'],
-    [{ spec: { resourceAttributes: {}, nonResourceAttributes: {} } }, 'spec.nonResourceAttributes'],
-    [{ spec: { resourceAttributes: { ...pull, verb: 'x'.repeat(254) } } }, 'spec.resourceAttributes.verb'],
-    [{ spec: { resourceAttributes: { ...pull, resource: 'x'.repeat(254) } } }, 'spec.resourceAttributes.resource'],
-    [{ spec: { resourceAttributes: { ...pull, group: 'x'.repeat(50_000) } } }, 'spec.resourceAttributes.group'],
-  ])('of %.80j is refused by the field', async (body, field) => {
+    [at, {}],
+    [at, { spec: {} }],
+    [at, { spec: null }],
+    ['spec.nonResourceAttributes', { spec: { resourceAttributes: {}, nonResourceAttributes: {} } }],
+    [`${at}.verb`, { spec: { resourceAttributes: { ...pull, verb: 'x'.repeat(254) } } }],
+    [`${at}.resource`, { spec: { resourceAttributes: { ...pull, resource: 'x'.repeat(254) } } }],
+    [`${at}.group`, { spec: { resourceAttributes: { ...pull, group: 'x'.repeat(50_000) } } }],
+  ])('is refused for what is wrong with %s', async (field, body) => {
     const { ask } = await reviewsWorld()
     expect(await ask(self, body)).toMatchObject(invalidFields(field))
   })

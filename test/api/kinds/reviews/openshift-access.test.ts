@@ -96,6 +96,16 @@ describe('who can', () => {
       expect(await ask(resource, action({ namespace }), { token: boss })).toMatchObject(wanted)
       expect(await ask(localResource(namespace), action(), { token: boss })).toMatchObject(wanted)
     }
+    const rules = [
+      { verbs: ['create'], apiGroups: ['authorization.openshift.io'], resources: ['resourceaccessreviews'] },
+    ]
+    await world.objects.create('clusterroles', '', { metadata: { name: 'asker' }, rules })
+    const asker = await robot('asker')
+    const account = { kind: 'ServiceAccount', name: 'asker', namespace: 'demo' } as const
+    await world.bind({ name: 'asker', role: 'asker', subject: account, project: '' })
+    for (const namespace of ['', 'demo', 'nowhere']) {
+      expect(await ask(resource, action({ namespace }), { token: asker })).toMatchObject({ status: 201 })
+    }
     const viewer = await robot('viewer', 'view')
     for (const token of [viewer, undefined]) {
       expect(await ask(localResource('demo'), action(), { token })).toMatchObject(refusal(403, 'Forbidden'))
@@ -120,12 +130,12 @@ describe('who can', () => {
   })
 
   test.each([
-    [{ verb: '' }, 'verb'],
-    [{ resource: '' }, 'resource'],
-    [{ verb: 'v'.repeat(254) }, 'verb'],
-    [{ resource: 'r'.repeat(254) }, 'resource'],
-    [{ isNonResourceURL: true, resource: '', path: '/metrics' }, 'isNonResourceURL'],
-  ])('of %.60j is refused by the field', async (more, field) => {
+    ['verb', { verb: '' }],
+    ['resource', { resource: '' }],
+    ['verb', { verb: 'v'.repeat(254) }],
+    ['resource', { resource: 'r'.repeat(254) }],
+    ['isNonResourceURL', { isNonResourceURL: true, resource: '', path: '/metrics' }],
+  ])('is refused for what is wrong with %s', async (field, more) => {
     const { ask } = await reviewsWorld()
     expect(await ask(resource, action(more))).toMatchObject(invalidFields(field))
     expect(await ask(localResource('demo'), action(more))).toMatchObject(invalidFields(field))
@@ -196,12 +206,12 @@ describe('whether somebody can', () => {
   })
 
   test.each([
-    [{ scopes: ['user:info'] }, 'scopes'],
-    [{ user: 'ann', groups: Array(1001).fill('g') }, 'groups'],
-    [{ verb: '' }, 'verb'],
-    [{ resource: '' }, 'resource'],
-    [{ isNonResourceURL: true, path: '' }, 'path'],
-  ])('of %.60j is refused by the field', async (more, field) => {
+    ['scopes', { scopes: ['user:info'] }],
+    ['groups', { user: 'ann', groups: Array(1001).fill('g') }],
+    ['verb', { verb: '' }],
+    ['resource', { resource: '' }],
+    ['path', { isNonResourceURL: true, path: '' }],
+  ])('is refused for what is wrong with %s', async (field, more) => {
     const { ask } = await reviewsWorld()
     for (const path of [subject, localSubject('demo')]) {
       expect(await ask(path, asked(more))).toMatchObject(invalidFields(field))
