@@ -1,4 +1,5 @@
 import type { Authenticator, Authorizer, Client, Grant } from '../access/access.ts'
+import { hasEnded } from '../access/current.ts'
 import { type ErrorSubject, RegistryError } from '../oci/errors.ts'
 import type { Answer } from './answer.ts'
 import type { Asked } from './asked.ts'
@@ -93,11 +94,12 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     }
   }
 
-  /** Whether what was allowed at the beginning is allowed still; looked at anew when any right or account changed. */
+  /** Whether what was allowed at the beginning is allowed still: not ended by time, nor by a change of any right or account. */
   function mayGoOn({ call, matched }: Asked): () => boolean {
     let { version } = authorizer
     let may = true
     return () => {
+      if (hasEnded(call.subject, now())) return false
       if (version === authorizer.version) return may
       version = authorizer.version
       may = authenticator.isCurrent(call.subject)

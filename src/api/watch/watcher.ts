@@ -22,8 +22,10 @@ export interface WatcherOptions {
   initial: AsyncIterable<readonly ApiObject[]> | undefined
   /** Whether a bookmark tells that all of it was told. */
   marksInitial: boolean
-  /** How often a bookmark tells how far it is, in milliseconds; undefined for never. */
-  bookmarkMs: number | undefined
+  /** Whether bookmarks tell how far it is. */
+  bookmarks: boolean
+  /** How often it is asked whether it may go on though nothing happens, and a bookmark is told, in milliseconds. */
+  intervalMs: number
   timeoutMs: number
   timers: Timers
   log: Logger
@@ -49,26 +51,23 @@ const chunkBytes = 64 * 1024
  * ended, and may resume where he was.
  */
 export function createWatcher(options: WatcherOptions): Watcher {
-  const { hub, view, writing, mayGoOn, marksInitial, bookmarkMs, timers, log } = options
+  const { hub, view, writing, mayGoOn, marksInitial, bookmarks, timers, log } = options
   const begun = Promise.withResolvers<void>()
   const ended = Promise.withResolvers<void>()
   let { position } = options
   let isOver = false
   let hasLeft = false
   let bookmarkDue = false
-  let marksEnd = bookmarkMs !== undefined
+  let marksEnd = bookmarks
   let remembersList = false
   let wake: () => void = () => undefined
   let beginning: AsyncIterator<Buffer, void> | undefined = beginningLines(options.initial, options.backlog)
 
   const cancelTimeout = timers.after(options.timeoutMs, stop)
-  const cancelBookmarks =
-    bookmarkMs === undefined
-      ? () => undefined
-      : timers.every(bookmarkMs, () => {
-          bookmarkDue = true
-          wake()
-        })
+  const cancelInterval = timers.every(options.intervalMs, () => {
+    bookmarkDue = bookmarks
+    wake()
+  })
 
   function stop(): void {
     isOver = true
@@ -171,7 +170,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
     isOver = true
     letGo()
     cancelTimeout()
-    cancelBookmarks()
+    cancelInterval()
     hub.forget(wake)
     wake()
     ended.resolve()

@@ -47,7 +47,7 @@ export interface WatchesOptions {
   log: Logger
   /** Ends all watches, cleanly, and takes no more. */
   signal: AbortSignal
-  /** How often those who want them get bookmarks, in milliseconds; default a minute. */
+  /** How often those who want them get bookmarks, and all are asked whether they may go on; default a minute. */
   bookmarkMs?: number
   /** How long a store that failed is left alone, in milliseconds; default 1000. */
   retryMs?: number
@@ -134,11 +134,17 @@ export function createWatches(options: WatchesOptions): Watches {
       backlog: caughtUp?.lines ?? [],
       initial: first === undefined ? undefined : listed(request, first, view),
       marksInitial: wanted.initial === 'marked',
-      bookmarkMs: wanted.bookmarks ? bookmarkMs : undefined,
-      timeoutMs: wanted.timeoutMs ?? defaultTimeoutMs * (1 + Math.random()),
+      bookmarks: wanted.bookmarks,
+      intervalMs: bookmarkMs,
+      timeoutMs: Math.min(wanted.timeoutMs ?? defaultTimeoutMs * (1 + Math.random()), remainingMs(call.subject)),
       timers,
       log,
     })
+  }
+
+  /** What is left of a caller's identity, where that ends by time. */
+  function remainingMs({ endsAt = Number.POSITIVE_INFINITY }: Call['subject']): number {
+    return Math.max(0, endsAt * 1000 - now())
   }
 
   /** What an earlier project of the name had was not the caller's. @throws RegistryError EXPIRED */

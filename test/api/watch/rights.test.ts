@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { type Answered, apiWorld, inDemo, rbacApi, refusal } from '../world.ts'
+import { testProvider, tokenRequest } from '../../access/world.ts'
+import { type Answered, apiWorld, inDemo, issuer, rbacApi, refusal } from '../world.ts'
 
 const configMaps = `/api/v1/${inDemo}/configmaps`
 const accounts = `/api/v1/${inDemo}/serviceaccounts`
@@ -45,6 +46,41 @@ describe('a watch', () => {
     const patch = { metadata: { labels: { a: 'b' } } }
     const headers = { 'content-type': 'application/merge-patch+json' }
     await world.send('PATCH', '/api/v1/namespaces/demo', { token: world.adminToken, body: patch, headers })
+    expect(await next()).toBeUndefined()
+  })
+
+  test('of an identity that has ended by time is told nothing more', async () => {
+    const { clock, make, next, asAdmin } = await watching()
+    clock.advance(3600_000 - 1)
+    await make('in-time')
+    expect(await next()).toMatchObject({ object: { metadata: { name: 'in-time' } } })
+    clock.advance(1)
+    await make('after')
+    expect(await next()).toBeUndefined()
+    expect((await asAdmin('GET', configMaps)).status).toBe(200)
+  })
+
+  test.each(['its session', 'its provider'])('of a login that %s ends is told nothing more', async (what) => {
+    const provider = testProvider()
+    const world = await apiWorld(undefined, { providers: [provider] })
+    await world.asAdmin('POST', `${rbacApi}/${inDemo}/rolebindings`, {
+      metadata: { name: 'ann' },
+      subjects: [{ kind: 'User', name: 'ann', apiGroup: 'rbac.authorization.k8s.io' }],
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
+    })
+    const login = { user: 'ann', secret: 'pw' }
+    const { token, subject } = await world.tokenService.grant(tokenRequest({ login, service: issuer, offline: true }))
+    const next = await world.watch(`${configMaps}?watch=1`, token.token)
+    const make = (name: string) => world.asAdmin('POST', configMaps, { metadata: { name } })
+    await make('before')
+    expect(await next()).toMatchObject({ object: { metadata: { name: 'before' } } })
+    if (what === 'its session') {
+      expect((await world.asAdmin('DELETE', `/apis/weir.dev/v1/sessions/${subject.session}`)).status).toBe(200)
+    } else {
+      provider.users.delete('ann')
+      provider.changed()
+    }
+    await make('after')
     expect(await next()).toBeUndefined()
   })
 

@@ -369,6 +369,36 @@ describe('the end of a watch', () => {
     expect(timers.asked).toEqual([24 * 60 * minute])
   })
 
+  test('comes with the end of the identity it was opened with, though nothing happens', async () => {
+    const { open, timers } = await watchWorld()
+    const startSeconds = Date.UTC(2026, 0, 1) / 1000
+    const ending = (endsAt: number) => ({ subject: { name: 'alice', groups: [], endsAt } })
+    const client = await open({ call: ending(startSeconds + 90) })
+    const next = client.next()
+    expect(timers.asked).toEqual([90_000])
+    timers.pass(90_000)
+    expect(await next).toBeUndefined()
+    await open({ query: 'timeoutSeconds=30', call: ending(startSeconds + 90) })
+    await open({ call: ending(startSeconds - 5) })
+    expect(timers.asked.slice(1)).toEqual([30_000, 0])
+  })
+
+  test.each(['', 'allowWatchBookmarks=true'])(
+    'comes within a minute to whom it is not allowed any more, though nothing happens, with %j',
+    async (query) => {
+      let may = true
+      const { open, timers, following } = await watchWorld()
+      const client = await open({ query, mayGoOn: () => may })
+      const next = client.next()
+      await setImmediate()
+      may = false
+      timers.pass(minute)
+      expect(await next).toBeUndefined()
+      await expect.poll(following).toBe(0)
+      expect(timers.running).toBe(0)
+    },
+  )
+
   test.each(['-1', 'abc', '1.5', '1e3', '9'.repeat(40)])('timeoutSeconds=%s is a BadRequest', async (value) => {
     const { open } = await watchWorld()
     await expect(open({ query: `timeoutSeconds=${value}` })).rejects.toMatchObject({ code: 'BAD_REQUEST' })

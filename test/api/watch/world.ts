@@ -35,6 +35,7 @@ export interface Opening {
   project?: string
   accept?: string
   call?: Partial<Call>
+  mayGoOn?: () => boolean
   signal?: AbortSignal
 }
 
@@ -186,7 +187,8 @@ export async function watchWorld({
     ...changedOptions,
   })
 
-  async function open({ query = '', project = '', accept, call: more = {}, signal }: Opening = {}): Promise<Client> {
+  async function open(opening: Opening = {}): Promise<Client> {
+    const { query = '', project = '', accept, call: more = {}, mayGoOn = () => true, signal } = opening
     const parsed = new URLSearchParams(query)
     const call: Call = {
       subject: { name: 'alice', groups: [] },
@@ -203,7 +205,7 @@ export async function watchWorld({
     const rendering = { form, type, columns: row.columns, nowMs: 0 }
     const gone = new AbortController()
     const answer = await watches.watch({
-      mayGoOn: () => true,
+      mayGoOn,
       row,
       call,
       query: parsed,
