@@ -5,6 +5,6 @@
 import { parentPort } from 'node:worker_threads'
 import { compareSync } from 'bcryptjs'
 
-parentPort?.on('message', (/** @type {{ id: number, password: string, hash: string }} */ { id, password, hash }) => {
-  parentPort?.postMessage({ id, matches: compareSync(password, hash) })
+parentPort?.on('message', (/** @type {{ password: string, hash: string }} */ { password, hash }) => {
+  parentPort?.postMessage(compareSync(password, hash))
 })

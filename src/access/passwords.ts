@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
 import type { Login, Provider, Subject } from './access.ts'
-import { createAttempts } from './attempts.ts'
+import { createAttempts, networkOf } from './attempts.ts'
 import { createPasswordChecks } from './password-checks.ts'
 import { openPasswordFile, type PasswordUser } from './password-file.ts'
 
@@ -43,7 +43,7 @@ export async function createPasswords({ name, sessionLifetimeMs, ...options }: P
     if (underWay !== undefined) return underWay
     const hash = user?.hash ?? file.decoy(login.user)
     const checking = checks
-      .matches(login.secret, hash)
+      .matches(login.secret, hash, networkOf(login.client.address))
       .then((matches) => matches && user !== undefined)
       .finally(() => pending.delete(guess))
     pending.set(guess, checking)

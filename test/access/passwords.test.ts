@@ -187,7 +187,8 @@ describe('many logins', () => {
     const { login } = await world(users.map((user) => lineOf(user, user)).join(''))
     const attempts = await Promise.allSettled(users.map((user) => login(user, user)))
     const failed = attempts.flatMap((attempt) => (attempt.status === 'rejected' ? [attempt.reason] : []))
-    expect(failed).toHaveLength(18)
+    // One is under way and 32 wait.
+    expect(failed).toHaveLength(17)
     for (const reason of failed) expect(reason).toMatchObject({ code: 'UNAVAILABLE', retryAfterSeconds: 5 })
     for (const user of users) expect(await login(user, user)).toMatchObject({ name: user })
   })
@@ -199,8 +200,8 @@ describe('the thread of checks', () => {
     onTestFinished(() => end.abort())
     const checks = createPasswordChecks({ signal: end.signal })
     const hash = hashSync('x', 4).replace('$04$', '$12$')
-    await checks.matches('x', hashSync('x', 4))
-    const checking = checks.matches('x', hash).then(() => 'checked')
+    await checks.matches('x', hashSync('x', 4), 'a')
+    const checking = checks.matches('x', hash, 'a').then(() => 'checked')
     let turns = 0
     const turning = (async () => {
       for (; turns < 100; turns++) await new Promise(setImmediate)
@@ -210,13 +211,43 @@ describe('the thread of checks', () => {
     await checking
   })
 
+  test('serves who ask in turn: the many questions of one do not hold up another', async () => {
+    const end = new AbortController()
+    onTestFinished(() => end.abort())
+    const checks = createPasswordChecks({ signal: end.signal })
+    const hash = hashSync('x', 4)
+    const order: string[] = []
+    const ask = (from: string) => checks.matches('x', hash, from).then(() => order.push(from))
+    const all = [...Array.from({ length: 33 }, () => ask('flood')), ask('jane'), ask('john'), ask('jane')]
+    await Promise.all(all)
+    expect(order.slice(0, 6)).toEqual(['flood', 'flood', 'jane', 'john', 'flood', 'jane'])
+    expect(order).toHaveLength(36)
+  })
+
+  test('has room for so many of one, and for so many in all', async () => {
+    const end = new AbortController()
+    const checks = createPasswordChecks({ signal: end.signal })
+    const hash = hashSync('x', 4)
+    const messages: string[] = []
+    const ask = (from: string) =>
+      checks.matches('x', hash, from).then(undefined, ({ message }) => messages.push(message))
+    const flood = Array.from({ length: 34 }, () => ask('flood'))
+    await flood[33]
+    expect(messages).toEqual(['too many passwords wait to be checked: try again'])
+    const others = Array.from({ length: 256 }, (_, index) => ask(`other ${index}`))
+    await others[255]
+    expect(messages.length).toBeGreaterThan(1)
+    end.abort()
+    await Promise.all([...flood, ...others])
+  })
+
   test('lets nobody wait who comes when it ends', async () => {
     const end = new AbortController()
     const checks = createPasswordChecks({ signal: end.signal })
-    const waiting = checks.matches('x', hashSync('x', 12))
+    const waiting = checks.matches('x', hashSync('x', 12), 'a')
     end.abort()
     await expect(waiting).rejects.toMatchObject({ code: 'UNAVAILABLE' })
-    await expect(checks.matches('x', hashSync('x', 4))).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    await expect(checks.matches('x', hashSync('x', 4), 'a')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
   })
 
   test('starts anew when it broke', async () => {
@@ -224,8 +255,8 @@ describe('the thread of checks', () => {
     onTestFinished(() => end.abort())
     const checks = createPasswordChecks({ signal: end.signal })
     // No caller does this; whatever ends the thread ends no other login.
-    await expect(checks.matches('x', 7 as never)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
-    expect(await checks.matches('x', hashSync('x', 4))).toBe(true)
-    expect(await checks.matches('y', hashSync('x', 4))).toBe(false)
+    await expect(checks.matches('x', 7 as never, 'a')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    expect(await checks.matches('x', hashSync('x', 4), 'a')).toBe(true)
+    expect(await checks.matches('y', hashSync('x', 4), 'a')).toBe(false)
   })
 })
