@@ -31,6 +31,7 @@ export const resources = {
   imageStreamImports: resource('image.openshift.io', 'imagestreamimports'),
   tagEvents: resource('weir.dev', 'tagevents'),
   sessions: resource('weir.dev', 'sessions'),
+  auditEvents: resource('weir.dev', 'auditevents'),
   roles: resource('rbac.authorization.k8s.io', 'roles'),
   roleBindings: resource('rbac.authorization.k8s.io', 'rolebindings'),
   clusterRoles: resource('rbac.authorization.k8s.io', 'clusterroles'),
@@ -271,32 +272,4 @@ export interface TokenRequest extends ApiObject {
 
 export interface SelfSubjectReview extends ApiObject {
   status?: { userInfo?: { username?: string; uid?: string; groups?: string[]; extra?: Record<string, string[]> } }
-}
-
-/** A login that goes on, `weir.dev/v1`. */
-export interface Session extends ApiObject {
-  user?: { name?: string; groups?: string[] }
-  provider?: string
-  clientId?: string
-  client?: { address?: string; userAgent?: string }
-  usedAt?: string
-  endsAt?: string
-}
-
-/** Whether somebody may do something, and by what. */
-export interface AccessReview extends ApiObject {
-  status?: { allowed?: boolean; reason?: string; evaluationError?: string }
-}
-
-export interface SelfSubjectRulesReview extends ApiObject {
-  status?: { resourceRules?: PolicyRule[] | null; incomplete?: boolean; evaluationError?: string }
-}
-
-/** Who may do something, `authorization.openshift.io/v1`. */
-export interface ResourceAccessReviewResponse extends ApiObject {
-  namespace?: string
-  users?: string[] | null
-  groups?: string[] | null
-  /** Why the lists are not whole. */
-  evalutionError?: string
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { type AccessReview, apiVersion, type PolicyRule, resources, type SelfSubjectRulesReview } from './api.ts'
+import type { AccessReview, SelfSubjectRulesReview } from './access-api.ts'
+import { apiVersion, type PolicyRule, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { misuse, SaidNo } from './failures.ts'
 import { type Format, formatOption, type Printing, printable, printObject, printRows } from './output.ts'

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'
 import { addAccessVerbs } from './access.ts'
+import { addAuditVerb } from './audit.ts'
 import { addCanIVerb } from './can-i.ts'
 import { type Client, createClient } from './client.ts'
 import { addDescribeVerb } from './describe.ts'
@@ -82,6 +83,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addGrantVerbs(program, context)
   addCanIVerb(program, context)
   addWhoCanVerb(program, context)
+  addAuditVerb(program, context)
   try {
     await program.parseAsync(argv, { from: 'user' })
     return 0

@@ -21,7 +21,9 @@ export function nextSteps(reason: string | undefined, { project, from }: Import,
     case 'Forbidden':
       return [
         'check the spelling: registries hide what is not there',
-        `check the login of ${host} under upstreams in the server's configuration, or give it one, in the rule that it may have already:`,
+        `give ${project} a login of its own, or put right the one it has:`,
+        `kubectl create secret docker-registry regcred --docker-server=${host} --docker-username=USER --docker-password=PASSWORD -n ${project}`,
+        `or check the login of ${host} under upstreams in the server's configuration, or give it one, in the rule that it may have already:`,
         `username, passwordFile, projects (to cover "${project}") and repositories (to cover "${reference?.repository ?? '**'}")`,
       ]
     case 'TooManyRequests':

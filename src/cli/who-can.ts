@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { type AccessReview, apiVersion, type RbacSubject, type ResourceAccessReviewResponse, resources } from './api.ts'
+import type { AccessReview, ResourceAccessReviewResponse } from './access-api.ts'
+import { apiVersion, type RbacSubject, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { mapFew } from './concurrent.ts'
 import { unlessForbidden } from './failures.ts'

@@ -5,6 +5,10 @@ import { a, docker, imported, importedInto, importing, imports, stream, streamOf
 describe('a failed import', () => {
   test.each([
     ['NotFound', 'check that localhost:5100/lib/app:v1 is there'],
+    [
+      'Unauthorized',
+      'kubectl create secret docker-registry regcred --docker-server=localhost:5100 --docker-username=USER --docker-password=PASSWORD -n demo',
+    ],
     ['Unauthorized', "check the login of localhost:5100 under upstreams in the server's configuration"],
     ['Unauthorized', 'or give it one, in the rule that it may have already'],
     ['Forbidden', 'passwordFile, projects (to cover "demo") and repositories (to cover "lib/app")'],
