@@ -38,14 +38,25 @@ export function createAuditedRequest({ audit, reads }: AuditedRequestOptions): A
   return async (request, target, { client, requestId = '' }, work) => {
     let learned: Learned = {}
     const write = (status: number, name: string, reason?: string): void => {
-      const { subject = nobody, matched, grant } = learned
-      const decision = status === 401 || status === 403 ? 'denied' : 'allowed'
+      const { subject, matched, grant } = learned
+      // Who could not be identified was refused, be it that whoever knows him does not answer.
+      const decision = subject === undefined || status === 401 || status === 403 ? 'denied' : 'allowed'
       if (decision === 'allowed' && !isDue(request, matched, reads)) return
       const query = new URL(request.url).searchParams
       const verb = matched?.verb ?? verbOf(request.method, target, query) ?? request.method.toLowerCase()
       const by = { ...(grant && decision === 'allowed' && { grant }), ...(reason !== undefined && { reason }) }
       const object = objectOf(target, name)
-      audit.write({ subject, client, requestId, surface: 'api', verb, object, decision, status, ...by })
+      audit.write({
+        subject: subject ?? nobody,
+        client,
+        requestId,
+        surface: 'api',
+        verb,
+        object,
+        decision,
+        status,
+        ...by,
+      })
     }
     try {
       const answered = await work((more) => {

@@ -32,11 +32,21 @@ export function createAuditedPull({ audit }: { audit: Pick<Audit, 'write'> }): A
   return async ({ client, requestId }, { verb, object, always }, work) => {
     let learned: Learned = {}
     const write = (status: number, reason?: string): void => {
-      const { subject = nobody, grant } = learned
-      const decision = status === 401 || status === 403 ? 'denied' : 'allowed'
-      if (decision === 'allowed' && !(always && learned.subject)) return
+      const { subject, grant } = learned
+      const decision = status >= 400 && (subject === undefined || isRefusal(status)) ? 'denied' : 'allowed'
+      if (decision === 'allowed' && !always) return
       const by = { ...(grant && decision === 'allowed' && { grant }), ...(reason !== undefined && { reason }) }
-      audit.write({ subject, client, requestId, surface: 'registry', verb, object, decision, status, ...by })
+      audit.write({
+        subject: subject ?? nobody,
+        client,
+        requestId,
+        surface: 'registry',
+        verb,
+        object,
+        decision,
+        status,
+        ...by,
+      })
     }
     try {
       const response = await work((more) => {
@@ -50,6 +60,10 @@ export function createAuditedPull({ audit }: { audit: Pick<Audit, 'write'> }): A
       throw error
     }
   }
+}
+
+function isRefusal(status: number): boolean {
+  return status === 401 || status === 403
 }
 
 /** The answer to who sent no token yet: no refusal, but where to get one. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { RegistryError } from '../../src/oci/errors.ts'
 import { apiWorld, imageApi, inDemo, rbacApi, weirApi } from './world.ts'
 
 const configMaps = `/api/v1/${inDemo}/configmaps`
@@ -131,6 +132,17 @@ describe('refusals', () => {
     ])
     expect(JSON.stringify(audited)).not.toContain('stolen')
   })
+
+  test.each(['TOOMANYREQUESTS', 'UNAVAILABLE'] as const)(
+    'of who could not be identified (%s) have a line',
+    async (code) => {
+      const { send, audited } = await apiWorld(({ authenticator }) => ({
+        authenticator: { ...authenticator, authenticate: () => Promise.reject(new RegistryError(code)) },
+      }))
+      await send('GET', configMaps, { token: 'any' })
+      expect(audited).toMatchObject([{ subject: { name: '' }, verb: 'list', decision: 'denied', reason: code }])
+    },
+  )
 
   test('are the same whether the object is there or not', async () => {
     const { send, asAdmin, robot, audited } = await apiWorld()
