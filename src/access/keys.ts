@@ -17,6 +17,8 @@ export interface Keys {
   signing(): Promise<{ kid: string; privateKey: KeyObject }>
   /** The public key of `kid` while tokens signed with it may live; undefined for keys that are not ours. */
   find(kid: string): KeyObject | undefined
+  /** As `find`, but looks into the store for a key that memory does not know: another instance may have made it just now. */
+  confirm(kid: string): Promise<KeyObject | undefined>
   /** The public keys as RFC 7517 has them, the next one included before it signs. */
   published(): Record<string, unknown>[]
 }
@@ -64,6 +66,8 @@ const day = 24 * hour
 /** For clocks that differ: a token is taken a little after its end, and another replica may sign a little after its turn. */
 const clockMarginMs = 5 * 60 * 1000
 const generate = promisify(generateKeyPair)
+/** RFC 7638, SHA-256. */
+const thumbprint = /^[A-Za-z0-9_-]{43}$/
 
 /** Opens the signing keys. The first one is made by the first call of `signing`. */
 export async function createKeys(options: KeysOptions): Promise<Keys> {
@@ -90,6 +94,10 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
     await mirror.reached(result.revision)
     log.info({ kid: made.kid, removed: deletions.length }, 'made a signing key')
   }
+  const find = (kid: string) => {
+    const key = ring.get(kid)
+    return key !== undefined && key.verifiesUntil > now() ? key.publicKey : undefined
+  }
   let rotation: Promise<void> | undefined
   const rotateOnce = () => {
     rotation ??= rotate(now()).finally(() => {
@@ -110,9 +118,14 @@ export async function createKeys(options: KeysOptions): Promise<Keys> {
       if (key?.privateKey === undefined) throw new TypeError('no signing key after a rotation')
       return { kid: key.kid, privateKey: key.privateKey }
     },
-    find: (kid) => {
-      const key = ring.get(kid)
-      return key !== undefined && key.verifiesUntil > now() ? key.publicKey : undefined
+    find,
+    confirm: async (kid) => {
+      const known = find(kid)
+      if (known !== undefined || !thumbprint.test(kid)) return known
+      const entry = await store.get(`${prefix}${kid}`)
+      if (entry === undefined) return undefined
+      await mirror.reached(entry.revision)
+      return find(kid)
     },
     published: () =>
       ring

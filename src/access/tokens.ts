@@ -7,6 +7,7 @@ import { anonymous, type IssuedToken, type RegistryToken, type Subject, type Tok
 import { type Current, hasEnded } from './current.ts'
 import { serviceAccountSubject } from './identities.ts'
 import { type Keys, signingAlgorithm } from './keys.ts'
+import { bringsKey } from './unverified.ts'
 
 export interface TokensOptions {
   keys: Keys
@@ -176,10 +177,10 @@ function createSigner(keys: Keys, issuer: string, now: () => number) {
 }
 
 function createVerifier(keys: Keys, issuer: string, now: () => number) {
-  const keyOf = (header: JWTHeaderParameters) => {
-    const key = typeof header.kid === 'string' ? keys.find(header.kid) : undefined
-    // A key that comes with the token proves nothing, whatever it is named (CVE-2018-0114).
-    if (key === undefined || embeddedKeys.some((name) => Object.hasOwn(header, name))) throw new Error('not our key')
+  const keyOf = async (header: JWTHeaderParameters) => {
+    const { kid } = header
+    const key = typeof kid === 'string' && !bringsKey({ ...header }) ? await keys.confirm(kid) : undefined
+    if (key === undefined) throw new Error('not our key')
     return key
   }
   return async (token: string, audience: string): Promise<{ payload: JWTPayload; kid: string }> => {
@@ -197,13 +198,12 @@ function createVerifier(keys: Keys, issuer: string, now: () => number) {
       const { payload, protectedHeader } = await jwtVerify(token, keyOf, options)
       return { payload, kid: protectedHeader.kid ?? '' }
     } catch (error) {
+      if (error instanceof RegistryError) throw error
       const expired = error instanceof Error && 'code' in error && error.code === 'ERR_JWT_EXPIRED'
       throw invalidToken(expired ? 'it has expired' : 'it was not made here for this')
     }
   }
 }
-
-const embeddedKeys = ['jwk', 'jku', 'x5c', 'x5u']
 
 function parseClaims<T>(schema: z.ZodType<T>, payload: JWTPayload): T {
   const { data } = schema.safeParse(payload)
