@@ -37,7 +37,6 @@ export function createIssuer({ issuer, fetchDocument, now, log }: IssuerOptions)
       algorithms,
       issuer: issuer.issuer,
       audience: [...issuer.audiences],
-      requiredClaims: ['exp'],
       clockTolerance: clockToleranceSeconds,
       currentDate: new Date(now()),
     }

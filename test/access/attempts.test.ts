@@ -107,6 +107,21 @@ test('a right password costs nothing, however often its place is given back', ()
   expect(refusal(() => wrong('jane', '192.0.2.1'))).toEqual(tooMany)
 })
 
+test('a place that is given back twice, or late, is one place', () => {
+  const { wrong, spend, clock } = world()
+  spend(5, 'jane', '192.0.2.1')
+  const right = wrong('jane', '192.0.2.1')
+  for (let index = 0; index < 100; index++) right.release()
+  spend(5, 'jane', '192.0.2.1')
+  expect(refusal(() => wrong('jane', '192.0.2.1'))).toEqual(tooMany)
+  clock.advance(86_400_000)
+  const late = wrong('jane', '192.0.2.1')
+  clock.advance(86_400_000)
+  late.release()
+  spend(10, 'jane', '192.0.2.1')
+  expect(refusal(() => wrong('jane', '192.0.2.1'))).toEqual(tooMany)
+})
+
 test('no order of attempts and waits gives a user at an address more than his share', () => {
   const step = fc.record({
     waitMs: fc.oneof(fc.constant(0), fc.nat(60_000)),

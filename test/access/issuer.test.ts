@@ -173,7 +173,7 @@ describe('a token', () => {
   })
 
   test('without a key id is tried with each key that could be meant', async () => {
-    const { idp, ask } = await fakeIssuerWorld()
+    const { idp, ask, clock } = await fakeIssuerWorld()
     const keys = await Promise.all(['a', 'b', 'c'].map((kid) => makeFakeKey('ES256', kid)))
     idp.publish(...keys.map(({ jwk }) => jwk))
     const header = { kid: undefined }
@@ -181,6 +181,8 @@ describe('a token', () => {
       expect(await ask(await idp.sign({}, { key, header }))).toMatchObject({ name: 'idp:someone' })
     await expect(ask(await idp.sign({}, { header }))).rejects.toEqual(unauthorized)
     await expect(ask(await idp.sign({ aud: 'x' }, { key: keys[1] as never, header }))).rejects.toEqual(unauthorized)
+    const expired = { exp: clock.now() / 1000 - 1 }
+    await expect(ask(await idp.sign(expired, { key: keys[1] as never, header }))).rejects.toThrow('has expired')
   })
 })
 
