@@ -17,6 +17,8 @@ export interface CliWorld {
   clock?: Clock
   /** Default: nobody is there, and nothing is piped in. */
   stdin?: Input
+  /** Told what is written to standard error, as it is written. */
+  onStderr?(text: string): void
 }
 
 /** When a command line runs that is given no clock. */
@@ -39,7 +41,12 @@ export async function run(argv: readonly string[], world: CliWorld = {}): Promis
   const err: string[] = []
   const code = await runCli(argv, {
     stdout: { write: (text) => out.push(text) },
-    stderr: { write: (text) => err.push(text) },
+    stderr: {
+      write: (text) => {
+        err.push(text)
+        world.onStderr?.(text)
+      },
+    },
     env: world.env ?? {},
     cwd: world.cwd ?? '/nowhere',
     home: world.home ?? '/nowhere',
