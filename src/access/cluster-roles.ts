@@ -97,6 +97,7 @@ export function createClusterRoles(builtin: readonly BuiltinRole[], log: Pick<Lo
 
   /** Lets go of the rules of those who take over rules, directly or through others, of a role with one of these labels. */
   function forgetTakers(labels: readonly Labels[]): void {
+    if (ready.size === 0) return
     const changed = [...labels]
     const left = new Set(takers.values())
     for (let each = changed.pop(); each !== undefined; each = changed.pop()) {
