@@ -35,14 +35,14 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   return {
     isCurrent: (subject) => current.isCurrent(subject),
     async authenticate(login) {
-      const { user, secret } = login
+      const { secret } = login
       if (secret === '') return undefined
       const admin = adminSubject(secret, identities.admin())
       if (admin !== undefined) return admin
       const jwt = readUnverified(secret)
       if (jwt?.claims?.iss === issuer) return known(verifyOwn(secret, jwt.claims))
       if (jwt !== undefined) return firstOf(issuers, login)
-      return user === '' || opaqueToken.test(secret) ? undefined : firstOf(passwords, login)
+      return opaqueToken.test(secret) ? undefined : firstOf(passwords, login)
     },
   }
 }

@@ -44,7 +44,6 @@ export async function createPasswords({ name, sessionLifetimeMs, ...options }: P
     const hash = user?.hash ?? file.decoy(login.user)
     const checking = checks
       .matches(login.secret, hash, networkOf(login.client.address))
-      .then((matches) => matches && user !== undefined)
       .finally(() => pending.delete(guess))
     pending.set(guess, checking)
     return checking

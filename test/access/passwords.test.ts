@@ -31,7 +31,7 @@ async function world(text = lineOf('jane', 'correct horse')) {
     await writeFile(file, to)
     clock.advance(1000)
   }
-  return { file, clock, provider, login, lines, change }
+  return { file, clock, provider, login, lines, change, end }
 }
 
 describe('a user', () => {
@@ -162,6 +162,24 @@ describe('guessing', () => {
     const { login } = await world()
     for (let index = 0; index < 10; index++) await expect(login('nobody', `${index}`)).rejects.toEqual(wrongLogin)
     await expect(login('nobody', 'x')).rejects.toEqual(tooMany)
+  })
+
+  test('one password with many names counts each', async () => {
+    const { login } = await world()
+    const spray = Array.from({ length: 70 }, (_, index) => index)
+    for (const index of spray.slice(0, 60)) await expect(login(`name${index}`, 'summer')).rejects.toEqual(wrongLogin)
+    for (const index of spray.slice(60)) await expect(login(`name${index}`, 'summer')).rejects.toEqual(tooMany)
+  })
+
+  test('what can not be checked counts for nothing, and neither does what can be no password', async () => {
+    const { login, end } = await world()
+    const overlong = 'x'.repeat(2000)
+    for (let index = 0; index < 20; index++)
+      await expect(login('jane', `${overlong}${index}`)).rejects.toEqual(wrongLogin)
+    end.abort()
+    for (let index = 0; index < 20; index++) {
+      await expect(login('jane', `guess ${index}`)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    }
   })
 
   test('the same wrong password, sent twice as containerd does, counts once', async () => {
