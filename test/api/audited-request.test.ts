@@ -83,6 +83,38 @@ describe('changes', () => {
     expect(audited).toMatchObject([{ verb: 'delete', decision: 'allowed', grant: { name: 'demo-boss-admin' } }])
   })
 
+  test('that need two rights are by the binding that let them in, and denied by none', async () => {
+    const { send, asAdmin, robot, audited, authorizer } = await apiWorld()
+    const token = await robot('boss')
+    const give = async (name: string, verbs: string[], resources: string[]) => {
+      const rules = [{ verbs, apiGroups: ['rbac.authorization.k8s.io'], resources }]
+      await asAdmin('POST', `${rbacApi}/${inDemo}/roles`, { metadata: { name }, rules })
+      const { body } = await asAdmin('POST', `${rbacApi}/${inDemo}/rolebindings`, {
+        metadata: { name },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name },
+        subjects: [{ kind: 'ServiceAccount', name: 'boss', namespace: 'demo' }],
+      })
+      await authorizer.reached(Number((body.metadata as { resourceVersion: string }).resourceVersion))
+    }
+    const bindView = () =>
+      send('POST', `${rbacApi}/${inDemo}/rolebindings`, {
+        token,
+        body: {
+          metadata: { name: 'views' },
+          roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
+          subjects: [{ kind: 'User', name: 'ana', apiGroup: 'rbac.authorization.k8s.io' }],
+        },
+      })
+    await give('may-create', ['create'], ['rolebindings'])
+    audited.length = 0
+    expect((await bindView()).status).toBe(403)
+    await give('may-bind', ['bind'], ['clusterroles'])
+    expect((await bindView()).status).toBe(201)
+    expect(audited[0]).toMatchObject({ verb: 'create', decision: 'denied', object: { resource: 'rolebindings' } })
+    expect(audited[0]).not.toHaveProperty('grant')
+    expect(audited.at(-1)).toMatchObject({ decision: 'allowed', grant: { name: 'may-create' } })
+  })
+
   test('without effect have no line', async () => {
     const { asAdmin, audited } = await apiWorld()
     expect((await asAdmin('POST', `${configMaps}?dryRun=All`, map('a'))).status).toBe(201)

@@ -140,6 +140,12 @@ describe('bad bytes', () => {
     expect(await ids()).toEqual(['c', 'a'])
   })
 
+  test('after what would be a line make it none, wherever it is cut in reading', async () => {
+    const { put, ids } = await auditWorld()
+    await put('audit.log', `${good('a')}${good('b').trimEnd()}${' '.repeat(64 * 1024 + 100)}\n`)
+    expect(await ids()).toEqual(['a'])
+  })
+
   test('in names of files beside them are nobody’s business', async () => {
     const { put, write, ids } = await auditWorld()
     await put('audit-000001.log.gz', good('gz'))
