@@ -170,6 +170,21 @@ describe('holdsAll()', () => {
     }
   })
 
+  test('a role that he holds whole he may give, however many rights it has, and not a wider one', async () => {
+    const world = await accessWorld()
+    const names = Array.from({ length: 1000 }, (_, i) => `n${i}`)
+    const wide = { verbs: ['get', 'list', 'watch'], apiGroups: [''], resources: ['imagestreams'], resourceNames: names }
+    const labels = { 'rbac.authorization.k8s.io/aggregate-to-view': 'true' }
+    await world.put('object/clusterroles//wide', { metadata: { labels }, rules: [wide] })
+    await world.bind('demo', 'admin', user('ann'))
+    const rules = world.authorizer.rulesOf({ kind: 'ClusterRole', name: 'view' }, 'demo') ?? []
+    expect(rules).toContainEqual(wide)
+    expect(world.authorizer.holdsAll(ann, rules, 'demo')).toEqual([])
+    expect(() => world.authorizer.holdsAll(ann, rules, 'other')).toThrow(expect.objectContaining({ code: 'INVALID' }))
+    const { resourceNames: _, ...all } = wide
+    expect(world.authorizer.holdsAll(ann, [...rules, { ...all, resources: ['nodes'] }], 'demo')).toHaveLength(3)
+  })
+
   test('names what is missing', async () => {
     const world = await accessWorld()
     const pusher = { kind: 'ClusterRole', name: 'system:image-pusher' } as const

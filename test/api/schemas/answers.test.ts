@@ -20,7 +20,7 @@ import {
   openshiftSubjectRulesReviewSchema,
 } from '../../../src/api/schemas/openshift-reviews.ts'
 import { projectSchema, userSchema } from '../../../src/api/schemas/projects.ts'
-import { clusterRoleSchema, roleBindingSchema } from '../../../src/api/schemas/rbac.ts'
+import { clusterRoleBindingSchema, clusterRoleSchema, roleBindingSchema } from '../../../src/api/schemas/rbac.ts'
 import {
   localSubjectAccessReviewSchema,
   selfSubjectAccessReviewSchema,
@@ -50,6 +50,17 @@ test('what is answered has no field that its schema does not know, and none of a
   const failed = await asAdmin('POST', imports, importOf(`${registry.host}/lib/none:v1`, 'failed'))
   await asAdmin('POST', `/api/v1/${inDemo}/serviceaccounts`, { metadata: { name: 'ci' } })
   await asAdmin('POST', `/api/v1/${inDemo}/configmaps`, { metadata: { name: 'c' }, data: { a: 'b' } })
+  await asAdmin('POST', `${rbacApi}/clusterroles`, {
+    metadata: { name: 'all' },
+    aggregationRule: {
+      clusterRoleSelectors: [{ matchLabels: {}, matchExpressions: [{ key: 'a', operator: 'DoesNotExist' }] }],
+    },
+  })
+  await asAdmin('POST', `${rbacApi}/clusterrolebindings`, {
+    metadata: { name: 'all' },
+    subjects: [{ kind: 'ServiceAccount', name: 'ci', namespace: 'demo' }],
+    roleRef: { kind: 'ClusterRole', name: 'all' },
+  })
   const token = await asAdmin('POST', `/api/v1/${inDemo}/serviceaccounts/ci/token`, { kind: 'TokenRequest' })
   const who = await asAdmin('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', {})
   const attributes = { resourceAttributes: { verb: 'get', resource: 'imagestreams', namespace: 'demo' } }
@@ -88,6 +99,7 @@ test('what is answered has no field that its schema does not know, and none of a
     ['configmaps', configMapSchema, await items(`/api/v1/${inDemo}/configmaps`)],
     ['rolebindings', roleBindingSchema, await items(`${rbacApi}/${inDemo}/rolebindings`)],
     ['clusterroles', clusterRoleSchema, await items(`${rbacApi}/clusterroles`)],
+    ['clusterrolebindings', clusterRoleBindingSchema, await items(`${rbacApi}/clusterrolebindings`)],
     ['selfsubjectreviews', selfSubjectReviewSchema, [who.body]],
     ['selfsubjectaccessreviews', selfSubjectAccessReviewSchema, [may.body]],
     ['subjectaccessreviews', subjectAccessReviewSchema, [mayAnn.body]],
