@@ -28,6 +28,28 @@ const extensionName = 'weir.dev/login'
 const lists = { clusters: 'cluster', users: 'user', contexts: 'context' } as const
 
 /**
+ * Finds out whether a login can be written, before anything is done for one.
+ *
+ * @throws CliError as {@link writeLogin}
+ */
+export async function requireRoom(place: KubeconfigFile, entry: Pick<LoginEntry, 'name' | 'server'>): Promise<void> {
+  findRoom(parse((await readIfThere(place.file, place.shown)) ?? '', place.shown), place, entry)
+}
+
+/** What there is of a name. @throws CliError when it is something else */
+function findRoom(document: Document, place: KubeconfigFile, { name, server }: Pick<LoginEntry, 'name' | 'server'>) {
+  const cluster = find(document, 'clusters', name)
+  const user = find(document, 'users', name)
+  const context = find(document, 'contexts', name)
+  if (cluster !== undefined && cluster.get('server') !== server) throw taken(place, 'cluster', name)
+  if (user !== undefined && !isLogin(user)) throw taken(place, 'user', name)
+  if (context !== undefined && (context.get('cluster') !== name || context.get('user') !== name)) {
+    throw taken(place, 'context', name)
+  }
+  return { cluster, user, context }
+}
+
+/**
  * Writes a login into a kubeconfig, which is created where it is not there, with its folder.
  *
  * @throws CliError when one of that name is something else, or the file is no kubeconfig, which then stays as it is
@@ -35,14 +57,7 @@ const lists = { clusters: 'cluster', users: 'user', contexts: 'context' } as con
 export async function writeLogin(place: KubeconfigFile, entry: LoginEntry, clock: Clock): Promise<void> {
   await edit(place, clock, (document) => {
     const { name, server } = entry
-    const cluster = find(document, 'clusters', name)
-    const user = find(document, 'users', name)
-    const context = find(document, 'contexts', name)
-    if (cluster !== undefined && cluster.get('server') !== server) throw taken(place, 'cluster', name)
-    if (user !== undefined && !isLogin(user)) throw taken(place, 'user', name)
-    if (context !== undefined && (context.get('cluster') !== name || context.get('user') !== name)) {
-      throw taken(place, 'context', name)
-    }
+    const { cluster, user, context } = findRoom(document, place, entry)
     if (!document.has('apiVersion')) document.set('apiVersion', 'v1')
     if (!document.has('kind')) document.set('kind', 'Config')
     const target = cluster ?? add(document, 'clusters', name)
@@ -86,8 +101,8 @@ export async function removeLogin(place: KubeconfigFile, clock: Clock): Promise<
 }
 
 /** The authority, PEM, that a kubeconfig has for the cluster at `server`. */
-export async function knownAuthority({ file }: KubeconfigFile, server: string): Promise<string | undefined> {
-  const text = await readIfThere(file)
+export async function knownAuthority({ file, shown }: KubeconfigFile, server: string): Promise<string | undefined> {
+  const text = await readIfThere(file, shown)
   const document = text === undefined ? undefined : parseDocument(text)
   const clusters = document !== undefined && isMap(document.contents) ? document.get('clusters') : undefined
   if (!isSeq(clusters)) return undefined
@@ -110,7 +125,7 @@ async function edit(
     await mkdir(dirname(real), { recursive: true, mode: 0o700 })
     const unlock = await lock(`${file}.lock`, shown, clock)
     try {
-      const before = await readIfThere(real)
+      const before = await readIfThere(real, shown)
       const document = parse(before ?? '', shown)
       change(document)
       const after = document.toString({ lineWidth: 0 })
@@ -211,11 +226,12 @@ async function replace(file: string, text: string): Promise<void> {
   }
 }
 
-async function readIfThere(file: string): Promise<string | undefined> {
+async function readIfThere(file: string, shown: string): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+    const { code = String(error) } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return undefined
+    throw new CliError(`can not read ${shown}: ${code}`, { cause: error })
   }
 }

@@ -1,30 +1,19 @@
 import { delimiter, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { formatMoment } from './ages.ts'
-import { logInByDevice } from './device-flow.ts'
-import { exchangeLogin } from './exchange.ts'
 import { whoIs } from './explain.ts'
 import { CliError, misuse } from './failures.ts'
-import { createIssuerClient } from './issuer-client.ts'
-import { type KubeconfigFile, knownAuthority, writeLogin } from './kubeconfig-edit.ts'
+import { type KubeconfigFile, knownAuthority, requireRoom, writeLogin } from './kubeconfig-edit.ts'
 import { timeOf } from './login-end.ts'
-import { type OfferedIssuer, type OfferedLogins, readOfferedLogins } from './offered-logins.ts'
+import { chooseWay, obtainToken, type WayOptions } from './login-ways.ts'
+import { readOfferedLogins } from './offered-logins.ts'
 import { findServer, parseServerUrl, refuseToLeak, type Server, type ServerFlags } from './server.ts'
 import { claimsOf } from './token-claims.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
 
-interface LoginOptions {
-  username?: string
-  passwordStdin?: boolean
-  issuer?: string
+interface LoginOptions extends WayOptions {
   context?: string
 }
-
-/** How somebody logs in. */
-type Way =
-  | { by: 'token'; token: string }
-  | { by: 'password'; user: string; password: string }
-  | { by: 'device'; issuer: OfferedIssuer }
 
 /** Adds `login`. */
 export function addLoginVerb(program: Command, context: VerbContext): void {
@@ -53,14 +42,17 @@ async function logIn(context: VerbContext, address: string, options: LoginOption
   const flags = context.flags()
   refuseTwoWays(flags, options)
   const url = parseServerUrl(address, 'SERVER')
+  // Whatever the way, it ends with a token that goes there.
+  refuseToLeak(url, 'a login')
   const place = loginKubeconfig(context)
   const server = await serverToLogIn(context, url, place)
+  const name = options.context ?? new URL(url).host
+  await requireRoom(place, { name, server: url })
   const client = context.connectTo(withoutToken(server))
   const offered = await readOfferedLogins(client)
   const way = await chooseWay(context, server, offered, options)
-  const token = await obtainToken(context, server, offered, way)
+  const token = await obtainToken(context, client, offered, way)
   const user = await checkToken(context, server, token)
-  const name = options.context ?? new URL(url).host
   await writeLogin(
     place,
     {
@@ -120,78 +112,6 @@ async function serverToLogIn(context: VerbContext, url: string, place: Kubeconfi
 
 function withoutToken({ token: _, ...server }: Server): Server {
   return server
-}
-
-async function chooseWay(
-  { terminal }: VerbContext,
-  { url, token }: Server,
-  offered: OfferedLogins,
-  { username, passwordStdin, issuer }: LoginOptions,
-): Promise<Way> {
-  const askPassword = async (user: string): Promise<Way> => {
-    refuseToLeak(url, 'a password')
-    const password = await terminal.ask(`Password of ${user}: `, { secret: true })
-    if (password === '') throw misuse('the password is empty')
-    return { by: 'password', user, password }
-  }
-  if (username !== undefined && passwordStdin === true) {
-    const password = (await terminal.readAll()).replace(/\r?\n$/, '')
-    if (password === '') throw misuse('--password-stdin: standard input is empty')
-    refuseToLeak(url, 'a password')
-    // docker's habit: a token where the password goes, with any user name.
-    return claimsOf(password) === undefined
-      ? { by: 'password', user: username, password }
-      : { by: 'token', token: password }
-  }
-  if (username !== undefined) {
-    if (!terminal.isInteractive) throw misuse('nobody is there to type a password: use --password-stdin')
-    if (!offered.htpasswd) throw new CliError(`${url} knows no passwords`, { hints: waysOf(offered, url) })
-    return askPassword(username)
-  }
-  const devices = offered.issuers.filter(({ device }) => device !== undefined)
-  if (issuer !== undefined) {
-    const chosen = devices.find(({ name }) => name === issuer)
-    if (chosen !== undefined) return { by: 'device', issuer: chosen }
-    throw new CliError(`${url} offers no login at an issuer "${issuer}"`, { hints: waysOf(offered, url) })
-  }
-  if (token !== undefined) return { by: 'token', token: token.value }
-  const [only, ...others] = devices
-  if (only !== undefined && others.length === 0 && !offered.htpasswd) return { by: 'device', issuer: only }
-  if (only === undefined && offered.htpasswd && terminal.isInteractive) {
-    const user = await terminal.ask(`User name at ${url}: `)
-    if (user === '') throw misuse('the user name is empty')
-    return askPassword(user)
-  }
-  throw misuse(`choose how to log in to ${url}`, ...waysOf(offered, url))
-}
-
-/** Every way in, each as a command line. */
-function waysOf({ issuers, htpasswd }: OfferedLogins, url: string): string[] {
-  return [
-    ...issuers.filter(({ device }) => device !== undefined).map(({ name }) => `weir login ${url} --issuer ${name}`),
-    ...(htpasswd ? [`weir login ${url} --username NAME`] : []),
-    `weir login ${url} --token TOKEN`,
-  ]
-}
-
-async function obtainToken(context: VerbContext, server: Server, offered: OfferedLogins, way: Way): Promise<string> {
-  const exchange = (user: string, secret: string) =>
-    exchangeLogin(context.connectTo(withoutToken(server)), offered.issuer, { user, secret })
-  if (way.by === 'password') return exchange(way.user, way.password)
-  if (way.by === 'token') return isForeign(way.token, offered) ? exchange('token', way.token) : way.token
-  const { name, device } = way.issuer
-  if (device === undefined) throw new TypeError(`issuer ${name} has no device flow`)
-  refuseToLeak(server.url, `the identity token of ${name}`)
-  return exchange('token', await logInByDevice(context, createIssuerClient(server.certificateAuthority), device))
-}
-
-/** Whether a token is of an issuer that the server knows, and no token of the server itself. @throws CliError misuse */
-function isForeign(token: string, { issuer }: OfferedLogins): boolean {
-  if (token.startsWith('weir_refresh_')) {
-    throw misuse('this is a refresh token, which is good at /token alone: log in with what it was made of')
-  }
-  const claimed = claimsOf(token)?.issuer
-  return claimed !== undefined && claimed !== issuer
 }
 
 /** Who a token is to the server. @throws ApiError, CliError when it is nobody's */

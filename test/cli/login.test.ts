@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { makeCertificate } from './certificates.ts'
@@ -221,7 +221,7 @@ current-context: prod
     expect(result).toMatchObject({ code: 1, stdout: '' })
     expect(result.stderr).toContain(`has a ${what} "weir" that no weir login wrote`)
     expect(await readFile(file, 'utf8')).toBe(text)
-    expect(api.asked()).toContain(`POST ${review}`)
+    expect(api.requests).toEqual([])
   })
 
   test.each(['a: [', '- a\n', 'just text', 'users: 7\n', 'a: 1\n---\nb: 2\n'])(
@@ -234,6 +234,25 @@ current-context: prod
       expect(await readdir(dirname(file))).toEqual(['config'])
     },
   )
+
+  test('a file that can not be read is told, before anything is asked', async () => {
+    const { api, file, login } = await loginWorld()
+    await mkdir(file, { recursive: true })
+    const result = await login(['--token', 't'])
+    expect(result).toMatchObject({ code: 1, stdout: '', stderr: `error: can not read ${file}: EISDIR\n` })
+    expect(api.requests).toEqual([])
+  })
+
+  test('a link to it stays one', async () => {
+    const { home, file, keep, login, kubeconfig } = await loginWorld()
+    await keep('')
+    await rename(file, join(home, 'real'))
+    await symlink('../real', file)
+    expect(await login(['--token', 't'])).toMatchObject({ code: 0 })
+    expect((await lstat(file)).isSymbolicLink()).toBe(true)
+    expect(await kubeconfig()).toMatchObject({ users: [{ user: { token: 't' } }] })
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+  })
 
   test('waits for kubectl to end its write, and not for ever', async () => {
     const { file, keep, login } = await loginWorld()
@@ -311,13 +330,16 @@ describe('over TLS', () => {
   })
 })
 
-test('over plain HTTP nothing secret leaves this machine', async () => {
-  const { weir } = await loginWorld()
-  const stdin = piped('s3cret')
-  const result = await weir(['login', 'http://weir.example.com', '--token', 't'], { stdin })
-  expect(result).toMatchObject({ code: 1, stdout: '' })
-  expect(result.stderr).toContain('plain HTTP would show it to the network')
-})
+test.each([[['--token', 't']], [['--username', 'jane', '--password-stdin']], [['--issuer', 'corp']]])(
+  'over plain HTTP nobody logs in to another machine: %j',
+  async (argv) => {
+    const { weir } = await loginWorld()
+    // An address of documentation: were it asked, the test would not end.
+    const result = await weir(['login', 'http://192.0.2.1', ...argv], { stdin: piped('s3cret') })
+    expect(result).toMatchObject({ code: 1, stdout: '' })
+    expect(result.stderr).toContain('a login is not sent to http://192.0.2.1')
+  },
+)
 
 test('over plain HTTP to this machine it is said that kubectl sends no token there', async () => {
   const { login } = await loginWorld()
