@@ -77,8 +77,8 @@ function createBuckets({ places, refillMs }: Limit, now: () => number) {
     return bucket === undefined ? places : Math.min(places, bucket.left + (now() - bucket.at) / refillMs)
   }
   const add = (key: string, change: number): void => {
-    const after = Math.min(places, left(key) + change)
-    if (after === places) buckets.delete(key)
+    const after = left(key) + change
+    if (after >= places) buckets.delete(key)
     else buckets.set(key, { left: after, at: now() })
   }
   return {

@@ -181,7 +181,7 @@ describe('a token', () => {
       expect(await ask(await idp.sign({}, { key, header }))).toMatchObject({ name: 'idp:someone' })
     await expect(ask(await idp.sign({}, { header }))).rejects.toEqual(unauthorized)
     await expect(ask(await idp.sign({ aud: 'x' }, { key: keys[1] as never, header }))).rejects.toEqual(unauthorized)
-    const expired = { exp: clock.now() / 1000 - 1 }
+    const expired = { exp: clock.now() / 1000 - 100 }
     await expect(ask(await idp.sign(expired, { key: keys[1] as never, header }))).rejects.toThrow('has expired')
   })
 })
@@ -390,6 +390,7 @@ describe('the keys of an issuer', () => {
       (idp) => idp.publish({ kty: 'oct', k: 'AAAA' }, null as never, 7 as never),
       'no public key',
     ],
+    ['the only key is a private one', (idp) => idp.publish({ ...idp.key.jwk, d: idp.key.jwk.x }), 'no public key'],
     [
       'there are more keys than anybody has',
       (idp) => idp.publish(...Array.from({ length: 101 }, () => idp.key.jwk)),

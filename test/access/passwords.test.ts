@@ -194,6 +194,18 @@ describe('guessing', () => {
 })
 
 describe('many logins', () => {
+  test('with the same password, right or wrong, are checked once within some seconds', async () => {
+    const { login, end, clock } = await world()
+    await login('jane', 'correct horse')
+    await expect(login('jane', 'wrong')).rejects.toEqual(wrongLogin)
+    end.abort()
+    clock.advance(9_999)
+    expect(await login('jane', 'correct horse')).toMatchObject({ name: 'jane' })
+    await expect(login('jane', 'wrong')).rejects.toEqual(wrongLogin)
+    clock.advance(1)
+    await expect(login('jane', 'wrong')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+  })
+
   test('at once with the right password are one check', async () => {
     const { login } = await world(lineOf('jane', 'correct horse', 8))
     const answers = await Promise.all(Array.from({ length: 200 }, () => login('jane', 'correct horse')))
