@@ -1,4 +1,5 @@
-import { readFile, rm, stat } from 'node:fs/promises'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { parseConfig } from '../src/config.ts'
@@ -258,6 +259,18 @@ describe('starting and stopping', () => {
     const tls = { listen: '127.0.0.1:0', certFile: '/nowhere/tls.crt', keyFile: '/dev/null' }
     await expect(world.restart({ tls })).rejects.toThrow(/^tls\.certFile: \/nowhere\/tls\.crt cannot be read/)
     await world.restart()
+  })
+
+  test('a file of users that can not be used is told by its key and line, and a dead issuer stops nothing', async () => {
+    const world = await startWorld()
+    const htpasswdFile = join(world.dataDirectory, 'users')
+    await writeFile(htpasswdFile, 'jane:secret\n', { mode: 0o600 })
+    await expect(world.restart({ auth: { htpasswdFile } })).rejects.toThrow(
+      /^auth\.htpasswdFile: .*: line 1: the hash of jane is not bcrypt/,
+    )
+    const issuers = [{ name: 'dead', issuer: 'https://127.0.0.1:1', audiences: ['weir'] }]
+    await world.restart({ auth: { issuers } })
+    expect((await world.request('/readyz')).status).toBe(200)
   })
 
   test('I8: an index is pulled with all its children though its upstream is gone since the import', async () => {
