@@ -131,6 +131,8 @@ describe('login with a token', () => {
     const { api, login, kubeconfig } = await loginWorld()
     expect(await login([], { env: { WEIR_TOKEN: jobToken } })).toMatchObject({ code: 0 })
     expect(api.sent('POST', '/token')).toMatchObject([{ password: jobToken, service: issuer, username: 'token' }])
+    const bearers = api.requests.map(({ headers }) => headers.authorization)
+    expect(bearers).toEqual([undefined, undefined, `Bearer ${loginToken}`])
     expect(await kubeconfig()).toMatchObject({ users: [{ user: { token: loginToken } }] })
   })
 
@@ -229,7 +231,9 @@ current-context: prod
     async (text) => {
       const { file, keep, login } = await loginWorld()
       await keep(text)
-      expect(await login(['--token', 't'])).toMatchObject({ code: 1, stdout: '' })
+      const result = await login(['--token', 't'])
+      expect(result).toMatchObject({ code: 1, stdout: '' })
+      expect(result.stderr).toContain('stays as it is')
       expect(await readFile(file, 'utf8')).toBe(text)
       expect(await readdir(dirname(file))).toEqual(['config'])
     },
