@@ -1,8 +1,8 @@
-import type { Authenticator, Authorizer, Client, Grant } from '../access/access.ts'
+import type { Authenticator, Authorizer, Grant } from '../access/access.ts'
 import { hasEnded } from '../access/current.ts'
 import { type ErrorSubject, RegistryError } from '../oci/errors.ts'
 import type { Answer } from './answer.ts'
-import type { Asked } from './asked.ts'
+import type { Asked, Origin } from './asked.ts'
 import type { AuditedRequest, Learned } from './audited-request.ts'
 import { authenticate } from './authenticate.ts'
 import type { Lists } from './list.ts'
@@ -29,14 +29,6 @@ export interface DispatchOptions {
   patch: Patch
   watches: Watches
   now: () => number
-}
-
-/** What is known of a request beside itself. */
-export interface Origin {
-  client: Client
-  requestId?: string | undefined
-  /** Settles when the answer is out, or cut off; without it that is not known, and no matter. */
-  sent?: Promise<void> | undefined
 }
 
 export type Dispatch = (request: Request, target: ObjectTarget, origin: Origin) => Promise<Answer>
