@@ -269,10 +269,8 @@ describe('rotation', () => {
     const ground = await filled(3)
     await prepareNextKey(ground.secretKeyFile)
     const keys = await open(ground)
-    let isFirst = true
     const commit: Store['commit'] = async (wanted) => {
-      if (isFirst) {
-        isFirst = false
+      if (wanted.operations[0]?.key === 'object/secrets/demo/s1') {
         await ground.store.commit({ operations: [{ type: 'delete', key: 'object/secrets/demo/s1' }] })
       }
       return ground.store.commit(wanted)
