@@ -64,7 +64,8 @@ async function logOut(context: VerbContext, client: Client, all: boolean): Promi
       hints: ["a robot's token ends with its account: kubectl delete serviceaccount NAME -n PROJECT"],
     })
   }
-  const sessions = all && ended.value !== undefined ? `; ${ended.value} sessions ended` : ''
+  const sessions =
+    all && ended.value !== undefined ? `; ${ended.value} session${ended.value === 1 ? '' : 's'} ended` : ''
   context.stdout.write(`logged out of ${url}${sessions}\n`)
   if (isRemoved && !all && ended.value === 0) {
     context.note(

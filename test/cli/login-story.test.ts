@@ -174,3 +174,54 @@ test('the log tells of logins and refusals, to those who may read it', async () 
   expect(refused).toMatchObject({ code: 1, stdout: '' })
   expect(refused.stderr).toContain('missing right: list auditevents')
 })
+
+test('what is granted in all projects holds in each, and for what is of none', async () => {
+  const { at, cli, url, ca } = await logins()
+  const login = ['login', url, '--username', 'jane', '--password-stdin', '--certificate-authority', ca]
+  await at(login, { stdin: piped(password) })
+  await cli('new-project', 'demo')
+  await cli('new-project', 'shop')
+  expect(await cli('grant', 'view', 'jane', '--all-projects')).toEqual({
+    exitCode: 0,
+    stdout: 'granted: view in all projects for jane\n',
+    stderr: '',
+  })
+  for (const argv of [
+    ['list', 'imagestreams'],
+    ['list', 'is', '-n', 'shop'],
+    ['get', 'namespaces/demo'],
+  ]) {
+    expect(await at(['can-i', ...argv])).toMatchObject({ code: 0, stdout: 'yes\n' })
+  }
+  expect((await cli('who-can', 'list', 'imagestreams')).stdout).toMatch(/^jane$/m)
+  expect((await cli('get', 'grants')).stdout).toMatch(/^jane +view +\* +\*$/m)
+  expect(await cli('grant', 'pull', 'jane', '-n', 'demo', '--stream', 'app')).toMatchObject({ exitCode: 0 })
+  expect((await cli('get', 'grants', '-n', 'demo')).stdout).toMatch(/^jane +system:image-puller +demo +app$/m)
+  expect(await cli('revoke', 'view', 'jane', '--all-projects')).toMatchObject({ exitCode: 0, stderr: '' })
+  expect(await at(['can-i', 'list', 'imagestreams', '-n', 'shop'])).toMatchObject({ code: 1, stdout: 'no\n' })
+  expect(await at(['can-i', 'pull', 'demo/app'])).toMatchObject({ code: 0 })
+  expect(await at(['can-i', 'pull', 'demo/other'])).toMatchObject({ code: 1 })
+})
+
+test('the administrator sees every session and ends one; its token is refused at once', async () => {
+  const { at, cli, url, ca, home } = await logins()
+  const login = ['login', url, '--username', 'jane', '--password-stdin', '--certificate-authority', ca]
+  await at(login, { stdin: piped(password) })
+  const first = await readFile(join(home, '.kube/config'), 'utf8')
+  await at(login, { stdin: piped(password) })
+  const [{ metadata }, ...others] = JSON.parse((await cli('sessions', '-o', 'json')).stdout).items
+  expect(others).toHaveLength(1)
+  expect(await cli('logout', '--session', metadata.name)).toMatchObject({
+    exitCode: 0,
+    stdout: `session ${metadata.name} ended\n`,
+  })
+  await writeFile(join(home, 'first'), first)
+  const codes = [(await at(['whoami'])).code, (await at(['whoami', '--kubeconfig', join(home, 'first')])).code]
+  expect(codes.toSorted()).toEqual([0, 1])
+  const mine = codes[0] === 0 ? [] : ['--kubeconfig', join(home, 'first')]
+  expect(await at(['logout', '--all', ...mine])).toMatchObject({
+    code: 0,
+    stdout: `logged out of ${url}; 1 session ended\n`,
+  })
+  expect((await cli('sessions', '-o', 'name')).stdout).toBe('')
+})
