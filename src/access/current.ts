@@ -44,7 +44,6 @@ export function createCurrent({ identities, providers, sessions, now }: CurrentO
   return {
     isCurrent,
     confirm: async (subject) => {
-      if (hasEnded(subject, now()) || !isKnown(subject)) return false
       if (subject.session !== undefined && !(await sessions.confirm(subject.session))) return false
       return (await identities.confirm(subject)) && isCurrent(subject)
     },

@@ -82,7 +82,8 @@ describe("a service account's token is refused when", () => {
 
   test('it has the claims of a login too, and so is neither', async () => {
     const { accounts, kubernetes, tokens, authenticator } = await world()
-    const token = await accounts.sign({ weir: { groups: ['system:masters'] }, 'kubernetes.io': kubernetes })
+    const { uid } = kubernetes.serviceaccount
+    const token = await accounts.sign({ weir: { groups: ['system:masters'], uid }, 'kubernetes.io': kubernetes })
     await expect(tokens.verifyServiceAccountToken(token)).rejects.toEqual(invalid)
     await expect(tokens.verifyLoginToken(token)).rejects.toEqual(invalid)
     expect(await authenticator.authenticate(bearer(token))).toBeUndefined()

@@ -324,7 +324,7 @@ describe('sessions', () => {
     expect([isOpen(session.id), await get(session.id)]).toEqual([false, undefined])
     await expect(refresh(refreshToken, rotating)).rejects.toEqual(ended)
     expect(await revoke(session.id)).toBe(false)
-    for (const id of ['', '../meta/admin', '__proto__', 'x'.repeat(10_000)]) {
+    for (const id of ['', '../meta/admin', '__proto__', '\ud800', '\0', 'x'.repeat(10_000)]) {
       expect([await revoke(id), await get(id), isOpen(id)]).toEqual([false, undefined, false])
     }
   })
