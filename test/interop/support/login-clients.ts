@@ -20,8 +20,14 @@ export const loginClientNames = ['docker', 'podman', 'skopeo', 'crane'] as const
 export type LoginClientName = (typeof loginClientNames)[number]
 export type LoginClients = Record<LoginClientName, LoginClient>
 
+/** docker pushes too. */
+export interface PushingClient extends LoginClient {
+  /** Pushes an image that the engine has, under another name. */
+  push(image: string, reference: string): Promise<Finished>
+}
+
 /** Each client with nothing kept, in a directory of its own. */
-export function loginClients(directory: string, engine: DockerEngine): LoginClients {
+export function loginClients(directory: string, engine: DockerEngine): LoginClients & { docker: PushingClient } {
   return {
     docker: docker(join(directory, 'docker'), engine),
     podman: podman(join(directory, 'podman')),
@@ -30,7 +36,7 @@ export function loginClients(directory: string, engine: DockerEngine): LoginClie
   }
 }
 
-function docker(home: string, engine: DockerEngine): LoginClient {
+function docker(home: string, engine: DockerEngine): PushingClient {
   const as = (args: readonly string[], input?: string) => engine.docker(['--config', home, ...args], input)
   return {
     name: 'docker',
@@ -38,6 +44,10 @@ function docker(home: string, engine: DockerEngine): LoginClient {
     pull: async (reference) => {
       await engine.docker(['image', 'prune', '--all', '--force'])
       return withDigest(await as(['pull', reference]))
+    },
+    push: async (image, reference) => {
+      await engine.docker(['tag', image, reference])
+      return as(['push', reference])
     },
     logout: (host) => as(['logout', host]),
     kept: (host) => readKept(join(home, 'config.json'), host),

@@ -40,6 +40,8 @@ export interface LoginWorld {
   image: TestImage
   /** A token for pulling and pushing the repository, default `demo/app`, as the login gets it; without a login anonymous'. */
   pullToken(login?: Login, repository?: string): Promise<string>
+  /** The same, of a login that goes on where its issuer allows it. */
+  offlineToken(login: Login, repository: string): Promise<string>
   /** Waits until a login is refused, its token having ended. */
   hasEnded(login: Login): Promise<void>
   /** What Weir has logged, at debug, and its audit log. */
@@ -113,10 +115,16 @@ export async function startLoginWorld(): Promise<LoginWorld> {
     return createKubectl({ kubeconfig, project: 'demo', home })
   }
   const admin = await kubectl(weir.kubeconfig)
-  const askToken = (login: Login | undefined, repository: string) => {
-    const query = new URLSearchParams({ service: weir.host, scope: `repository:${repository}:pull,push` })
+  const askToken = (login: Login | undefined, repository: string, more: Record<string, string> = {}) => {
+    const query = new URLSearchParams({ service: weir.host, scope: `repository:${repository}:pull,push`, ...more })
     const headers = login === undefined ? {} : { authorization: `Basic ${basic(login)}` }
     return fetch(`${weir.url}/token?${query}`, { headers })
+  }
+  const tokenOf = async (asked: Promise<Response>) => {
+    const answer = await asked
+    const body = (await answer.json()) as { token?: string }
+    if (body.token === undefined) throw new Error(`/token answered ${answer.status}: ${JSON.stringify(body)}`)
+    return body.token
   }
   return {
     directory,
@@ -132,12 +140,8 @@ export async function startLoginWorld(): Promise<LoginWorld> {
     adminToken: adminConfig.users[0].user.token,
     admin: Object.assign(admin, { line: async (...args: string[]) => (await admin(...args)).trim() }),
     image,
-    async pullToken(login, repository = 'demo/app') {
-      const answer = await askToken(login, repository)
-      const body = (await answer.json()) as { token?: string }
-      if (body.token === undefined) throw new Error(`/token answered ${answer.status}: ${JSON.stringify(body)}`)
-      return body.token
-    },
+    pullToken: (login, repository = 'demo/app') => tokenOf(askToken(login, repository)),
+    offlineToken: (login, repository) => tokenOf(askToken(login, repository, { offline_token: 'true' })),
     async hasEnded(login) {
       const isRefused = async () => {
         const answer = await askToken(login, 'demo/app')
