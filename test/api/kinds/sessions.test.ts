@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { sessionSchema } from '../../../src/api/schemas/sessions.ts'
+import { examineFields } from '../../../src/api/unknown-fields.ts'
 import { testProvider, tokenRequest } from '../../access/world.ts'
 import { apiWorld, imageApi, inDemo, issuer, names, refusal, weirApi } from '../world.ts'
 
@@ -167,9 +169,11 @@ describe('who has the right', () => {
   })
 })
 
-test('nothing that is shown opens a session', async () => {
+test('nothing that is shown opens a session, and all of it is in the schema', async () => {
   const { asAdmin, logIn, store } = await world()
   const { session, refreshToken } = await logIn('ann')
+  const { kind: _kind, apiVersion: _apiVersion, ...object } = (await asAdmin('GET', `${sessions}/${session}`)).body
+  expect(examineFields(sessionSchema, object)).toEqual({ unknown: [], wrong: [] })
   const record = JSON.parse((await store.get(`session/${session}`))?.value ?? '{}')
   const shown = (await asAdmin('GET', sessions)).text + (await asAdmin('GET', `${sessions}/${session}`)).text
   for (const secret of [record.family, record.turn, refreshToken.split('.')[1]]) expect(shown).not.toContain(secret)
