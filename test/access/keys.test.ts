@@ -167,17 +167,16 @@ describe('signing keys', () => {
     expect(keys.find(first)).toBeDefined()
   })
 
-  test.each([
-    '{',
-    '{}',
-    '{"publicJwk":{"kty":"EC","crv":"P-256","x":"a","y":"b"},"signsFrom":0,"longestTokenMs":0}',
-  ])('a record that is no key is left aside: %s', async (value) => {
-    const ground = await accessGround()
-    await ground.store.commit({ operations: [{ type: 'put', key: 'key/broken', value }] })
-    const keys = await openKeys(ground)
-    expect(kids(keys)).toEqual([])
-    await signer(keys)
-    expect(kids(keys)).toHaveLength(1)
-    expect(ground.lines).toContainEqual(expect.objectContaining({ level: 50, kid: 'broken' }))
-  })
+  test.each(['{', '{}', '{"publicJwk":{"kty":"EC","crv":"P-256","x":"a","y":"b"},"signsFrom":0,"longestTokenMs":0}'])(
+    'a record that is no key is left aside: %s',
+    async (value) => {
+      const ground = await accessGround()
+      await ground.store.commit({ operations: [{ type: 'put', key: 'key/broken', value }] })
+      const keys = await openKeys(ground)
+      expect(kids(keys)).toEqual([])
+      await signer(keys)
+      expect(kids(keys)).toHaveLength(1)
+      expect(ground.lines).toContainEqual(expect.objectContaining({ level: 50, kid: 'broken' }))
+    },
+  )
 })
