@@ -24,8 +24,7 @@ export function createRoles(log: Pick<Logger, 'warn'>): Roles {
     clearRoles: () => roles.clear(),
     clusterRoles,
     get({ kind, name }, project) {
-      if (kind === 'ClusterRole') return clusterRoles.get(name)
-      return project === '' ? undefined : roles.get(`${project}/${name}`)
+      return kind === 'ClusterRole' ? clusterRoles.get(name) : roles.get(`${project}/${name}`)
     },
   }
 }

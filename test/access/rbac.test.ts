@@ -324,6 +324,17 @@ describe('aggregation', () => {
     expect(isSame).toEqual([true, false, false, true])
   })
 
+  test('takes nothing from a stored role that is called as a built-in one, nor lets it take', () => {
+    const roles = createClusterRoles(builtinRoles, log)
+    const before = roles.get('edit')?.rules
+    const labels = { 'rbac.authorization.k8s.io/aggregate-to-edit': 'true' }
+    roles.set('self-provisioner', { labels, rules: [rule('x')] })
+    roles.set('view', { ...taking(labels, {}), rules: [rule('x')] })
+    expect(roles.get('edit')?.rules).toEqual(before)
+    roles.set('view', undefined)
+    expect(roles.get('view')?.rules).toContainEqual(expect.objectContaining({ resources: ['imagestreams/layers'] }))
+  })
+
   test('looks at labels alone, whatever a selector is called', () => {
     const roles = createClusterRoles([], log)
     roles.set('a', {
@@ -350,6 +361,10 @@ describe('who is named', () => {
     await bind('a', 0, 5_000)
     await bind('b', 4_000, 5_999)
     expect([ask().subjects.length, ask().incomplete]).toEqual([10_000, false])
+    const everywhere = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'edit' }
+    await put('object/clusterrolebindings//c', { roleRef: everywhere, subjects: [{ kind: 'User', name: 'u0' }] })
+    expect([ask().subjects.length, ask().incomplete]).toEqual([10_000, false])
+    expect(ask().subjects.find(({ name }) => name === 'u0')?.grant.kind).toBe('RoleBinding')
     await bind('c', 20_000, 1)
     expect([ask().subjects.length, ask().incomplete]).toEqual([10_000, true])
   })

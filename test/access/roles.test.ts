@@ -85,6 +85,58 @@ describe('built-in roles', () => {
     expect(bound(changers)).toEqual(['registry-editor', 'registry-admin', 'edit', 'admin', 'cluster-admin'])
   })
 
+  const every = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection']
+  const holders = (verb: string, resource: string, group?: string) =>
+    bound(builtinRoles.filter(({ name }) => may(name, verb, resource, group)))
+
+  test('secrets are for those who change a project: who reads alone reads none, not even of the whole cluster', () => {
+    for (const verb of every)
+      expect([verb, holders(verb, 'secrets', '')]).toEqual([verb, ['edit', 'admin', 'cluster-admin']])
+    expect(holders('get', 'imagestreams/secrets')).toEqual([
+      'system:registry',
+      'registry-editor',
+      'registry-admin',
+      'edit',
+      'admin',
+      'cluster-admin',
+    ])
+  })
+
+  test.each(['sessions', 'auditevents'])('only who may do everything has to do with %s', (resource) => {
+    for (const verb of every) expect(holders(verb, resource, 'weir.dev')).toEqual(['cluster-admin'])
+  })
+
+  test('only who may do everything writes cluster roles, their bindings, or beyond what he holds', () => {
+    const group = 'rbac.authorization.k8s.io'
+    for (const resource of ['clusterroles', 'clusterrolebindings']) {
+      for (const verb of [...every.slice(3), 'escalate', 'bind']) {
+        expect(holders(verb, resource, group)).toEqual(['cluster-admin'])
+      }
+      expect(holders('get', resource, group)).toEqual(['cluster-reader', 'cluster-admin'])
+    }
+    expect(holders('escalate', 'roles', group)).toEqual(['cluster-admin'])
+    expect(holders('bind', 'roles', group)).toEqual(['cluster-admin'])
+  })
+
+  test('who says who may use a project may ask who may', () => {
+    const admins = ['registry-admin', 'admin', 'cluster-reader', 'cluster-admin']
+    expect(holders('create', 'localsubjectaccessreviews', 'authorization.k8s.io')).toEqual(admins)
+    for (const resource of ['localsubjectaccessreviews', 'localresourceaccessreviews', 'subjectrulesreviews']) {
+      expect(holders('create', resource, 'authorization.openshift.io')).toEqual(admins)
+    }
+  })
+
+  test('self-provisioner alone makes projects, and nobody is bound to it', () => {
+    expect(holders('create', 'projectrequests', 'project.openshift.io')).toEqual(['self-provisioner', 'cluster-admin'])
+  })
+
+  test('cluster-reader reads and changes nothing', () => {
+    for (const right of spellOut(rulesOf('cluster-reader'))) {
+      expect(['get', 'list', 'watch', 'create']).toContain(right.verb)
+      if (right.verb === 'create') expect(right.resource).toMatch(/reviews$/)
+    }
+  })
+
   test('prune alone writes the status of a stream', () => {
     const writers = builtinRoles.filter(({ name }) => may(name, 'update', 'imagestreams/status'))
     expect(writers.map(({ name }) => name)).toEqual(['system:image-pruner', 'cluster-admin'])

@@ -82,6 +82,20 @@ describe('cluster roles', () => {
     expect(names(labelled)).toEqual(['aaa', 'cluster-b', 'system:x', 'zzz'])
   })
 
+  test('are in each page as many as it may hold in bytes, the built-in ones after it in the next', async () => {
+    const { asAdmin, objects } = await apiWorld()
+    const annotations = { large: 'x'.repeat(400_000) }
+    for (let i = 0; i < 50; i += 1) {
+      await objects.create('clusterroles', '', { metadata: { name: `c${100 + i}`, annotations }, rules: [] })
+    }
+    const first = await asAdmin('GET', `${clusterRoles}?limit=500`)
+    expect(names(first).at(-1)).toMatch(/^c1/)
+    const { continue: next } = first.body.metadata as { continue: string }
+    const all = [...names(first), ...names(await asAdmin('GET', `${clusterRoles}?limit=500&continue=${next}`))]
+    expect(all).toEqual([...new Set(all)].sort())
+    expect(all).toEqual(expect.arrayContaining(['admin', 'c149', 'view']))
+  })
+
   test('are watched, the built-in ones told at the beginning', async () => {
     const { asAdmin, watch, adminToken } = await apiWorld()
     const count = names(await asAdmin('GET', clusterRoles)).length
@@ -114,6 +128,8 @@ describe('cluster roles', () => {
   test.each<[object, string]>([
     [{ rules: [{ ...pull, nonResourceURLs: ['/x'] }] }, 'rules[0].nonResourceURLs'],
     [{ rules: [{ ...pull, verbs: [] }] }, 'rules[0].verbs'],
+    [{ rules: Array(101).fill(pull) }, 'rules'],
+    [{ rules: [{ verbs: ['get'], nonResourceURLs: Array(1001).fill('/x') }] }, 'rules[0].nonResourceURLs'],
     [{ aggregationRule: {} }, 'aggregationRule.clusterRoleSelectors'],
     [{ aggregationRule: selects({ '-': 'x' }) }, 'aggregationRule.clusterRoleSelectors[0].matchLabels'],
     [{ aggregationRule: selects({}, { a: 'b c' }) }, 'aggregationRule.clusterRoleSelectors[1].matchLabels'],
