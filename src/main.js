@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 /**
  * The `weir` executable: `serve` runs the server, `rotate-secret-key` works beside it on its data directory, every other verb
- * is the command line over its API. The one file in
- * JavaScript: Node loads its TypeScript compiler for the first file that the compile cache does not have yet, and keeps
- * its 14 MB; an entry that needs none lets every file after it come stripped from the cache.
+ * is the command line over its API. It is JavaScript: Node loads its TypeScript compiler for the first file that the
+ * compile cache does not have yet, and keeps its 14 MB; an entry that needs none lets every file after it come stripped
+ * from the cache.
  */
 import * as module from 'node:module'
+import { setFlagsFromString } from 'node:v8'
 
 const major = Number(process.versions.node.split('.', 1)[0])
 if (major < 24) {
@@ -17,8 +18,12 @@ const [verb, ...rest] = process.argv.slice(2)
 const wantsHelp = rest.includes('--help') || rest.includes('-h')
 // Each side is loaded alone: neither carries the other's weight.
 if (verb === 'serve' && !wantsHelp) {
+  // Reading all files in would grow V8's young generation to its most, 10 MB that an idle process keeps. It may grow from
+  // the first request on.
+  setFlagsFromString('--semi-space-growth-factor=1')
   const { serve } = await import('./serve.ts')
   await serve(rest)
+  setFlagsFromString('--semi-space-growth-factor=2')
 } else if (verb === 'rotate-secret-key' && !wantsHelp) {
   const { rotateSecretKey } = await import('./rotate-secret-key.ts')
   await rotateSecretKey(rest)
