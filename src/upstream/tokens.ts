@@ -43,6 +43,10 @@ export interface TokensOptions {
 
 const clientId = 'weir'
 const maxAnswerBytes = 1024 * 1024
+/** The longest token that is taken; few servers take headers of half of that. */
+const maxTokenLength = 32 * 1024
+/** Most characters of tokens that are kept. */
+const maxKeptLength = 16 * 1024 * 1024
 const maxLifetimeMs = 3600 * 1000
 /** The lifetime of a token that comes without one (distribution token spec). */
 const defaultLifetimeMs = 60 * 1000
@@ -54,7 +58,11 @@ interface CachedToken {
 
 /** Fetches tokens and keeps them for as long as they are good; requests for the same token share one fetch. */
 export function createTokens({ hosts, transport, retry, log, now }: TokensOptions): Tokens {
-  const cache = new LRUCache<string, CachedToken>({ max: 10_000 })
+  const cache = new LRUCache<string, CachedToken>({
+    max: 10_000,
+    maxSize: maxKeptLength,
+    sizeCalculation: ({ token }, key) => token.length + key.length,
+  })
   const flights = new Map<string, Promise<TokenGrant>>()
 
   async function fetch(request: TokenRequest, key: string): Promise<TokenGrant> {
@@ -152,7 +160,7 @@ function parseToken(bytes: Buffer, host: string, realm: string): { token: string
   const token = [fields.token, fields.access_token].find((value) => typeof value === 'string' && value !== '')
   if (typeof token !== 'string') throw invalid('no token')
   // It becomes a header.
-  if (!/^[\x21-\x7e]+$/.test(token)) throw invalid('a token that no header can carry')
+  if (token.length > maxTokenLength || !/^[\x21-\x7e]+$/.test(token)) throw invalid('a token that no header can carry')
   const seconds = fields.expires_in
   const told = typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : defaultLifetimeMs
   return { token, lifetimeMs: Math.min(told, maxLifetimeMs) }

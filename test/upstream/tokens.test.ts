@@ -71,6 +71,38 @@ describe('a token', () => {
     expect(registry.matching(/manifests/)).toHaveLength(3)
   })
 
+  test('that is longer than any header is refused', async () => {
+    const { registry, client } = await world()
+    const remove = registry.intercept(
+      answering(/token/, fakeAnswer(200, JSON.stringify({ token: 'a'.repeat(32 * 1024 + 1) }))),
+    )
+    const { code, message } = await failureOf(client.resolve(at(registry.host), 'v1'))
+    expect([code, message]).toEqual(['UNAVAILABLE', expect.stringContaining('a token that no header can carry')])
+    remove()
+    expect(await client.resolve(at(registry.host), 'v1')).toMatchObject({ digest: image.manifest.digest })
+  })
+
+  test('is kept as long as there is room, however long a registry makes its tokens', async () => {
+    const { registry, client } = await world()
+    const long = fakeAnswer(200, JSON.stringify({ token: 'a'.repeat(32 * 1024), expires_in: 3600 }))
+    const asked: unknown[] = []
+    registry.intercept((req, _res, next) => {
+      if (!req.url?.startsWith('/token')) return next()
+      asked.push(new URL(req.url, 'http://registry').searchParams.get('scope'))
+      return long
+    })
+    const ask = (repository: string) => failureOf(client.resolve(at(registry.host, repository), 'v1'))
+    const askedFor = (repository: string) => asked.filter((scope) => scope === `repository:${repository}:pull`).length
+    await ask('lib/first')
+    await ask('lib/first')
+    expect(askedFor('lib/first')).toBe(1)
+    for (let i = 0; i < 520; i += 40) {
+      await Promise.all(Array.from({ length: 40 }, (_, j) => ask(`lib/app${i + j}`)))
+    }
+    await ask('lib/first')
+    expect(askedFor('lib/first')).toBe(2)
+  })
+
   test('is not shared by two logins, even of the same id', async () => {
     const registry = await startFakeUpstream({ auth: { kind: 'bearer', users, anonymous: false } })
     registry.put('lib/app', image, { tag: 'v1' })
