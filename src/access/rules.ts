@@ -92,6 +92,21 @@ export const bindingSchema = z.object({
 
 export type Binding = z.infer<typeof bindingSchema>
 
+/** Whether one of the rules allows the right, decided by going through their lists: for rules that are asked but once. */
+export function anyAllows(rules: Iterable<PolicyRule>, right: Right): boolean {
+  for (const rule of rules) if (concerns(rule, right) && isNamed(rule, right.name)) return true
+  return false
+}
+
+/** How many strings {@link anyAllows} compares with a right at most. */
+export function lengthOf(rules: Iterable<PolicyRule>): number {
+  let length = 0
+  for (const { verbs, apiGroups, resources, resourceNames = [] } of rules) {
+    length += verbs.length + apiGroups.length + resources.length + resourceNames.length
+  }
+  return length
+}
+
 /** Whether a name is one of a rule's; `undefined` stands for all objects. */
 type NameTest = (name: string | undefined) => boolean
 
@@ -109,6 +124,8 @@ const maxKinds = 32
 export function compileRules(rules: readonly PolicyRule[]): RuleTest {
   // Made of the few rules that are asked for: made of all, they took three times the memory.
   const known = new Map<string, readonly NameTest[]>()
+  // One for each rule, whatever is asked of it: made for each kind of right, they took fifty times the memory of the rules.
+  const tests = new Map<PolicyRule, NameTest>()
 
   function concerned(right: Right): readonly NameTest[] {
     // Of what is really asked nothing has a space: whatever else is asked, such a key is of one kind alone.
@@ -116,9 +133,15 @@ export function compileRules(rules: readonly PolicyRule[]): RuleTest {
     const found = known.get(key)
     if (found !== undefined) return found
     if (known.size >= maxKinds) known.clear()
-    const tests = rules.filter((rule) => concerns(rule, right)).map(nameTest)
-    known.set(key, tests)
-    return tests
+    const concerning = rules.filter((rule) => concerns(rule, right)).map(testOf)
+    known.set(key, concerning)
+    return concerning
+  }
+
+  function testOf(rule: PolicyRule): NameTest {
+    const made = tests.get(rule) ?? nameTest(rule)
+    tests.set(rule, made)
+    return made
   }
 
   return (right) => concerned(right).some((isNamed) => isNamed(right.name))
@@ -126,6 +149,10 @@ export function compileRules(rules: readonly PolicyRule[]): RuleTest {
 
 function concerns({ verbs, apiGroups, resources }: PolicyRule, { verb, group, resource }: Right): boolean {
   return hasOrAll(verbs, verb) && hasOrAll(apiGroups, group) && resourceMatches(resources, resource)
+}
+
+function isNamed({ resourceNames }: PolicyRule, name: string | undefined): boolean {
+  return !resourceNames?.length || (!!name && resourceNames.includes(name))
 }
 
 function nameTest({ resourceNames }: PolicyRule): NameTest {

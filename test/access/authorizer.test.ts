@@ -248,6 +248,18 @@ describe('many bindings to one role', () => {
     expect(world.authorizer.holdsAll(ann, [{ ...wide, resourceNames: ['x'] }], 'demo')).toEqual([])
   })
 
+  test('of rules with long lists do not either, be it the same word again and again', async () => {
+    const world = await accessWorld()
+    const long = { ...wide, verbs: Array<string>(1000).fill('get'), resourceNames: ['x'] }
+    for (let i = 0; i < 20; i += 1) {
+      await world.role('demo', `long${i}`, [long])
+      const binding = { roleRef: roleRef(`long${i}`, 'Role'), subjects: [user('ann')] }
+      await world.put(`object/rolebindings/demo/long${i}`, binding)
+    }
+    expect(() => world.authorizer.holdsAll(ann, [wide], 'demo')).toThrow(expect.objectContaining({ code: 'INVALID' }))
+    expect(world.authorizer.holdsAll(ann, [{ ...wide, resourceNames: ['x'] }], 'demo')).toEqual([])
+  })
+
   test('give it until the last of them is gone', async () => {
     const world = await accessWorld()
     const first = await world.bind('demo', puller, user('ann'))

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { PolicyRule } from '../../src/access/access.ts'
-import { compileRules, type Right, spellOut } from '../../src/access/rules.ts'
+import { anyAllows, compileRules, type Right, spellOut } from '../../src/access/rules.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 
 const pull: Right = { verb: 'get', group: 'image.openshift.io', resource: 'imagestreams/layers', name: 'app' }
@@ -52,6 +52,19 @@ describe('compileRules()', () => {
     expect(ruleAllows(rule({ resourceNames: ['app'] }), { ...pull, name: undefined })).toBe(false)
   })
 
+  test('makes of the names of a rule no more than they are, whatever is asked', () => {
+    let read = 0
+    const names = Object.assign(['app'], {
+      *[Symbol.iterator]() {
+        read += 1
+        yield 'app'
+      },
+    })
+    const allows = compileRules([rule({ verbs: ['*'], resourceNames: names })])
+    for (let i = 0; i < 100; i += 1) expect(allows({ ...pull, verb: `verb${i}` })).toBe(true)
+    expect(read).toBe(1)
+  })
+
   test('does not give the resource itself by */layers', () => {
     expect(ruleAllows(rule({ resources: ['*/layers'] }), { ...pull, resource: 'imagestreams' })).toBe(false)
   })
@@ -78,6 +91,8 @@ describe('spellOut()', () => {
         const allows = compileRules(rules)
         for (const right of [...rights, ...rights.toReversed()]) {
           expect(allows(right)).toBe(rules.some((one) => ruleAllows(one, right)))
+          expect(anyAllows(rules, right)).toBe(allows(right))
+          expect(anyAllows(rules, { ...right, name: undefined })).toBe(allows({ ...right, name: undefined }))
         }
       }),
       { numRuns: 300 },
