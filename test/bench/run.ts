@@ -3,6 +3,8 @@ const benches: Record<string, () => Promise<{ run(): Promise<void> }>> = {
   pull: () => import('./pull.ts'),
   api: () => import('./api.ts'),
   hostile: () => import('./hostile.ts'),
+  oracle: () => import('./oracle.ts'),
+  revocation: () => import('./revocation.ts'),
 }
 
 const name = process.argv[2] ?? ''
