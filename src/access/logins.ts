@@ -8,12 +8,15 @@ import {
   type TokenRequest,
 } from './access.ts'
 import type { Current } from './current.ts'
+import { readUnverified } from './unverified.ts'
 
 export interface LoginsOptions {
   authenticator: Pick<Authenticator, 'authenticate'>
   sessions: Pick<Sessions, 'begin' | 'refresh'>
   providers: readonly Pick<Provider, 'name' | 'sessionLifetimeMs'>[]
   current: Pick<Current, 'confirm'>
+  /** `iss` of Weir's own tokens. */
+  issuer: string
 }
 
 /** Who asks at `/token`, and the refresh token by which he goes on where he asked for one and may have one. */
@@ -28,7 +31,7 @@ export interface LoggedIn {
  * @throws RegistryError UNAUTHORIZED, and as {@link Authenticator.authenticate}
  */
 export function createLogins(options: LoginsOptions): (request: TokenRequest) => Promise<LoggedIn> {
-  const { authenticator, sessions, providers, current } = options
+  const { authenticator, sessions, providers, current, issuer } = options
   const lifetimes = new Map(providers.map(({ name, sessionLifetimeMs }) => [name, sessionLifetimeMs]))
 
   const begin = async (subject: Subject, { clientId, client }: TokenRequest): Promise<LoggedIn> => {
@@ -56,6 +59,8 @@ export function createLogins(options: LoginsOptions): (request: TokenRequest) =>
     if (!(await current.confirm(subject))) {
       throw new RegistryError('UNAUTHORIZED', { message: 'the token has expired: log in again' })
     }
-    return offline ? begin(subject, request) : { subject }
+    // A token for the API that came by no session ends soon, and what is made of it with it: it begins none.
+    const isOfToken = subject.session === undefined && readUnverified(login.secret)?.claims?.iss === issuer
+    return offline && !isOfToken ? begin(subject, request) : { subject }
   }
 }

@@ -107,7 +107,7 @@ describe('a login', () => {
     await full.ready
     const providers = [{ name: 'htpasswd', sessionLifetimeMs: day }]
     const current = { confirm: async () => true }
-    const logIn = createLogins({ authenticator, sessions: full, providers, current })
+    const logIn = createLogins({ authenticator, sessions: full, providers, current, issuer })
     const loggedIn = await logIn(tokenRequest({ login: ann, offline: true }))
     expect([loggedIn.subject.name, loggedIn.refreshToken]).toEqual(['ann', undefined])
   })
@@ -257,6 +257,18 @@ describe('a token for the API', () => {
     await expect(tokens.verifyRegistryToken(pull.token.token)).rejects.toEqual(refused)
     await expect(tokens.verifyLoginToken(again.token.token)).rejects.toEqual(refused)
     await expect(ask({ login })).rejects.toEqual(refused)
+  })
+
+  test('that came by no session begins none: twelve hours do not become thirty days', async () => {
+    const { ask, sessions, clock } = await world()
+    const { token } = await ask({ service: issuer })
+    const login = { user: 'ann', secret: token.token }
+    for (const service of [undefined, issuer]) {
+      expect(await ask({ login, offline: true, service })).not.toHaveProperty('refreshToken')
+    }
+    expect(await sessions.list()).toEqual([])
+    clock.advance(12 * hour)
+    await expect(ask({ login, offline: true })).rejects.toEqual(refused)
   })
 
   test.each(['a robot', 'the admin'])('of %s ends with its own, and can not be renewed without end', async (who) => {
