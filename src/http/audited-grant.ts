@@ -1,30 +1,38 @@
-import { anonymous, type TokenGrant, type TokenRequest, type TokenService } from '../access/access.ts'
+import { anonymous, type Client, type TokenGrant, type TokenRequest, type TokenService } from '../access/access.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import type { Audit } from '../audit.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { formatScopes } from '../oci/scope.ts'
 
-export type AuditedGrant = (request: TokenRequest, requestId: string) => Promise<TokenGrant>
+/** `read` makes the request of what was sent. */
+export type AuditedGrant = (
+  exchange: { client: Client; requestId: string },
+  read: () => TokenRequest | Promise<TokenRequest>,
+) => Promise<TokenGrant>
 
-/** {@link TokenService.grant}, with a line in the audit log for each token given and each refusal. */
+/** {@link TokenService.grant}, with a line in the audit log for each token given and each refusal, of what can not be read too. */
 export function createAuditedGrant(deps: {
   tokenService: Pick<TokenService, 'grant'>
   audit: Pick<Audit, 'write'>
 }): AuditedGrant {
   const { tokenService, audit } = deps
-  return async (request, requestId) => {
-    const { login, client } = request
-    const verb = login !== undefined && 'refreshToken' in login ? 'refresh' : 'login'
-    const event = { client, requestId, surface: 'token', verb } as const
+  return async ({ client, requestId }, read) => {
+    let request: TokenRequest | undefined
+    const write = (line: Pick<AuditEvent, 'subject' | 'object' | 'decision' | 'status' | 'reason'>): void => {
+      const verb = request?.login !== undefined && 'refreshToken' in request.login ? 'refresh' : 'login'
+      audit.write({ client, requestId, surface: 'token', verb, ...line })
+    }
     try {
+      request = await read()
       const granted = await tokenService.grant(request)
       const object = tokenObject(formatScopes(granted.access.filter(({ actions }) => actions.length > 0)))
-      audit.write({ ...event, subject: granted.subject, object, decision: 'allowed', status: 200 })
+      write({ subject: granted.subject, object, decision: 'allowed', status: 200 })
       return granted
     } catch (error) {
       const { status, code: reason } = error instanceof RegistryError ? error : { status: 500, code: 'UNKNOWN' }
-      const object = tokenObject(request.scopes.join(' '))
-      audit.write({ ...event, subject: attempted(login), object, decision: 'denied', status, reason })
+      const object = tokenObject(request?.scopes.join(' ') ?? '')
+      const subject = request === undefined ? nobody : attempted(request.login)
+      write({ subject, object, decision: 'denied', status, reason })
       throw error
     }
   }
@@ -40,10 +48,12 @@ function tokenObject(scopes: string): AuditEvent['object'] {
 
 const maxScopes = 100
 
+const nobody: AuditEvent['subject'] = { name: '', groups: [] }
+
 /** Who tried to log in, where that can be told: what stands in the place of the user name may be a token or a password. */
 function attempted(login: TokenRequest['login']): AuditEvent['subject'] {
   if (login === undefined) return anonymous
-  if ('refreshToken' in login) return { name: '', groups: [] }
+  if ('refreshToken' in login) return nobody
   if (login.user === '' && login.secret === '') return anonymous
   return { name: isUserName(login.user) && login.user !== login.secret ? login.user : '', groups: [] }
 }

@@ -24,14 +24,18 @@ export function addTokenRoutes(
 ): void {
   const grant = createAuditedGrant(deps)
   app.get('/token', async (c) => {
-    const login = readBasic(c.req.header('authorization'))
-    const request = readRequest(new URL(c.req.url).searchParams, login, c.env.client)
-    return answer(await grant(request, c.env.requestId))
+    const read = () => {
+      const login = readBasic(c.req.header('authorization'))
+      return readRequest(new URL(c.req.url).searchParams, login, c.env.client)
+    }
+    return answer(await grant(c.env, read))
   })
   app.post('/token', async (c) => {
-    const form = await readForm(c)
-    const request = readRequest(form, readGrant(form), c.env.client)
-    return answer(await grant(request, c.env.requestId), true)
+    const read = async () => {
+      const form = await readForm(c)
+      return readRequest(form, readGrant(form), c.env.client)
+    }
+    return answer(await grant(c.env, read), true)
   })
   app.all('/token', () => {
     const errors = [{ code: 'UNSUPPORTED', message: 'only GET and POST are supported here', detail: null }]

@@ -4,7 +4,7 @@ import { createFormatLine } from '../../src/audit/format-line.ts'
 import { parseLine } from '../../src/audit/parse-line.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { makeImage } from '../support/images.ts'
-import { type Harness, served, startHttp, tokenFor } from './harness.ts'
+import { type AskOptions, type Harness, served, startHttp, tokenFor } from './harness.ts'
 
 const image = makeImage('one').manifest
 const layer = makeImage('one').layers[0] ?? image
@@ -178,6 +178,20 @@ describe('logins', () => {
     expect(audited).toMatchObject([
       { subject: { name: 'system:anonymous' }, decision: 'denied', reason: 'BAD_REQUEST' },
     ])
+  })
+
+  test.each<[string, string, AskOptions]>([
+    ['two logins', '401 UNAUTHORIZED', { headers: { authorization: 'Basic YTpi, Basic c2VjcmV0' } }],
+    ['a bearer', '401 UNAUTHORIZED', { headers: { authorization: 'Bearer c2VjcmV0' } }],
+    ['a body that is no form', '400 BAD_REQUEST', { method: 'POST', body: '{"password":"c2VjcmV0"}' }],
+  ])('that can not be read are denied to nobody known: %s', async (_, refused, sent) => {
+    const { ask, audited } = await startHttp({ grant: async () => granted() })
+    await ask('/token?scope=repository:demo/app:pull', sent)
+    const [line, ...more] = audited
+    expect(more).toEqual([])
+    expect(line).toMatchObject({ subject: { name: '', groups: [] }, surface: 'token', decision: 'denied' })
+    expect(`${line?.status} ${line?.reason}`).toBe(refused)
+    expect(JSON.stringify(audited)).not.toContain('c2VjcmV0')
   })
 
   test.each([
