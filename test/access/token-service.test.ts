@@ -6,10 +6,10 @@ import { type AccessWorld, accessWorld, group, robot, service, tokenRequest } fr
 const all = 'repository:demo/app:pull,push,delete'
 
 /** Logs in as the service account `demo/ci` and asks for scopes. */
-async function robotWorld() {
+async function robotWorld(expiresInSeconds?: number) {
   const world = await accessWorld()
   const account = await world.account('demo', 'ci')
-  const { token: secret } = await world.tokens.issueServiceAccountToken(account)
+  const { token: secret } = await world.tokens.issueServiceAccountToken(account, expiresInSeconds)
   const login = { user: 'whoever', secret }
   const ask = (...scopes: string[]) => world.tokenService.grant(tokenRequest({ login, service, scopes }))
   const granted = async (...scopes: string[]) => formatScopes((await ask(...scopes)).access)
@@ -173,6 +173,17 @@ describe('mayAccess()', () => {
     expect(tokenService.mayAccess(token, pullApp)).toBeDefined()
     expect(tokenService.mayAccess(token, { ...pullApp, action: 'push' })).toBeUndefined()
     await remove('object/rolebindings/demo/again')
+    expect(tokenService.mayAccess(token, pullApp)).toBeUndefined()
+  })
+
+  test('what was decided for a token ends with its subject, to the second, though nothing is written', async () => {
+    const { bind, ci, use, tokenService, clock } = await robotWorld(300)
+    await bind('demo', 'edit', ci)
+    const token = await use('repository:demo/app:pull')
+    expect(tokenService.mayAccess(token, pullApp)).toBeDefined()
+    clock.advance(299_000)
+    expect(tokenService.mayAccess(token, pullApp)).toBeDefined()
+    clock.advance(1_000)
     expect(tokenService.mayAccess(token, pullApp)).toBeUndefined()
   })
 
