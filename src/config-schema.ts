@@ -53,21 +53,27 @@ const claim = text
 const prefix = written('write a text, "" for none; it does not begin with "system:" or "weir:"', (value) =>
   /^(?:system|weir):|\p{Cc}/u.test(value) || value.length > 64 ? undefined : value,
 )
+/** Of providers and users of Weir's own. */
+const reservedNames = ['htpasswd', 'system', 'weir']
 const issuerSchema = z.strictObject({
-  name: written('write a short name of letters, digits and dashes, such as github', (value) =>
-    ['htpasswd', 'system', 'weir'].includes(value)
-      ? undefined
-      : matching(/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/, value),
+  name: written(
+    `write a short name of small letters, digits and dashes, such as github; not ${reservedNames.join(', ')}`,
+    (value) => (reservedNames.includes(value) ? undefined : matching(/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/, value)),
   ),
   issuer: written(
-    'write the issuer as its tokens have it in "iss", such as https://token.actions.githubusercontent.com',
+    'write the issuer as its tokens have it in "iss", an https URL such as https://token.actions.githubusercontent.com',
     parseIssuer,
   ),
   /** Where its discovery document is, when it is not below `issuer`. */
   discoveryUrl: written('write an https URL', parseIssuer).nullish(),
   audiences: z.array(text, { error: 'write a list: ["weir.example.com"]' }).min(1, 'write at least one audience'),
   certificateAuthorityFile: text.nullish(),
-  username: z.strictObject({ claim: claim.prefault('sub'), prefix: prefix.nullish() }).prefault({}),
+  username: z
+    .strictObject(
+      { claim: claim.prefault('sub'), prefix: prefix.nullish() },
+      { error: (issue) => (issue.code === 'invalid_type' ? 'write { claim: NAME }' : undefined) },
+    )
+    .prefault({}),
   groups: z
     .array(z.strictObject({ claim, prefix: prefix.nullish() }), { error: 'write a list: - claim: groups' })
     .default([]),
@@ -136,6 +142,17 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
 })
+
+/** The keys that there are where the path of an unknown one leads. */
+export function knownKeys(path: readonly PropertyKey[]): string[] {
+  const whole = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' })
+  const part = path.reduce<z.core.JSONSchema._JSONSchema | undefined>((schema, key) => {
+    if (typeof schema !== 'object') return undefined
+    const below = typeof key === 'number' ? schema.items : schema.properties?.[String(key)]
+    return Array.isArray(below) ? below[0] : below
+  }, whole)
+  return typeof part === 'object' ? Object.keys(part.properties ?? {}) : []
+}
 
 /** What the schema makes of a file. */
 export type ParsedConfig = z.output<typeof configSchema>

@@ -4,7 +4,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { parseDocument } from 'yaml'
 import type { z } from 'zod'
 import type { OidcIssuer } from './access/oidc-issuer.ts'
-import { configSchema, type ParsedConfig } from './config-schema.ts'
+import { configSchema, knownKeys, type ParsedConfig } from './config-schema.ts'
 import type { ListenAddress, parseNetwork } from './config-values.ts'
 
 /** The login for one upstream, its password read from the file. */
@@ -155,20 +155,27 @@ function override(tree: Record<string, unknown>, { environment = {}, flags = {} 
 function describeIssue(issue: z.core.$ZodIssue, origins: Map<string, string>): string[] {
   const path = formatPath(issue.path)
   const prefix = path === '' ? '' : `${path}.`
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => `${prefix}${key}: ${unknownKey(key)}`)
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownKeys(issue.path)
+    return issue.keys.map((key) => `${prefix}${key}: unknown key; ${insteadOf(key, known)}`)
+  }
   const origin = origins.get(path)
   const place = origin === undefined ? path : `${path} (from ${origin})`
   return [`${place}: ${issue.code === 'invalid_type' ? wrongType(issue) : issue.message}`]
 }
 
-function unknownKey(key: string): string {
-  return /password|secret|token/i.test(key)
-    ? 'unknown key; secrets are given by file: passwordFile'
-    : 'unknown key; config/weir.yaml lists all there are'
+/** What to write in place of a key that there is not. */
+function insteadOf(key: string, known: readonly string[]): string {
+  const plain = key.toLowerCase()
+  const meant = known.filter((each) => each.toLowerCase().startsWith(plain) || plain.startsWith(each.toLowerCase()))
+  if (/password|secret/i.test(key)) return 'secrets are given by file: passwordFile'
+  if (meant.length > 0) return `did you mean ${meant.join(' or ')}?`
+  return known.length === 0 ? 'config/weir.yaml lists all there are' : `here are ${known.join(', ')}`
 }
 
 function wrongType(issue: z.core.$ZodIssueInvalidType): string {
-  if (issue.expected === 'object') return 'write keys and values below it'
+  if (!issue.message.startsWith('Invalid input')) return issue.message
+  if (issue.expected === 'object' || issue.expected === 'record') return 'write keys and values below it'
   return issue.expected === 'array' ? 'write a list' : issue.message
 }
 

@@ -167,6 +167,11 @@ describe('auth.issuers', () => {
     ['a session of a year and a day', { sessionLifetime: '366d' }, 'auth.issuers[0].sessionLifetime: '],
     ['scopes that are a text', { scopes: 'openid' }, 'auth.issuers[0].scopes: write a list'],
     ['a secret', { clientSecret: 'hush' }, 'auth.issuers[0].clientSecret: unknown key'],
+    ['a name that Weir keeps', { name: 'weir' }, 'such as github; not htpasswd, system, weir'],
+    ['required claims that are a list', { requiredClaims: ['a'] }, 'requiredClaims: write keys and values below it'],
+    ['a user name that is a text', { username: 'email' }, 'auth.issuers[0].username: write { claim: NAME }'],
+    ['no list of audiences', { audiences: undefined }, 'audiences: write a list: ["weir.example.com"]'],
+    ['a key of another place', { prefix: '' }, 'auth.issuers[0].prefix: unknown key; here are name, issuer,'],
   ])('%s is a problem', (_, change, problem) => {
     const problems = problemsOf(JSON.stringify({ auth: { issuers: [{ ...github, ...change }] } }))
     expect(problems.join('\n')).toContain(problem)
@@ -341,6 +346,13 @@ log: loud
   })
 
   test.each([
+    ['half a key', 'auth: { htpasswd: a }', 'auth.htpasswd: unknown key; did you mean htpasswdFile?'],
+    [
+      'a key in other letters',
+      'auth: { tokenlifetime: 1h }',
+      'auth.tokenlifetime: unknown key; did you mean tokenLifetime?',
+    ],
+    ['a key at the top', 'proxies: []', 'proxies: unknown key; here are listen, publicUrl,'],
     ['a part that does not exist yet', 'content: { maxBytes: 50GiB }', 'content: unknown key'],
     [
       'a platform mode that does not exist yet',
