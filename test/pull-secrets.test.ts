@@ -149,6 +149,21 @@ describe('I9: the logins of a project', () => {
     expect(await used('demo', 'quay.io', 'app')).toEqual(['secrets/demo/regcred'])
   })
 
+  test.each([
+    ['registry.example.com:5000', 'team/app'],
+    ['registry.example.com.evil.test', 'team/app'],
+    ['evil.registry.example.com', 'team/app'],
+    ['example.com', 'team/app'],
+    ['registry.example.com', 'team2/app'],
+    ['registry.example.com', 'tea'],
+    ['registry.example.com', 'other/team/app'],
+  ])('are not for %s/%s, which is like what they are for', async (host, repository) => {
+    const { put, used } = await world()
+    await put('demo', secret('regcred', 'registry.example.com/team'))
+    expect(await used('demo', host, repository)).toEqual([])
+    expect(await used('demo', 'registry.example.com', 'team/app')).toEqual(['secrets/demo/regcred'])
+  })
+
   test('are those of the same name and host in no other project', async () => {
     const { put, credentialsFor } = await world()
     await put('demo', secret('regcred', 'quay.io'))
