@@ -74,20 +74,44 @@ async function listRights(
   const { resourceRules, incomplete, evaluationError } = review.status ?? {}
   if (incomplete === true) context.note(`note: the list is not whole${evaluationError ? `: ${evaluationError}` : ''}`)
   if (format === 'json' || format === 'yaml') return printObject(context.stdout, format, review, { name: '', text: '' })
-  printRows(context.stdout, format, resourceRules ?? [], rulePrinting)
+  printRows(context.stdout, format, rowsOf(resourceRules ?? []), rulePrinting)
 }
 
-const rulePrinting: Printing<PolicyRule> = {
-  name: resourcesOf,
+/** What may be done to one resource, whatever rules say so. */
+interface RuleRow {
+  /** With its group. */
+  resource: string
+  names: string
+  verbs: Set<string>
+}
+
+const rulePrinting: Printing<RuleRow> = {
+  name: ({ resource }) => resource,
   columns: [
-    { header: 'RESOURCES', value: resourcesOf },
-    { header: 'NAMES', value: ({ resourceNames }) => resourceNames?.join(',') || '*' },
-    { header: 'VERBS', value: ({ verbs }) => (verbs ?? []).join(',') },
+    { header: 'RESOURCE', value: ({ resource }) => resource },
+    { header: 'NAMES', value: ({ names }) => names },
+    { header: 'VERBS', value: ({ verbs }) => [...verbs].join(',') },
   ],
 }
 
-/** Each with its group, as RBAC has them. */
-function resourcesOf({ resources: plurals, apiGroups }: PolicyRule): string {
-  const groups = (apiGroups ?? []).map((group) => (group === '' ? '' : `.${group}`))
-  return (plurals ?? []).flatMap((plural) => groups.map((group) => `${plural}${group}`)).join(',')
+/** A row for each resource, and for each list of names of it, by their names. */
+function rowsOf(rules: readonly PolicyRule[]): RuleRow[] {
+  const rows = new Map<string, RuleRow>()
+  for (const rule of rules) {
+    const names = rule.resourceNames?.join(',') || '*'
+    for (const resource of resourcesOf(rule)) {
+      const key = `${resource} ${names}`
+      const row = rows.get(key) ?? { resource, names, verbs: new Set() }
+      rows.set(key, row)
+      for (const verb of rule.verbs ?? []) row.verbs.add(verb)
+    }
+  }
+  return [...rows.values()].toSorted((a, b) => (a.resource < b.resource ? -1 : Number(a.resource > b.resource)))
+}
+
+/** Each with its group. OpenShift's roles name theirs in the core group too, where they once were: that is left out. */
+function resourcesOf({ resources: plurals = [], apiGroups = [] }: PolicyRule): string[] {
+  const named = apiGroups.filter((group) => group !== '')
+  if (named.length === 0) return plurals
+  return plurals.flatMap((plural) => named.map((group) => `${plural}.${group}`))
 }

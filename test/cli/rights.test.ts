@@ -157,11 +157,13 @@ describe('can-i', () => {
     expect(result.stderr).toContain('error: Unauthorized')
   })
 
-  test('--list shows every rule', async () => {
+  test('--list shows every resource once, with what all rules say of it', async () => {
     const api = await rightsApi()
     const resourceRules = [
       { verbs: ['get', 'list'], apiGroups: ['', 'image.openshift.io'], resources: ['imagestreams'] },
       { verbs: ['get'], apiGroups: ['image.openshift.io'], resources: ['imagestreams/layers'], resourceNames: ['app'] },
+      { verbs: ['get', 'list'], apiGroups: [''], resources: ['secrets', 'configmaps'] },
+      { verbs: ['get', 'watch'], apiGroups: ['image.openshift.io'], resources: ['imagestreams'] },
     ]
     api.answer('POST', rulesReview, {
       body: { status: { resourceRules, incomplete: true, evaluationError: 'too many rules' } },
@@ -169,9 +171,11 @@ describe('can-i', () => {
     const result = await weir(api, 'can-i', '--list', '-n', 'demo')
     expect(result.stderr).toBe('note: the list is not whole: too many rules\n')
     expect(result.stdout.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
-      ['RESOURCES', 'NAMES', 'VERBS'],
-      ['imagestreams,imagestreams.image.openshift.io', '*', 'get,list'],
+      ['RESOURCE', 'NAMES', 'VERBS'],
+      ['configmaps', '*', 'get,list'],
+      ['imagestreams.image.openshift.io', '*', 'get,list,watch'],
       ['imagestreams/layers.image.openshift.io', 'app', 'get'],
+      ['secrets', '*', 'get,list'],
       [''],
     ])
     expect(api.sent('POST', rulesReview)).toMatchObject([{ spec: { namespace: 'demo' } }])
