@@ -45,7 +45,7 @@ export async function makeCertificateAuthority(validity: Validity): Promise<KeyP
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   })
-  return { cert: certificate.toString('pem'), key: await exportKey(keys.privateKey) }
+  return { cert: withNewline(certificate.toString('pem')), key: await exportKey(keys.privateKey) }
 }
 
 /** A server's certificate for host names and addresses. */
@@ -75,7 +75,7 @@ export async function makeServerCertificate(
       await AuthorityKeyIdentifierExtension.create(issuer),
     ],
   })
-  return { cert: certificate.toString('pem'), key: await exportKey(keys.privateKey) }
+  return { cert: withNewline(certificate.toString('pem')), key: await exportKey(keys.privateKey) }
 }
 
 /** Positive and of 20 octets at most (RFC 5280 4.1.2.2). */
@@ -85,8 +85,13 @@ function serialNumber(): string {
   return bytes.toString('hex')
 }
 
+/** PEM that other PEM can be put after, as `cat` does. */
+function withNewline(pem: string): string {
+  return pem.endsWith('\n') ? pem : `${pem}\n`
+}
+
 async function exportKey(key: CryptoKey): Promise<string> {
-  return PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY')
+  return withNewline(PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY'))
 }
 
 async function importKey(pem: string): Promise<CryptoKey> {

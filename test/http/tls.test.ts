@@ -40,6 +40,13 @@ test('keys are readable by their owner alone', async () => {
   expect((await stat(directory)).mode & 0o777).toBe(0o700)
 })
 
+test('every file ends its last line, so that others can be put after it', async () => {
+  const { make, directory } = await world()
+  await make()
+  for (const name of ['ca.crt', 'ca.key', 'tls.crt', 'tls.key'])
+    expect(await readFile(join(directory, name), 'utf8')).toMatch(/-----\n$/)
+})
+
 test('what is there is used again', async () => {
   const { make } = await world()
   const first = await make()
