@@ -1,6 +1,8 @@
 /** Paths that mean something else than they say. */
 import { describe, expect, test } from 'vitest'
-import { attacked, bearer, hidden, image, prod, pull } from './attacks-world.ts'
+import { bearer, hidden, image, prod, pull, useAttacked } from './attacks-world.ts'
+
+const attacked = useAttacked()
 
 describe('names', () => {
   const long = 'a'.repeat(300)
@@ -51,7 +53,7 @@ describe('names', () => {
   ]
 
   test.each(paths)('%s is refused', async (_, path, expected) => {
-    const world = await attacked()
+    const world = attacked()
     const token = await world.tokenFor(pull)
     expect((await world.raw(prod, [bearer(token)])).status).toBe(200)
     const { status, body } = await world.raw(path, [bearer(token)])

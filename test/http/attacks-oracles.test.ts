@@ -2,7 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Answered, RequestToSend } from '../support/world.ts'
-import { type Attacked, absent, attacked, claimsOf, errorOf, hidden, image, pull } from './attacks-world.ts'
+import { type Attacked, absent, claimsOf, errorOf, hidden, image, pull, useAttacked } from './attacks-world.ts'
+
+const attacked = useAttacked()
 
 /** An answer but for the name that was asked for, and what is new in each. */
 function told({ status, headers, body }: Answered, name: string): object {
@@ -44,7 +46,7 @@ describe('what answers tell', () => {
   ]
 
   test.each(ways)('I5: a forbidden repository and an unknown one answer the same, asked %s', async (_, way) => {
-    const world = await attacked()
+    const world = attacked()
     for (const [what, path] of asked) {
       for (const method of ['GET', 'HEAD', 'DELETE', 'PUT', 'POST', 'OPTIONS']) {
         const answers = [forbidden, ...unknown].map(async (name) => {
@@ -59,7 +61,7 @@ describe('what answers tell', () => {
   })
 
   test('I5: /token grants the same of a forbidden repository and of an unknown one, and says the same', async () => {
-    const { request, ci } = await attacked()
+    const { request, ci } = attacked()
     const login = { authorization: `Basic ${btoa(`ci:${ci}`)}` }
     for (const headers of [login, {}]) {
       const answers = [forbidden, ...unknown].map(async (name) => {
@@ -78,7 +80,7 @@ describe('what answers tell', () => {
   })
 
   test('I5: a blob of another project, held here, answers as one that is nowhere', async () => {
-    const { request, tokenFor } = await attacked()
+    const { request, tokenFor } = attacked()
     const token = await tokenFor(pull)
     for (const { digest } of [hidden.config, ...hidden.layers, hidden.manifest]) {
       for (const kind of ['blobs', 'manifests']) {
@@ -93,7 +95,7 @@ describe('what answers tell', () => {
   })
 
   test('I5: the catalog of a robot is what he may pull, and of anonymous nothing', async () => {
-    const { request, tokenFor, pullToken } = await attacked()
+    const { request, tokenFor, pullToken } = attacked()
     const own = await request('/v2/_catalog', { token: await tokenFor('registry:catalog:*') })
     expect(JSON.parse(own.body.toString())).toEqual({ repositories: ['demo/app'] })
     const nobodys = await request('/v2/_catalog', { token: await pullToken('registry:catalog:*') })
@@ -122,7 +124,7 @@ describe('mounts', () => {
   test.each(['demo/app', 'demo/fresh', 'secret/app', 'nope/app'])(
     'I5: into %s answer the same whatever is mounted from where, and make nothing',
     async (into) => {
-      const world = await attacked()
+      const world = attacked()
       const granted = await world.tokenFor(`repository:${into}:pull,push`, 'repository:secret/app:pull', pull)
       for (const sent of [{}, { token: granted }, { token: 'nonsense' }]) {
         const answers = []
@@ -143,7 +145,7 @@ describe('mounts', () => {
   )
 
   test('an upload of somebody is nobody’s: each id is the same', async () => {
-    const world = await attacked()
+    const world = attacked()
     const token = await world.tokenFor('repository:demo/app:pull,push')
     for (const method of ['GET', 'HEAD', 'PATCH', 'PUT', 'DELETE']) {
       const ids = [randomUUID(), 'x', '..', '%2e%2e', 'a/b']

@@ -1,6 +1,8 @@
 /** Scopes that reach for more, and tokens that are used for more than they have. */
 import { describe, expect, test } from 'vitest'
-import { attacked, claimsOf, errorOf, hidden, image, prod, pull } from './attacks-world.ts'
+import { claimsOf, errorOf, hidden, image, prod, pull, useAttacked } from './attacks-world.ts'
+
+const attacked = useAttacked()
 
 describe('scopes', () => {
   const nothing: [string, string[]][] = [
@@ -30,14 +32,14 @@ describe('scopes', () => {
     ],
   ]
   test.each(nothing)('%s: granted nothing', async (_, scopes) => {
-    const world = await attacked()
+    const world = attacked()
     const token = await world.tokenFor(...scopes)
     expect(claimsOf(token).access).toEqual([])
     expect((await world.request(prod, { token })).status).toBe(401)
   })
 
   test('a star is what he may, spelled out', async () => {
-    const world = await attacked()
+    const world = attacked()
     const token = await world.tokenFor('repository:demo/app:*', 'repository:secret/app:*', 'repository:demo/app:pull,*')
     expect(claimsOf(token).access).toEqual([{ type: 'repository', name: 'demo/app', actions: ['pull'] }])
   })
@@ -46,7 +48,7 @@ describe('scopes', () => {
     ['51 scopes', 'repository:demo/app:pull '.repeat(51)],
     ['more than 8 KiB of scopes', `repository:demo/${'a'.repeat(9000)}:pull`],
   ])('%s: 400', async (_, scope) => {
-    const { request, ci } = await attacked()
+    const { request, ci } = attacked()
     const form = { grant_type: 'password', username: 'ci', password: ci, scope }
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
     const body = new URLSearchParams(form).toString()
@@ -56,7 +58,7 @@ describe('scopes', () => {
   test.each(['ci', 'weir:admin', 'system:admin', 'system:serviceaccount:secret:ci', 'system:masters'])(
     'the user name %s selects nobody: the token says who, and without one nobody is',
     async (name) => {
-      const { request, ci } = await attacked()
+      const { request, ci } = attacked()
       const scope = 'repository:secret/app:pull'
       const form = new URLSearchParams({ grant_type: 'password', username: name, password: ci, account: name, scope })
       const headers = { 'content-type': 'application/x-www-form-urlencoded' }
@@ -79,7 +81,7 @@ describe('scopes', () => {
   ]
 
   test.each(elsewhere)('a token for pulling one stream does not do for %s', async (_, method, path) => {
-    const { request, tokenFor } = await attacked()
+    const { request, tokenFor } = attacked()
     const answer = await request(path, { method, token: await tokenFor(pull) })
     expect([answer.status, errorOf(answer)]).toEqual([401, 'insufficient_scope'])
   })
@@ -91,7 +93,7 @@ describe('scopes', () => {
     ['PUT of a tag', 'PUT', prod],
     ['POST that is said to be a DELETE', 'POST', prod],
   ])('%s with a token for pulling does nothing', async (_, method, path) => {
-    const { request, tokenFor } = await attacked()
+    const { request, tokenFor } = attacked()
     const token = await tokenFor(pull)
     const headers = { 'x-http-method-override': 'DELETE', 'content-type': image.manifest.mediaType }
     const answer = await request(path, { method, token, headers, ...(method === 'PUT' ? { body: '{}' } : {}) })
@@ -104,7 +106,7 @@ describe('scopes', () => {
   test.each(['n=999999999', 'n=-1', 'n=1e3', 'n=0x10', 'n=1.0', 'n=+1', 'n=%00', 'n=', 'n=NaN', 'n=1&n=1'])(
     'lists with %s tell what may be seen, or 400',
     async (query) => {
-      const { request, tokenFor } = await attacked()
+      const { request, tokenFor } = attacked()
       const token = await tokenFor(pull, 'registry:catalog:*')
       const expected = query === 'n=999999999' ? 200 : 400
       const tags = await request(`/v2/demo/app/tags/list?${query}`, { token })

@@ -2,7 +2,9 @@
 import { createHmac, createPublicKey, generateKeyPairSync, sign as signBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { World } from '../support/world.ts'
-import { type Attacked, attacked, bearer, claimsOf, errorOf, image, prod, pull } from './attacks-world.ts'
+import { type Attacked, bearer, claimsOf, errorOf, image, prod, pull, useAttacked } from './attacks-world.ts'
+
+const attacked = useAttacked()
 
 describe('tokens', () => {
   const headerOf = (token: string) =>
@@ -102,7 +104,7 @@ describe('tokens', () => {
   ]
 
   test.each(forged)('%s: 401 invalid_token, warm and not, and nobody is asked elsewhere', async (_, forge) => {
-    const world = await attacked()
+    const world = attacked()
     const good = await world.tokenFor(pull)
     expect((await world.request(prod, { token: good })).status).toBe(200)
     expect((await world.request(prod, { token: good })).status).toBe(200)
@@ -132,7 +134,7 @@ describe('tokens', () => {
   ]
 
   test.each(headers)('%s: refused, though the token is good', async (_, sent) => {
-    const world = await attacked()
+    const world = attacked()
     const token = await world.tokenFor(pull)
     expect(await world.raw(prod, [bearer(token)])).toMatchObject({ status: 200 })
     const { status, body } = await world.raw(prod, sent(token))

@@ -1,7 +1,8 @@
 import { connect } from 'node:net'
-import { expect } from 'vitest'
+import { afterAll, beforeAll, expect } from 'vitest'
 import { parseChallenges } from '../../src/oci/challenge.ts'
 import { type TestClock, testClock } from '../support/clock.ts'
+import type { Defer } from '../support/directory.ts'
 import { makeImage } from '../support/images.ts'
 import { type Answered, startWorld, type World } from '../support/world.ts'
 
@@ -21,11 +22,29 @@ export interface Attacked extends World {
   raw(path: string, headers: readonly string[]): Promise<{ status: number; body: string }>
 }
 
-/** `demo/app:prod` is his to pull; `secret/app:prod` is there, held with all its blobs, and is not. */
-export async function attacked(): Promise<Attacked> {
+/**
+ * Starts it before the tests of a file and ends it after them. `demo/app:prod` is his to pull; `secret/app:prod` is there,
+ * held with all its blobs, and is not.
+ */
+export function useAttacked(): () => Attacked {
+  let world: Attacked | undefined
+  const cleanups: Parameters<Defer>[0][] = []
+  beforeAll(async () => {
+    world = await startAttacked((cleanup) => void cleanups.unshift(cleanup))
+  })
+  afterAll(async () => {
+    for (const cleanup of cleanups) await cleanup()
+  })
+  return () => {
+    if (world === undefined) throw new TypeError('only while tests run')
+    return world
+  }
+}
+
+async function startAttacked(defer: Defer): Promise<Attacked> {
   // The certificate of a test is of today.
   const clock = testClock(Math.floor(Date.now() / 1000) * 1000)
-  const world = await startWorld({ now: clock.now })
+  const world = await startWorld({ now: clock.now, defer })
   const { upstream } = world
   upstream.put('lib/open', image, { tag: 'v1' })
   upstream.put('lib/hidden', hidden, { tag: 'v1' })

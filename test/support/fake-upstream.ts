@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 import type { Digest } from '../../src/oci/digest.ts'
+import type { Defer } from './directory.ts'
 import {
   type FakeAnswer,
   type FakeInterceptor,
@@ -30,6 +31,8 @@ export interface FakeUpstreamOptions {
   tls?: { key: string; cert: string }
   /** A fixed port, to come back where an upstream was closed; default any. */
   port?: number
+  /** Default: it goes with the test. */
+  defer?: Defer
 }
 
 export interface FakeUpstream {
@@ -63,6 +66,7 @@ export interface FakeUpstream {
 
 /** Starts an upstream on 127.0.0.1 that is closed when the test finishes. */
 export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Promise<FakeUpstream> {
+  const { defer = onTestFinished } = options
   const repositories = createFakeRepositories()
   const interceptors: FakeInterceptor[] = []
   const listener = (req: IncomingMessage, res: ServerResponse): void => void answer(req, res)
@@ -121,7 +125,7 @@ export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Prom
     if (given !== undefined && !res.headersSent && !res.destroyed) send(req, res, given)
   }
 
-  onTestFinished(() => upstream.close())
+  defer(() => upstream.close())
   return upstream
 }
 

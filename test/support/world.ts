@@ -9,7 +9,7 @@ import { runCli } from '../../src/cli/cli.ts'
 import { parseConfig } from '../../src/config.ts'
 import { createLog } from '../../src/log.ts'
 import { startWeir, type Weir } from '../../src/weir.ts'
-import { temporaryDirectory } from './directory.ts'
+import { type Defer, temporaryDirectory } from './directory.ts'
 import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from './fake-upstream.ts'
 
 export interface WorldOptions {
@@ -18,6 +18,8 @@ export interface WorldOptions {
   config?: Record<string, unknown>
   /** Milliseconds since the epoch; default the system's clock. */
   now?: () => number
+  /** Default: it goes with the test. */
+  defer?: Defer
 }
 
 export interface Answered {
@@ -66,8 +68,9 @@ export interface World {
 }
 
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
-  const upstream = await startFakeUpstream(options.upstream)
-  const dataDirectory = join(await temporaryDirectory(), 'data')
+  const { defer = onTestFinished } = options
+  const upstream = await startFakeUpstream({ ...options.upstream, defer })
+  const dataDirectory = join(await temporaryDirectory(defer), 'data')
   const logged: string[] = []
   const log = createLog({ level: 'debug', format: 'json' }, { write: (line: string) => void logged.push(line) })
   const start = (config: Record<string, unknown> = {}): Promise<Weir> => {
@@ -115,7 +118,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       world.adminToken = await adminTokenOf(world.weir)
     },
   }
-  onTestFinished(() => world.weir.stop(0))
+  defer(() => world.weir.stop(0))
   world.adminToken = await adminTokenOf(world.weir)
   return world
 }
