@@ -1,7 +1,7 @@
 /** The stored form of Kubernetes API objects, `object/<resource>/<project>/<name>`, and their common write rules. */
 
 import { RegistryError } from '../oci/errors.ts'
-import { asOf } from './as-of.ts'
+import { asOf, revisionWithin } from './as-of.ts'
 import { isRevision } from './check-commit.ts'
 import { formatContinue, parseContinue } from './continue-token.ts'
 import { createObjectErrors } from './object-errors.ts'
@@ -234,7 +234,8 @@ async function listPage(
     ...(from === undefined ? {} : { start: `${from.after}\0` }),
     ...(limit === 0 ? {} : { limit: limit + 1 }),
   }
-  const snapshot = await asOf(from?.revision, (state) => store.range(query, state))
+  const readable = await revisionWithin(store, project, from?.revision)
+  const snapshot = await asOf(readable, (state) => store.range(query, state))
   const entries: Entry[] = []
   for await (const entry of snapshot) entries.push(entry)
   const shown = limit === 0 ? entries : entries.slice(0, limit)

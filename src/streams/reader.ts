@@ -1,5 +1,5 @@
 import type { StreamName } from '../oci/reference.ts'
-import { asOf } from '../store/as-of.ts'
+import { asOf, revisionWithin } from '../store/as-of.ts'
 import type { Store } from '../store/store.ts'
 import { decode, ledgerRange, lifeKey, livesRange, streamOfKey, tagKey, tagOfKey, tagsRange } from './keys.ts'
 import type { LedgerEntry, LifeRecord } from './records.ts'
@@ -19,7 +19,8 @@ export function createStreamReader({ store }: { store: Store }): StreamReader {
     return life && decode<LifeRecord>(life).uid
   }
   return {
-    whole: (name, { revision } = {}) => asOf(revision, (state) => readWhole(store, name, state)),
+    whole: async (name, { revision } = {}) =>
+      asOf(await revisionWithin(store, name.project, revision), (state) => readWhole(store, name, state)),
     wholes: (project, options = {}) => readWholes(store, project, options),
     stream: async (name) => (await readStream(store, name))?.stream,
     streams: (project, options = {}) => listStreams(store, project, options),

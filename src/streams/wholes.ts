@@ -1,5 +1,5 @@
 import type { StreamName } from '../oci/reference.ts'
-import { asOf } from '../store/as-of.ts'
+import { asOf, revisionWithin } from '../store/as-of.ts'
 import { type Entry, maxRanges, type RangeQuery, type ReadOptions, type Snapshot, type Store } from '../store/store.ts'
 import { decode, lifePrefix, livesRange, streamOfKey, tagPrefix } from './keys.ts'
 import type { LifeRecord } from './records.ts'
@@ -22,8 +22,9 @@ const headPrefixes = [lifePrefix, 'stream/', 'object/imagestreams/', 'generation
  * Reads a page of streams with all their tags. Which streams these are is looked up first, to know which tags to read; then
  * all is read in one snapshot, and what was made in between ends the page before it.
  */
-export function readWholes(store: Store, project: string | undefined, options: Options): Promise<Page> {
-  return asOf(options.revision, (state) => readWholesOf(store, project, options, state))
+export async function readWholes(store: Store, project: string | undefined, options: Options): Promise<Page> {
+  const revision = await revisionWithin(store, project, options.revision)
+  return asOf(revision, (state) => readWholesOf(store, project, options, state))
 }
 
 async function readWholesOf(
