@@ -4,6 +4,7 @@ import { apiVersion, type ImageStream, type RbacSubject, type RoleBinding, resou
 import type { Client } from './client.ts'
 import { CliError, isAlreadyExists, isConflict, isNotFound, misuse, unlessForbidden } from './failures.ts'
 import { bindingName } from './grant-names.ts'
+import { noteRobot } from './grant-notes.ts'
 import { type Format, formatOption, printObject } from './output.ts'
 import { parseProject } from './references.ts'
 import { describeRoles, findRole, fullRoleName, makeStreamRole, streamRoleRef } from './roles.ts'
@@ -68,7 +69,9 @@ export function addGrantVerbs(program: Command, context: VerbContext): void {
 }
 
 function parseGrant(role: string, subject: string, { namespace, allProjects = false, stream }: GrantOptions): Grant {
-  if (allProjects === (namespace !== undefined)) throw misuse('where? Write -n PROJECT, or --all-projects')
+  if (allProjects && namespace !== undefined)
+    throw misuse('-n and --all-projects exclude each other: write one of them')
+  if (!allProjects && namespace === undefined) throw misuse('where? Write -n PROJECT, or --all-projects')
   const project = namespace === undefined ? undefined : parseProject(namespace)
   if (project === undefined && stream !== undefined) throw misuse('--stream is of one project: write -n PROJECT')
   if (stream !== undefined && !isOwnName(stream)) {
@@ -86,6 +89,7 @@ function describe({ role, subject, stream, project }: Grant): string {
 async function grant(context: VerbContext, client: Client, wanted: Grant, format: Format | undefined): Promise<void> {
   const { role, project, subject, stream } = wanted
   const roleRef = await roleToBind(context, client, wanted)
+  await noteRobot(context, client, subject, project)
   const name = bindingName(role, subject, stream)
   const metadata = { name, ...(project === undefined ? {} : { namespace: project }) }
   const body = { ...typeOf(project), metadata, roleRef, subjects: [subject] }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type FakeApi, failure } from './fake-api.ts'
 import {
+  accounts,
   apiGroup,
   app,
   type Body,
@@ -37,6 +38,33 @@ describe('grant', () => {
         subjects: [bound],
       },
     ])
+  })
+
+  test.each([
+    ['serviceaccount:cl', 'note: demo has no robot "cl" yet: weir token cl -n demo makes it\n'],
+    ['ci', 'note: ci is a user here; the robot is serviceaccount:demo/ci\n'],
+    ['demo/ci', 'note: demo/ci is a user here; the robot is serviceaccount:demo/ci\n'],
+    ['user:ci', 'note: ci is a user here; the robot is serviceaccount:demo/ci\n'],
+    ['group:ci', ''],
+    ['demo/cl', ''],
+    ['../ci', ''],
+  ])('of a robot that %s may have been meant for says so', async (subject, note) => {
+    expect(await weir(await rbacApi(), 'grant', 'pull', subject)).toMatchObject({ code: 0, stderr: note })
+  })
+
+  test('by somebody who may not read robots says nothing of them', async () => {
+    const api = await rbacApi()
+    api.answer('GET', `${accounts}/ci`, failure(403, 'Forbidden', 'no'))
+    for (const subject of ['ci', 'serviceaccount:ci'])
+      expect(await weir(api, 'grant', 'pull', subject)).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  test('in a project and in all of them is misuse', async () => {
+    const api = await rbacApi()
+    const result = await weir(api, 'grant', 'pull', 'jane', '--all-projects')
+    expect(result).toMatchObject({ code: 2, stdout: '' })
+    expect(result.stderr).toContain('-n and --all-projects exclude each other')
+    expect(api.requests).toEqual([])
   })
 
   test('gives each grant a name of its own, the same each time', async () => {
@@ -236,7 +264,6 @@ test.each([
 test.each([
   [['grant', 'pull', 'jane']],
   [['revoke', 'pull', 'jane']],
-  [['grant', 'pull', 'jane', '-n', 'demo', '--all-projects']],
   [['grant', 'pull', 'jane', '--all-projects', '--stream', 'app']],
   [['grant', 'pull', 'serviceaccount:ci', '--all-projects']],
 ])('%j, which says not where, is misuse', async (argv) => {

@@ -6,6 +6,7 @@ const rbac = '/apis/rbac.authorization.k8s.io/v1'
 export const bindings = `${rbac}/namespaces/demo/rolebindings`
 export const roles = `${rbac}/namespaces/demo/roles`
 export const clusterRoles = `${rbac}/clusterroles`
+export const accounts = '/api/v1/namespaces/demo/serviceaccounts'
 export const app = '/apis/image.openshift.io/v1/namespaces/demo/imagestreams/app'
 export const apiGroup = 'rbac.authorization.k8s.io'
 export const puller = { apiGroup, kind: 'ClusterRole', name: 'system:image-puller' }
@@ -25,12 +26,13 @@ export async function weir(api: FakeApi, ...argv: string[]): Promise<CliResult> 
   return run([...argv, '-n', 'demo', '--server', api.url, '--token', 't'])
 }
 
-/** An API that has the puller role and keeps bindings. */
+/** An API that has the puller role and the robot ci, and keeps bindings. */
 export async function rbacApi(): Promise<FakeApi> {
   const api = await startFakeApi()
   api.answer('GET', `${clusterRoles}/system:image-puller`, {
     body: { metadata: { name: 'system:image-puller' }, rules: [layers] },
   })
+  api.answer('GET', `${accounts}/ci`, { body: { metadata: { name: 'ci', namespace: 'demo' } } })
   api.answer('POST', bindings, ({ body }) => ({ status: 201, body: body as object }))
   return api
 }
