@@ -15,8 +15,8 @@ export function agoInWords(time: string | null | undefined, nowMs: number): stri
   const timeMs = Date.parse(time ?? '')
   if (Number.isNaN(timeMs)) return ''
   const seconds = Math.trunc((nowMs - timeMs) / 1000)
-  if (seconds <= -60) return `in ${inWords(-seconds)}`
-  return seconds < 1 ? 'just now' : `${inWords(seconds)} ago`
+  if (seconds <= -60) return `in ${inWords(-seconds, Math.round)}`
+  return seconds < 1 ? 'just now' : `${inWords(seconds, Math.trunc)} ago`
 }
 
 /** A time by its age with the time itself beside it; what is no time stays as it is, and `unknown` where there is none. */
@@ -26,8 +26,8 @@ export function formatMoment(time: string | null | undefined, nowMs: number): st
 }
 
 /** Two of a unit at the least, so that what is rounded away is little: 13 days, 3 weeks. */
-function inWords(seconds: number): string {
+function inWords(seconds: number, whole: (count: number) => number): string {
   const [word, size] = units.find(([, unit]) => seconds >= 2 * unit) ?? ['second', 1]
-  const count = Math.trunc(seconds / size)
+  const count = whole(seconds / size)
   return `${count} ${word}${count === 1 ? '' : 's'}`
 }

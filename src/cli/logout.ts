@@ -32,7 +32,7 @@ export function addLogoutVerbs(program: Command, context: VerbContext): void {
       else await logOut(context, await context.connect(), options.all === true)
     })
   addVerb(program, 'sessions', {
-    does: 'Lists logins that go on: of weir login, and of docker login with a token that ends soon.',
+    does: "Lists logins that go on: of weir login, and of docker login with a password or an issuer's token.",
     example: 'weir sessions -o wide',
     words: 'Everybody sees his own; who may list sessions sees all.',
   })
@@ -42,14 +42,29 @@ export function addLogoutVerbs(program: Command, context: VerbContext): void {
       const sessions = await client.list<Session>({ resource: resources.sessions })
       if (output === 'json' || output === 'yaml') return printDocuments(context.stdout, output, sessions)
       if (sessions.items.length === 0) context.note('no sessions')
-      printRows(context.stdout, output, sessions.items, sessionPrinting(context.clock.now()))
+      printRows(context.stdout, output, sessions.items.toSorted(byUse), sessionPrinting(context.clock.now()))
     })
 }
 
 async function endSession(context: VerbContext, client: Client, id: string): Promise<void> {
   if (!/^[\w.-]+$/.test(id)) throw misuse(`"${id}" is not the name of a session; \`weir sessions\` shows them`)
-  await client.request('DELETE', { resource: resources.sessions, name: id })
+  try {
+    await client.request('DELETE', { resource: resources.sessions, name: id })
+  } catch (error) {
+    // What is not there is as forbidden as another's.
+    const isAnothers = error instanceof ApiError && [403, 404].includes(error.code)
+    if (!isAnothers || client.server.token === undefined) throw error
+    throw new CliError(`there is no session ${id} that you could end`, {
+      hints: ['weir sessions lists yours; others end by who may delete sessions'],
+      cause: error,
+    })
+  }
   context.stdout.write(`session ${id} ended\n`)
+}
+
+/** The one that was used last comes first. */
+function byUse(a: Session, b: Session): number {
+  return (b.usedAt ?? '').localeCompare(a.usedAt ?? '')
 }
 
 async function logOut(context: VerbContext, client: Client, all: boolean): Promise<void> {

@@ -95,7 +95,12 @@ users: [{ name: a, user: { token: precious } }]
     api.answer('DELETE', `${sessions}/s2`, { body: {} })
     expect(await weir(['logout', '--session', 's2'])).toMatchObject({ code: 0, stdout: 'session s2 ended\n' })
     expect(await readFile(file, 'utf8')).toContain(loginToken)
-    expect(await weir(['logout', '--session', 's3'])).toMatchObject({ code: 1, stdout: '' })
+    expect(await weir(['logout', '--session', 's3'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr:
+        'error: there is no session s3 that you could end\n  weir sessions lists yours; others end by who may delete sessions\n',
+    })
     expect(await weir(['logout', '--session', '../x'])).toMatchObject({ code: 2, stdout: '' })
     expect(await weir(['logout', '--session', 's2', '--all'])).toMatchObject({ code: 2, stdout: '' })
   })
@@ -138,6 +143,18 @@ describe('sessions', () => {
     ])
     expect((await weir(['sessions', '-o', 'name'])).stdout).toBe('s1\n')
     expect(JSON.parse((await weir(['sessions', '-o', 'json'])).stdout)).toMatchObject({ kind: 'List' })
+  })
+
+  test('stand in the order of their use, the newest first', async () => {
+    const { api, weir } = await loggedIn()
+    const used = (name: string, usedAt: string) => ({ ...session(name, 'jane'), usedAt })
+    const items = [
+      used('a', '2026-01-02T00:00:00Z'),
+      used('b', '2026-01-04T00:00:00Z'),
+      used('c', '2026-01-03T00:00:00Z'),
+    ]
+    api.answer('GET', sessions, { body: { kind: 'SessionList', items } })
+    expect((await weir(['sessions', '-o', 'name'])).stdout).toBe('b\nc\na\n')
   })
 
   test('none is told', async () => {

@@ -27,6 +27,8 @@ describe('an age', () => {
     [-59, 'just now'],
     [-61, 'in 61 seconds'],
     [-7200, 'in 2 hours'],
+    [1 - 12 * 3600, 'in 12 hours'],
+    [12 * 3600 - 1, '11 hours ago'],
   ])('of %d seconds is %s', (seconds, text) => expect(ago(seconds)).toBe(text))
 
   test('stands before its time, and what is no time stays as it is', () => {
