@@ -23,9 +23,10 @@ const mediaType = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscov
  * The kind of object that `word` names: a plural, singular, short name or kind, perhaps with its group
  * (`imagestreams.image.openshift.io`); `*` is every one.
  *
+ * @param hint what else may have been meant
  * @throws CliError that names what is near when there is none
  */
-export async function findResource(client: Client, word: string): Promise<KnownResource> {
+export async function findResource(client: Client, word: string, hint?: string): Promise<KnownResource> {
   if (word === '*') return { group: '*', resource: '*', namespaced: true, subresources: [] }
   const dot = word.indexOf('.')
   const name = (dot < 0 ? word : word.slice(0, dot)).toLowerCase()
@@ -37,6 +38,7 @@ export async function findResource(client: Client, word: string): Promise<KnownR
   throw new CliError(`the server has no resource "${word}"`, {
     hints: [
       ...(near.length === 0 ? [] : [`did you mean ${near.join(' or ')}?`]),
+      ...(hint === undefined ? [] : [hint]),
       'kubectl api-resources lists those there are',
     ],
   })

@@ -39,6 +39,11 @@ const streamVerbs: ReadonlyMap<string, string> = new Map([
   ['push', 'update'],
 ])
 
+/** Those that the API asks for, the last two of roles. */
+const apiVerbs: ReadonlySet<string> = new Set(
+  'get list watch create update patch delete deletecollection bind escalate *'.split(' '),
+)
+
 /**
  * Reads a right, with the names that the server has for what it is about.
  *
@@ -64,7 +69,9 @@ export function parseRight(verb: string, target: string | undefined, options: Ri
   }
   const { subresource = '' } = options
   return async (client, { note }) => {
-    const { group, resource, namespaced, subresources } = await findResource(client, word)
+    const asStream = `of a stream: ${verb} imagestreams/${name} -n ${word}`
+    const { group, resource, namespaced, subresources } = await findResource(client, word, name ? asStream : undefined)
+    if (!apiVerbs.has(verb)) note(`note: the API knows no ${verb}: ${[...apiVerbs].join(', ')}`)
     if (subresource === '' && subresources.includes(name)) {
       note(`note: this is about the ${resource} called ${name}; of the subresource it is: --subresource ${name}`)
     }

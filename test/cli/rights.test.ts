@@ -157,6 +157,19 @@ describe('can-i', () => {
     expect(result.stderr).toContain('error: Unauthorized')
   })
 
+  test('of a stream by another verb is told how to write it', async () => {
+    const { code, stderr } = await weir(await rightsApi(), 'can-i', 'delete', 'demo/app')
+    expect(code).toBe(1)
+    expect(stderr).toContain('of a stream: delete imagestreams/app -n demo')
+  })
+
+  test('of a verb that the API does not know is answered with a note', async () => {
+    const result = await weir(await rightsApi(), 'can-i', 'gett', 'secrets', '-n', 'demo')
+    expect(result).toMatchObject({ code: 0, stdout: 'yes\n' })
+    expect(result.stderr).toContain('note: the API knows no gett: get, list, watch')
+    expect(await weir(await rightsApi(), 'can-i', '*', 'secrets')).toMatchObject({ code: 0, stderr: '' })
+  })
+
   test('--list shows every resource once, with what all rules say of it', async () => {
     const api = await rightsApi()
     const resourceRules = [
