@@ -1,5 +1,6 @@
 import type { Client } from './client.ts'
 import { CliError } from './failures.ts'
+import { claimsOf } from './token-claims.ts'
 
 /** Who logs in: a user with his password, or with a token of an issuer in its place. */
 export interface Secret {
@@ -28,17 +29,21 @@ export async function exchangeLogin(client: Client, issuer: string, { user, secr
   const { code, value } = await client.fetch('POST', '/token', { content })
   const { access_token: token } = (value ?? {}) as { access_token?: unknown }
   if (code === 200 && typeof token === 'string' && /^[\x21-\x7e]+$/.test(token)) return token
-  throw refused(client, code, value)
+  throw refused(client, code, value, claimsOf(secret) !== undefined)
 }
 
-function refused({ server }: Client, code: number, value: object | undefined): CliError {
+function refused({ server }: Client, code: number, value: object | undefined, isToken: boolean): CliError {
   const { errors, error_description: described } = (value ?? {}) as {
     errors?: { message?: unknown }[]
     error_description?: unknown
   }
   const told = Array.isArray(errors) ? errors[0]?.message : described
   const reason = typeof told === 'string' && told !== '' ? told : `it answered ${code}`
-  if (code === 401) return new CliError(`${server.url} refuses this login: ${reason}`)
+  if (code === 401) {
+    const isTold = !isToken || reason.includes('expired')
+    const hints = isTold ? [] : ["the server's log says why, with log.level: debug in its weir.yaml"]
+    return new CliError(`${server.url} refuses this login: ${reason}`, { hints })
+  }
   return new CliError(`${server.url} gives no token: ${reason}`, {
     hints: code === 429 ? ['wait, then try again'] : code >= 500 ? ['the fault is in the server: see its log'] : [],
   })

@@ -33,7 +33,7 @@ async function hintsFor(error: ApiError, client: Client, nowMs: number): Promise
     case 401:
       return notLoggedIn(client.server, nowMs)
     case 403:
-      return missingRight(error, client)
+      return missingRight(error, client, nowMs)
     case 404:
       return notFound(error)
     case 409:
@@ -45,13 +45,14 @@ async function hintsFor(error: ApiError, client: Client, nowMs: number): Promise
   }
 }
 
-async function missingRight(error: ApiError, client: Client): Promise<string[]> {
+async function missingRight(error: ApiError, client: Client, nowMs: number): Promise<string[]> {
   if (error.message.includes('attempting to grant')) {
     return ['nobody can give more than he has: somebody with these rights, or the administrator, must do it']
   }
   const { verb, resource, role } = neededRight(error)
   const { project, name } = error.target
   if (role === undefined || project === undefined) {
+    if (client.server.token === undefined) return notLoggedIn(client.server, nowMs)
     const isList = verb === 'list' && (role !== undefined || error.target.resource === resources.images)
     return [
       `missing right: ${verb} ${resource}${isList ? ' in all projects' : ''}; the administrator has it (data/admin.kubeconfig)`,

@@ -63,7 +63,7 @@ function silent({ origin }: URL, cause: unknown, tooLongMs: number | undefined):
   const reason = tooLongMs === undefined ? reasonOf(cause) : `no whole answer within ${tooLongMs / 1000} s`
   return new IssuerSilent(`the issuer at ${origin} can not be asked: ${reason}`, {
     hints: [
-      'where its certificate is of an authority of your own, name that with --certificate-authority FILE (with the server’s, if they differ)',
+      "where its certificate is of an authority of your own, name that with --certificate-authority FILE (the server's too, one below the other, if they differ)",
     ],
     cause,
   })

@@ -72,7 +72,12 @@ async function brokenOff(server: Server, cause: unknown): Promise<CliError> {
     })
   }
   return new CliError(`nothing answers at ${place}: ${code}`, {
-    hints: ['start it with `npm start` where it is installed, or name another server with --server or --kubeconfig'],
+    hints: [
+      ...(new URL(server.url).port === ''
+        ? ['without a port it is 443 (80 of http): Weir itself listens on 5443, and on 5000 for http']
+        : []),
+      'start it with `npm start` where it is installed, or name another server with --server or --kubeconfig',
+    ],
     cause,
   })
 }

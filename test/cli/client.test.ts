@@ -112,6 +112,13 @@ describe('a server that does not answer as it should', () => {
     expect(result).toMatchObject({ code: 1, stdout: '' })
     expect(result.stderr).toContain(`error: nothing answers at ${api.url} (from --server): ECONNREFUSED\n`)
     expect(result.stderr).toContain('npm start')
+    expect(result.stderr).not.toContain('without a port')
+  })
+
+  test('nothing at an address without a port: says which ports there are', async () => {
+    const result = await whoami('https://127.1.2.3')
+    expect(result.stderr).toContain('error: nothing answers at https://127.1.2.3')
+    expect(result.stderr).toContain('without a port it is 443 (80 of http): Weir itself listens on 5443')
   })
 
   test('HTTP asked of a server of HTTPS: says so', async () => {
@@ -224,6 +231,17 @@ describe('what to do next', () => {
     const result = await run([...importing, '--server', api.url])
     expect(result.stderr).toContain('weir grant registry-editor anonymous -n demo')
     expect(result.stderr).toContain('you are not logged in')
+  })
+
+  test('403 of what only the administrator may, without a token: not logged in', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', '/apis/weir.dev/v1/sessions', failure(403, 'Forbidden', 'forbidden'))
+    const { code, stderr } = await run(['sessions', '--server', api.url])
+    expect(code).toBe(1)
+    expect(stderr).toContain(`not logged in: no token was given for ${api.url}; log in with weir login ${api.url}`)
+    expect(stderr).not.toContain('missing right')
+    const known = await run(['sessions', '--server', api.url, '--token', 'secret'])
+    expect(known.stderr).toContain('missing right: list sessions')
   })
 
   test('403 when nobody can be asked who the caller is', async () => {

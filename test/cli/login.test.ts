@@ -94,6 +94,17 @@ describe('login with user and password', () => {
     expect(await readdir(home)).toEqual([])
   })
 
+  test('a token that is refused is told, and where the reason stands; of one that has ended it is said', async () => {
+    const { api, login } = await loginWorld()
+    const refuse = (message: string) =>
+      api.answer('POST', '/token', { status: 401, body: { errors: [{ code: 'UNAUTHORIZED', message, detail: null }] } })
+    const foreign = ['--token', jwt({ iss: 'https://idp.test', sub: 'x' })]
+    refuse('the token of corp is not valid for this')
+    expect((await login(foreign)).stderr).toContain("\n  the server's log says why, with log.level: debug")
+    refuse('the token of corp has expired: get a new one')
+    expect((await login(foreign)).stderr).not.toContain('log')
+  })
+
   test('without anybody to type, and without a password, is misuse', async () => {
     const { login } = await loginWorld()
     for (const argv of [['--username', 'jane'], [], ['--username', 'jane', '--password-stdin']]) {
