@@ -37,6 +37,9 @@ const unknownCodes = { manifest: 'MANIFEST_UNKNOWN', blob: 'BLOB_UNKNOWN', tags:
 const certificateCodes =
   /^(?:ERR_TLS_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_CA|HOSTNAME_MISMATCH|PATH_LENGTH_)/
 
+/** A registry chooses what is in a message, such as where it redirects to, and each tag keeps one. */
+const maxMessageLength = 4096
+
 interface FailureOptions {
   status?: number
   code?: ErrorCode
@@ -53,7 +56,7 @@ export function upstreamFailure(
 ): RegistryError {
   const upstream = { host, reason, ...(status === undefined ? {} : { status }) }
   return new RegistryError(code ?? codes[reason], {
-    message,
+    message: message.length > maxMessageLength ? `${message.slice(0, maxMessageLength)}...` : message,
     detail: upstream,
     upstream,
     ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),

@@ -22,6 +22,14 @@ async function start(options: FakeUpstreamOptions = {}): Promise<FakeUpstream> {
 }
 
 describe('a redirect', () => {
+  test('to a host with a name that fills a header makes no longer message than others', async () => {
+    const registry = await start()
+    registry.intercept(redirecting(/manifests/, `ftp://${'a'.repeat(15_000)}.test/`))
+    const { code, message } = await failureOf(startClient([registry.host]).client.resolve(at(registry.host), 'v1'))
+    expect([code, message.length]).toEqual(['DENIED', 4096 + 3])
+    expect(message).toMatch(/redirects to a{100,}a\.\.\.$/)
+  })
+
   test.each([
     ['basic', 301],
     ['basic', 302],
