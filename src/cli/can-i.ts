@@ -109,9 +109,13 @@ function rowsOf(rules: readonly PolicyRule[]): RuleRow[] {
   return [...rows.values()].toSorted((a, b) => (a.resource < b.resource ? -1 : Number(a.resource > b.resource)))
 }
 
+/** What is of the core group, also where a rule names it together with OpenShift's. */
+const coreKinds: ReadonlySet<string> = new Set(['namespaces', 'serviceaccounts', 'secrets', 'configmaps', 'events'])
+
 /** Each with its group. OpenShift's roles name theirs in the core group too, where they once were: that is left out. */
 function resourcesOf({ resources: plurals = [], apiGroups = [] }: PolicyRule): string[] {
   const named = apiGroups.filter((group) => group !== '')
   if (named.length === 0) return plurals
-  return plurals.flatMap((plural) => named.map((group) => `${plural}.${group}`))
+  const isCore = (plural: string) => named.length < apiGroups.length && coreKinds.has(plural.split('/')[0] ?? '')
+  return plurals.flatMap((plural) => (isCore(plural) ? plural : named.map((group) => `${plural}.${group}`)))
 }

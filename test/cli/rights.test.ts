@@ -176,6 +176,7 @@ describe('can-i', () => {
       { verbs: ['get', 'list'], apiGroups: ['', 'image.openshift.io'], resources: ['imagestreams'] },
       { verbs: ['get'], apiGroups: ['image.openshift.io'], resources: ['imagestreams/layers'], resourceNames: ['app'] },
       { verbs: ['get', 'list'], apiGroups: [''], resources: ['secrets', 'configmaps'] },
+      { verbs: ['get'], apiGroups: ['', 'project.openshift.io'], resources: ['namespaces', 'projects'] },
       { verbs: ['get', 'watch'], apiGroups: ['image.openshift.io'], resources: ['imagestreams'] },
     ]
     api.answer('POST', rulesReview, {
@@ -188,6 +189,8 @@ describe('can-i', () => {
       ['configmaps', '*', 'get,list'],
       ['imagestreams.image.openshift.io', '*', 'get,list,watch'],
       ['imagestreams/layers.image.openshift.io', 'app', 'get'],
+      ['namespaces', '*', 'get'],
+      ['projects.project.openshift.io', '*', 'get'],
       ['secrets', '*', 'get,list'],
       [''],
     ])
