@@ -101,8 +101,10 @@ describe('login with user and password', () => {
     const foreign = ['--token', jwt({ iss: 'https://idp.test', sub: 'x' })]
     refuse('the token of corp is not valid for this')
     expect((await login(foreign)).stderr).toContain("\n  the server's log says why, with log.level: debug")
+    refuse('the user name, password or token is not valid: log in again')
+    expect((await login(foreign)).stderr).toContain('\n  the token is of https://idp.test: the server takes those')
     refuse('the token of corp has expired: get a new one')
-    expect((await login(foreign)).stderr).not.toContain('log.level')
+    expect((await login(foreign)).stderr).toMatch(/get a new one\n$/)
   })
 
   test('without anybody to type, and without a password, is misuse', async () => {
