@@ -5,6 +5,7 @@ import { createMirror } from './store/mirror.ts'
 import { objectKey, objectOf, objectPrefix } from './store/objects.ts'
 import type { Sealing } from './store/sealing.ts'
 import type { Change, Entry, Store } from './store/store.ts'
+import { projectKey } from './streams/keys.ts'
 import type { CredentialsFor } from './upstream/upstream.ts'
 
 export interface PullSecretsOptions {
@@ -21,8 +22,10 @@ const resource = 'secrets'
 const maxTried = 20
 /** Most logins of a project. */
 const maxLogins = 10_000
-/** In memory, for projects that ask registries; others are read again when they do. */
-const maxCachedLogins = 20_000
+/** Characters of logins in memory, for projects that ask registries; others are read again when they do. */
+const maxCachedLength = 16 * 1024 * 1024
+/** What a login takes beside its characters. */
+const loginLength = 256
 
 /**
  * Gives a project's own logins to registries: those of its secrets of type `kubernetes.io/dockerconfigjson` and `dockercfg`,
@@ -33,8 +36,8 @@ const maxCachedLogins = 20_000
 export function pullSecretCredentials({ store, sealing, signal, log }: PullSecretsOptions): CredentialsFor {
   const prefix = objectPrefix(resource)
   const cache = new LRUCache<string, readonly ProjectLogin[]>({
-    maxSize: maxCachedLogins,
-    sizeCalculation: (logins) => logins.length + 1,
+    maxSize: maxCachedLength,
+    sizeCalculation: lengthOf,
   })
   const loading = new Map<string, Promise<readonly ProjectLogin[]>>()
 
@@ -90,7 +93,14 @@ export function pullSecretCredentials({ store, sealing, signal, log }: PullSecre
     return loaded
   }
 
-  return async function* (project, host, repository) {
+  async function uidOf(project: string): Promise<string | undefined> {
+    const entry = await store.get(projectKey(project))
+    return entry && objectOf(entry).metadata.uid
+  }
+
+  return async function* (project, host, repository, projectUid) {
+    // What a project promoted goes on in others when it is gone: who makes one of its name later pays for none of it (I9).
+    if (projectUid !== undefined && (await uidOf(project)) !== projectUid) return
     // A secret that somebody just made, changed or deleted counts at once.
     await mirror.reached((await store.range({ prefix, limit: 0 })).revision)
     const credentials = matchingCredentials(await loginsOfProject(project), { project, host, repository })
@@ -102,4 +112,8 @@ export function pullSecretCredentials({ store, sealing, signal, log }: PullSecre
     }
     yield* credentials.slice(0, maxTried)
   }
+}
+
+function lengthOf(logins: readonly ProjectLogin[]): number {
+  return logins.reduce((sum, login) => sum + loginLength + JSON.stringify(login).length, loginLength)
 }

@@ -273,4 +273,24 @@ describe('what somebody just did', () => {
     expect(await used('demo', 'quay.io', 'other')).toHaveLength(2)
     expect(ranges).toEqual(['object/secrets/demo/'])
   })
+
+  test('is kept in memory as far as there is room, few and long as the logins may be', async () => {
+    const { store, put, used } = await world()
+    const auths = Object.fromEntries(
+      Array.from({ length: 30 }, (_, i) => [`quay.io/n${i}`, { username: 'u', password: 'p'.repeat(11_900) }]),
+    )
+    const data = { '.dockerconfigjson': base64(JSON.stringify({ auths })) }
+    for (const project of ['demo', 'shop']) {
+      for (let i = 0; i < 24; i += 1) await put(project, { metadata: { name: `s${i}` }, type: json, data })
+      expect(await used(project, 'quay.io', 'n1')).toHaveLength(1)
+    }
+    const ranges: string[] = []
+    const { range } = store
+    store.range = (query, options) => {
+      if (query.limit !== 0) ranges.push(query.prefix)
+      return range(query, options)
+    }
+    for (const project of ['shop', 'demo']) await used(project, 'quay.io', 'n1')
+    expect(ranges).toEqual(['object/secrets/demo/'])
+  })
 })
