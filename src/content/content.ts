@@ -7,6 +7,8 @@ export interface UpstreamLocation {
   host: string
   repository: string
   project: string
+  /** Of that project: a later one of its name gives this location no login. Absent in records that do not know it. */
+  projectUid?: string
 }
 
 /** Bytes that were pushed, mounted or promoted into this stream by somebody entitled to them. */

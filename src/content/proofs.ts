@@ -51,8 +51,8 @@ export function createProofs(files: Pick<ObjectFiles, 'notes' | 'addNote' | 'rew
 }
 
 /** Another project's credential may fetch other things from the same repository: it is part of the location. */
-function keyOf({ host, repository, project }: UpstreamLocation): string {
+function keyOf({ host, repository, project, projectUid }: UpstreamLocation): string {
   return createHash('sha256')
-    .update(JSON.stringify([host, repository, project]))
+    .update(JSON.stringify([host, repository, project, ...(projectUid === undefined ? [] : [projectUid])]))
     .digest('hex')
 }

@@ -86,7 +86,13 @@ export function createObtain({ links, content, upstream, images, configurations 
   return async (frame, reference, before) => {
     const { request, stream, signal } = frame
     const { host, repository } = reference
-    const location: UpstreamLocation = { kind: 'upstream', host, repository, project: request.project }
+    const location: UpstreamLocation = {
+      kind: 'upstream',
+      host,
+      repository,
+      project: request.project,
+      ...(stream && { projectUid: stream.projectUid }),
+    }
     const held = await unchanged(frame, reference, location, before)
     const answered = held ?? (await upstream.manifest(location, wantedOf(reference), signal))
     const fetched = stream === undefined ? answered : await asLinked(stream, answered)
@@ -106,5 +112,6 @@ function wantedOf({ digest, tag }: ImageReference): string {
 }
 
 function isSame(a: Location, b: UpstreamLocation): boolean {
-  return a.kind === b.kind && a.host === b.host && a.repository === b.repository && a.project === b.project
+  if (a.kind !== b.kind || a.host !== b.host || a.repository !== b.repository) return false
+  return a.project === b.project && a.projectUid === b.projectUid
 }

@@ -12,6 +12,7 @@ import type { Credential, CredentialsFor } from './upstream.ts'
 /** What is asked for and on whose behalf. */
 export interface Target extends Subject {
   project: string
+  projectUid?: string | undefined
   /** Where the registry's API is. */
   origin: URL
   signal: AbortSignal | undefined
@@ -111,11 +112,11 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   }
 
   async function inTurn<A extends Answer>(target: Target, scheme: Scheme, send: Send<A>): Promise<A> {
-    const { host, repository, project, origin } = target
+    const { host, repository, project, projectUid, origin } = target
     const key = JSON.stringify([origin.origin, project, repository])
     const refused: Credential[] = []
     const refusals: Refusal[] = []
-    for await (const credential of order.of(key, credentialsFor(project, host, repository))) {
+    for await (const credential of order.of(key, credentialsFor(project, host, repository, projectUid))) {
       const outcome = await attempt(target, scheme, credential, send)
       if (typeof outcome !== 'number') {
         order.accepted(key, credential, refused)

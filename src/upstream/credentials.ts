@@ -27,8 +27,8 @@ export function credentialsFromRules(rules: readonly UpstreamRule[]): Credential
 
 /** Asks one source of credentials after the other. */
 export function credentialsInTurn(...sources: readonly CredentialsFor[]): CredentialsFor {
-  return async function* (project, host, repository) {
-    for (const credentialsFor of sources) yield* credentialsFor(project, host, repository)
+  return async function* (...asked) {
+    for (const credentialsFor of sources) yield* credentialsFor(...asked)
   }
 }
 

@@ -54,7 +54,8 @@ export function createExchange(options: ExchangeOptions): Exchange {
       ...(headers && { headers }),
       ...(redirects && { redirects }),
     }
-    return authentication.authorized({ ...subject, project: from.project, origin, signal }, (authorization) =>
+    const { project, projectUid } = from
+    return authentication.authorized({ ...subject, project, projectUid, origin, signal }, (authorization) =>
       retried(retry, now, signal, () => request({ ...ask, authorization })),
     )
   }

@@ -8,6 +8,8 @@ export interface UpstreamRepository {
   repository: string
   /** The project whose credentials may be used. */
   project: string
+  /** Which project of that name; absent: the present one. */
+  projectUid?: string
 }
 
 /** What a tag or digest stands for at an upstream. `size` in bytes; absent when the upstream did not tell. */
@@ -98,6 +100,7 @@ export type CredentialsFor = (
   project: string,
   host: string,
   repository: string,
+  projectUid?: string,
 ) => AsyncIterable<Credential> | Iterable<Credential>
 
 /** The operator's rule for one registry. */

@@ -60,6 +60,20 @@ async function importApp(world: World, project = 'demo', tag = 'v1'): Promise<{ 
   return image.status
 }
 
+async function promoteToShop(world: World): Promise<void> {
+  const promoted = await world.api('PUT', `${imageApi}/namespaces/shop/imagestreamtags/app:prod`, {
+    metadata: { name: 'app:prod', namespace: 'shop' },
+    tag: { name: 'prod', from: { kind: 'ImageStreamTag', name: 'app:v1', namespace: 'demo' } },
+  })
+  expect(promoted.status).toBe(201)
+}
+
+async function removeProject(world: World, name: string): Promise<void> {
+  const path = `/apis/project.openshift.io/v1/projects/${name}`
+  expect((await world.api('DELETE', path)).status).toBe(200)
+  while ((await world.api('GET', path)).status !== 404);
+}
+
 async function conditionOf(world: World, tag = 'v1'): Promise<unknown> {
   const { body } = await world.api('GET', `${imageApi}/namespaces/demo/imagestreams/app`)
   const { tags } = (body as { status: { tags: { tag: string; conditions?: { message: string }[] }[] } }).status
@@ -140,13 +154,26 @@ describe.each(auths)('a private registry that asks for $kind', (auth) => {
     await createSecret(world, 'regcred', 'robot:right-hush')
     await createSecret(world, 'own', 'stranger:shop-hush', { project: 'shop' })
     await importApp(world)
-    const promoted = await world.api('PUT', `${imageApi}/namespaces/shop/imagestreamtags/app:prod`, {
-      metadata: { name: 'app:prod', namespace: 'shop' },
-      tag: { name: 'prod', from: { kind: 'ImageStreamTag', name: 'app:v1', namespace: 'demo' } },
-    })
-    expect(promoted.status).toBe(201)
+    await promoteToShop(world)
     expect(await pullLayer(world, 'shop/app')).toBe(200)
     expect(usersSeen(world.upstream)).toEqual(['robot'])
+  })
+
+  test('I9: what was promoted by a project is never fetched with the secret of a later one of its name', async () => {
+    const world = await privateWorld(auth)
+    await createSecret(world, 'regcred', 'robot:right-hush')
+    await importApp(world)
+    await promoteToShop(world)
+    await removeProject(world, 'demo')
+    await world.api('POST', '/apis/project.openshift.io/v1/projects', { metadata: { name: 'demo' } })
+    await createSecret(world, 'regcred', 'robot:right-hush')
+    const asked = world.upstream.requests.length
+    expect(await pullLayer(world, 'shop/app')).toBe(403)
+    const since = world.upstream.requests.slice(asked)
+    expect(since.filter(({ headers }) => headers.authorization !== undefined)).toEqual([])
+    expect(await importApp(world)).toMatchObject({ status: 'Success' })
+    expect(await pullLayer(world, 'demo/app')).toBe(200)
+    expect((await world.pull('shop/app:prod', world.adminToken)).status).toBe(200)
   })
 
   test('DESIGN 7: who pulls what can not be had is told neither secret nor project', async () => {
