@@ -22,6 +22,7 @@ function resource(group: string, plural: string): Resource {
 /** Every resource that a verb uses. */
 export const resources = {
   namespaces: resource('', 'namespaces'),
+  projectRequests: resource('project.openshift.io', 'projectrequests'),
   serviceAccounts: resource('', 'serviceaccounts'),
   imageStreams: resource('image.openshift.io', 'imagestreams'),
   imageStreamTags: resource('image.openshift.io', 'imagestreamtags'),

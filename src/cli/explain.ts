@@ -53,6 +53,13 @@ async function missingRight(error: ApiError, client: Client, nowMs: number): Pro
   const { project, name } = error.target
   if (role === undefined || project === undefined) {
     if (client.server.token === undefined) return notLoggedIn(client.server, nowMs)
+    if (error.target.resource === resources.projectRequests) {
+      const subject = await callerAsSubject(client)
+      return [
+        `missing right: ${verb} ${resource}; the administrator has it (data/admin.kubeconfig)`,
+        `and can give it: weir grant self-provisioner ${subject} --all-projects`,
+      ]
+    }
     const isList = verb === 'list' && (role !== undefined || error.target.resource === resources.images)
     return [
       `missing right: ${verb} ${resource}${isList ? ' in all projects' : ''}; the administrator has it (data/admin.kubeconfig)`,

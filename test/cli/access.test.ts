@@ -153,6 +153,19 @@ describe('new-project', () => {
     expect((await weir(api, 'new-project', 'demo', '-o', 'name')).stdout).toBe('demo\n')
   })
 
+  test('asks for a project where namespaces may not be made', async () => {
+    const api = await startFakeApi()
+    const requests = '/apis/project.openshift.io/v1/projectrequests'
+    api.answer('POST', namespaces, failure(403, 'Forbidden', 'no'))
+    api.answer('POST', requests, { status: 201, body: { kind: 'Project', metadata: { name: 'demo' } } })
+    expect(await weir(api, 'new-project', 'demo')).toEqual({ code: 0, stdout: 'project demo created\n', stderr: '' })
+    expect(api.sent('POST', requests)).toEqual([
+      { kind: 'ProjectRequest', apiVersion: 'project.openshift.io/v1', metadata: { name: 'demo' } },
+    ])
+    api.answer('POST', requests, failure(409, 'AlreadyExists', 'there already'))
+    expect(await weir(api, 'new-project', 'demo')).toMatchObject({ code: 1, stderr: 'error: there already\n' })
+  })
+
   test('that exists is a failure in the server’s words', async () => {
     const api = await startFakeApi()
     api.answer('POST', namespaces, failure(409, 'AlreadyExists', 'namespaces "demo" already exists'))

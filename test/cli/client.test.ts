@@ -261,8 +261,11 @@ describe('what to do next', () => {
   test('403 on what only the administrator may', async () => {
     const api = await startFakeApi()
     api.answer('POST', '/api/v1/namespaces', failure(403, 'Forbidden', 'forbidden'))
+    api.answer('POST', '/apis/project.openshift.io/v1/projectrequests', failure(403, 'Forbidden', 'forbidden'))
+    api.answer('POST', review, { body: { status: { userInfo: { username: 'jane' } } } })
     const result = await run(['new-project', 'demo', '--server', api.url, '--token', 'secret'])
-    expect(result.stderr).toContain('missing right: create namespaces')
+    expect(result.stderr).toContain('missing right: create projectrequests')
+    expect(result.stderr).toContain('weir grant self-provisioner jane --all-projects')
     expect(result.stderr).toContain('data/admin.kubeconfig')
     expect(result.stderr).not.toContain('-n PROJECT')
   })
