@@ -3,7 +3,11 @@ import { type ErrorSubject, type FieldCause, RegistryError } from '../oci/errors
 /** Causes that concern a field, worded as Kubernetes' `field.Error`s. */
 
 export function required(field: string, detail: string): FieldCause {
-  return { field, reason: 'FieldValueRequired', message: `Required value: ${detail}` }
+  return {
+    field,
+    reason: 'FieldValueRequired',
+    message: detail === '' ? 'Required value' : `Required value: ${detail}`,
+  }
 }
 
 export function invalid(field: string, value: unknown, detail: string): FieldCause {

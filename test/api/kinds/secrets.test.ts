@@ -124,6 +124,12 @@ describe('secrets', () => {
     expect(names(await asAdmin('GET', secrets))).toEqual([])
   })
 
+  test('without a key of their type are refused in the words of Kubernetes', async () => {
+    const { asAdmin } = await apiWorld()
+    const { body } = await asAdmin('POST', secrets, named('s', { type: pullType, data: {} }))
+    expect(body).toMatchObject({ message: 'secrets "s" is invalid: data[.dockerconfigjson]: Required value' })
+  })
+
   test('that hold tokens of service accounts are refused, with the way to get one', async () => {
     const { asAdmin } = await apiWorld()
     const annotations = { 'kubernetes.io/service-account.name': 'ci' }
