@@ -14,6 +14,7 @@ import {
   ownMetadata,
   type SentMetadata,
 } from './metadata.ts'
+import { type Quota, requireRoom } from './quota.ts'
 import type { ApiObject, Call, DeleteOptions, Handlers, Updated } from './resource.ts'
 
 /** The part of an object that is not metadata, `kind` or `apiVersion`. */
@@ -31,6 +32,8 @@ export interface StoredKind<T extends Fields> {
   generatesNames?: boolean
   /** Most bytes of an object; default 512 KiB, well below what a commit may hold. */
   maxBytes?: number
+  /** Default: as many as there is disk for. */
+  quota?: Quota
   /** Says what is wrong with a body before it is parsed at a cost: lists that are too long. */
   checkSent?(body: Fields): FieldCause[]
   /** Says what is wrong with the fields of a new or replaced object. */
@@ -93,6 +96,12 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
     return { sent, own, fields }
   }
 
+  async function requireQuota(call: Call, name: string, object: object): Promise<void> {
+    if (kind.quota !== undefined) {
+      await requireRoom(objects, kind.quota, kind, { project: call.project, name }, byteLength(object))
+    }
+  }
+
   async function create(call: Call, body: Fields): Promise<ApiObject> {
     const { name, generateName } = parseObject(envelope, body).metadata ?? {}
     if (name || !generateName || !kind.generatesNames) return createAs(call, accept(call, body))
@@ -114,6 +123,7 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
       throw new RegistryError('BAD_REQUEST', { message: 'resourceVersion should not be set on objects to be created' })
     }
     kind.authorize?.(fields, call, own.name)
+    await requireQuota(call, own.name, { own, fields })
     if (call.options.dryRun) {
       if ((await objects.get(resource, call.project, own.name)) !== undefined) throw failed('ALREADY_EXISTS', own.name)
       return { metadata: { ...own, ...(call.project && { namespace: call.project }) }, ...fields }
@@ -123,6 +133,7 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
 
   async function update(call: Call, body: Fields): Promise<Updated> {
     const { sent, own, fields } = accept(call, body, call.name)
+    await requireQuota(call, call.name, { own, fields })
     const change = (current: StoredObject): StoredObject => {
       if (sent.uid && sent.uid !== current.metadata.uid) throw failed('CONFLICT', call.name)
       requireValid(kind.checkChange?.(current, fields) ?? [], subjectOf(call.name))

@@ -22,6 +22,9 @@ type BindingResource = 'rolebindings' | 'clusterrolebindings'
 
 const maxSubjects = 1000
 
+/** Of a project; those of the whole cluster are few people's. */
+const quota = { most: 2000, mostLength: 8 * 1024 * 1024 }
+
 /** The built-in roles that are there to be bound: the others are parts of them. */
 const toBind = builtinRoles.map(({ name }) => name).filter((name) => !name.startsWith('system:aggregate-to-'))
 
@@ -75,6 +78,7 @@ export function bindingHandlers({ objects, authorizer }: BindingsOptions, resour
     checkChange: checkRoleRef,
     authorize: (fields, call, name) => requireMayBind(authorizer, fields, call, { resource, name }),
     written: authorizer.reached,
+    ...(resource === 'rolebindings' && { quota }),
   })
 }
 

@@ -17,6 +17,9 @@ export interface RolesOptions {
 
 const resource = 'roles'
 
+/** Each question who may what in the project passes through those that are bound to who asks. */
+const quota = { most: 1000, mostLength: 8 * 1024 * 1024 }
+
 /** Roles of a project. Nobody can write one that allows more than he may himself. */
 export function roles({ objects, authorizer, followObjects }: RolesOptions): Resource {
   const handlers = storedHandlers({
@@ -31,6 +34,7 @@ export function roles({ objects, authorizer, followObjects }: RolesOptions): Res
       if (!mayEscalate(call, resource)) requireHeld(authorizer, call, policyRules(rules), { resource, name })
     },
     written: authorizer.reached,
+    quota,
   })
   return {
     group: rbacGroup,

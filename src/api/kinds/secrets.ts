@@ -1,12 +1,11 @@
-import { RegistryError } from '../../oci/errors.ts'
 import { dockerConfigKeys } from '../../pull-secrets/docker-config.ts'
 import type { Objects, StoredObject } from '../../store/objects.ts'
 import { secretColumns } from '../columns/core-columns.ts'
 import { dnsSubdomain } from '../metadata.ts'
 import type { ApiObject, Call, Follow, Resource, Subresource } from '../resource.ts'
 import { secretListSchema, secretSchema } from '../schemas/core.ts'
-import { byteLength, readPage, type StoredKind, storedHandlers } from '../stored.ts'
-import { checkSecret, checkSecretChange, checkSecretKeys, type SecretFields, secretFields } from './secret-fields.ts'
+import { readPage, storedHandlers } from '../stored.ts'
+import { checkSecret, checkSecretChange, checkSecretKeys, secretFields } from './secret-fields.ts'
 
 export interface SecretsOptions {
   objects: Objects
@@ -15,16 +14,14 @@ export interface SecretsOptions {
 
 const resource = 'secrets'
 
-/** Most secrets of a project, and about how long their records may be in all. Writes at the same time may go beyond. */
-const maxSecrets = 1000
-const maxLength = 16 * 1024 * 1024
+const quota = { most: 1000, mostLength: 16 * 1024 * 1024 }
 
 /** With this annotation at `true` a secret is none of the project's logins to registries (okd.md 4.1). */
 const exclusion = 'openshift.io/image.excludeSecret'
 
 /** Bytes by key that few may read, sealed in the store. Kubernetes takes 1 MiB of them; a record of Weir holds half of that. */
 export function secrets({ objects, followObjects }: SecretsOptions): Resource {
-  const kind: StoredKind<SecretFields> = {
+  const handlers = storedHandlers({
     objects,
     group: '',
     resource,
@@ -34,8 +31,8 @@ export function secrets({ objects, followObjects }: SecretsOptions): Resource {
     checkSent: checkSecretKeys,
     check: checkSecret,
     checkChange: checkSecretChange,
-  }
-  const stored = storedHandlers(kind)
+    quota,
+  })
   return {
     group: '',
     version: 'v1',
@@ -49,17 +46,7 @@ export function secrets({ objects, followObjects }: SecretsOptions): Resource {
     dryRun: true,
     keepsManagedFields: true,
     follow: followObjects(resource),
-    handlers: {
-      ...stored,
-      create: async (call, body) => {
-        await requireRoom(objects, call, body)
-        return stored.create(call, body)
-      },
-      update: async (call, body, read) => {
-        await requireRoom(objects, call, body)
-        return stored.update(call, body, read)
-      },
-    },
+    handlers,
   }
 }
 
@@ -82,14 +69,4 @@ async function showLogins(objects: Objects, { project, options }: Call): Promise
 
 function isLogin({ type, metadata }: StoredObject): boolean {
   return dockerConfigKeys.has(String(type)) && metadata.annotations?.[exclusion] !== 'true'
-}
-
-/** @throws RegistryError FORBIDDEN when the project has no room for one more secret, or a larger one */
-async function requireRoom(objects: Objects, { project, name }: Call, body: Record<string, unknown>): Promise<void> {
-  const { count, length } = await objects.measure(resource, project, name)
-  if (count < maxSecrets && length + byteLength(body) <= maxLength) return
-  throw new RegistryError('FORBIDDEN', {
-    message: `exceeded quota: project ${project} has ${count} other secrets that take ${length} bytes; the most are ${maxSecrets}, and ${maxLength} bytes of them all`,
-    subject: { name, kind: resource, group: '' },
-  })
 }
