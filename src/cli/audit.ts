@@ -59,14 +59,18 @@ export function addAuditVerb(program: Command, context: VerbContext): void {
 
 function selectorOf(options: AuditOptions, nowMs: number): string {
   const { since, until, subject, verb, denied, allowed } = options
+  const [from, to] = [since, until].map((moment) => timeOf(moment, nowMs))
+  if (from !== undefined && to !== undefined && from >= to) {
+    throw misuse(`--since ${from} is not before --until ${to}: 2h is further back than 1h`)
+  }
   const decision = denied === true ? 'denied' : allowed === true ? 'allowed' : undefined
   return fieldSelector({
     subject: subject === undefined ? undefined : userOf(subject, options.namespace ?? ''),
     ...placeOf(options),
     verb,
     decision,
-    since: timeOf(since, nowMs),
-    until: timeOf(until, nowMs),
+    since: from,
+    until: to,
   })
 }
 
@@ -145,7 +149,8 @@ const printing: Printing<AuditEvent> = {
   ],
 }
 
-function objectText({ object }: AuditEvent): string {
+function objectText({ object, count }: AuditEvent): string {
+  if (count !== undefined) return `${count} more refusals`
   const { resource = '', project = '', name = '' } = object ?? {}
   const path = resource === 'tokens' ? name : [project, name].filter((part) => part !== '').join('/')
   return `${resource} ${path}`.trim() || '-'

@@ -3,6 +3,7 @@ import type { Client } from './client.ts'
 import { misuse, unlessForbidden } from './failures.ts'
 import { inProject, noteNone, type Scope } from './get-scope.ts'
 import { type Format, type Printing, printDocuments, printRows } from './output.ts'
+import { requireProject } from './projects.ts'
 import { readGrantedRoles } from './roles.ts'
 import { boundIn, formatSubject } from './subjects.ts'
 import type { VerbContext } from './verbs.ts'
@@ -28,6 +29,7 @@ export async function getGrants(
   const { project, stream } = scope
   if (stream !== undefined) throw misuse(`grants are of a project: -n ${project}; who may use one stream: weir who-can`)
   const local = await client.list<RoleBinding>({ resource: resources.roleBindings, ...inProject({ project }) })
+  if (project !== undefined && local.items.length === 0) await requireProject(client, project)
   const listed = client.list<RoleBinding>({ resource: resources.clusterRoleBindings })
   const ofCluster = await unlessForbidden(listed, undefined)
   if (ofCluster === undefined) context.note('note: what is granted in all projects is not shown: you may not read it')

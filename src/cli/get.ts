@@ -1,4 +1,5 @@
 import { Argument, type Command } from 'commander'
+import { isOwnName } from '../oci/reference.ts'
 import { agoInWords } from './ages.ts'
 import type { ImageStream } from './api.ts'
 import type { Client } from './client.ts'
@@ -34,14 +35,15 @@ who has which role; of a project those of all projects too, for those who may re
     .option('-n, --namespace <project>', 'the project (default: all, for those who may)')
     .addOption(formatOption())
     .action(async (what: (typeof kinds)[number], target: string | undefined, { namespace, output }: GetOptions) => {
-      const scope = parseScope(target, namespace)
+      const scope = parseScope(what, target, namespace)
       const get = { streams: getStreams, tags: getTags, images: getImages, grants: getGrants }[what]
       await get(context, await context.connect(), scope, output)
     })
 }
 
-function parseScope(target: string | undefined, namespace: string | undefined): Scope {
+function parseScope(what: string, target: string | undefined, namespace: string | undefined): Scope {
   if (target === undefined) return namespace === undefined ? {} : { project: parseProject(namespace) }
+  if (isOwnName(target)) throw misuse(`${what} of a project: -n ${target}; of a stream: PROJECT/${target}`)
   const { project, stream, tag } = parseStreamReference(target)
   if (tag !== undefined) throw misuse(`get lists: name the stream alone, or see weir describe ${target}`)
   if (namespace !== undefined && namespace !== project) {

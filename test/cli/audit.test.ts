@@ -70,6 +70,26 @@ test('shows who did what, to what, whether he might and by what', async () => {
   expect(JSON.parse((await weir(api, '-o', 'json')).stdout)).toMatchObject({ kind: 'List', items: [pull, login] })
 })
 
+test('shows how many refusals a line stands for', async () => {
+  const client = { address: '2001:db8:0:1::/64', userAgent: '' }
+  const counted = { ...login, client, object: {}, verb: '*', status: 0, reason: 'Suppressed', count: 141_000 }
+  const api = await auditApi({ items: [counted] })
+  expect(rows(await weir(api, '-o', 'wide'))[1]).toEqual([
+    login.time,
+    '-',
+    '*',
+    '141000 more refusals',
+    'denied',
+    '-',
+    client.address,
+    '0',
+    'Suppressed',
+    '-',
+    '-',
+    'r2',
+  ])
+})
+
 test.each([
   [['--since', '1h'], 'since=2026-01-30T23:00:00.000Z'],
   [
@@ -129,6 +149,8 @@ test.each([
   [['--since', '2026-13-01']],
   [['--since', '2026-01-30T12:00:00']],
   [['--until', '-1h']],
+  [['--since', '1h', '--until', '2h']],
+  [['--since', '1h', '--until', '1h']],
   [['--denied', '--allowed']],
   [['--stream', 'app']],
   [['--stream', 'demo/app:prod']],

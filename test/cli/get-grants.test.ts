@@ -72,6 +72,27 @@ test('who may read a project’s alone is told that others are not shown', async
   expect(result.stdout).toContain('pull.stream.app')
 })
 
+test('get grants of a project that is not there says so, whatever is granted in all', async () => {
+  const api = await grantedApi()
+  api.answer('GET', bindings, { body: { kind: 'RoleBindingList', items: [] } })
+  expect(await weir(api, 'get', 'grants')).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: 'error: project demo not found; create it with: weir new-project demo\n',
+  })
+  api.answer('GET', '/api/v1/namespaces/demo', { body: { metadata: { name: 'demo' } } })
+  expect((await weir(api, 'get', 'grants')).stdout).toContain('cluster-admin')
+})
+
+test('get with a project in place of a stream says how to name either', async () => {
+  const api = await grantedApi()
+  for (const what of ['grants', 'tags']) {
+    const result = await run(['get', what, 'demo', '--server', api.url, '--token', 't'])
+    expect(result).toMatchObject({ code: 2, stdout: '' })
+    expect(result.stderr).toContain(`${what} of a project: -n demo; of a stream: PROJECT/demo`)
+  }
+})
+
 test('get grants of a stream is misuse, and names the verb that answers', async () => {
   const api = await grantedApi()
   const result = await run(['get', 'grants', 'demo/app', '--server', api.url, '--token', 't'])
