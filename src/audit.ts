@@ -4,11 +4,15 @@ import type { AuditEvent, AuditPage, AuditQuery } from './audit/event.ts'
 import { createFileSink } from './audit/file-sink.ts'
 import { createFormatLine } from './audit/format-line.ts'
 import { createLineQueue, type LineQueue } from './audit/line-queue.ts'
+import { createRefusalBound } from './audit/refusal-bound.ts'
 import { createStdoutSink } from './audit/stdout-sink.ts'
 import { RegistryError } from './oci/errors.ts'
 
 export interface Audit {
-  /** Never waits and never fails: what can not be written is counted, and said in the log. */
+  /**
+   * Never waits and never fails: what can not be written is counted, and said in the log. Of very many refusals of strangers
+   * a part is counted in lines of their own, see {@link createRefusalBound}.
+   */
   write(event: AuditEvent): void
   /**
    * Newest first, with everything that was written before.
@@ -43,9 +47,10 @@ export function createAudit(options: AuditOptions): Audit {
   const { output, directory, now } = options
   const format = createFormatLine()
   const queue = createQueue(options)
+  const bound = createRefusalBound({ write: (event) => queue?.add(format(event, now())), now })
   return {
     write(event) {
-      queue?.add(format(event, now()))
+      if (queue !== undefined) bound.add(event)
     },
     async list(query) {
       if (output !== 'file') throw new RegistryError('UNSUPPORTED', { message: elsewhere[output] })
@@ -58,7 +63,10 @@ export function createAudit(options: AuditOptions): Audit {
     get lost() {
       return queue?.lost ?? 0
     },
-    close: async () => queue?.close(),
+    close: async () => {
+      bound.close()
+      await queue?.close()
+    },
   }
 }
 

@@ -206,7 +206,8 @@ export interface Authenticator {
    * what a {@link Provider} knows. Registry tokens and refresh tokens are nobody's here.
    *
    * @returns undefined when the secret is nobody's
-   * @throws RegistryError as {@link Provider.authenticate}
+   * @throws RegistryError UNAUTHORIZED with the `claimant` when it is Weir's own, and his account or login is gone; else as
+   * {@link Provider.authenticate}
    */
   authenticate(login: Login): Promise<Subject | undefined>
   /** Whether the account or login behind a subject that was authenticated is still there: what goes on for long asks again. */

@@ -62,7 +62,9 @@ async function known(verified: Promise<Subject>): Promise<Subject | undefined> {
   try {
     return await verified
   } catch (error) {
-    if (error instanceof RegistryError && error.code === 'UNAUTHORIZED') return undefined
+    // Whose it was is known where it is signed here, though he is no more.
+    const isNobodys = error instanceof RegistryError && error.code === 'UNAUTHORIZED' && error.claimant === undefined
+    if (isNobodys) return undefined
     throw error
   }
 }

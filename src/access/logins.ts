@@ -46,7 +46,10 @@ export function createLogins(options: LoginsOptions): (request: TokenRequest) =>
     if ('refreshToken' in login) {
       const refreshed = await sessions.refresh(login.refreshToken, { clientId, client, rotate: offline })
       if (await current.confirm(refreshed.subject)) return refreshed
-      throw new RegistryError('UNAUTHORIZED', { message: 'the login has ended: log in again' })
+      throw new RegistryError('UNAUTHORIZED', {
+        message: 'the login has ended: log in again',
+        claimant: refreshed.subject,
+      })
     }
     if (login.user === '' && login.secret === '') return { subject: anonymous }
     const subject = await authenticator.authenticate({ ...login, client })
@@ -57,7 +60,7 @@ export function createLogins(options: LoginsOptions): (request: TokenRequest) =>
     }
     // A token is taken a little after its end, for clocks that differ, and what were made of it would be refused at once.
     if (!(await current.confirm(subject))) {
-      throw new RegistryError('UNAUTHORIZED', { message: 'the token has expired: log in again' })
+      throw new RegistryError('UNAUTHORIZED', { message: 'the token has expired: log in again', claimant: subject })
     }
     // A token for the API that came by no session ends soon, and what is made of it with it: it begins none.
     const isOfToken = subject.session === undefined && readUnverified(login.secret)?.claims?.iss === issuer

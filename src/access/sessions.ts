@@ -126,9 +126,11 @@ export function createSessions(options: SessionsOptions): Sessions {
       if (standing === 'old') {
         log.warn({ session: token.id, subject: subject.name }, 'a used refresh token came again: its session is ended')
         await end(token.id)
-        throw refused()
+        throw refused(subject)
       }
-      if ((record.parent !== undefined && !(await open.confirm(record.parent))) || !isKnown(subject)) throw refused()
+      if ((record.parent !== undefined && !(await open.confirm(record.parent))) || !isKnown(subject)) {
+        throw refused(subject)
+      }
       const { write, refreshToken } = useOf({ token, record, standing, rotate, now: now() })
       const used = write && { ...write, clientId: clientId.slice(0, maxClientIdLength), client: clientOf(client) }
       if (used !== undefined && !(await put(token.id, used, entry.revision))) continue
@@ -212,10 +214,11 @@ function clientOf({ address, userAgent }: Client): Client {
   return { address, userAgent }
 }
 
-function refused(): RegistryError {
+function refused(claimant?: Subject): RegistryError {
   return new RegistryError('UNAUTHORIZED', {
     message: 'the refresh token is unknown, or its session has ended: log in again',
     detail: { oauth: 'invalid_grant' },
+    ...(claimant !== undefined && { claimant }),
   })
 }
 

@@ -101,7 +101,8 @@ export function createTokens(options: TokensOptions): Tokens {
   }
   const confirm = async (subject: Subject): Promise<Subject> => {
     if (await current.confirm(subject)) return subject
-    throw invalidToken(hasEnded(subject, now()) ? 'it has expired' : 'the account or login it was made for is gone')
+    const why = hasEnded(subject, now()) ? 'it has expired' : 'the account or login it was made for is gone'
+    throw invalidToken(why, subject)
   }
 
   return {
@@ -260,10 +261,11 @@ function checkLifetime(seconds: number, maxSeconds: number): void {
   })
 }
 
-function invalidToken(why: string): RegistryError {
+function invalidToken(why: string, claimant?: Subject): RegistryError {
   return new RegistryError('UNAUTHORIZED', {
     message: `the token is not valid: ${why}`,
     detail: { error: 'invalid_token' },
+    ...(claimant !== undefined && { claimant }),
   })
 }
 

@@ -1,5 +1,6 @@
 import type { Grant, Subject } from '../access/access.ts'
 import type { AuditEvent } from '../audit/event.ts'
+import { claimantOf, nobody } from '../audit/subject-of.ts'
 import type { Audit } from '../audit.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Answer } from './answer.ts'
@@ -31,13 +32,11 @@ export interface AuditedRequestOptions {
   reads: boolean
 }
 
-const nobody: AuditEvent['subject'] = { name: '', groups: [] }
-
 /** Refusals, changes and reads of secrets have a line; what only asks about rights, and what tries without effect, has none. */
 export function createAuditedRequest({ audit, reads }: AuditedRequestOptions): AuditedRequest {
   return async (request, target, { client, requestId = '' }, work) => {
     let learned: Learned = {}
-    const write = (status: number, name: string, reason?: string): void => {
+    const write = (status: number, name: string, reason?: string, claimant = nobody): void => {
       const { subject, matched, grant } = learned
       // Who could not be identified was refused, be it that whoever knows him does not answer.
       const decision = subject === undefined || status === 401 || status === 403 ? 'denied' : 'allowed'
@@ -47,7 +46,7 @@ export function createAuditedRequest({ audit, reads }: AuditedRequestOptions): A
       const by = { ...(grant && decision === 'allowed' && { grant }), ...(reason !== undefined && { reason }) }
       const object = objectOf(target, name)
       audit.write({
-        subject: subject ?? nobody,
+        subject: subject ?? claimant,
         client,
         requestId,
         surface: 'api',
@@ -66,7 +65,7 @@ export function createAuditedRequest({ audit, reads }: AuditedRequestOptions): A
       return answered
     } catch (error) {
       if (!(error instanceof RegistryError)) write(500, target.name, 'UNKNOWN')
-      else write(error.status, target.name || (error.subject?.name ?? ''), error.code)
+      else write(error.status, target.name || (error.subject?.name ?? ''), error.code, claimantOf(error))
       throw error
     }
   }

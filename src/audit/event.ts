@@ -6,19 +6,29 @@ export interface AuditEvent {
   subject: Pick<Subject, 'name' | 'groups' | 'provider' | 'session'>
   client: Client
   requestId: string
-  /** Where: the API, `/token`, or `/v2/`. */
-  surface: 'api' | 'token' | 'registry'
-  /** `get`, `create`, ... on the API; `pull`, `push`, `delete` on `/v2/`; `login`, `refresh` at `/token`. */
+  /** Where: the API, `/token`, or `/v2/`; `*` of a {@link suppressed} line about several. */
+  surface: 'api' | 'token' | 'registry' | '*'
+  /** `get`, `create`, ... on the API; `pull`, `push`, `delete` on `/v2/`; `login`, `refresh` at `/token`; `*` as above. */
   verb: string
   /** What it was done to; empty strings where there is none. `name` may be `stream:tag` or `stream@digest`. */
   object: { group: string; resource: string; project: string; name: string }
   decision: 'allowed' | 'denied'
   /** By what it was allowed. */
   grant?: Grant
-  /** The answer's HTTP status. */
+  /** The answer's HTTP status; 0 of a {@link suppressed} line. */
   status: number
   /** Why it was denied or failed: an error's code or reason, never its message. */
   reason?: string
+  /** Of a {@link suppressed} line: how many refusals it stands for. */
+  count?: number
+}
+
+/** The reason of a line that stands for refusals of strangers that have no lines of their own. */
+export const suppressed = 'Suppressed'
+
+/** Whether nobody known did it: who was not identified, or is anonymous. */
+export function isOfStranger({ subject }: Pick<AuditEvent, 'subject'>): boolean {
+  return !subject.groups.includes('system:authenticated')
 }
 
 /** An event with its time, RFC 3339 with milliseconds. */

@@ -1,5 +1,5 @@
 import type { Client, Grant, Subject } from '../access/access.ts'
-import type { AuditEvent } from './event.ts'
+import { type AuditEvent, isOfStranger } from './event.ts'
 
 /**
  * Longest line in bytes, its end included: so much goes into a pipe in one piece, whoever else writes there.
@@ -18,6 +18,14 @@ const most = {
   short: 64,
 } as const
 
+/** Whoever wants to fill the log with what he says of himself has so much less of it. */
+const mostOfStranger = { ...most, userAgent: 64 }
+
+/** As above, where he was refused: what he asked for may be any text. */
+const mostOfRefused = { ...mostOfStranger, name: 128, word: 64 }
+
+type MaxBytes = Record<keyof typeof most, number>
+
 export type FormatLine = (event: AuditEvent, timeMs: number) => string
 
 /**
@@ -26,21 +34,25 @@ export type FormatLine = (event: AuditEvent, timeMs: number) => string
  */
 export function createFormatLine(): FormatLine {
   const subjects = remembered(formatSubject)
-  const clients = remembered(formatClient)
+  const clients = remembered((client: Client) => formatClient(client, most))
+  const strangers = remembered((client: Client) => formatClient(client, mostOfStranger))
   const grants = remembered(formatGrant)
   let lastMs = Number.NaN
   let time = ''
-  return ({ subject, client, requestId, surface, verb, object, decision, grant, status, reason }, timeMs) => {
+  return ({ subject, client, requestId, surface, verb, object, decision, grant, status, reason, count }, timeMs) => {
+    const isStranger = isOfStranger({ subject })
     if (timeMs !== lastMs) {
       lastMs = timeMs
       time = new Date(timeMs).toISOString()
     }
     const by = grant === undefined ? '' : `,"grant":${grants(grant)}`
     const why = reason === undefined ? '' : `,"reason":${quote(reason, most.short)}`
+    const many = count === undefined ? '' : `,"count":${count}`
+    const mostOfObject = isStranger && decision === 'denied' ? mostOfRefused : most
     return (
       `{"time":"${time}","surface":"${surface}","subject":${subjects(subject)},"verb":${quote(verb, most.short)}` +
-      `,"object":${formatObject(object)},"decision":"${decision}"${by},"status":${status}${why}` +
-      `,"client":${clients(client)},"requestId":${quote(requestId, most.short)}}\n`
+      `,"object":${formatObject(object, mostOfObject)},"decision":"${decision}"${by},"status":${status}${why}${many}` +
+      `,"client":${(isStranger ? strangers : clients)(client)},"requestId":${quote(requestId, most.short)}}\n`
     )
   }
 }
@@ -63,13 +75,13 @@ function formatSubject({ name, groups, provider, session }: AuditEvent['subject'
   return `{"name":${quote(name, most.name)},"groups":${quoteList(groups, most.groups)}${by}${during}}`
 }
 
-function formatClient({ address, userAgent }: Client): string {
-  return `{"address":${quote(address, most.short)},"userAgent":${quote(userAgent, most.userAgent)}}`
+function formatClient({ address, userAgent }: Client, maxBytes: MaxBytes): string {
+  return `{"address":${quote(address, most.short)},"userAgent":${quote(userAgent, maxBytes.userAgent)}}`
 }
 
-function formatObject({ group, resource, project, name }: AuditEvent['object']): string {
-  const place = `"project":${quote(project, most.word)},"name":${quote(name, most.name)}`
-  return `{"group":${quote(group, most.word)},"resource":${quote(resource, most.word)},${place}}`
+function formatObject({ group, resource, project, name }: AuditEvent['object'], maxBytes: MaxBytes): string {
+  const place = `"project":${quote(project, maxBytes.word)},"name":${quote(name, maxBytes.name)}`
+  return `{"group":${quote(group, maxBytes.word)},"resource":${quote(resource, maxBytes.word)},${place}}`
 }
 
 function formatGrant({ kind, name, project, role }: Grant): string {

@@ -6,7 +6,7 @@ const text = z.string()
 
 const line = z.object({
   time: z.iso.datetime(),
-  surface: z.enum(['api', 'token', 'registry']),
+  surface: z.enum(['api', 'token', 'registry', '*']),
   subject: z.object({
     name: text,
     groups: z.array(text),
@@ -26,6 +26,7 @@ const line = z.object({
     .exactOptional(),
   status: z.int(),
   reason: text.exactOptional(),
+  count: z.int().exactOptional(),
   client: z.object({ address: text, userAgent: text }),
   requestId: text,
 })

@@ -42,4 +42,5 @@ export interface AuditEvent extends ApiObject {
   grant?: { kind?: string; name?: string; project?: string }
   status?: number
   reason?: string
+  count?: number
 }

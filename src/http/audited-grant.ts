@@ -1,5 +1,6 @@
 import { anonymous, type Client, type TokenGrant, type TokenRequest, type TokenService } from '../access/access.ts'
 import type { AuditEvent } from '../audit/event.ts'
+import { claimantOf, nobody } from '../audit/subject-of.ts'
 import type { Audit } from '../audit.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { formatScopes } from '../oci/scope.ts'
@@ -31,7 +32,7 @@ export function createAuditedGrant(deps: {
     } catch (error) {
       const { status, code: reason } = error instanceof RegistryError ? error : { status: 500, code: 'UNKNOWN' }
       const object = tokenObject(request?.scopes.join(' ') ?? '')
-      const subject = request === undefined ? nobody : attempted(request.login)
+      const subject = claimantOf(error) ?? (request === undefined ? nobody : attempted(request.login))
       write({ subject, object, decision: 'denied', status, reason })
       throw error
     }
@@ -48,17 +49,22 @@ function tokenObject(scopes: string): AuditEvent['object'] {
 
 const maxScopes = 100
 
-const nobody: AuditEvent['subject'] = { name: '', groups: [] }
-
 /** Who tried to log in, where that can be told: what stands in the place of the user name may be a token or a password. */
 function attempted(login: TokenRequest['login']): AuditEvent['subject'] {
   if (login === undefined) return anonymous
   if ('refreshToken' in login) return nobody
   if (login.user === '' && login.secret === '') return anonymous
-  return { name: isUserName(login.user) && login.user !== login.secret ? login.user : '', groups: [] }
+  return { name: isUserName(login.user) && login.user !== login.secret ? shortened(login.user) : '', groups: [] }
 }
 
 const maxNameLength = 128
+
+/** Of a name that nobody proved so much is written. */
+const maxWrittenLength = 64
+
+function shortened(name: string): string {
+  return name.length <= maxWrittenLength ? name : `${name.slice(0, maxWrittenLength - 1)}…`
+}
 
 /** Tokens are long words of letters and digits without a break, JWTs or begin as Weir's and the well-known forges' do. */
 function isUserName(text: string): boolean {

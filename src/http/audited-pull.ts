@@ -1,5 +1,6 @@
 import type { Grant, Subject } from '../access/access.ts'
 import type { AuditEvent } from '../audit/event.ts'
+import { claimantOf, nobody } from '../audit/subject-of.ts'
 import type { Audit } from '../audit.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
@@ -26,18 +27,16 @@ export type AuditedPull = (
   work: (learn: (learned: Learned) => void) => Promise<Response>,
 ) => Promise<Response>
 
-const nobody: AuditEvent['subject'] = { name: '', groups: [] }
-
 export function createAuditedPull({ audit }: { audit: Pick<Audit, 'write'> }): AuditedPull {
   return async ({ client, requestId }, { verb, object, always }, work) => {
     let learned: Learned = {}
-    const write = (status: number, reason?: string): void => {
+    const write = (status: number, reason?: string, claimant = nobody): void => {
       const { subject, grant } = learned
       const decision = status >= 400 && (subject === undefined || isRefusal(status)) ? 'denied' : 'allowed'
       if (decision === 'allowed' && !always) return
       const by = { ...(grant && decision === 'allowed' && { grant }), ...(reason !== undefined && { reason }) }
       audit.write({
-        subject: subject ?? nobody,
+        subject: subject ?? claimant,
         client,
         requestId,
         surface: 'registry',
@@ -56,7 +55,7 @@ export function createAuditedPull({ audit }: { audit: Pick<Audit, 'write'> }): A
       return response
     } catch (error) {
       if (!(error instanceof RegistryError)) write(500, 'UNKNOWN')
-      else if (!isInvitation(error)) write(error.status, error.code)
+      else if (!isInvitation(error)) write(error.status, error.code, claimantOf(error))
       throw error
     }
   }

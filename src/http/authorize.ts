@@ -77,7 +77,9 @@ function isBasic(authorization: string): boolean {
 
 function refusal(detail: ChallengeDetail, cause?: RegistryError): RegistryError {
   const message = cause?.message ?? messages[detail.error ?? 'none']
-  return new RegistryError('UNAUTHORIZED', { message, detail, ...(cause === undefined ? {} : { cause }) })
+  const { claimant } = cause ?? {}
+  const known = { ...(cause !== undefined && { cause }), ...(claimant !== undefined && { claimant }) }
+  return new RegistryError('UNAUTHORIZED', { message, detail, ...known })
 }
 
 const messages = {

@@ -83,11 +83,19 @@ export interface UpstreamFailure {
   status?: number
 }
 
+/** Whose a login is that is good no more, as its signature or its record proved. */
+export interface Claimant {
+  name: string
+  provider?: string
+  session?: string
+}
+
 export interface RegistryErrorOptions {
   message?: string
   detail?: unknown
   causes?: readonly FieldCause[]
   subject?: ErrorSubject
+  claimant?: Claimant
   retryAfterSeconds?: number
   upstream?: UpstreamFailure
   cause?: unknown
@@ -102,6 +110,8 @@ export class RegistryError extends Error {
   readonly detail: unknown
   readonly causes: readonly FieldCause[]
   readonly subject: ErrorSubject | undefined
+  /** For the audit log: no answer tells it. */
+  readonly claimant: Claimant | undefined
   readonly retryAfterSeconds: number | undefined
   readonly upstream: UpstreamFailure | undefined
 
@@ -115,6 +125,7 @@ export class RegistryError extends Error {
     this.detail = options.detail
     this.causes = options.causes ?? []
     this.subject = options.subject
+    this.claimant = options.claimant
     this.retryAfterSeconds = options.retryAfterSeconds
     this.upstream = options.upstream
   }

@@ -57,7 +57,10 @@ describe('authenticate(bearer())', () => {
     const { tokens, authenticator, account, remove } = await accessWorld()
     const { token } = await tokens.issueServiceAccountToken(await account('demo', 'ci'))
     await remove('object/serviceaccounts/demo/ci')
-    expect(await authenticator.authenticate(bearer(token))).toBeUndefined()
+    await expect(authenticator.authenticate(bearer(token))).rejects.toMatchObject({
+      code: 'UNAUTHORIZED',
+      claimant: { name: 'system:serviceaccount:demo:ci' },
+    })
   })
 
   test('refuses it once it has expired', async () => {

@@ -170,7 +170,8 @@ describe('refresh()', () => {
     }
     clock.advance(minute)
     const { version } = all
-    await expect(refresh(refreshToken, keeping)).rejects.toEqual(ended)
+    const claimant = { name: 'ann', session: session.id }
+    await expect(refresh(refreshToken, keeping)).rejects.toMatchObject({ code: 'UNAUTHORIZED', claimant })
     expect(isOpen(session.id)).toBe(false)
     expect(all.version).toBeGreaterThan(version)
     await expect(refresh(present, keeping)).rejects.toEqual(ended)

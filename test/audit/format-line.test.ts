@@ -28,7 +28,7 @@ function events(of: (maxLength: number) => fc.Arbitrary<string>): fc.Arbitrary<A
   })
   return fc
     .record({
-      subject: fc.record({ name: of(30), groups: fc.array(of(8), { maxLength: 5 }), provider: optional(of(8)) }),
+      subject: fc.record({ name: of(30), groups: groups(of(8)), provider: optional(of(8)) }),
       client: fc.record({ address: of(8), userAgent: of(30) }),
       requestId: of(8),
       surface: fc.constantFrom('api' as const, 'token' as const, 'registry' as const),
@@ -47,6 +47,11 @@ function events(of: (maxLength: number) => fc.Arbitrary<string>): fc.Arbitrary<A
       reason: optional(of(8)),
     })
     .map((event) => withoutUndefined(event) as AuditEvent)
+}
+
+/** Those of somebody: what strangers say is cut harder. */
+function groups(name: fc.Arbitrary<string>): fc.Arbitrary<string[]> {
+  return fc.array(name, { maxLength: 4 }).map((names) => ['system:authenticated', ...names])
 }
 
 function withoutUndefined(value: unknown): unknown {
@@ -122,4 +127,29 @@ test('line breaks in a name forge no line and no field', () => {
   const line = written(auditEvent({ object: { group: '', resource: 'x', project: 'demo', name: forged } }))
   expect(line.split(/\r|\n/)).toHaveLength(2)
   expect(read(line)).toMatchObject({ object: { name: forged }, decision: 'allowed', status: 200 })
+})
+
+test('of a stranger’s words less is written, most of all where he was refused', () => {
+  const long = 'x'.repeat(5000)
+  const object = { group: long, resource: long, project: long, name: long }
+  const client = { address: '192.0.2.7', userAgent: long }
+  const stranger = { subject: { name: 'system:anonymous', groups: ['system:unauthenticated'] }, client, object }
+  const lengths = (event: AuditEvent) => {
+    const line = read(written(event))
+    return [line?.client.userAgent, line?.object.name, line?.object.group].map((value = '') => Buffer.byteLength(value))
+  }
+  expect(lengths(auditEvent({ client, object, decision: 'denied' }))).toEqual([384, 384, 96])
+  expect(lengths(auditEvent(stranger))).toEqual([64, 384, 96])
+  expect(lengths(auditEvent({ ...stranger, decision: 'denied' }))).toEqual([64, 128, 64])
+  const most = { verb: long, requestId: long, reason: long, client: { address: long, userAgent: long } }
+  expect(written(auditEvent({ ...stranger, ...most, decision: 'denied' })).length).toBeLessThan(1200)
+})
+
+test('one client may be a stranger first and somebody later', () => {
+  const format = createFormatLine()
+  const client = { address: '192.0.2.7', userAgent: 'x'.repeat(100) }
+  const agentOf = (event: AuditEvent) => read(format(event, at))?.client.userAgent.length
+  const nobody = { name: '', groups: [] }
+  expect(agentOf(auditEvent({ client, subject: nobody }))).toBeLessThanOrEqual(64)
+  expect(agentOf(auditEvent({ client }))).toBe(100)
 })

@@ -212,6 +212,15 @@ describe('logins', () => {
     expect(audited).toMatchObject([{ subject: { name: '' } }])
   })
 
+  test('with a long user name have its beginning', async () => {
+    const refuse = async () => {
+      throw new RegistryError('UNAUTHORIZED')
+    }
+    const { ask, audited } = await startHttp({ grant: refuse })
+    await ask('/token', { headers: basic(`${'ana '.repeat(30)}:wrong`) })
+    expect(audited).toMatchObject([{ subject: { name: `${'ana '.repeat(16).slice(0, 63)}…` } }])
+  })
+
   test.each(['ana', 'ana@example.com', 'robot+demo.ci', '00000000-0000-0000-0000-000000000000', 'Jörg'])(
     'keep the user name %s',
     async (user) => {

@@ -107,7 +107,7 @@ const wrong: Record<string, { login(): Promise<Login>; says: string }> = {
       await world.admin('delete', 'serviceaccount', 'leaving')
       return { username: 'leaving', password }
     },
-    says: 'the user name, password or token is not valid: log in again',
+    says: 'the token is not valid: the account or login it was made for is gone',
   },
   'an identity token that has expired': {
     login: async () => {

@@ -43,14 +43,17 @@ export const auditEventSchema = z
   .object({
     metadata,
     time: time('When it was answered.'),
-    surface: string('api, token or registry.'),
+    surface: string('api, token or registry; * of a line that counts refusals of several.'),
     subject: object(subject, 'Who asked.'),
-    verb: string('get, create, ... on the API; pull, push, delete of images; login and refresh of tokens.'),
+    verb: string(
+      'get, create, ... on the API; pull, push, delete of images; login and refresh of tokens; * of several.',
+    ),
     object: object(asked, 'What it was asked of.'),
     decision: string('allowed or denied.'),
     grant: object(grant, 'By what it was allowed.'),
     status: integer("The answer's HTTP status."),
-    reason: string('Why it was denied or failed.'),
+    reason: string('Why it was denied or failed; Suppressed of a line that counts refusals which have no lines.'),
+    count: integer('How many refusals of nobody known, from this address, the line stands for.'),
     client: object(client, 'Where it was asked from.'),
     requestId: string('The X-Request-Id of the answer.'),
   })

@@ -97,6 +97,16 @@ describe('audit events', () => {
     ])
   })
 
+  test('tell how many refusals a line stands for', async () => {
+    const line = { ...auditEvent({ object: { group: '', resource: '', project: '', name: '' } }), count: 141_000 }
+    const list: Audit['list'] = async () => ({ lines: [{ ...line, time: '2026-01-01T00:00:00.000Z' }] })
+    const { asAdmin, send, adminToken: token } = await world({ list, write: () => undefined })
+    expect((await asAdmin('GET', events)).body.items).toMatchObject([{ count: 141_000 }])
+    const headers = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' }
+    const [row] = (await send('GET', events, { token, headers })).body.rows as { cells: unknown[] }[]
+    expect(row?.cells[3]).toBe('141000 more refusals')
+  })
+
   test('are only listed', async () => {
     const { asAdmin } = await filled()
     expect((await asAdmin('GET', `${events}/r1`)).status).toBe(405)
