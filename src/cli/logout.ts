@@ -71,7 +71,8 @@ async function logOut(context: VerbContext, client: Client, all: boolean): Promi
   const { url, token } = client.server
   if (token === undefined) throw new CliError(`not logged in to ${url}: there is no token of it`)
   // The token goes away even when the server can not be told; then it is said that the session goes on.
-  const ended = await settle(all ? endAll(client) : endOwn(client, claimsOf(token.value)?.login?.session))
+  const session = claimsOf(token.value)?.login?.session
+  const ended = await settle(all ? endAll(client) : endOwn(client, session))
   const isRemoved = await forget(context, token.from)
   if (ended.error !== undefined) throw ended.error
   if (!isRemoved && ended.value === 0) {
@@ -82,7 +83,7 @@ async function logOut(context: VerbContext, client: Client, all: boolean): Promi
   const sessions =
     all && ended.value !== undefined ? `; ${ended.value} session${ended.value === 1 ? '' : 's'} ended` : ''
   context.stdout.write(`logged out of ${url}${sessions}\n`)
-  if (isRemoved && !all && ended.value === 0) {
+  if (isRemoved && !all && session === undefined) {
     context.note(
       'note: this login had no session that goes on; its token, if you kept it elsewhere, is good until it ends',
     )

@@ -45,7 +45,7 @@ describe('logout', () => {
   ])('of a session that %s takes the token away', async (_, answer) => {
     const { api, file, weir } = await loggedIn()
     api.answer('DELETE', own, answer)
-    expect(await weir(['logout'])).toMatchObject({ code: 0 })
+    expect(await weir(['logout'])).toEqual({ code: 0, stdout: `logged out of ${api.url}\n`, stderr: '' })
     expect(await readFile(file, 'utf8')).not.toContain(loginToken)
   })
 
