@@ -4,14 +4,14 @@ import type { AuditEvent, AuditPage, AuditQuery } from './audit/event.ts'
 import { createFileSink } from './audit/file-sink.ts'
 import { createFormatLine } from './audit/format-line.ts'
 import { createLineQueue, type LineQueue } from './audit/line-queue.ts'
-import { createRefusalBound } from './audit/refusal-bound.ts'
 import { createStdoutSink } from './audit/stdout-sink.ts'
+import { createStrangerBound } from './audit/stranger-bound.ts'
 import { RegistryError } from './oci/errors.ts'
 
 export interface Audit {
   /**
-   * Never waits and never fails: what can not be written is counted, and said in the log. Of very many refusals of strangers
-   * a part is counted in lines of their own, see {@link createRefusalBound}.
+   * Never waits and never fails: what can not be written is counted, and said in the log. Of very much that strangers do
+   * a part is counted in lines of their own, see {@link createStrangerBound}.
    */
   write(event: AuditEvent): void
   /**
@@ -47,7 +47,7 @@ export function createAudit(options: AuditOptions): Audit {
   const { output, directory, now } = options
   const format = createFormatLine()
   const queue = createQueue(options)
-  const bound = createRefusalBound({ write: (event) => queue?.add(format(event, now())), now })
+  const bound = createStrangerBound({ write: (event) => queue?.add(format(event, now())), now })
   return {
     write(event) {
       if (queue !== undefined) bound.add(event)

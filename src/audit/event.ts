@@ -19,11 +19,11 @@ export interface AuditEvent {
   status: number
   /** Why it was denied or failed: an error's code or reason, never its message. */
   reason?: string
-  /** Of a {@link suppressed} line: how many refusals it stands for. */
+  /** Of a {@link suppressed} line: how many others it stands for. */
   count?: number
 }
 
-/** The reason of a line that stands for refusals of strangers that have no lines of their own. */
+/** The reason of a line that stands for what strangers did, or were refused, without lines of their own. */
 export const suppressed = 'Suppressed'
 
 /** Whether nobody known did it: who was not identified, or is anonymous. */

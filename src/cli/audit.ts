@@ -150,7 +150,7 @@ const printing: Printing<AuditEvent> = {
 }
 
 function objectText({ object, count }: AuditEvent): string {
-  if (count !== undefined) return `${count} more refusals`
+  if (count !== undefined) return `${count} more`
   const { resource = '', project = '', name = '' } = object ?? {}
   const path = resource === 'tokens' ? name : [project, name].filter((part) => part !== '').join('/')
   return `${resource} ${path}`.trim() || '-'

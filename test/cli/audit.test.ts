@@ -78,7 +78,7 @@ test('shows how many refusals a line stands for', async () => {
     login.time,
     '-',
     '*',
-    '141000 more refusals',
+    '141000 more',
     'denied',
     '-',
     client.address,

@@ -44,7 +44,7 @@ export const auditColumns: readonly Column[] = [
 
 function objectOf(event: ApiObject): string {
   const { count } = event
-  if (typeof count === 'number') return `${count} more refusals`
+  if (typeof count === 'number') return `${count} more`
   const [resource, project, name] = ['resource', 'project', 'name'].map((field) => textAt(event, 'object', field))
   const path = [project, name].filter((part) => part !== '').join('/')
   return resource === 'tokens' ? `tokens ${name}`.trim() : `${resource} ${path}`.trim()

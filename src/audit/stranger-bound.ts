@@ -2,7 +2,7 @@ import { networkOf } from '../access/attempts.ts'
 import { type AuditEvent, isOfStranger, suppressed } from './event.ts'
 import { nobody } from './subject-of.ts'
 
-export interface RefusalBoundOptions {
+export interface StrangerBoundOptions {
   /** Takes what is to be written, in order. */
   write(event: AuditEvent): void
   /** Milliseconds since the epoch. */
@@ -11,7 +11,7 @@ export interface RefusalBoundOptions {
   after?: (ms: number, work: () => void) => () => void
 }
 
-export interface RefusalBound {
+export interface StrangerBound {
   add(event: AuditEvent): void
   /** Writes what was counted. */
   close(): void
@@ -19,8 +19,13 @@ export interface RefusalBound {
   readonly addresses: number
 }
 
-/** Most lines of a minute for the refusals of strangers: for an address, an IPv6 network of 64 bits being one, and in all. */
-export const mostWritten = { ofAddress: 60, inAll: 600 }
+/** Most lines of a minute for strangers: for an address, an IPv6 network of 64 bits being one, and in all. */
+export const mostWritten = {
+  denied: { ofAddress: 60, inAll: 600 },
+  allowed: { ofAddress: 120, inAll: 1200 },
+}
+
+type Decision = AuditEvent['decision']
 
 /** Most addresses that have a line of their own for what is counted. */
 export const maxCounted = 100
@@ -46,11 +51,27 @@ interface Minute {
 const minuteMs = 60_000
 
 /**
- * Bounds the lines that anybody can have written who needs no login for it, or he could push out what he did before: of the
- * refusals of strangers the first of a minute are written, and at its end a line for each address tells how many more there
- * were. What is allowed, and what is of somebody, is always written.
+ * Bounds the lines that anybody can have written who needs no login for it, or he could push out what he did before: of what
+ * strangers do, and of what they are refused, the first of a minute are written, and at its end a line for each address tells
+ * how many more there were. What is of somebody is always written.
  */
-export function createRefusalBound({ write, now, after = afterUnawaited }: RefusalBoundOptions): RefusalBound {
+export function createStrangerBound(options: StrangerBoundOptions): StrangerBound {
+  const bounds = { allowed: createBound('allowed', options), denied: createBound('denied', options) }
+  return {
+    add: (event) => (isOfStranger(event) ? bounds[event.decision].add(event) : options.write(event)),
+    close() {
+      bounds.allowed.close()
+      bounds.denied.close()
+    },
+    get addresses() {
+      return bounds.allowed.addresses + bounds.denied.addresses
+    },
+  }
+}
+
+/** Neither takes the room of the other: a flood of refusals hides nothing that was allowed. */
+function createBound(decision: Decision, { write, now, after = afterUnawaited }: StrangerBoundOptions): StrangerBound {
+  const most = mostWritten[decision]
   let minute: Minute | undefined
   let callOff: (() => void) | undefined
 
@@ -59,8 +80,9 @@ export function createRefusalBound({ write, now, after = afterUnawaited }: Refus
     callOff = undefined
     const ended = minute
     minute = undefined
-    for (const [address, { counted }] of ended?.addresses ?? []) if (counted) write(countedEvent(address, counted))
-    if (ended?.others) write(countedEvent('*', ended.others))
+    for (const [address, { counted }] of ended?.addresses ?? [])
+      if (counted) write(countedEvent(decision, address, counted))
+    if (ended?.others) write(countedEvent(decision, '*', ended.others))
   }
 
   /** A clock that was put back begins another minute too. */
@@ -85,12 +107,11 @@ export function createRefusalBound({ write, now, after = afterUnawaited }: Refus
 
   return {
     add(event) {
-      if (event.decision === 'allowed' || !isOfStranger(event)) return write(event)
       const within = thisMinute()
       const key = networkOf(event.client.address)
       const known = within.addresses.get(key)
       const written = known?.written ?? 0
-      if (written >= mostWritten.ofAddress || within.written >= mostWritten.inAll) {
+      if (written >= most.ofAddress || within.written >= most.inAll) {
         return count(within, key, known, event)
       }
       within.written += 1
@@ -119,13 +140,13 @@ function countOf(before: Counted | undefined, { surface, verb, requestId }: Audi
   }
 }
 
-function countedEvent(address: string, { count, ...what }: Counted): AuditEvent {
+function countedEvent(decision: Decision, address: string, { count, ...what }: Counted): AuditEvent {
   return {
     subject: nobody,
     client: { address, userAgent: '' },
     ...what,
     object: { group: '', resource: '', project: '', name: '' },
-    decision: 'denied',
+    decision,
     status: 0,
     reason: suppressed,
     count,
