@@ -53,20 +53,25 @@ export function createIssuer({ issuer, fetchDocument, now, log }: IssuerOptions)
     async authenticate({ secret }) {
       const unverified = readUnverified(secret)
       if (unverified?.claims?.iss !== issuer.issuer) return undefined
+      let claims: JWTPayload | undefined
       try {
         checkHeader(unverified.header)
-        const claims = await keySet.use((keys) => verify(secret, keys))
+        claims = await keySet.use((keys) => verify(secret, keys))
         const endsAt = checkTimes(claims, now() / 1000)
         const subject = mapClaims(issuer, claims)
         return { ...subject, uid: `${rules}.${digest(subject.name)}`, provider: name, endsAt }
       } catch (error) {
         if (error instanceof RegistryError) throw error
-        const expired = codeOf(error) === 'ERR_JWT_EXPIRED'
-        log.debug({ provider: name, reason: reasonOf(error) }, 'a token is refused')
+        const reason = reasonOf(error)
+        log.debug({ provider: name, reason }, 'a token is refused')
+        // jose looks at claims once the signature holds: then who sends the token is told what is wrong with it.
+        const isSigned = claims !== undefined || codeOf(error) === 'ERR_JWT_CLAIM_VALIDATION_FAILED'
+        const why = isSigned ? `: ${reason} (auth.issuers in weir.yaml says what is taken)` : ''
         throw new RegistryError('UNAUTHORIZED', {
-          message: expired
-            ? `the token of ${name} has expired: get a new one`
-            : `the token of ${name} is not valid for this`,
+          message:
+            codeOf(error) === 'ERR_JWT_EXPIRED'
+              ? `the token of ${name} has expired: get a new one`
+              : `the token of ${name} is not valid for this${why}`,
         })
       }
     },

@@ -56,6 +56,7 @@ function refused(
 /** Why a token is refused; the server tells of the tokens of its issuers alone whose they are. */
 function whyRefused(reason: string, issuer: string): string[] {
   if (reason.includes('expired')) return []
+  if (reason.includes('(auth.issuers')) return []
   return reason.startsWith('the token of ')
     ? ["the server's log says why, with log.level: debug in its weir.yaml"]
     : [`the token is of ${issuer}: the server takes those of the issuers in auth.issuers of its weir.yaml`]

@@ -140,12 +140,14 @@ describe('a token', () => {
     ['without a subject', { sub: undefined }, '"sub"'],
     ['whose subject is a number', { sub: 7 }, '"sub"'],
     ['that tells of a logout', { events: { 'http://schemas.openid.net/event/backchannel-logout': {} } }, 'event'],
-  ])('%s is refused, and the log alone says why', async (_, claims, why) => {
+  ])('%s is refused, and who sends it is told why, as the log is', async (_, claims, why) => {
     const { idp, ask, lines } = await fakeIssuerWorld()
     const token = await idp.sign(claims)
     await expect(ask(token)).rejects.toMatchObject({
       code: 'UNAUTHORIZED',
-      message: 'the token of idp is not valid for this',
+      message: expect.stringMatching(
+        new RegExp(`^the token of idp is not valid for this: .*${why}.* \\(auth\\.issuers`),
+      ),
     })
     expect(lines.at(-1)).toMatchObject({ level: 20, provider: 'idp', reason: expect.stringContaining(why) })
     expect(JSON.stringify(lines)).not.toContain(token.split('.')[2])
