@@ -188,7 +188,7 @@ describe('a login for the API', () => {
       if (way === 'weir logout') await run(process.execPath, [main, 'logout', '--kubeconfig', kubeconfig])
       else if (way === 'kubectl delete session') await jane('delete', 'session', metadata.name, '--wait=false')
       else await world.weir.weir('logout', '--session', metadata.name)
-      expect(await jane.fails('get', 'is')).toContain('Unauthorized')
+      expect(await jane.fails('get', 'is')).toContain('You must be logged in to the server')
     },
   )
 
