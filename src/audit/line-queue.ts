@@ -15,7 +15,7 @@ export interface LineQueue {
   /** Takes a line, its end included, or counts it as lost. */
   add(line: string): void
   readonly lost: number
-  /** Settles when all that waited was written, or could not be. */
+  /** Settles when all that was added before was written, or could not be. */
   flush(): Promise<void>
   /** A last try; what then still waits is lost. */
   close(): Promise<void>
@@ -33,6 +33,9 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
   let waiting: string[] = []
   let length = 0
   let lost = 0
+  /** How many lines were ever taken, and how many of them written. */
+  let added = 0
+  let done = 0
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> | undefined
   let isFailing = false
@@ -44,22 +47,22 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
   const start = (): void => {
     clearTimeout(timer)
     timer = undefined
-    writing ??= drain().finally(() => {
+    writing ??= writeBatch().finally(() => {
       writing = undefined
-      if (length > 0) schedule(isFailing ? retryMs : delayMs)
+      if (length >= promptLength && !isFailing) start()
+      else if (length > 0) schedule(isFailing ? retryMs : delayMs)
     })
   }
 
-  async function drain(): Promise<void> {
-    while (length > 0) {
-      const batch = take()
-      const bytes = Buffer.from(batch.join(''))
-      const { written, error } = await sink.append(bytes)
-      if (written < bytes.length) return failed(batch.slice(linesIn(bytes, written)), error)
-      if (isFailing || isOverflowing) log.info({ lost }, 'the audit log is written again')
-      isFailing = false
-      isOverflowing = false
-    }
+  async function writeBatch(): Promise<void> {
+    const batch = take()
+    const bytes = Buffer.from(batch.join(''))
+    const { written, error } = await sink.append(bytes)
+    if (written < bytes.length) return failed(batch, linesIn(bytes, written), error)
+    done += batch.length
+    if (isFailing || isOverflowing) log.info({ lost }, 'the audit log is written again')
+    isFailing = false
+    isOverflowing = false
   }
 
   function take(): string[] {
@@ -72,8 +75,9 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
     return batch
   }
 
-  function failed(unwritten: string[], error: unknown): void {
-    waiting = [...unwritten, ...waiting]
+  function failed(batch: string[], count: number, error: unknown): void {
+    done += count
+    waiting = [...batch.slice(count), ...waiting]
     length = waiting.reduce((sum, line) => sum + line.length, 0)
     if (!isFailing)
       log.warn({ err: error }, 'the audit log can not be written: lines wait, and beyond some MiB are lost')
@@ -91,6 +95,7 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
       }
       waiting.push(line)
       length += line.length
+      added += 1
       if (writing !== undefined) return
       if (length >= promptLength && !isFailing) start()
       else schedule(isFailing ? retryMs : delayMs)
@@ -99,19 +104,23 @@ export function createLineQueue(options: LineQueueOptions): LineQueue {
       return lost
     },
     async flush() {
-      while (length > 0 || writing !== undefined) {
+      // What others add meanwhile is not waited for: it may never end.
+      const last = added
+      while (done < last) {
         if (writing === undefined) start()
         await writing
         if (isFailing) return
       }
     },
     async close() {
-      await this.flush()
+      do await this.flush()
+      while (length > 0 && !isFailing)
       clearTimeout(timer)
       lost += waiting.length
       if (waiting.length > 0) log.warn({ lost }, 'lines of the audit log could not be written before the end')
       waiting = []
       length = 0
+      done = added
       await sink.close()
     },
   }
