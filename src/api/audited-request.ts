@@ -16,6 +16,8 @@ export interface Learned {
   matched?: Matched
   /** By what the first right was had that was asked for. */
   grant?: Grant
+  /** That its body asks to change nothing. */
+  isTrial?: true
 }
 
 /** Does the work of a request of the API, and writes the line that is due. */
@@ -37,12 +39,12 @@ export function createAuditedRequest({ audit, reads }: AuditedRequestOptions): A
   return async (request, target, { client, requestId = '' }, work) => {
     let learned: Learned = {}
     const write = (status: number, name: string, reason?: string, claimant = nobody): void => {
-      const { subject, matched, grant } = learned
+      const { subject, grant } = learned
       // Who could not be identified was refused, be it that whoever knows him does not answer.
       const decision = subject === undefined || status === 401 || status === 403 ? 'denied' : 'allowed'
-      if (decision === 'allowed' && !isDue(request, matched, reads)) return
+      if (decision === 'allowed' && !isDue(request, learned, reads)) return
       const query = new URL(request.url).searchParams
-      const verb = matched?.verb ?? verbOf(request.method, target, query) ?? request.method.toLowerCase()
+      const verb = learned.matched?.verb ?? verbOf(request.method, target, query) ?? request.method.toLowerCase()
       const by = { ...(grant && decision === 'allowed' && { grant }), ...(reason !== undefined && { reason }) }
       const object = objectOf(target, name)
       audit.write({
@@ -71,12 +73,12 @@ export function createAuditedRequest({ audit, reads }: AuditedRequestOptions): A
   }
 }
 
-function isDue(request: Request, matched: Matched | undefined, reads: boolean): boolean {
+function isDue(request: Request, { matched, isTrial }: Learned, reads: boolean): boolean {
   if (matched === undefined) return false
   const { verb, target } = matched
   if (verb === 'get' || verb === 'list' || verb === 'watch') return reads || isSecret(target)
-  const isTrial = parseDryRun(new URL(request.url).searchParams.getAll('dryRun'))
-  return !isTrial && !target.resource.endsWith('reviews')
+  const changesNothing = isTrial ?? parseDryRun(new URL(request.url).searchParams.getAll('dryRun'))
+  return !changesNothing && !target.resource.endsWith('reviews')
 }
 
 function isSecret({ resource, subresource }: ObjectTarget): boolean {

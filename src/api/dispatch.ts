@@ -72,10 +72,11 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     const form = negotiate(request.headers.get('accept'), query)
     const rendering = { form, type, columns: served.columns, nowMs: now() }
     const asked: Asked = { request, query, call, matched, rendering }
-    if (row.asksOthers === true || admissionOf(matched) === 'anyone') return answerTo(asked)
+    const tried = (): void => learn({ isTrial: true })
+    if (row.asksOthers === true || admissionOf(matched) === 'anyone') return answerTo(asked, tried)
     const leave = await slots.take(subject, request.signal)
     try {
-      const answered = await answerTo(asked, leave)
+      const answered = await answerTo(asked, tried, leave)
       // A watch goes on for hours: its slot is for what it tells at its beginning.
       if (sent !== undefined) void sent.then(leave)
       else if (verb !== 'watch') leave()
@@ -100,7 +101,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     }
   }
 
-  async function answerTo(asked: Asked, begun: () => void = () => undefined): Promise<Answer> {
+  async function answerTo(asked: Asked, tried: () => void, begun: () => void = () => undefined): Promise<Answer> {
     const { call, matched, rendering, request } = asked
     switch (matched.verb) {
       case 'get':
@@ -116,9 +117,9 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       case 'patch':
         return patch(asked)
       case 'delete':
-        return remove(asked)
+        return remove(asked, tried)
       case 'deletecollection':
-        return removeAll(asked)
+        return removeAll(asked, tried)
     }
   }
 }

@@ -6,10 +6,10 @@ import { readDeleteOptions } from './request-body.ts'
 import type { ApiObject, Call, DeleteOptions } from './resource.ts'
 import { successStatus } from './status.ts'
 
-/** Serves DELETE of one object. */
-export async function remove(asked: Asked): Promise<Answer> {
+/** Serves DELETE of one object; `tried` is told when the body asks to change nothing. */
+export async function remove(asked: Asked, tried: () => void): Promise<Answer> {
   const { served, target } = asked.matched
-  const { call, preconditions } = await readOptions(asked)
+  const { call, preconditions } = await readOptions(asked, tried)
   const deleted = await served.handlers.delete?.(call, preconditions)
   const uid = deleted?.metadata.uid
   const { group, resource: kind, name } = target
@@ -18,12 +18,12 @@ export async function remove(asked: Asked): Promise<Answer> {
 
 /**
  * Serves DELETE of a collection: deletes what the list selects, at most `limit`. What is gone meanwhile is no failure; what
- * was made anew is left.
+ * was made anew is left. `tried` as above.
  */
-export async function removeAll(asked: Asked): Promise<Answer> {
+export async function removeAll(asked: Asked, tried: () => void): Promise<Answer> {
   const { matched, request } = asked
   const { group, resource: kind } = matched.target
-  const { call, preconditions } = await readOptions(asked)
+  const { call, preconditions } = await readOptions(asked, tried)
   if (Object.keys(preconditions).length > 0) throw badRequest('preconditions are for deleting one object')
   if (call.options.continue !== undefined) throw badRequest('continue is not served for deleting a collection')
   const { limit = Number.POSITIVE_INFINITY } = call.options
@@ -57,9 +57,13 @@ async function removeListed({ matched }: Asked, call: Call, { metadata }: ApiObj
   }
 }
 
-async function readOptions({ request, call, matched }: Asked): Promise<{ call: Call; preconditions: DeleteOptions }> {
+async function readOptions(
+  { request, call, matched }: Asked,
+  tried: () => void,
+): Promise<{ call: Call; preconditions: DeleteOptions }> {
   const { dryRun, ...preconditions } = await readDeleteOptions(request)
   refuseDryRun(matched, dryRun)
+  if (dryRun) tried()
   const options = { ...call.options, dryRun: dryRun || call.options.dryRun }
   return { call: { ...call, options }, preconditions }
 }

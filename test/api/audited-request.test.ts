@@ -123,6 +123,13 @@ describe('changes', () => {
     })
     await asAdmin('POST', '/apis/nowhere.example/v1/things', {})
     expect(audited).toEqual([])
+    await asAdmin('POST', configMaps, map('a'))
+    audited.length = 0
+    const trial = { kind: 'DeleteOptions', apiVersion: 'v1', dryRun: ['All'] }
+    expect((await asAdmin('DELETE', `${configMaps}/a`, trial)).status).toBe(200)
+    expect((await asAdmin('DELETE', configMaps, trial)).status).toBe(200)
+    expect((await asAdmin('GET', `${configMaps}/a`)).status).toBe(200)
+    expect(audited).toEqual([])
   })
 })
 

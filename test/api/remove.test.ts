@@ -42,7 +42,7 @@ function asking(names: readonly string[], selects: (object: ApiObject) => boolea
 
 test('what a row lists beyond what is selected is not deleted', async () => {
   const { asked, deleted } = asking(['a', 'b', 'c'], ({ metadata }) => metadata.name !== 'b')
-  await removeAll(asked)
+  await removeAll(asked, () => undefined)
   expect(deleted).toEqual(['a', 'c'])
 })
 
@@ -53,6 +53,6 @@ test('whoever goes away ends the deletion', async () => {
     return true
   }
   const { asked, deleted } = asking(['a', 'b', 'c', 'd'], selects, going.signal)
-  await removeAll(asked)
+  await removeAll(asked, () => undefined)
   expect(deleted).toEqual([])
 })
