@@ -1,7 +1,7 @@
 /** Changes of a kubeconfig that keep everything else that is in it. */
 
-import { mkdir, open, readFile, realpath, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, open, readFile, readlink, realpath, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { type Document, isMap, isSeq, parseDocument, type YAMLMap, type YAMLSeq } from 'yaml'
 import { CliError } from './failures.ts'
 import type { Clock } from './verbs.ts'
@@ -80,6 +80,7 @@ export async function writeLogin(place: KubeconfigFile, entry: LoginEntry, clock
       made.set('user', name)
     }
     document.set('current-context', name)
+    return true
   })
 }
 
@@ -89,15 +90,13 @@ export async function writeLogin(place: KubeconfigFile, entry: LoginEntry, clock
  * @returns false when the context's user is none that `weir login` wrote; nothing changes then
  */
 export async function removeLogin(place: KubeconfigFile, clock: Clock): Promise<boolean> {
-  let isRemoved = false
-  await edit(place, clock, (document) => {
+  return edit(place, clock, (document) => {
     const context = find(document, 'contexts', String(document.get('current-context') ?? ''))
     const user = context && find(document, 'users', String(context.get('user') ?? ''))
-    if (user === undefined || !isLogin(user)) return
-    isRemoved = true
+    if (user === undefined || !isLogin(user)) return false
     user.delete('token')
+    return true
   })
-  return isRemoved
 }
 
 /** The authority, PEM, that a kubeconfig has for the cluster at `server`. */
@@ -114,22 +113,23 @@ export async function knownAuthority({ file, shown }: KubeconfigFile, server: st
   return undefined
 }
 
+/** Writes what `change` makes of a file, unless it answers false: what is written is formatted anew. */
 async function edit(
   { file, shown }: KubeconfigFile,
   clock: Clock,
-  change: (document: Document<YAMLMap>) => void,
-): Promise<void> {
+  change: (document: Document<YAMLMap>) => boolean,
+): Promise<boolean> {
   // What is written goes beside the file itself, not beside a link to it.
-  const real = await realpath(file).catch(() => file)
+  const real = await realpath(file).catch(() => targetOf(file))
   try {
     await mkdir(dirname(real), { recursive: true, mode: 0o700 })
     const unlock = await lock(`${file}.lock`, shown, clock)
     try {
       const before = await readIfThere(real, shown)
       const document = parse(before ?? '', shown)
-      change(document)
-      const after = document.toString({ lineWidth: 0 })
-      if (after !== before) await replace(real, after)
+      const isChanged = change(document)
+      if (isChanged) await replace(real, document.toString({ lineWidth: 0 }))
+      return isChanged
     } finally {
       await unlock()
     }
@@ -138,6 +138,14 @@ async function edit(
     const { code = String(error) } = error as NodeJS.ErrnoException
     throw new CliError(`can not write ${shown}: ${code}`, { cause: error })
   }
+}
+
+/** Where a link leads whose file is not there yet. */
+async function targetOf(file: string): Promise<string> {
+  return readlink(file).then(
+    (target) => resolve(dirname(file), target),
+    () => file,
+  )
 }
 
 function parse(text: string, shown: string): Document<YAMLMap> {
@@ -228,8 +236,16 @@ async function replace(file: string, text: string): Promise<void> {
 
 async function readIfThere(file: string, shown: string): Promise<string | undefined> {
   try {
+    const found = await stat(file)
+    // A device would be replaced by a file, and a pipe waited for.
+    if (!found.isFile() && !found.isDirectory()) {
+      throw new CliError(`${shown} is no file that a login could be kept in`, {
+        hints: ['name one with --kubeconfig FILE, or unset KUBECONFIG'],
+      })
+    }
     return await readFile(file, 'utf8')
   } catch (error) {
+    if (error instanceof CliError) throw error
     const { code = String(error) } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return undefined
     throw new CliError(`can not read ${shown}: ${code}`, { cause: error })

@@ -1,9 +1,10 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { lstat, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
-import { type LoginEntry, removeLogin, writeLogin } from '../../src/cli/kubeconfig-edit.ts'
+import { type LoginEntry, removeLogin, requireRoom, writeLogin } from '../../src/cli/kubeconfig-edit.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { pausingClock } from './run.ts'
 
@@ -78,3 +79,37 @@ test.each(['', '{}', 'current-context: a\n', 'current-context: a\ncontexts: [{ n
     expect(parse((await readFile(file, 'utf8')) || '{}') ?? {}).toEqual(parse(text || '{}') ?? {})
   },
 )
+
+test('a logout from what no login wrote leaves every byte, and no file where there was none', async () => {
+  const directory = await temporaryDirectory()
+  const [file, absent] = [join(directory, 'config'), join(directory, 'absent')]
+  const text =
+    'current-context: a\ncontexts:\n- context: { user: a }\n  name: a\nusers:\n- name: a\n  user: { token: x }\n'
+  await writeFile(file, text, { mode: 0o640 })
+  expect(await removeLogin({ file, shown: 'config' }, pausingClock())).toBe(false)
+  expect(await readFile(file, 'utf8')).toBe(text)
+  expect((await stat(file)).mode & 0o777).toBe(0o640)
+  expect(await removeLogin({ file: absent, shown: 'absent' }, pausingClock())).toBe(false)
+  await expect(stat(absent)).rejects.toMatchObject({ code: 'ENOENT' })
+})
+
+test('a link stays one, and the file is made where it leads', async () => {
+  const directory = await temporaryDirectory()
+  const file = join(directory, 'link')
+  await symlink('config', file)
+  await writeLogin({ file, shown: 'link' }, entry, pausingClock())
+  expect((await lstat(file)).isSymbolicLink()).toBe(true)
+  expect(parse(await readFile(join(directory, 'config'), 'utf8'))).toMatchObject({ 'current-context': 'weir' })
+})
+
+test('what is no file, as a pipe or a device, is neither read nor replaced', async () => {
+  const file = join(await temporaryDirectory(), 'pipe')
+  execFileSync('mkfifo', [file])
+  const place = { file, shown: 'pipe' }
+  await expect(writeLogin(place, entry, pausingClock())).rejects.toThrow(
+    'pipe is no file that a login could be kept in',
+  )
+  await expect(removeLogin(place, pausingClock())).rejects.toThrow('is no file')
+  await expect(requireRoom(place, entry)).rejects.toThrow('is no file')
+  expect((await stat(file)).isFIFO()).toBe(true)
+})
