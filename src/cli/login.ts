@@ -7,6 +7,7 @@ import { type KubeconfigFile, knownAuthority, requireRoom, writeLogin } from './
 import { timeOf } from './login-end.ts'
 import { chooseWay, obtainToken, type WayOptions } from './login-ways.ts'
 import { readOfferedLogins } from './offered-logins.ts'
+import { printable } from './output.ts'
 import { findServer, parseServerUrl, refuseToLeak, type Server, type ServerFlags } from './server.ts'
 import { claimsOf } from './token-claims.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
@@ -64,7 +65,7 @@ async function logIn(context: VerbContext, address: string, options: LoginOption
     },
     context.clock,
   )
-  context.stdout.write(`logged in to ${url} as ${user}\n`)
+  context.stdout.write(`logged in to ${url} as ${printable(user)}\n`)
   context.note(`context ${name} of ${place.shown} is the current one now`)
   const endsAtMs = claimsOf(token)?.endsAtMs
   if (endsAtMs !== undefined) {

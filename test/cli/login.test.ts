@@ -174,6 +174,13 @@ describe('login with a token', () => {
   })
 })
 
+test('a server can not write to the terminal by the name that it gives', async () => {
+  const { api, login } = await loginWorld()
+  api.answer('POST', review, { body: { status: { userInfo: { username: 'jane\u001b]0;x\u0007\u202e' } } } })
+  const { stdout } = await login(['--token', 't'])
+  expect(stdout).toBe(`logged in to ${api.url} as jane?]0;x??\n`)
+})
+
 describe('what a login leaves in the kubeconfig', () => {
   const other = `# mine
 apiVersion: v1
