@@ -8,7 +8,7 @@ export interface AuditEvent {
   requestId: string
   /** Where: the API, `/token`, or `/v2/`; `*` of a {@link suppressed} line about several. */
   surface: 'api' | 'token' | 'registry' | '*'
-  /** `get`, `create`, ... on the API; `pull`, `push`, `delete` on `/v2/`; `login`, `refresh` at `/token`; `*` as above. */
+  /** `get`, `create`, ... on the API; `pull`, `list`, `ping` on `/v2/`; `login`, `refresh` at `/token`; `*` as above. */
   verb: string
   /** What it was done to; empty strings where there is none. `name` may be `stream:tag` or `stream@digest`. */
   object: { group: string; resource: string; project: string; name: string }

@@ -39,7 +39,7 @@ export function addAuditVerb(program: Command, context: VerbContext): void {
       'weir audit --subject serviceaccount:demo/ci -o wide',
     ],
     words: `It takes the right to list auditevents, for -n PROJECT in that project alone. T is how long ago (90m, 7d) or a time such as
-2026-01-31T08:00:00Z. SUBJECT is written as for weir grant. Verbs are those of the API, pull, push, login and refresh.`,
+2026-01-31T08:00:00Z. SUBJECT is written as for weir grant. Verbs are those of the API, pull, login and refresh.`,
   })
     .option('--since <T>', 'from then on', momentOption)
     .option('--until <T>', 'until then', momentOption)

@@ -43,17 +43,17 @@ export const auditEventSchema = z
   .object({
     metadata,
     time: time('When it was answered.'),
-    surface: string('api, token or registry; * of a line that counts refusals of several.'),
+    surface: string('api, token or registry; * of a line that counts several.'),
     subject: object(subject, 'Who asked.'),
     verb: string(
-      'get, create, ... on the API; pull, push, delete of images; login and refresh of tokens; * of several.',
+      'get, create, ... on the API; pull, list, ping of the registry; login and refresh of tokens; * of several.',
     ),
     object: object(asked, 'What it was asked of.'),
     decision: string('allowed or denied.'),
     grant: object(grant, 'By what it was allowed.'),
     status: integer("The answer's HTTP status."),
-    reason: string('Why it was denied or failed; Suppressed of a line that counts refusals which have no lines.'),
-    count: integer('How many refusals of nobody known, from this address, the line stands for.'),
+    reason: string('Why it was denied or failed; Suppressed of a line that counts what has no lines.'),
+    count: integer('For how much that nobody known did or was refused, from this address, the line stands.'),
     client: object(client, 'Where it was asked from.'),
     requestId: string('The X-Request-Id of the answer.'),
   })
