@@ -32,7 +32,9 @@ export function createAuditedPull({ audit }: { audit: Pick<Audit, 'write'> }): A
     let learned: Learned = {}
     const write = (status: number, reason?: string, claimant = nobody): void => {
       const { subject, grant } = learned
-      const decision = status >= 400 && (subject === undefined || isRefusal(status)) ? 'denied' : 'allowed'
+      // Who had the right was not refused, be it that an upstream refused Weir.
+      const isDenied = status >= 400 && (subject === undefined || (grant === undefined && isRefusal(status)))
+      const decision = isDenied ? 'denied' : 'allowed'
       if (decision === 'allowed' && !always) return
       const by = { ...(grant && decision === 'allowed' && { grant }), ...(reason !== undefined && { reason }) }
       audit.write({

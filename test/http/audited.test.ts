@@ -21,6 +21,16 @@ async function pullable(warm: boolean): Promise<Harness> {
 const by = { kind: 'RoleBinding', name: 'pullers', project: 'demo' }
 const layers = { group: 'image.openshift.io', resource: 'imagestreams/layers', project: 'demo' }
 
+test('pulls that an upstream refuses are allowed and failed', async () => {
+  const { ask, audited, manifests } = await pullable(false)
+  const refuse = () => {
+    throw new RegistryError('DENIED', { upstream: { host: 'a.example', reason: 'Unauthorized', status: 401 } })
+  }
+  Object.defineProperty(manifests, 'get', { value: refuse })
+  expect((await ask(manifest, { token: 'good' })).status).toBe(403)
+  expect(audited).toMatchObject([{ decision: 'allowed', grant: by, status: 403, reason: 'DENIED' }])
+})
+
 describe.each([false, true])('pulls, warm: %s', (warm) => {
   test('GET and HEAD by tag and digest have a line each, with who, from where and by which binding', async () => {
     const { ask, audited, warmAnswers } = await pullable(warm)
