@@ -177,7 +177,9 @@ const cases: Record<string, () => Promise<Row[]>> = {
     await world.admin('delete', 'namespace', project)
     await rights.newProject(project)
     const refused = await client.pull(`${host}/${project}/app:prod`)
-    expect(refused.stderr).toContain('unauthorized: the token is not valid: the account or login it was made for is gone')
+    expect(refused.stderr).toContain(
+      'unauthorized: the token is not valid: the account or login it was made for is gone',
+    )
     const after = await rights.newRobot(project)
     expect((await client.pull(`${host}/${images}/app:prod`)).stderr).toContain('unauthorized')
     return [
