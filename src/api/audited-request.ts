@@ -38,17 +38,22 @@ export interface AuditedRequestOptions {
 export function createAuditedRequest({ audit, reads }: AuditedRequestOptions): AuditedRequest {
   return async (request, target, { client, requestId = '' }, work) => {
     let learned: Learned = {}
-    const write = (status: number, name: string, reason?: string, claimant = nobody): void => {
+    const write = (status: number, name: string, error?: RegistryError): void => {
       const { subject, grant } = learned
-      // Who could not be identified was refused, be it that whoever knows him does not answer.
-      const decision = subject === undefined || status === 401 || status === 403 ? 'denied' : 'allowed'
+      // Who could not be identified was refused, be it that whoever knows him does not answer. An upstream's refusal is none of
+      // the caller.
+      const isRefused = (status === 401 || status === 403) && error?.upstream === undefined
+      const decision = subject === undefined || isRefused ? 'denied' : 'allowed'
       if (decision === 'allowed' && !isDue(request, learned, reads)) return
       const query = new URL(request.url).searchParams
       const verb = learned.matched?.verb ?? verbOf(request.method, target, query) ?? request.method.toLowerCase()
-      const by = { ...(grant && decision === 'allowed' && { grant }), ...(reason !== undefined && { reason }) }
+      const by = {
+        ...(grant && decision === 'allowed' && { grant }),
+        ...(error !== undefined && { reason: error.code }),
+      }
       const object = objectOf(target, name)
       audit.write({
-        subject: subject ?? claimant,
+        subject: subject ?? (error && claimantOf(error)) ?? nobody,
         client,
         requestId,
         surface: 'api',
@@ -66,8 +71,8 @@ export function createAuditedRequest({ audit, reads }: AuditedRequestOptions): A
       write(answered.status, target.name || nameOf(answered))
       return answered
     } catch (error) {
-      if (!(error instanceof RegistryError)) write(500, target.name, 'UNKNOWN')
-      else write(error.status, target.name || (error.subject?.name ?? ''), error.code, claimantOf(error))
+      const known = error instanceof RegistryError ? error : new RegistryError('UNKNOWN', { cause: error })
+      write(known.status, target.name || (known.subject?.name ?? ''), known)
       throw error
     }
   }

@@ -64,6 +64,17 @@ describe('changes', () => {
     ])
   })
 
+  test('that an upstream refuses are allowed: it is Weir that was denied', async () => {
+    const denied = new RegistryError('DENIED', { upstream: { host: 'quay.io', reason: 'Unauthorized', status: 401 } })
+    const refuse = async () => {
+      throw denied
+    }
+    const { asAdmin, audited } = await apiWorld(({ tagEvents }) => ({ tagEvents: { ...tagEvents, rollback: refuse } }))
+    const body = { kind: 'Rollback', stream: 'app', tag: 'prod' }
+    expect(await asAdmin('POST', `${weirApi}/${inDemo}/tagevents`, body)).toMatchObject({ status: 403 })
+    expect(audited).toMatchObject([{ decision: 'allowed', grant: { name: 'system:masters' }, reason: 'DENIED' }])
+  })
+
   test('of subresources name them, and the token that is made is in no line', async () => {
     const { asAdmin, robot, audited } = await apiWorld()
     await robot('ci')
