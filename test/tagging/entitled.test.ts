@@ -105,7 +105,7 @@ describe('I5, I9: a location is carried with its project', () => {
     await world.importer.import({ project: 'demo', stream: 'app', by: 'admin', images: [image] })
     await world.set('prod/app:prod', from('demo/app:dev'))
     expect((await world.links.get(parse('prod/app'), multi.manifest.digest))?.locations).toEqual([
-      { kind: 'upstream', host: closed.host, repository: 'team/app', project: 'demo' },
+      { kind: 'upstream', host: closed.host, repository: 'team/app', project: 'demo', projectUid: expect.any(String) },
     ])
     expect((await world.pullAll('prod/app:prod')).sort()).toEqual(digestsOf(multi).sort())
     const { images } = await world.importer.import({ project: 'prod', stream: 'own', by: 'admin', images: [image] })
