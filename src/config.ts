@@ -1,9 +1,10 @@
 /** What the operator decides, checked whole before anything starts. */
-import { X509Certificate } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { parseDocument } from 'yaml'
 import type { z } from 'zod'
 import type { OidcIssuer } from './access/oidc-issuer.ts'
+import { isRecord, readSecrets, type Secrets } from './config-files.ts'
+import { checkOwnIssuer, sharedNames } from './config-issuers.ts'
 import { configSchema, knownKeys, type ParsedConfig } from './config-schema.ts'
 import type { ListenAddress, parseNetwork } from './config-values.ts'
 
@@ -99,7 +100,7 @@ export function parseConfig(sources: ConfigSources): { config: WeirConfig; warni
   problems.push(...secrets.problems)
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
   const config = build(parsed.data, secrets)
-  const own = checkOwnIssuer(config)
+  const own = checkOwnIssuer(config.auth.issuer ?? config.tls.publicUrl, config.auth)
   if (own.length > 0) throw new ConfigError(own)
   return { config, warnings: [...secrets.warnings, ...sharedNames(config.auth)] }
 }
@@ -186,114 +187,6 @@ function formatPath(path: readonly PropertyKey[]): string {
   }, '')
 }
 
-interface Secrets {
-  /** By index in `upstreams`. */
-  passwords: Map<number, string>
-  /** PEM, by index in `auth.issuers`. */
-  authorities: Map<number, string>
-  problems: string[]
-  warnings: string[]
-}
-
-/**
- * Reads the files that the tree names, be it valid otherwise or not, so that their problems are told with the others: the
- * passwords, and whether certificate and key can be read.
- */
-function readSecrets(tree: Record<string, unknown>): Secrets {
-  const secrets: Secrets = { passwords: new Map(), authorities: new Map(), problems: [], warnings: [] }
-  const upstreams = Array.isArray(tree.upstreams) ? tree.upstreams : []
-  for (const [index, upstream] of upstreams.entries()) {
-    const file: unknown = isRecord(upstream) ? upstream.passwordFile : undefined
-    if (typeof file !== 'string' || file === '') continue
-    const path = `upstreams[${index}].passwordFile`
-    const password = checkFile(path, file, secrets, true)?.replace(/\r?\n$/, '')
-    if (password === '') secrets.problems.push(`${path}: ${file} is empty`)
-    else if (password !== undefined) secrets.passwords.set(index, password)
-  }
-  const auth = isRecord(tree.auth) ? tree.auth : {}
-  const issuers = Array.isArray(auth.issuers) ? auth.issuers : []
-  for (const [index, issuer] of issuers.entries()) {
-    const file: unknown = isRecord(issuer) ? issuer.certificateAuthorityFile : undefined
-    if (typeof file !== 'string' || file === '') continue
-    const pem = checkFile(`auth.issuers[${index}].certificateAuthorityFile`, file, secrets, false)
-    if (pem === undefined) continue
-    if (isCertificate(pem)) secrets.authorities.set(index, pem)
-    else secrets.problems.push(`auth.issuers[${index}].certificateAuthorityFile: ${file} is no certificate in PEM`)
-  }
-  if (typeof auth.htpasswdFile === 'string' && auth.htpasswdFile !== '')
-    checkFile('auth.htpasswdFile', auth.htpasswdFile, secrets, true)
-  const tls = isRecord(tree.tls) ? tree.tls : {}
-  for (const [key, isSecret] of [
-    ['certFile', false],
-    ['keyFile', true],
-  ] as const) {
-    const file = tls[key]
-    if (typeof file === 'string' && file !== '') checkFile(`tls.${key}`, file, secrets, isSecret)
-  }
-  return secrets
-}
-
-function checkFile(path: string, file: string, { problems, warnings }: Secrets, isSecret: boolean): string | undefined {
-  try {
-    const mode = statSync(file).mode & 0o777
-    if (isSecret && mode & 0o004)
-      warnings.push(`${path}: ${file} can be read by everybody (mode 0${mode.toString(8)}); chmod 600 it`)
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    problems.push(`${path}: ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
-    return undefined
-  }
-}
-
-function isCertificate(pem: string): boolean {
-  try {
-    return new X509Certificate(pem).subject !== undefined
-  } catch {
-    return false
-  }
-}
-
-/** Tokens of an issuer that is called as Weir itself would be taken for Weir's own. */
-function checkOwnIssuer({ tls, auth }: WeirConfig): string[] {
-  const own = auth.issuer ?? tls.publicUrl
-  return auth.issuers.flatMap(({ issuer }, index) =>
-    issuer.replace(/\/$/, '') === own
-      ? [`auth.issuers[${index}].issuer: ${own} is the issuer of Weir's own tokens`]
-      : [],
-  )
-}
-
-/** Where a user or a group of one provider could be called as one of another. */
-function sharedNames({ issuers, htpasswdFile }: WeirConfig['auth']): string[] {
-  const givenBy = (kind: 'username' | 'groups') =>
-    issuers.flatMap(({ name, [kind]: mappings }, index) =>
-      [mappings].flat().map(({ prefix }) => ({ name, prefix, path: `auth.issuers[${index}].${kind}` })),
-    )
-  const warnings = ['username' as const, 'groups' as const].flatMap((kind) => {
-    const given = givenBy(kind)
-    return given.flatMap(({ name, prefix, path }, index) => {
-      const other = given.find(
-        (that, place) =>
-          that.name !== name && that.prefix.startsWith(prefix) && (that.prefix !== prefix || place < index),
-      )
-      return other === undefined ? [] : [sharedName(path, kind, prefix, other.name)]
-    })
-  })
-  // No user of the file has a colon in his name.
-  const bare = issuers.findIndex(({ username }) => !username.prefix.includes(':'))
-  if (htpasswdFile !== undefined && bare >= 0) {
-    const path = `auth.issuers[${bare}].username`
-    warnings.push(sharedName(path, 'username', issuers[bare]?.username.prefix ?? '', 'auth.htpasswdFile'))
-  }
-  return [...new Set(warnings)]
-}
-
-function sharedName(path: string, kind: 'username' | 'groups', prefix: string, other: string): string {
-  const what = kind === 'username' ? 'a user' : 'a group'
-  const why = prefix === '' ? 'has no prefix' : `has the prefix ${prefix}`
-  return `${path}: ${why}, so that ${what} of it may have the name of ${what} of ${other}`
-}
-
 function build(parsed: ParsedConfig, { passwords, authorities }: Secrets): WeirConfig {
   const { listen, tls, auth } = parsed
   return {
@@ -347,8 +240,4 @@ function buildIssuer(
     ...(clientId ? { clientId } : {}),
     scopes,
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -36,7 +36,16 @@ export const homes: Record<string, readonly string[]> = {
 /** Parts that are files of their own, side by side below `src`. */
 const fileParts: Record<string, readonly string[]> = {
   flows: ['pull-through', 'importer', 'tag-events', 'tagging', 'projects', 'audit', 'pull-secrets', 'push', 'triggers'],
-  weir: ['weir', 'config', 'config-schema', 'config-values', 'admin-kubeconfig', 'log'],
+  weir: [
+    'weir',
+    'config',
+    'config-schema',
+    'config-values',
+    'config-files',
+    'config-issuers',
+    'admin-kubeconfig',
+    'log',
+  ],
   main: ['main', 'serve', 'rotate-secret-key'],
 }
 
