@@ -15,7 +15,7 @@ export async function authenticate(authenticator: Authenticator, headers: Header
   if (authorization === null) return actsAsItself(anonymous, headers)
   const [, token] = bearer.exec(authorization) ?? []
   if (token === undefined) throw unauthorized('the Authorization header is not one "Bearer TOKEN"')
-  const subject = await authenticator.authenticate({ user: '', secret: token, client })
+  const subject = await authenticator.authenticate({ user: '', secret: token, client }).catch(inItsWords)
   if (subject === undefined) {
     throw unauthorized('the token is not valid: it may have expired, or its service account is gone; get a new one')
   }
@@ -32,6 +32,15 @@ function actsAsItself(subject: Subject, headers: Headers): Subject {
   return subject
 }
 
-function unauthorized(message: string): RegistryError {
-  return new RegistryError('UNAUTHORIZED', { message: `Unauthorized: ${message}` })
+/** oc and people look for Kubernetes' word. */
+function inItsWords(error: unknown): never {
+  throw error instanceof RegistryError && error.code === 'UNAUTHORIZED' ? unauthorized(error.message, error) : error
+}
+
+function unauthorized(message: string, cause?: RegistryError): RegistryError {
+  return new RegistryError('UNAUTHORIZED', {
+    message: `Unauthorized: ${message}`,
+    ...(cause && { cause }),
+    ...(cause?.claimant && { claimant: cause.claimant }),
+  })
 }
