@@ -21,6 +21,9 @@ export interface SweepOptions {
 /** Families of records whose keys go on with `<project>/`, apart from links and API objects. */
 const families = ['tag', 'event', 'outbox', 'generation', 'stream', 'life', 'index/followers', 'index/pending']
 
+/** Swept before all else: a project may have streams for a minute, and none of its robots is to outlive it anywhere so long. */
+const identityResources = ['serviceaccounts', 'secrets']
+
 /** Swept after all others: who may see the project sees it to the end. */
 const rightsResources = ['roles', 'rolebindings']
 
@@ -31,14 +34,16 @@ const maxStepSize = commitLimits.maxBytes / 2
 const maxStreamsAtOnce = 50
 
 /**
- * Removes a project that is being terminated, with all that is in it: first its streams, so that nothing can be written
- * below them any more, then every record, last its own. Each step goes through only while that stands, and can be done again:
+ * Removes a project that is being terminated, with all that is in it: first its robots and logins, then its streams, so that
+ * nothing can be written below them any more, then every record, last its own. Each step goes through only while that stands, and can be done again:
  * wherever it ends, another sweep goes on from there. Ends without doing anything for a project that is gone.
  *
  * @throws RegistryError UNAVAILABLE
  */
 export async function sweepProject(options: SweepOptions, doomed: Doomed): Promise<void> {
   const { store } = options
+  const objectsOf = (resource: string) => sweep(options, doomed, `object/${resource}/${doomed.project}/`)
+  for (const resource of identityResources) await objectsOf(resource)
   await deleteStreams(options, doomed)
   await sweep(options, doomed, `link/${doomed.project}/`, ({ key }) => [
     key,
@@ -46,9 +51,7 @@ export async function sweepProject(options: SweepOptions, doomed: Doomed): Promi
   ])
   for (const family of families) await sweep(options, doomed, `${family}/${doomed.project}/`)
   const resources = (await storedResources(store)).filter((resource) => !rightsResources.includes(resource))
-  for (const resource of [...resources, ...rightsResources]) {
-    await sweep(options, doomed, `object/${resource}/${doomed.project}/`)
-  }
+  for (const resource of [...resources, ...rightsResources]) await objectsOf(resource)
   await deleteInSteps(options, doomed, async (own) => [own])
 }
 

@@ -28,6 +28,25 @@ describe('the removal of a project', () => {
     expect(await dump(store)).toEqual(before.filter(({ key }) => !isOf('demo', key)))
   })
 
+  test('ends its robots and logins before it looks at its streams', async () => {
+    const world = await filled()
+    const { store, projects } = world
+    const identities = async () =>
+      (await dump(store)).filter(({ key }) => /^object\/(serviceaccounts|secrets)\/demo\//.test(key))
+    expect(await identities()).not.toEqual([])
+    const uid = (await projects.remove('demo')).metadata.uid ?? ''
+    const left: unknown[] = []
+    const writer: Pick<StreamWriter, 'delete'> = {
+      delete: async (...stream) => {
+        left.push(await identities())
+        return world.writer.delete(...stream)
+      },
+    }
+    await sweepProject({ store, writer, signal: new AbortController().signal }, { project: 'demo', uid })
+    expect(left.length).toBeGreaterThan(0)
+    expect(left.flat()).toEqual([])
+  })
+
   test('goes on where it ended, whichever commit was its last', async () => {
     const world = await filled()
     const { store, projects, remover, gone } = world
