@@ -110,6 +110,24 @@ export const configSchema = z.strictObject({
       legacyImportMode: z.literal('index', { error: 'write index' }).default('index'),
     })
     .prefault({}),
+  content: z
+    .strictObject({
+      maxBytes: size(1024 ** 2, 1024 ** 5, 'from 1MiB to 1024TiB').prefault('50GiB'),
+      retain: z.enum(['pinned', 'pulled'], { error: 'write pinned or pulled' }).default('pinned'),
+      platforms: z
+        .array(written('write os/architecture, such as linux/amd64', onePlatform), {
+          error: 'write a list: [linux/amd64]',
+        })
+        .default(['linux/amd64', 'linux/arm64']),
+      historyKeep: whole(1, 1_000_000).default(10),
+      historyKeepDays: whole(0, 36_500).default(30),
+      move: z.enum(['at-once', 'when-held'], { error: 'write at-once or when-held' }).default('at-once'),
+      finishBytes: size(0, 1024 ** 5, 'from 0B to 1024TiB').prefault('2GiB'),
+      backgroundDownloads: whole(1, 64).default(4),
+      backgroundDownloadsPerHost: whole(1, 64).default(2),
+      pruneInterval: duration(600_000, 30 * 86_400_000, 'from 10m to 30d').prefault('24h'),
+    })
+    .prefault({}),
   auth: z
     .strictObject({
       tokenLifetime: duration(60_000, 86_400_000, 'from 1m to 1d').prefault('15m'),
@@ -131,7 +149,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       output: z.enum(['file', 'stdout', 'none'], { error: 'write file, stdout or none' }).default('file'),
       maxBytes: size(64 * 1024, 1024 ** 4, 'from 64KiB to 1TiB').prefault('64MiB'),
-      maxFiles: z.int({ error: 'write a whole number from 1 to 1000' }).min(1).max(1000).default(10),
+      maxFiles: whole(1, 1000).default(10),
       reads: z.boolean({ error: 'write true or false' }).default(false),
     })
     .prefault({}),
@@ -248,6 +266,17 @@ function size(leastBytes: number, mostBytes: number, range: string) {
     const bytes = parseSize(value)
     return bytes !== undefined && bytes >= leastBytes && bytes <= mostBytes ? bytes : undefined
   })
+}
+
+function whole(least: number, most: number) {
+  return z
+    .int({ error: `write a whole number from ${least} to ${most}` })
+    .min(least)
+    .max(most)
+}
+
+function onePlatform(value: string): string | undefined {
+  return matching(/^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9]+)?$/, value)
 }
 
 /** A value that is written as text; `hint` is what to do when it is not one. */

@@ -7,6 +7,7 @@ import { isRecord, readSecrets, type Secrets } from './config-files.ts'
 import { checkOwnIssuer, sharedNames } from './config-issuers.ts'
 import { configSchema, knownKeys, type ParsedConfig } from './config-schema.ts'
 import type { ListenAddress, parseNetwork } from './config-values.ts'
+import type { ContentPolicy } from './streams/content-policy.ts'
 
 /** The login for one upstream, its password read from the file. */
 export interface UpstreamLogin {
@@ -34,6 +35,15 @@ export interface WeirConfig {
   readonly store: { readonly kind: 'level' }
   readonly upstreams: readonly { readonly host: string; readonly insecure: boolean; readonly login?: UpstreamLogin }[]
   readonly imports: { readonly allowedRegistries: readonly string[]; readonly legacyImportMode: 'index' }
+  readonly content: {
+    /** What holds where no annotation says otherwise. */
+    readonly policy: ContentPolicy
+    readonly maxBytes: number
+    readonly finishBytes: number
+    readonly backgroundDownloads: number
+    readonly backgroundDownloadsPerHost: number
+    readonly pruneIntervalMs: number
+  }
   readonly auth: {
     readonly tokenLifetimeMs: number
     readonly maxTokenLifetimeMs: number
@@ -206,6 +216,7 @@ function build(parsed: ParsedConfig, { passwords, authorities }: Secrets): WeirC
       return { host, insecure, login: { username, password, projects, repositories } }
     }),
     imports: parsed.imports,
+    content: buildContent(parsed.content),
     auth: {
       tokenLifetimeMs: auth.tokenLifetime,
       maxTokenLifetimeMs: auth.maxTokenLifetime,
@@ -218,6 +229,15 @@ function build(parsed: ParsedConfig, { passwords, authorities }: Secrets): WeirC
     trustedProxies: parsed.trustedProxies,
     audit: parsed.audit,
     log: parsed.log,
+  }
+}
+
+function buildContent(parsed: ParsedConfig['content']): WeirConfig['content'] {
+  const { retain, platforms, historyKeep, historyKeepDays, move, pruneInterval, ...limits } = parsed
+  return {
+    policy: { retain, platforms, historyKeep, historyKeepDays, move },
+    ...limits,
+    pruneIntervalMs: pruneInterval,
   }
 }
 

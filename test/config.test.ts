@@ -353,7 +353,7 @@ log: loud
       'auth.tokenlifetime: unknown key; did you mean tokenLifetime?',
     ],
     ['a key at the top', 'proxies: []', 'proxies: unknown key; here are listen, publicUrl,'],
-    ['a part that does not exist yet', 'content: { maxBytes: 50GiB }', 'content: unknown key'],
+    ['a part that does not exist yet', 'triggers: { webhooks: [] }', 'triggers: unknown key'],
     [
       'a platform mode that does not exist yet',
       'imports: { legacyImportMode: platform }',

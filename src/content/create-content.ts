@@ -7,6 +7,7 @@ import { firstAnswer, wrongBytes } from './locations.ts'
 import { openObjectFiles } from './object-files.ts'
 import { createProofs } from './proofs.ts'
 import { extentOf } from './range.ts'
+import { readerOf } from './reader.ts'
 
 export interface ContentOptions {
   /** Where bytes are kept; made when absent. One process at a time. */
@@ -66,7 +67,7 @@ export async function createContent({ directory, source, log }: ContentOptions):
       const size = link.size ?? (await stat(link))
       const extent = extentOf(range, size)
       const stream = await streamBlob({ link, size, ...extent }, { source, signal, log })
-      return { size, ...extent, stream }
+      return { size, ...extent, reader: readerOf(stream) }
     },
     async close() {
       closing.abort()

@@ -83,35 +83,38 @@ function contentRange({ offset, length, size }: OpenBlob): string {
 }
 
 /**
- * Sends `blob.length` bytes. A stream that fails, or holds more or less than it said, destroys the socket, so that no client
+ * Sends `blob.length` bytes. A reader that fails, or holds more or less than it said, destroys the socket, so that no client
  * takes what it got for the whole.
  *
  * @returns what went wrong; undefined also when the client left
  */
-function send({ stream, length }: OpenBlob, outgoing: ServerResponse): Promise<unknown> {
-  return new Promise((resolve) => {
-    let sent = 0
-    let failure: unknown
-    const leave = (): void => {
-      stream.destroy()
-      resolve(failure)
+async function send({ reader, length }: OpenBlob, outgoing: ServerResponse): Promise<unknown> {
+  const leave = (): void => reader.close()
+  outgoing.once('close', leave)
+  let sent = 0
+  try {
+    if (outgoing.destroyed) return undefined
+    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
+      sent += piece.length
+      if (sent > length) throw new Error(`the blob has more than the ${length} bytes it was said to have`)
+      await written(outgoing, piece)
     }
-    const fail = (error: unknown): void => {
-      failure ??= error
-      outgoing.destroy()
-    }
-    stream.on('error', fail)
-    if (outgoing.destroyed) return leave()
-    outgoing.once('close', leave)
-    outgoing.on('drain', () => stream.resume())
-    stream.on('data', (chunk: Buffer) => {
-      sent += chunk.length
-      if (sent > length) fail(new Error(`the blob has more than the ${length} bytes it was said to have`))
-      else if (!outgoing.write(chunk)) stream.pause()
-    })
-    stream.on('close', () => {
-      if (sent === length && stream.readableEnded) outgoing.end()
-      else fail(new Error(`the blob ended after ${sent} of ${length} bytes`))
-    })
+    if (sent < length) throw new Error(`the blob ended after ${sent} of ${length} bytes`)
+    outgoing.end()
+    return undefined
+  } catch (error) {
+    if (outgoing.destroyed) return undefined
+    outgoing.destroy()
+    return error
+  } finally {
+    outgoing.off('close', leave)
+    reader.close()
+  }
+}
+
+/** Settles when the piece's memory may be used again. */
+function written(outgoing: ServerResponse, piece: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    outgoing.write(piece, (error) => (error ? reject(error) : resolve()))
   })
 }

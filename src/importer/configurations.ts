@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Content, Link, UpstreamLocation } from '../content/content.ts'
+import { readAll } from '../content/reader.ts'
 import type { ImageConfiguration, ImageRecord } from '../streams/records.ts'
 import { hasReadableConfig, parseImageConfiguration } from './image-configuration.ts'
 
@@ -29,10 +30,7 @@ export function createConfigurations({ content, timeoutMs, log }: Configurations
   async function fetch(link: Link, left: AbortSignal | undefined): Promise<Buffer> {
     const deadline = AbortSignal.timeout(timeoutMs)
     const signal = left === undefined ? deadline : AbortSignal.any([left, deadline])
-    const { stream } = await content.open(link, undefined, signal)
-    const chunks: Buffer[] = []
-    for await (const chunk of stream as AsyncIterable<Buffer>) chunks.push(chunk)
-    return Buffer.concat(chunks)
+    return readAll(await content.open(link, undefined, signal))
   }
 
   return {

@@ -35,7 +35,19 @@ export const homes: Record<string, readonly string[]> = {
 
 /** Parts that are files of their own, side by side below `src`. */
 const fileParts: Record<string, readonly string[]> = {
-  flows: ['pull-through', 'importer', 'tag-events', 'tagging', 'projects', 'audit', 'pull-secrets', 'push', 'triggers'],
+  flows: [
+    'pull-through',
+    'importer',
+    'tag-events',
+    'tagging',
+    'projects',
+    'audit',
+    'pull-secrets',
+    'push',
+    'triggers',
+    'retention',
+    'collector',
+  ],
   weir: [
     'weir',
     'config',

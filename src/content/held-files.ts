@@ -1,0 +1,49 @@
+import type { FileHandle } from 'node:fs/promises'
+import type { Digest } from '../oci/digest.ts'
+import type { BlobReader, Content, ContentCounters, Link, Proof } from './content.ts'
+import type { Extent } from './range.ts'
+
+/** Why bytes are not kept; whoever asked for them still gets them. */
+export class NoRoomError extends Error {
+  readonly problem: NonNullable<ContentCounters['problem']>
+  constructor(problem: NonNullable<ContentCounters['problem']>, cause?: unknown) {
+    super(problem, { cause })
+    this.name = 'NoRoomError'
+    this.problem = problem
+  }
+}
+
+/** A file that grows until it is whole. Others may read it through `path`, also other processes. */
+export interface PartialFile {
+  readonly path: string
+  readonly handle: FileHandle
+  /**
+   * Makes the file, of which `size` bytes with the right digest were written, the one that is held: fsync, rename, fsync of the
+   * directory, then the records (I6). Closes it.
+   *
+   * @throws NoRoomError
+   */
+  keep(proof: Proof): Promise<void>
+  /** Closes and removes it, and gives its room back. */
+  discard(): Promise<void>
+}
+
+/**
+ * Held bytes as files of an OCI image layout, `<directory>/blobs/<algorithm>/<hex>`; pieces are in `<directory>/partial` alone.
+ *
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
+ */
+export interface HeldFiles
+  extends Pick<Content, 'manifest' | 'putManifest' | 'held' | 'touch' | 'list' | 'remove' | 'verify' | 'sweep'> {
+  /** Reads what is held and may be given out through `link`; undefined when that is nothing, or turned out short. */
+  open(link: Link, extent: Extent): Promise<BlobReader | undefined>
+  /** Where the pieces of a download are. `name` tells it from other downloads of the digest. */
+  partialPath(digest: Digest, name: string): string
+  /**
+   * Begins a file for `size` bytes, and takes the room for them. Whoever begins has the lease for it: what is left there of a
+   * process that died is overwritten.
+   *
+   * @throws NoRoomError
+   */
+  begin(digest: Digest, name: string, size: number): Promise<PartialFile>
+}

@@ -1,0 +1,38 @@
+import type { Readable } from 'node:stream'
+import type { BlobReader, OpenBlob } from './content.ts'
+
+/** Reads an open blob to its end and closes it. For small ones: all of it is in memory. */
+export async function readAll({ reader, length }: Pick<OpenBlob, 'reader' | 'length'>): Promise<Buffer> {
+  const whole = Buffer.allocUnsafe(length)
+  let filled = 0
+  try {
+    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
+      filled += piece.copy(whole, filled)
+    }
+  } finally {
+    reader.close()
+  }
+  if (filled !== length) throw new TypeError(`a reader gave ${filled} of ${length} bytes and no error`)
+  return whole
+}
+
+/** Gives out a stream's bytes. */
+export function readerOf(stream: Readable): BlobReader {
+  let wake: () => void = () => undefined
+  for (const event of ['readable', 'end', 'error', 'close']) stream.on(event, () => wake())
+  return {
+    async read() {
+      for (;;) {
+        const piece = stream.read() as Buffer | null
+        if (piece !== null) return piece
+        if (stream.readableEnded) return undefined
+        if (stream.errored) throw stream.errored
+        if (stream.destroyed) throw new Error('the reader is closed')
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    },
+    close: () => void stream.destroy(),
+  }
+}
