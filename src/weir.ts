@@ -16,10 +16,12 @@ import { groupOf } from './api/groups.ts'
 import { followObjects } from './api/watch/follow-objects.ts'
 import { createAudit } from './audit.ts'
 import type { WeirConfig } from './config.ts'
+import type { Content } from './content/content.ts'
 import { createContent } from './content/create-content.ts'
 import { createApp } from './http/app.ts'
 import { createClientOf } from './http/client-address.ts'
 import { createRequestIds } from './http/exchange.ts'
+import type { Degraded } from './http/health.ts'
 import { createListener } from './http/listener.ts'
 import { createMetrics } from './http/metrics.ts'
 import { createRenderFailure } from './http/respond.ts'
@@ -133,13 +135,17 @@ export async function startWeir(
   const front = {
     ...parts,
     audit,
-    metrics: createMetrics({ audit }),
+    metrics: createMetrics({ ...parts, audit, maxContentBytes: config.content.maxBytes }),
     clientOf: createClientOf(config.trustedProxies),
     renderFailure: createRenderFailure({ service, log }),
     chooseRequestId: createRequestIds(randomBytes(4).toString('hex')),
     log,
   }
-  const app = createApp({ ...front, api, checks: [{ name: 'store', check: () => checkStore(store) }] })
+  const checks = [
+    { name: 'store', check: () => checkStore(store) },
+    { name: 'content', check: () => checkContent(parts.content) },
+  ]
+  const app = createApp({ ...front, api, checks })
   const warmManifest = createWarmManifest(front)
   for (const { listening, address } of [http, https]) {
     listening.serve(createListener({ ...front, app, warmManifest, publicUrl: address.publicUrl }))
@@ -228,7 +234,19 @@ async function openParts(options: PartsOptions) {
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
   const tagging = createTagging({ ...streams, allowed, registryHost: service, obtain: keepManifest, log })
   const images = createStreamImages({ ...streams, content })
-  return { ...access, ...streams, sealing, images, objects, projects, pullThrough, importer, tagEvents, tagging }
+  return {
+    ...access,
+    ...streams,
+    content,
+    sealing,
+    images,
+    objects,
+    projects,
+    pullThrough,
+    importer,
+    tagEvents,
+    tagging,
+  }
 }
 
 /** Who logs in by what the config names; fetches nothing before somebody does. */
@@ -312,6 +330,12 @@ function listenProblem(error: unknown): string {
 // Any key does: what counts is that the engine answers.
 async function checkStore(store: Store): Promise<void> {
   await store.get('meta/admin')
+}
+
+/** Pulls go on when nothing can be kept. */
+function checkContent({ counters }: Pick<Content, 'counters'>): Degraded | undefined {
+  const { problem } = counters
+  return problem === undefined ? undefined : { degraded: `${problem}: images are passed through and not kept` }
 }
 
 /** A port of 0 in a public URL stands for the one that is bound. */

@@ -1,15 +1,21 @@
-/** Health as Kubernetes has it: plain `ok`, a line for each check with `?verbose` or when one fails. */
+/** Health as Kubernetes has it: plain `ok`, a line for each check with `?verbose` or when not all of them are well. */
 import type { Hono } from 'hono'
 import type { HttpContext, HttpEnv } from './exchange.ts'
+
+/** Something that does not work as it should, and without which Weir serves all the same. */
+export interface Degraded {
+  /** What, and what comes of it. Anybody may read it. */
+  degraded: string
+}
 
 /** One thing that must work for Weir to serve. It fails by throwing; the message is shown and is no secret. */
 export interface HealthCheck {
   name: string
-  check(): Promise<void> | void
+  check(): Promise<Degraded | undefined> | Promise<void> | Degraded | void
 }
 
 /**
- * `/livez`: the process answers. `/readyz` and `/healthz`: every check passes.
+ * `/livez`: the process answers. `/readyz` and `/healthz`: every check passes; one that is degraded does, and is always told of.
  *
  * @see https://kubernetes.io/docs/reference/using-api/health-checks/
  */
@@ -21,23 +27,27 @@ export function addHealthRoutes(app: Hono<HttpEnv>, { checks }: { checks: readon
 
 async function report(c: HttpContext, name: string, checks: readonly HealthCheck[]): Promise<Response> {
   const outcomes = await Promise.all(checks.map(run))
-  const failed = outcomes.some(({ problem }) => problem !== undefined)
-  const lines = ['[+]ping ok', ...outcomes.map(({ check, problem }) => line(check, problem))]
+  const hasFailed = outcomes.some(({ state }) => state === 'failed')
+  const isWell = outcomes.every(({ state }) => state === 'ok')
   const headers = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache, private' }
-  if (failed) return new Response(`${lines.join('\n')}\n${name} check failed\n`, { status: 500, headers })
-  const verbose = new URL(c.req.url).searchParams.has('verbose')
-  return new Response(verbose ? `${lines.join('\n')}\n${name} check passed\n` : 'ok', { headers })
+  if (isWell && !new URL(c.req.url).searchParams.has('verbose')) return new Response('ok', { headers })
+  const lines = ['[+]ping ok', ...outcomes.map(line), `${name} check ${hasFailed ? 'failed' : 'passed'}`, '']
+  return new Response(lines.join('\n'), { status: hasFailed ? 500 : 200, headers })
 }
 
-async function run({ name, check }: HealthCheck): Promise<{ check: string; problem: string | undefined }> {
+type Outcome = { check: string } & ({ state: 'ok' } | { state: 'degraded' | 'failed'; problem: string })
+
+async function run({ name, check }: HealthCheck): Promise<Outcome> {
   try {
-    await check()
-    return { check: name, problem: undefined }
+    const found = await check()
+    return found ? { check: name, state: 'degraded', problem: found.degraded } : { check: name, state: 'ok' }
   } catch (error) {
-    return { check: name, problem: error instanceof Error ? error.message : 'failed' }
+    return { check: name, state: 'failed', problem: error instanceof Error ? error.message : 'failed' }
   }
 }
 
-function line(check: string, problem: string | undefined): string {
-  return problem === undefined ? `[+]${check} ok` : `[-]${check} failed: ${problem}`
+function line(outcome: Outcome): string {
+  if (outcome.state === 'ok') return `[+]${outcome.check} ok`
+  const { check, state, problem } = outcome
+  return `${state === 'failed' ? '[-]' : '[!]'}${check} ${state}: ${problem}`
 }

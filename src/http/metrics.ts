@@ -1,6 +1,7 @@
 import type { Hono } from 'hono'
 import type { Registry } from 'prom-client'
 import type { Audit } from '../audit.ts'
+import { addContentMetrics, type ContentMetricsOptions } from './content-metrics.ts'
 import type { HttpEnv } from './exchange.ts'
 
 /** What requests are counted under. */
@@ -18,7 +19,7 @@ export interface Metrics {
   render(): Promise<{ contentType: string; text: string }>
 }
 
-export interface MetricsOptions {
+export interface MetricsOptions extends ContentMetricsOptions {
   audit: Pick<Audit, 'lost'>
 }
 
@@ -29,7 +30,7 @@ interface LabelledCount extends RequestCount {
 }
 
 /** Counts in plain numbers; the Prometheus client, and its process metrics, are loaded when first asked for. */
-export function createMetrics({ audit }: MetricsOptions): Metrics {
+export function createMetrics(options: MetricsOptions): Metrics {
   const counts = new Map<string, LabelledCount>()
   let registry: Promise<Registry> | undefined
   return {
@@ -43,7 +44,7 @@ export function createMetrics({ audit }: MetricsOptions): Metrics {
       return created
     },
     async render() {
-      registry ??= createRegistry(counts, audit)
+      registry ??= createRegistry(counts, options)
       const loaded = await registry
       return { contentType: loaded.contentType, text: await loaded.metrics() }
     },
@@ -75,7 +76,7 @@ export function routeOf(path: string): Route {
 
 async function createRegistry(
   counts: ReadonlyMap<string, LabelledCount>,
-  audit: MetricsOptions['audit'],
+  { audit, ...content }: MetricsOptions,
 ): Promise<Registry> {
   const { Counter, Registry, collectDefaultMetrics } = await import('prom-client')
   const registry = new Registry()
@@ -99,5 +100,6 @@ async function createRegistry(
       this.inc(audit.lost)
     },
   })
+  await addContentMetrics(registry, content)
   return registry
 }

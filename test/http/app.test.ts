@@ -30,6 +30,32 @@ test('?verbose lists the checks that pass', async () => {
   expect((await ask('/readyz?verbose')).body.toString()).toBe('[+]ping ok\n[+]store ok\nreadyz check passed\n')
 })
 
+test('a check that is degraded is told of, asked for or not, and Weir is ready all the same', async () => {
+  const full = { name: 'content', check: () => ({ degraded: 'disk full: images are passed through and not kept' }) }
+  const store = { name: 'store', check: () => {} }
+  const told = '[+]ping ok\n[+]store ok\n[!]content degraded: disk full: images are passed through and not kept\n'
+  const { ask } = await startHttp({ checks: [store, full] })
+  for (const path of ['readyz', 'healthz', 'readyz?verbose']) {
+    const answer = await ask(`/${path}`)
+    expect(answer.status).toBe(200)
+    expect(answer.body.toString()).toBe(`${told}${path.replace('?verbose', '')} check passed\n`)
+  }
+  expect((await ask('/livez')).body.toString()).toBe('ok')
+})
+
+test('a check that fails is a failure also beside one that is degraded', async () => {
+  const checks = [
+    { name: 'content', check: async () => ({ degraded: 'disk full' }) },
+    { name: 'store', check: () => Promise.reject(new Error('closed')) },
+  ]
+  const { ask } = await startHttp({ checks })
+  const ready = await ask('/readyz')
+  expect(ready.status).toBe(500)
+  expect(ready.body.toString()).toBe(
+    '[+]ping ok\n[!]content degraded: disk full\n[-]store failed: closed\nreadyz check failed\n',
+  )
+})
+
 test('/metrics has the process and every answer by route, method and status, the warm ones too', async () => {
   const harness = await startHttp({ warm: true })
   const image = makeImage('one').manifest

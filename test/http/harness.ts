@@ -7,13 +7,14 @@ import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { RegistryToken, TokenRequest, TokenService } from '../../src/access/access.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
-import type { OpenBlob, RangeRequest } from '../../src/content/content.ts'
+import type { ContentCounters, OpenBlob, RangeRequest } from '../../src/content/content.ts'
+import { createCounters } from '../../src/content/counters.ts'
 import { type ApiEnv, type AppDeps, createApp } from '../../src/http/app.ts'
 import { createClientOf, type Network } from '../../src/http/client-address.ts'
 import { createRequestIds } from '../../src/http/exchange.ts'
 import type { HealthCheck } from '../../src/http/health.ts'
 import { createListener } from '../../src/http/listener.ts'
-import { createMetrics } from '../../src/http/metrics.ts'
+import { createMetrics, type MetricsOptions } from '../../src/http/metrics.ts'
 import { createRenderFailure } from '../../src/http/respond.ts'
 import { listen } from '../../src/http/server.ts'
 import { createWarmManifest } from '../../src/http/warm-manifest.ts'
@@ -47,6 +48,8 @@ export interface HarnessOptions {
   /** Whether verified tokens are in memory, as the warm path wants them. */
   warm?: boolean
   checks?: readonly HealthCheck[]
+  counters?: ContentCounters
+  retention?: NonNullable<MetricsOptions['retention']>
   api?: Hono<ApiEnv>
   idleTimeoutMs?: number
   trustedProxies?: readonly Network[]
@@ -88,7 +91,12 @@ export async function startHttp(options: HarnessOptions = {}): Promise<Harness> 
   const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) })
   const state = createState(options)
   const renderFailure = createRenderFailure({ service, log })
-  const metrics = createMetrics({ audit: { lost: 0 } })
+  const metrics = createMetrics({
+    audit: { lost: 0 },
+    content: { counters: options.counters ?? createCounters() },
+    maxContentBytes: 2 ** 30,
+    ...(options.retention === undefined ? {} : { retention: options.retention }),
+  })
   const chooseRequestId = createRequestIds('test')
   const clientOf = createClientOf(options.trustedProxies)
   const app = createApp({
