@@ -114,9 +114,9 @@ function remember<T extends {}>(
 }
 
 function parsePin(entry: Entry): Pin | null {
-  const { uid, items, current, condition } = decode<TagRecord>(entry)
+  const { uid, items, current, condition, hold, upstreamGone } = decode<TagRecord>(entry)
   const digest = items[0]?.image
-  return digest ? { uid, digest, revision: current, condition } : null
+  return digest ? { uid, digest, revision: current, condition, hold, upstreamGone } : null
 }
 
 function parseUid(entry: Entry): string {

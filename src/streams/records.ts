@@ -46,6 +46,14 @@ export interface TagEventCondition {
   generation: number
 }
 
+/** The registry that said it no longer has the image a tag stands at, and when it first said so, RFC 3339. */
+export interface UpstreamGone {
+  image: Digest
+  /** With its port, as image references have it. */
+  host: string
+  at: string
+}
+
 /** Why a tag moved. */
 export interface Cause {
   kind: 'import' | 'scheduled' | 'push' | 'tag' | 'rollback' | 'delete' | 'follow'
@@ -81,6 +89,8 @@ export interface TagRecord {
   /** Last digest seen at the upstream of `spec.from`. */
   lastSeen?: { digest: Digest; at: string }
   condition?: TagEventCondition
+  /** Of items[0].image alone. */
+  upstreamGone?: UpstreamGone
   /** Number of the newest notice in the outbox; absent when there was none yet. It goes on like `revision`. */
   noticed?: number
   commitId: string

@@ -4,7 +4,16 @@ import { formatTime } from './events.ts'
 import { failureMessage, nextSpec, type SpecStep, sameFailure, sameReference } from './generations.ts'
 import { underHold } from './hold.ts'
 import { ledgerEntry, nextItems, ownMove, type SourceHead, shownItems } from './moves.ts'
-import type { Cause, Hold, LedgerEntry, Notice, TagEvent, TagEventCondition, TagRecord } from './records.ts'
+import type {
+  Cause,
+  Hold,
+  LedgerEntry,
+  Notice,
+  TagEvent,
+  TagEventCondition,
+  TagRecord,
+  UpstreamGone,
+} from './records.ts'
 import { followedTag } from './sources.ts'
 import type { TagChange, TagMove } from './streams.ts'
 
@@ -71,6 +80,7 @@ export function applyChange(
     candidate: _candidate,
     lastSeen: _seen,
     condition: _condition,
+    upstreamGone: _gone,
     ...counters
   } = before
   const next: TagRecord = {
@@ -83,6 +93,7 @@ export function applyChange(
     ...optional('candidate', nextCandidate(before, effective, items.items[0])),
     ...optional('lastSeen', nextLastSeen(before, effective, time)),
     ...optional('condition', nextCondition(before, effective, step, context)),
+    ...optional('upstreamGone', nextUpstreamGone(before, change, items.items[0], time)),
   }
   if (entry === undefined && isDeepStrictEqual(next, before)) return undefined
   return { ...applied(before, next, entry, step.generation, context), ...optional('move', move) }
@@ -198,6 +209,18 @@ function nextCondition(
     message: failureMessage(failure),
     generation,
   }
+}
+
+/** What was said of the image that the tag stands at counts until an upstream is seen to have it, whoever said it last. */
+function nextUpstreamGone(
+  before: TagRecord,
+  { lastSeen, upstreamGone }: TagChange,
+  head: TagEvent | undefined,
+  at: string,
+): UpstreamGone | undefined {
+  if (upstreamGone === null || (lastSeen !== undefined && lastSeen === head?.image)) return undefined
+  if (before.upstreamGone !== undefined && before.upstreamGone.image === head?.image) return before.upstreamGone
+  return upstreamGone !== undefined && upstreamGone.image === head?.image ? { ...upstreamGone, at } : undefined
 }
 
 function sameText(a: TagEventCondition | undefined, b: TagEventCondition): boolean {

@@ -1,7 +1,16 @@
 import type { Link } from '../content/content.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
-import type { Cause, Hold, ImageRecord, LedgerEntry, TagEventCondition, TagRecord, TagReference } from './records.ts'
+import type {
+  Cause,
+  Hold,
+  ImageRecord,
+  LedgerEntry,
+  TagEventCondition,
+  TagRecord,
+  TagReference,
+  UpstreamGone,
+} from './records.ts'
 
 /** A stream's metadata and the rest of its spec; its tags are records of their own. */
 export interface Stream extends StreamName {
@@ -109,6 +118,11 @@ export interface TagChange {
   lastSeen?: Digest
   /** A failed attempt; null clears. Its time and generation are the writer's business. */
   condition?: Pick<TagEventCondition, 'reason' | 'message'> | null
+  /**
+   * That no upstream has the image any more; says nothing when the tag stands at another one. null: an upstream has what the
+   * tag stands at. So does `lastSeen`, when it is that image.
+   */
+  upstreamGone?: Omit<UpstreamGone, 'at'> | null
   /** Takes items out of what status shows, by their index; never the head, and never out of the ledger. */
   hide?: readonly number[]
 }
@@ -277,6 +291,9 @@ export interface Pin {
   revision: number
   /** Why the newest import failed, when it did: the pull goes on from the pin (I7, I8). */
   condition: TagEventCondition | undefined
+  hold?: Hold | undefined
+  /** That no upstream has the image any more. */
+  upstreamGone?: UpstreamGone | undefined
 }
 
 /** Pins in memory, kept right by the store's watch. */
