@@ -1,5 +1,6 @@
 /** The behavioural vectors of okd.md 8.3, as DESIGN reads them, over the API. */
 import { describe, expect, test } from 'vitest'
+import { readAll } from '../../src/content/reader.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
 import {
   imagesWorld,
@@ -252,10 +253,8 @@ describe('okd.md 8.3', () => {
     registry.put('lib/app', v2, { tag: 'v1' })
     await importTag('prod', 'other')
     const blob = v2.layers[0]?.digest ?? ''
-    const taken = await pullThrough.blob({ project: 'demo', stream: 'other' }, blob)
-    for await (const _ of taken.stream) {
-      // Read to its end, so that it is kept.
-    }
+    // Read to its end, so that it is kept.
+    await readAll(await pullThrough.blob({ project: 'demo', stream: 'other' }, blob))
     await expect(pullThrough.blob(app, blob)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN', status: 404 })
   })
 

@@ -7,8 +7,10 @@ import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { RegistryToken, TokenRequest, TokenService } from '../../src/access/access.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
-import type { ContentCounters, OpenBlob, RangeRequest } from '../../src/content/content.ts'
+import type { BlobReader, ContentCounters, OpenBlob, RangeRequest } from '../../src/content/content.ts'
 import { createCounters } from '../../src/content/counters.ts'
+import { extentOf } from '../../src/content/range.ts'
+import { readerOf } from '../../src/content/reader.ts'
 import { type ApiEnv, type AppDeps, createApp } from '../../src/http/app.ts'
 import { createClientOf, type Network } from '../../src/http/client-address.ts'
 import { createRequestIds } from '../../src/http/exchange.ts'
@@ -55,7 +57,8 @@ export interface HarnessOptions {
   trustedProxies?: readonly Network[]
   grant?: TokenService['grant']
   providers?: AppDeps['providers']
-  readBlob?: (bytes: Buffer) => Readable
+  /** Gives the bytes of a blob, or of the part that is asked for. */
+  readBlob?: (bytes: Buffer, range?: RangeRequest) => Readable | BlobReader
   /** What a blob waits for before there is a stream. */
   beforeBlob?: (signal: AbortSignal | undefined) => Promise<void>
 }
@@ -250,13 +253,14 @@ function streamOf(name: string) {
   }
 }
 
-function openBlob(bytes: Buffer, range: RangeRequest | undefined, read = (b: Buffer) => Readable.from([b])): OpenBlob {
-  const size = bytes.length
-  const offset = range?.start ?? (range?.end === undefined ? 0 : Math.max(0, size - range.end))
-  const end = range?.start === undefined ? size - 1 : Math.min(range.end ?? size - 1, size - 1)
-  if (range !== undefined && offset > end) throw new RegistryError('RANGE_INVALID', { detail: { size } })
-  const part = bytes.subarray(offset, end + 1)
-  return { size, offset, length: part.length, stream: part.length === 0 ? Readable.from([]) : read(part) }
+function openBlob(
+  bytes: Buffer,
+  range: RangeRequest | undefined,
+  read: NonNullable<HarnessOptions['readBlob']> = (part) => Readable.from([part]),
+): OpenBlob {
+  const { offset, length } = extentOf(range, bytes.length)
+  const given = length === 0 ? Readable.from([]) : read(bytes.subarray(offset, offset + length), range)
+  return { size: bytes.length, offset, length, reader: given instanceof Readable ? readerOf(given) : given }
 }
 
 function send(

@@ -1,5 +1,5 @@
-import { buffer } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
+import { readAll } from '../../src/content/reader.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { mediaTypes } from '../../src/oci/media-types.ts'
 import { failing, withBytes } from '../support/fake-upstream-faults.ts'
@@ -19,7 +19,7 @@ test('a blob asked for before its manifest is found by reading the children of t
   for (const child of index.children.toReversed()) {
     const layer = child.layers[0]
     const blob = await world.pullThrough.blob(app, layer?.digest ?? '')
-    expect(await buffer(blob.stream)).toEqual(layer?.bytes)
+    expect(await readAll(blob)).toEqual(layer?.bytes)
     expect(await world.restarted().blobSize(app, configOf(child))).toMatchObject({ size: child.config.bytes.length })
   }
   const manifests = world
@@ -258,5 +258,5 @@ test('a child that is no manifest names nothing', async () => {
   expect(await world.pullThrough.blobSize(app, image.config.digest)).toBeDefined()
   await expect(world.pullThrough.blob(app, nowhere)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
   expect(world.asked()).not.toContain(`GET lib/app ${other.digest}`)
-  expect(await buffer((await world.pullThrough.blob(app, other.digest)).stream)).toEqual(other.bytes)
+  expect(await readAll(await world.pullThrough.blob(app, other.digest))).toEqual(other.bytes)
 })

@@ -1,5 +1,5 @@
-import { buffer } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
+import { readAll } from '../../src/content/reader.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { mediaTypes } from '../../src/oci/media-types.ts'
@@ -20,7 +20,7 @@ async function twoProjects(): Promise<PullWorld & { index: TestIndex; secrets: P
   await world.import(index)
   for (const child of index.children) {
     await world.pullThrough.manifest(app, child.manifest.digest, get)
-    for (const { digest } of child.layers) await buffer((await world.pullThrough.blob(app, digest)).stream)
+    for (const { digest } of child.layers) await readAll(await world.pullThrough.blob(app, digest))
   }
   await world.import(makeImage('harmless'), { name: evil, repository: 'evil/app' })
   const manifests = [index.manifest, ...index.children.map((child) => child.manifest)]
@@ -77,7 +77,7 @@ test('I5: a manifest that merely names the blobs of another project opens none o
     for (const [, ask] of requests.slice(0, 3)) {
       expect(await answer(ask(world.pullThrough, evil, digest))).toMatchObject({ code: 'BLOB_UNKNOWN' })
     }
-    expect(await buffer((await world.pullThrough.blob(app, digest)).stream)).toBeDefined()
+    expect(await readAll(await world.pullThrough.blob(app, digest))).toBeDefined()
   }
   expect(world.asked().filter((request) => !request.includes(' evil/app '))).toHaveLength(world.secrets.length)
 })
@@ -214,7 +214,7 @@ test.each(claims.flatMap(([what, lie]) => [[what, 'before', lie] as const, [what
     const served = await world.restarted().manifest(app, 'prod', get)
     expect(served).toMatchObject({ bytes: manifest.bytes, mediaType: manifest.mediaType, size: manifest.bytes.length })
     for (const { digest, bytes } of [config, ...layers]) {
-      expect(await buffer((await world.pullThrough.blob(app, digest)).stream)).toEqual(bytes)
+      expect(await readAll(await world.pullThrough.blob(app, digest))).toEqual(bytes)
     }
   },
 )
@@ -296,13 +296,14 @@ test('I4: truncated, overlong and altered blobs never come whole', async () => {
     const heal = world.registry.intercept(fault)
     let received = 0
     const pull = async () => {
-      for await (const chunk of (await world.pullThrough.blob(app, digest)).stream) received += chunk.length
+      const { reader } = await world.pullThrough.blob(app, digest)
+      for (let read = await reader.read(); read !== undefined; read = await reader.read()) received += read.length
     }
     await expect(pull()).rejects.toThrow()
     expect(received).toBeLessThan(bytes.length)
     heal()
   }
-  expect((await buffer((await world.pullThrough.blob(app, digest)).stream)).equals(bytes)).toBe(true)
+  expect((await readAll(await world.pullThrough.blob(app, digest))).equals(bytes)).toBe(true)
 })
 
 test('I5: a stream made anew has nothing of the one before it', async () => {
