@@ -16,18 +16,22 @@ import { addLoginVerb } from './login.ts'
 import { noteEndingLogin } from './login-end.ts'
 import { addLogoutVerbs } from './logout.ts'
 import { type Output, printable } from './output.ts'
+import { addPrefetchVerb } from './prefetch.ts'
+import { createProgress, type ProgressOutput } from './progress.ts'
 import { addProjectVerbs } from './projects.ts'
+import { addPruneVerb } from './prune.ts'
 import { addRollbackVerbs } from './rollback.ts'
 import { findServer, type ServerFlags, type Surroundings } from './server.ts'
 import { addTagVerb } from './tag.ts'
 import { createTerminal, type Input } from './terminal.ts'
 import { addVerb, type Clock, durationOption, type VerbContext } from './verbs.ts'
+import { addVerifyVerb } from './verify.ts'
 import { addWhoCanVerb } from './who-can.ts'
 
 /** What a command line works with: `process.stdout`, `process.env` and so on, or a test's own. */
 export interface CliIo extends Surroundings {
   stdout: Output
-  stderr: Output
+  stderr: ProgressOutput
   /** Default: nobody is there, and nothing is piped in. */
   stdin?: Input
   /** Default: the machine's. */
@@ -47,10 +51,12 @@ interface GlobalFlags extends ServerFlags {
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
   const program = createProgram(io)
   const clients: Client[] = []
+  const clock = io.clock ?? { now: Date.now, pause: (ms) => delay(ms) }
   const context: VerbContext = {
     stdout: io.stdout,
-    clock: io.clock ?? { now: Date.now, pause: (ms) => delay(ms) },
+    clock,
     note: (line) => io.stderr.write(`${printable(line)}\n`),
+    progress: () => createProgress(io.stderr, clock),
     async connect() {
       const client = context.connectTo(await findServer(context.flags(), io))
       noteEndingLogin(context, client.server)
@@ -84,6 +90,9 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addCanIVerb(program, context)
   addWhoCanVerb(program, context)
   addAuditVerb(program, context)
+  addPrefetchVerb(program, context)
+  addPruneVerb(program, context)
+  addVerifyVerb(program, context)
   try {
     await program.parseAsync(argv, { from: 'user' })
     return 0

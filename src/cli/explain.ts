@@ -97,6 +97,9 @@ function neededRight({ method, target }: ApiError): { verb: string; resource: st
   if (target.resource === resources.tagEvents && verb === 'create') {
     return { verb: 'update', resource: resources.imageStreamTags.plural, role: 'registry-editor' }
   }
+  if (target.resource === resources.prefetches) {
+    return { verb: 'get', resource: `${resources.imageStreams.plural}/layers`, role: 'pull' }
+  }
   const resource = target.subresource === undefined ? plural : `${plural}/${target.subresource}`
   return { verb: target.subresource === 'token' ? 'create' : verb, resource, role: roleFor(target, verb) }
 }

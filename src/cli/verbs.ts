@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { Client } from './client.ts'
 import { parseDurationMs } from './duration.ts'
 import type { Output } from './output.ts'
+import type { Progress } from './progress.ts'
 import type { Server, ServerFlags, Surroundings } from './server.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -21,6 +22,8 @@ export interface VerbContext {
   clock: Clock
   /** Writes a line about the work, not its result. */
   note(line: string): void
+  /** Begins to tell how far a long work is. */
+  progress(): Progress
   /** The client of the server that the command line names. */
   connect(): Promise<Client>
   /** A client of this server. */

@@ -19,6 +19,9 @@ const verbs = [
   'whoami',
   'grant',
   'revoke',
+  'prefetch',
+  'prune',
+  'verify',
 ]
 const review = '/apis/authentication.k8s.io/v1/selfsubjectreviews'
 

@@ -17,6 +17,8 @@ export interface CliWorld {
   clock?: Clock
   /** Default: nobody is there, and nothing is piped in. */
   stdin?: Input
+  /** Of the terminal that standard error is; default: it is none. */
+  columns?: number
   /** Told what is written to standard error, as it is written. */
   onStderr?(text: string): void
 }
@@ -42,6 +44,7 @@ export async function run(argv: readonly string[], world: CliWorld = {}): Promis
   const code = await runCli(argv, {
     stdout: { write: (text) => out.push(text) },
     stderr: {
+      ...(world.columns === undefined ? {} : { isTTY: true, columns: world.columns }),
       write: (text) => {
         err.push(text)
         world.onStderr?.(text)
