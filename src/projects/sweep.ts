@@ -19,7 +19,17 @@ export interface SweepOptions {
 }
 
 /** Families of records whose keys go on with `<project>/`, apart from links and API objects. */
-const families = ['tag', 'event', 'outbox', 'generation', 'stream', 'life', 'index/followers', 'index/pending']
+const families = [
+  'tag',
+  'event',
+  'outbox',
+  'generation',
+  'stream',
+  'life',
+  'index/followers',
+  'index/pending',
+  'index/unheld',
+]
 
 /** Swept before all else: a project may have streams for a minute, and none of its robots is to outlive it anywhere so long. */
 const identityResources = ['serviceaccounts', 'secrets']

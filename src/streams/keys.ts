@@ -9,8 +9,10 @@ import type { Entry, RangeQuery } from '../store/store.ts'
 export const tagPrefix = 'tag/'
 export const lifePrefix = 'life/'
 export const imageIndexPrefix = 'index/image/'
+export const unheldPrefix = 'index/unheld/'
 
 const imagePrefix = 'image/'
+const heldPrefix = 'held/'
 
 /** The prefixes of the records that tell which images there are. */
 export const imagePrefixes: readonly string[] = [imageIndexPrefix, imagePrefix, lifePrefix]
@@ -61,6 +63,23 @@ export function followersKey(name: StreamName, tag: string): string {
 
 export function pendingKey(name: StreamName, tag: string): string {
   return `index/pending/${path(name)}/${tag}`
+}
+
+/** Says that a tag's image may not be held yet. */
+export function unheldKey(name: StreamName, tag: string): string {
+  return `${unheldPrefix}${path(name)}/${tag}`
+}
+
+/** What is not held yet of a stream's tags. */
+export function unheldRange(name: StreamName): RangeQuery {
+  return { prefix: unheldKey(name, '') }
+}
+
+/** The tag of a key under {@link unheldPrefix}; undefined for what is none. */
+export function placeOfUnheld(key: string): (StreamName & { tag: string }) | undefined {
+  const [project, stream, tag, ...more] = key.slice(unheldPrefix.length).split('/')
+  if (project === undefined || stream === undefined || tag === undefined || more.length > 0) return undefined
+  return { project, stream, tag }
 }
 
 /** Says that a stream received the manifest `digest`. */
@@ -137,6 +156,27 @@ export function imageIndexRange({ after, only }: { after?: Digest; only?: Digest
 export function placeOfImage(key: string): StreamName & { digest: Digest } {
   const [digest = '', project = '', stream = ''] = key.slice(imageIndexPrefix.length).split('/')
   return { digest: digest as Digest, project, stream }
+}
+
+/** Says that the bytes of `digest` are held, and came whole through the locations of `proof`, which is sorted. */
+export function heldKey(digest: Digest, proof: readonly string[]): string {
+  return `${heldPrefix}${digest}/${digestHex(digestOf(proof.join(' ')))}`
+}
+
+/** All proofs of one digest. */
+export function heldOfRange(digest: Digest): RangeQuery {
+  return { prefix: `${heldPrefix}${digest}/` }
+}
+
+/** What is held, in the order of digests, after `after`. */
+export function heldRange(after: Digest | undefined): RangeQuery {
+  // '0' is the character after '/'.
+  return { prefix: heldPrefix, ...(after === undefined ? {} : { start: `${heldPrefix}${after}0` }) }
+}
+
+/** The digest of a key of {@link heldRange} or {@link heldOfRange}. */
+export function digestOfHeld(key: string): Digest {
+  return key.slice(heldPrefix.length, key.lastIndexOf('/')) as Digest
 }
 
 /** One key as a range. */

@@ -72,6 +72,16 @@ export interface Hold {
   reason?: string
 }
 
+/** A move that waits for its content. `created` is that of a copy's source, `since` when the waiting began; RFC 3339. */
+export interface AwaitedMove {
+  image: Digest
+  mediaType: string
+  dockerImageReference: string
+  created?: string
+  cause: Cause
+  since: string
+}
+
 /** The one mutable record of a tag, `tag/<project>/<stream>/<tag>`. */
 export interface TagRecord {
   /** The stream's uid; a record of another uid counts as absent, except for `revision`. */
@@ -86,6 +96,8 @@ export interface TagRecord {
   hold?: Hold
   /** What an automatic cause would have moved a held tag to. */
   candidate?: { image: Digest; mediaType: string; dockerImageReference: string; seenAt: string; cause: Cause }
+  /** Where the tag moves as soon as all that its policy wants of this image is held (`weir.dev/move: when-held`). */
+  awaits?: AwaitedMove
   /** Last digest seen at the upstream of `spec.from`. */
   lastSeen?: { digest: Digest; at: string }
   condition?: TagEventCondition
@@ -137,6 +149,44 @@ export interface PendingRecord {
   generation: number
   by: string
   reason?: string
+}
+
+/**
+ * `index/unheld/<project>/<stream>/<tag>`: it is not known that all is held which is wanted of the image that the tag stands at,
+ * or awaits. Written by the commit that gives the tag the image, or by who finds something missing later; removed by whoever
+ * found that everything is held, or that nothing is wanted.
+ */
+export interface UnheldRecord {
+  uid: string
+  image: Digest
+  /** RFC 3339. */
+  since: string
+  /** Who asked for it by a prefetch. */
+  by?: string
+  /** It is wanted whatever the tag's policy keeps. */
+  forced?: true
+  progress?: HeldProgress
+  failure?: HoldFailure
+}
+
+/** Manifests and blobs that are wanted and known of, and how many of them are held. */
+export interface HeldProgress {
+  parts: number
+  heldParts: number
+  bytes: number
+  heldBytes: number
+}
+
+/** Why an image's content could not be fetched the last time. */
+export interface HoldFailure {
+  reason: string
+  message: string
+  /** RFC 3339. */
+  at: string
+  /** How often it failed in a row. */
+  attempts: number
+  /** Before which nobody tries again, RFC 3339. */
+  retryAt: string
 }
 
 /** `index/image/<digest>/<project>/<stream>`: the stream received this manifest; written with its link. */
@@ -214,5 +264,12 @@ export interface Notice {
   kind: 'moved' | 'held' | 'resumed' | 'failed' | 'recovered' | 'candidate' | 'gone'
   uid: string
   revision: number
+  at: string
+}
+
+/** `held/<digest>/<proof>`: its bytes are held; they came whole and right through these locations together. */
+export interface HeldProofRecord {
+  size: number
+  through: readonly string[]
   at: string
 }

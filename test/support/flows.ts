@@ -50,6 +50,7 @@ export const loggedPrefixes = [
   'generation/',
   'tag/',
   'index/pending/',
+  'index/unheld/',
   'index/image/',
   'image/',
   'outbox/',
