@@ -89,6 +89,7 @@ const logged = [
   'generation/',
   'tag/',
   'index/pending/',
+  'index/unheld/',
   'index/image/',
   'image/',
   'key/',
