@@ -5,7 +5,7 @@ import { createMirror } from '../store/mirror.ts'
 import type { Change, Store } from '../store/store.ts'
 import type { PendingRecord } from '../streams/records.ts'
 import type { StreamReader } from '../streams/streams.ts'
-import { createHostQueue } from './host-queue.ts'
+import { createHostQueue } from '../upstream/host-queue.ts'
 
 export interface PendingImportsOptions {
   /** Must log the prefix `index/pending/`. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createHostQueue } from '../../src/importer/host-queue.ts'
+import { createHostQueue } from '../../src/upstream/host-queue.ts'
 
 describe('a queue by hosts', () => {
   test('lets hosts take turns, each item in the order it came', () => {
