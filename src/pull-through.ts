@@ -68,14 +68,14 @@ export function createPullThrough(options: PullThroughOptions): PullThrough {
   const { now = Date.now, maxCachedBytes = 64 * 1024 * 1024, maxReads = 64 } = options
   const manifests = createManifests({ links, content, upstream, maxCachedBytes, log })
   const blobLinks = createBlobLinks({ reader, links, manifests, now, maxReads })
-  const pinned = new WeakMap<ServedManifest, ServedManifest>()
+  const pinned = new WeakMap<Pin, { served: ServedManifest; answer: ServedManifest }>()
 
   /** The same answer at a pin; the same object as long as memory has both. */
   function at(pin: Pin, served: ServedManifest): ServedManifest {
-    const before = pinned.get(served)
-    if (before?.pin === pin) return before
+    const before = pinned.get(pin)
+    if (before?.served === served) return before.answer
     const answer = { ...served, pin }
-    pinned.set(served, answer)
+    pinned.set(pin, { served, answer })
     return answer
   }
 

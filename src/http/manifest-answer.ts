@@ -1,39 +1,42 @@
 /** The answer to a manifest request, the same from the router and from the warm path. */
 import type { ServedManifest } from '../pull-through.ts'
+import { warningOf } from './warning.ts'
 
 /** Status and headers, flat: name, value, name, value. */
 export interface ManifestHead {
   status: 200 | 304
-  headers: string[]
+  headers: readonly string[]
 }
+
+/** Of what a digest names, which never changes. Whoever may have it showed a token: no cache that others share keeps it. */
+export const immutable = 'private, max-age=31536000, immutable'
+
+/** Of what is served, both answers: the same object is served again as long as memory has it. */
+const heads = new WeakMap<ServedManifest, Readonly<Record<'whole' | 'unchanged', ManifestHead>>>()
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests */
 export function manifestHead(served: ServedManifest, ifNoneMatch: string | undefined): ManifestHead {
-  const { digest, pin } = served
-  const etag = `"${digest}"`
-  const headers =
-    ifNoneMatch !== undefined && matchesEtag(ifNoneMatch, digest)
-      ? ['Docker-Content-Digest', digest, 'ETag', etag]
-      : [
-          'Content-Type',
-          served.mediaType,
-          'Content-Length',
-          String(served.size),
-          'Docker-Content-Digest',
-          digest,
-          'ETag',
-          etag,
-        ]
-  if (pin !== undefined) {
-    headers.push('Weir-Revision', String(pin.revision))
-    if (pin.condition !== undefined)
-      headers.push(
-        'Warning',
-        // Who may pull need not be told where from, and with which login, an import was tried: the API says that.
-        `299 - "served from the pin: the newest import failed (${pin.condition.reason}) at ${pin.condition.lastTransitionTime}"`,
-      )
+  let known = heads.get(served)
+  if (known === undefined) {
+    known = headsOf(served)
+    heads.set(served, known)
   }
-  return { status: headers[0] === 'Content-Type' ? 200 : 304, headers }
+  return ifNoneMatch !== undefined && matchesEtag(ifNoneMatch, served.digest) ? known.unchanged : known.whole
+}
+
+function headsOf({ digest, mediaType, size, pin }: ServedManifest) {
+  const identity = ['Docker-Content-Digest', digest, 'ETag', `"${digest}"`]
+  identity.push('Cache-Control', pin === undefined ? immutable : 'no-cache')
+  if (pin !== undefined) {
+    identity.push('Weir-Revision', String(pin.revision))
+    const warning = warningOf(pin)
+    if (warning !== undefined) identity.push('Warning', warning)
+  }
+  const content = ['Content-Type', mediaType, 'Content-Length', String(size)]
+  return {
+    whole: { status: 200, headers: [...content, ...identity] },
+    unchanged: { status: 304, headers: identity },
+  } as const
 }
 
 /**

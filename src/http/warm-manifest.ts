@@ -57,8 +57,8 @@ export function createWarmManifest(deps: WarmManifestDeps): WarmManifest {
 
     const requestId = chooseRequestId(sentRequestId)
     const { status, headers } = manifestHead(manifest, ifNoneMatch)
-    headers.push('Docker-Distribution-API-Version', 'registry/2.0', 'X-Request-Id', requestId)
-    outgoing.writeHead(status, headers)
+    const own = ['Docker-Distribution-API-Version', 'registry/2.0', 'X-Request-Id', requestId]
+    outgoing.writeHead(status, headers.concat(own))
     // Node leaves the body of HEAD and 304 out.
     outgoing.end(manifest.bytes)
     counts[method][status].value += 1

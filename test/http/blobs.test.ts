@@ -1,8 +1,11 @@
 import { request } from 'node:http'
 import { Readable } from 'node:stream'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { RegistryError } from '../../src/oci/errors.ts'
 import { piece } from '../support/images.ts'
-import { type Harness, type HarnessOptions, startHttp } from './harness.ts'
+import { type Answered, type Harness, type HarnessOptions, startHttp } from './harness.ts'
+import { parseMultipart } from './parse-multipart.ts'
 
 const blob = piece('application/octet-stream', Buffer.from('0123456789'.repeat(10)))
 const empty = piece('application/octet-stream', Buffer.alloc(0))
@@ -26,6 +29,7 @@ test('GET answers the whole with what describes it', async () => {
     'docker-content-digest': blob.digest,
     etag: `"${blob.digest}"`,
     'accept-ranges': 'bytes',
+    'cache-control': 'private, max-age=31536000, immutable',
     'docker-distribution-api-version': 'registry/2.0',
     'x-request-id': expect.any(String),
   })
@@ -82,11 +86,170 @@ test.each(['bytes=100-', 'bytes=500-0', 'bytes=-0', 'bytes=9007199254740993-'])(
   },
 )
 
-test('several ranges answer the whole', async () => {
-  const { ask } = await world()
-  const answer = await ask(path, { token: 'good', headers: { range: 'bytes=0-9,20-29' } })
-  expect([answer.status, answer.body.length]).toEqual([200, 100])
+const several: [string, [number, number][]][] = [
+  [
+    'bytes=0-9,20-29',
+    [
+      [0, 9],
+      [20, 29],
+    ],
+  ],
+  [
+    'bytes=20-29, 0-9',
+    [
+      [20, 29],
+      [0, 9],
+    ],
+  ],
+  [
+    'bytes=0-0,0-0,0-0',
+    [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+    ],
+  ],
+  [
+    'bytes=95-500,-3,,0-1,',
+    [
+      [95, 99],
+      [97, 99],
+      [0, 1],
+    ],
+  ],
+  [
+    'bytes=0-49,50-',
+    [
+      [0, 49],
+      [50, 99],
+    ],
+  ],
+]
+
+test.each(several)('Range %s answers 206 with exactly these parts, in this order', async (range, expected) => {
+  const { ask, calls } = await world()
+  const answer = await ask(path, { token: 'good', headers: { range } })
+  expect(answer.status).toBe(206)
+  expect(answer.headers).toMatchObject({
+    'content-length': String(answer.body.length),
+    'docker-content-digest': blob.digest,
+    etag: `"${blob.digest}"`,
+  })
+  expect(answer.headers).not.toHaveProperty('content-range')
+  expect(parseMultipart(answer.headers['content-type'], answer.body)).toEqual(
+    expected.map(([first, last]) => ({
+      headers: { 'Content-Type': 'application/octet-stream', 'Content-Range': `bytes ${first}-${last}/100` },
+      bytes: blob.bytes.subarray(first, last + 1),
+    })),
+  )
+  expect(calls).toEqual(['size', ...expected.map(([start, end]) => `open ${JSON.stringify({ start, end })}`)])
 })
+
+test('one range in a list of one is a plain part', async () => {
+  const { ask, calls } = await world()
+  const answer = await ask(path, { token: 'good', headers: { range: 'bytes=,0-9,' } })
+  expect([answer.status, answer.headers['content-range'], answer.body.length]).toEqual([206, 'bytes 0-9/100', 10])
+  expect(calls).toEqual(['open {"start":0,"end":9}'])
+})
+
+test.each([
+  ['too many', `bytes=${Array.from({ length: 65 }, () => '0-0').join(',')}`],
+  ['more bytes than there are', 'bytes=0-50,50-99'],
+  ['one that no byte answers to', 'bytes=0-9,100-'],
+  ['one that is no range', 'bytes=0-9,x'],
+])('several ranges answer the whole when there is %s', async (_name, range) => {
+  const { ask, calls } = await world()
+  const answer = await ask(path, { token: 'good', headers: { range } })
+  expect([answer.status, answer.headers['content-type']]).toEqual([200, 'application/octet-stream'])
+  expect(answer.body.equals(blob.bytes)).toBe(true)
+  expect(calls.at(-1)).toBe('open "whole"')
+})
+
+test.each([
+  [blob.digest, 'bytes=100-,5-4,-0', 100],
+  [empty.digest, 'bytes=0-1,-1', 0],
+])('several ranges that no byte of %s answers to are 416 with the size', async (digest, range, size) => {
+  const { ask } = await world()
+  const answer = await ask(`/v2/demo/app/blobs/${digest}`, { token: 'good', headers: { range } })
+  expect([answer.status, answer.headers['content-range']]).toEqual([416, `bytes */${size}`])
+})
+
+test('several ranges of another ETag, or of what the client has, open no part', async () => {
+  const { ask, calls } = await world()
+  const range = 'bytes=0-9,20-29'
+  const other = await ask(path, { token: 'good', headers: { range, 'if-range': `"${empty.digest}"` } })
+  expect(other.status).toBe(200)
+  const same = await ask(path, { token: 'good', headers: { range, 'if-range': `"${blob.digest}"` } })
+  expect(parseMultipart(same.headers['content-type'], same.body)).toHaveLength(2)
+  calls.length = 0
+  expect((await ask(path, { token: 'good', headers: { range, 'if-none-match': blob.digest } })).status).toBe(304)
+  expect((await ask(path, { token: 'good', method: 'HEAD', headers: { range } })).headers['content-length']).toBe('100')
+  expect(calls).toEqual(['size', 'size'])
+})
+
+test.each([
+  ['fails', () => failing(Buffer.alloc(3))],
+  ['ends early', () => Readable.from([Buffer.alloc(3)])],
+  ['holds more than it said', () => Readable.from([Buffer.alloc(99)])],
+])('I4: a later part that %s cuts the connection', async (_name, readSecond) => {
+  let opened = 0
+  const readBlob = (bytes: Buffer) => {
+    opened += 1
+    return opened === 2 ? readSecond() : Readable.from([bytes])
+  }
+  const { ask, logged } = await world({ readBlob })
+  const pulled = ask(path, { token: 'good', headers: { range: 'bytes=0-9,20-29,40-49' } })
+  await expect(pulled).rejects.toThrow(/aborted|socket hang up|ECONNRESET/)
+  await expect.poll(() => logged.join()).toContain('blob cut off')
+  expect(opened).toBe(2)
+})
+
+test('a part that can not be opened is an answer when it is the first, and cuts the connection later', async () => {
+  const refuseFrom = async (count: number) => {
+    let opened = 0
+    const beforeBlob = async () => {
+      opened += 1
+      if (opened >= count) throw new RegistryError('UNAVAILABLE')
+    }
+    return world({ beforeBlob })
+  }
+  const asked = { token: 'good', headers: { range: 'bytes=0-9,20-29' } }
+  expect((await (await refuseFrom(1)).ask(path, asked)).status).toBe(503)
+  await expect((await refuseFrom(2)).ask(path, asked)).rejects.toThrow(/aborted|socket hang up|ECONNRESET/)
+})
+
+test('whatever Range says, the answer is the whole, exact parts, or 416', async () => {
+  const { ask } = await world()
+  const position = fc.oneof(fc.nat(130).map(String), fc.constant('9'.repeat(30)), fc.constant(''))
+  const element = fc.oneof(
+    { weight: 5, arbitrary: fc.tuple(position, position).map((both) => both.join('-')) },
+    { weight: 1, arbitrary: fc.stringMatching(/^[ -~]{0,9}$/) },
+  )
+  const header = fc.tuple(fc.constantFrom('bytes=', 'Bytes= ', 'byte='), fc.array(element, { maxLength: 70 }))
+  await fc.assert(
+    fc.asyncProperty(header, async ([unit, elements]) => {
+      const range = `${unit}${elements.join(',')}`
+      expectAnswer(await ask(path, { token: 'good', headers: { range } }))
+    }),
+    { numRuns: 300 },
+  )
+})
+
+function expectAnswer({ status, headers, body }: Answered): void {
+  const ofOne = headers['content-range']
+  if (status === 416) expect(ofOne).toBe('bytes */100')
+  else expect(headers['content-length']).toBe(String(body.length))
+  if (status === 200) expect(body.equals(blob.bytes)).toBe(true)
+  expect([200, 206, 416]).toContain(status)
+  if (status !== 206) return
+  const type = headers['content-type']
+  const parts =
+    ofOne === undefined ? parseMultipart(type, body) : [{ headers: { 'Content-Range': ofOne }, bytes: body }]
+  for (const part of parts) {
+    const [, first, last] = /^bytes (\d+)-(\d+)\/100$/.exec(part.headers['Content-Range'] ?? '') ?? []
+    expect(part.bytes.equals(blob.bytes.subarray(Number(first), Number(last) + 1))).toBe(true)
+  }
+}
 
 test('If-Range gives the range for the same tag and the whole for another', async () => {
   const { ask } = await world()

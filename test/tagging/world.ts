@@ -1,3 +1,4 @@
+import { readAll } from '../../src/content/reader.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { parseManifest } from '../../src/oci/manifest.ts'
@@ -80,8 +81,7 @@ export async function taggingWorld(options: Parameters<typeof flowsWorld>[0] = {
           return
         }
         for (const blob of [parsed.config, ...parsed.layers]) {
-          const opened = await pull.blob(name, blob.digest)
-          for await (const _piece of opened.stream);
+          await readAll(await pull.blob(name, blob.digest))
           got.push(blob.digest)
         }
       }
