@@ -42,6 +42,7 @@ import { createLevelStore } from './store/level.ts'
 import { createObjects } from './store/objects.ts'
 import type { Store } from './store/store.ts'
 import { createStreams } from './streams/create-streams.ts'
+import { createHeldRecords } from './streams/held-records.ts'
 import { createTagEvents } from './tag-events.ts'
 import { createTagging } from './tagging.ts'
 import { createAllowList } from './upstream/allow-list.ts'
@@ -212,7 +213,16 @@ async function openParts(options: PartsOptions) {
   opened.defer(() => upstream.close())
   const source = createBlobSource(upstream)
   const directory = join(config.data, 'content')
-  const content = await createContent({ directory, source, log }).catch((error: unknown) => {
+  const content = await createContent({
+    directory,
+    source,
+    records: createHeldRecords({ store, now }),
+    acquireLease: (name, wanted) => store.lease(name, wanted),
+    maxBytes: config.content.maxBytes,
+    finishBytes: config.content.finishBytes,
+    log,
+    now,
+  }).catch((error: unknown) => {
     throw new StartError(`the data directory ${config.data} can not be used: ${messageOf(error)}`, error)
   })
   opened.defer(() => content.close())

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream'
 import type { Digest } from '../oci/digest.ts'
 
 /** Where bytes can be had again: an upstream repository, and the project whose credential fetches there. */
@@ -59,7 +58,8 @@ export interface FetchedBytes {
   offset: number
   /** Its ETag, when it is a strong one: for `If-Range`. */
   etag?: string
-  stream: Readable
+  /** Fails, and never just ends, when they break off. */
+  body: BlobReader
 }
 
 /** A part of a blob, both ends inclusive. With `ifRange` an upstream whose blob has another ETag answers from 0. */
@@ -96,6 +96,11 @@ export interface HeldRecord {
 /** The records of held bytes; given by the composition root, so that content/ knows no store. */
 export interface HeldRecords {
   get(digest: Digest): Promise<HeldRecord | undefined>
+  /**
+   * The size of bytes that may be given out to whoever has all locations `through`; of any that are recorded when it `isHere`.
+   * What others have proved is not looked at: it must not change how long this takes (I5).
+   */
+  find(digest: Digest, link: { through: Proof; isHere: boolean }): Promise<number | undefined>
   /** As much work whether or not it is there already (I5). An empty proof records bytes that are `here` alone. */
   add(digest: Digest, size: number, proof: Proof): Promise<void>
   remove(digest: Digest): Promise<void>

@@ -1,39 +1,57 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts'
-import { RegistryError } from '../oci/errors.ts'
-import { streamBlob } from './blob-stream.ts'
-import type { BlobSource, Content, Link, UpstreamLocation } from './content.ts'
+import { createBuffers } from './buffers.ts'
+import type { AcquireLease, BlobReader, BlobSource, Content, HeldRecords, Link, UpstreamLocation } from './content.ts'
+import { createCounters } from './counters.ts'
+import { createDownloads } from './downloads.ts'
 import { firstAnswer, wrongBytes } from './locations.ts'
-import { openObjectFiles } from './object-files.ts'
-import { createProofs } from './proofs.ts'
+import { openHeldFiles } from './open-held-files.ts'
+import { createPatchedReader } from './patched-reader.ts'
 import { extentOf } from './range.ts'
-import { readerOf } from './reader.ts'
 
 export interface ContentOptions {
-  /** Where bytes are kept; made when absent. One process at a time. */
+  /** Where bytes are kept; made when absent. Other processes with the same records and leases may use it too. */
   directory: string
   source: BlobSource
+  records: HeldRecords
+  acquireLease: AcquireLease
+  /** Most bytes that are kept. */
+  maxBytes: number
+  /** Most bytes that may be missing of a download which goes on when nobody reads it any more. */
+  finishBytes: number
+  /**
+   * Told when more than 90 % of `maxBytes` are held or promised (with 0), and when a file of so many bytes had no room. Often:
+   * it is no news.
+   */
+  onPressure?: (neededBytes: number) => void
   log?: Logger
+  /** Milliseconds since the epoch; default the system's clock. */
+  now?: () => number
+  /** Waits between attempts; default in real time. */
+  pause?: (milliseconds: number, signal: AbortSignal) => Promise<void>
 }
 
-/** Opens the content store. Manifests are kept on disk; blobs pass through from their locations and are not kept. */
-export async function createContent({ directory, source, log }: ContentOptions): Promise<Content> {
-  const files = await openObjectFiles(directory)
-  const proofs = createProofs(files)
+/** Opens the content store: bytes from disk where they are held, otherwise from downloads that keep them. */
+export async function createContent(options: ContentOptions): Promise<Content> {
+  const { source, acquireLease, finishBytes, onPressure = () => undefined, now = Date.now, pause = pauseFor } = options
+  const log = options.log
   const closing = new AbortController()
+  const counters = createCounters()
+  const buffers = createBuffers()
+  const parts = { ...options, buffers, counters, now, log }
+  const files = await openHeldFiles({ ...parts, onPressure, signal: closing.signal })
+  const downloads = createDownloads({
+    files,
+    source,
+    acquireLease,
+    buffers,
+    counters,
+    finishBytes,
+    now,
+    pause,
+    ...(log === undefined ? {} : { log }),
+  })
   const writes = new Set<Promise<void>>()
-
-  async function readVerified(digest: Digest): Promise<Buffer | undefined> {
-    const bytes = await files.read(digest)
-    if (bytes === undefined || isDigestOf(bytes, digest)) return bytes
-    log?.error({ digest }, 'bytes on disk do not match their digest: they count as absent')
-    return undefined
-  }
-
-  async function keep(...[digest, bytes, location]: Parameters<Content['putManifest']>): Promise<void> {
-    await files.write(digest, bytes)
-    await proofs.add(digest, location)
-  }
 
   async function sizeAt(link: Link, location: UpstreamLocation): Promise<number> {
     const size = await source.size(location, link.digest)
@@ -41,41 +59,59 @@ export async function createContent({ directory, source, log }: ContentOptions):
     throw wrongBytes(location, `is ${size} bytes long and not ${link.size}`)
   }
 
-  function stat(link: Link): Promise<number> {
-    return firstAnswer(link, 'BLOB_UNKNOWN', (location) => sizeAt(link, location))
+  async function stat(link: Link): Promise<number> {
+    const held = await files.held(link).catch(() => undefined)
+    return held ?? (await firstAnswer(link, 'BLOB_UNKNOWN', (location) => sizeAt(link, location)))
+  }
+
+  function counted(reader: BlobReader): BlobReader {
+    return {
+      async read() {
+        const piece = await reader.read()
+        counters.deliveredBytes += piece?.length ?? 0
+        return piece
+      },
+      close: () => reader.close(),
+    }
   }
 
   return {
-    async manifest(link) {
-      try {
-        // The proof comes first: without one nothing tells, not even by time, whether the bytes are held (I5).
-        return (await proofs.has(link.digest, link.locations)) ? await readVerified(link.digest) : undefined
-      } catch (error) {
-        log?.error({ err: error, digest: link.digest }, 'kept bytes can not be read: they count as absent')
-        return undefined
-      }
-    },
+    ...files,
     async putManifest(digest, bytes, location) {
-      if (!isDigestOf(bytes, digest)) throw new RegistryError('DIGEST_INVALID', { detail: { digest } })
-      const write = keep(digest, bytes, location)
+      const write = files.putManifest(digest, bytes, location)
       writes.add(write)
       await write.finally(() => writes.delete(write))
     },
     stat,
     async open(link, range, left) {
       const signal = left === undefined ? closing.signal : AbortSignal.any([closing.signal, left])
+      signal.throwIfAborted()
+      const held = await files.open(link, range)
+      if (held !== undefined) {
+        // The signal is for the first byte; what is read later is ended by closing.
+        const fetchRest = (rest: { offset: number; length: number }) =>
+          downloads.open(link, held.size, rest, closing.signal)
+        return { ...held, reader: counted(createPatchedReader(held, link.digest, fetchRest)) }
+      }
       const size = link.size ?? (await stat(link))
       const extent = extentOf(range, size)
-      const stream = await streamBlob({ link, size, ...extent }, { source, signal, log })
-      return { size, ...extent, reader: readerOf(stream) }
+      return { size, ...extent, reader: counted(await downloads.open(link, size, extent, signal)) }
     },
+    async fetch(link, want) {
+      const held = await files.held(link).catch(() => undefined)
+      if (held === undefined) return downloads.fetch(link, want)
+      want.onProgress?.(held)
+      await files.touch(link.digest)
+    },
+    counters,
     async close() {
       closing.abort()
+      await downloads.close()
       await Promise.allSettled(writes)
     },
   }
 }
 
-function isDigestOf(bytes: Buffer, digest: Digest): boolean {
-  return digestOf(bytes, digestAlgorithm(digest)) === digest
+async function pauseFor(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await setTimeout(milliseconds, undefined, { signal })
 }

@@ -1,12 +1,13 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { Digest } from '../oci/digest.ts'
-import type { BlobReader, Content, ContentCounters, Link, Proof } from './content.ts'
-import type { Extent } from './range.ts'
+import type { Content, ContentCounters, Link, OpenBlob, Proof, RangeRequest } from './content.ts'
+
+export type Problem = NonNullable<ContentCounters['problem']>
 
 /** Why bytes are not kept; whoever asked for them still gets them. */
 export class NoRoomError extends Error {
-  readonly problem: NonNullable<ContentCounters['problem']>
-  constructor(problem: NonNullable<ContentCounters['problem']>, cause?: unknown) {
+  readonly problem: Problem
+  constructor(problem: Problem, cause?: unknown) {
     super(problem, { cause })
     this.name = 'NoRoomError'
     this.problem = problem
@@ -35,9 +36,14 @@ export interface PartialFile {
  */
 export interface HeldFiles
   extends Pick<Content, 'manifest' | 'putManifest' | 'held' | 'touch' | 'list' | 'remove' | 'verify' | 'sweep'> {
-  /** Reads what is held and may be given out through `link`; undefined when that is nothing, or turned out short. */
-  open(link: Link, extent: Extent): Promise<BlobReader | undefined>
-  /** Where the pieces of a download are. `name` tells it from other downloads of the digest. */
+  /**
+   * Reads what is held and may be given out through `link`; undefined when that is nothing, or turned out short. A read fails
+   * with an UnreadableError where other bytes may follow, and with a CorruptError when wrong ones were given out.
+   *
+   * @throws RegistryError RANGE_INVALID with `detail.size`
+   */
+  open(link: Link, range?: RangeRequest): Promise<OpenBlob | undefined>
+  /** Where the pieces of a download are. `name` tells it from other downloads of the digest: letters, digits, `_` and `-`. */
   partialPath(digest: Digest, name: string): string
   /**
    * Begins a file for `size` bytes, and takes the room for them. Whoever begins has the lease for it: what is left there of a
@@ -46,4 +52,6 @@ export interface HeldFiles
    * @throws NoRoomError
    */
   begin(digest: Digest, name: string, size: number): Promise<PartialFile>
+  /** What a failed write to a partial file comes to. */
+  refuse(error: unknown): NoRoomError
 }

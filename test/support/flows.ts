@@ -13,6 +13,7 @@ import { createLevelStore } from '../../src/store/level.ts'
 import { createObjects } from '../../src/store/objects.ts'
 import type { Store } from '../../src/store/store.ts'
 import { createStreams, type Streams } from '../../src/streams/create-streams.ts'
+import { createHeldRecords } from '../../src/streams/held-records.ts'
 import { createTagEvents, type TagEvents } from '../../src/tag-events.ts'
 import { createTagging, type Tagging } from '../../src/tagging.ts'
 import { createAllowList } from '../../src/upstream/allow-list.ts'
@@ -86,6 +87,10 @@ export async function flowsWorld(
   const content = await createContent({
     directory: join(directory, 'content'),
     source: createBlobSource(upstream),
+    records: createHeldRecords({ store, now: clock.now }),
+    acquireLease: (name, signal) => store.lease(name, signal),
+    maxBytes: 1024 ** 3,
+    finishBytes: 1024 ** 2,
   })
   const pullThrough = createPullThrough({ ...streams, content, upstream, log })
   const allowed = createAllowList({ patterns: options.allowed ?? [], named: rules.map(({ host }) => host), own: [] })

@@ -1,0 +1,126 @@
+import { type FileHandle, lstat, open, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Digest } from '../oci/digest.ts'
+import type { HeldRecords, Proof } from './content.ts'
+import type { PartialFile } from './held-files.ts'
+import { fileName, type Layout, renameOver, syncDirectory, unlessAbsent } from './layout.ts'
+import type { Quarantine } from './quarantine.ts'
+import type { Room } from './room.ts'
+import type { Trust } from './trust.ts'
+import type { InTurn } from './turns.ts'
+
+/** The files that are being written in this process. */
+export interface PartialFiles {
+  path(digest: Digest, name: string): string
+  /** Begins a file, in the place of what a dead process left. It fails with the system's errors, or those of the records. */
+  begin(digest: Digest, name: string, size: number): Promise<PartialFile>
+  isWritten(digest: Digest): boolean
+}
+
+export interface PartialFilesOptions {
+  layout: Layout
+  records: HeldRecords
+  quarantine: Quarantine
+  room: Room
+  trust: Trust
+  inTurn: InTurn
+  now: () => number
+}
+
+export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
+  const { layout, records, quarantine, room, trust, inTurn, now } = options
+  const writing = new Map<Digest, number>()
+  const path = (digest: Digest, name: string) => join(layout.partial, fileName(digest, name))
+
+  function beginWriting(digest: Digest): () => void {
+    writing.set(digest, (writing.get(digest) ?? 0) + 1)
+    return () => {
+      const left = (writing.get(digest) ?? 1) - 1
+      if (left === 0) writing.delete(digest)
+      else writing.set(digest, left)
+    }
+  }
+
+  /** Puts a durable file in its place; also where there is one: the time that it takes must not tell (I5). */
+  async function install(digest: Digest, partial: string, size: number, proof: Proof): Promise<void> {
+    const held = layout.blob(digest)
+    const before = await unlessAbsent(lstat(held))
+    await renameOver(partial, held, quarantine.path(digest))
+    room.changed(digest, before?.isFile() ? before.size : 0, size)
+    await syncDirectory(dirname(held))
+    await records.add(digest, size, proof)
+  }
+
+  async function beginFile(digest: Digest, name: string, size: number, end: () => void): Promise<PartialFile> {
+    const file = path(digest, name)
+    await rm(file, { force: true })
+    const handle = await open(file, 'wx+', 0o600)
+    let isOpen = true
+
+    async function close(): Promise<void> {
+      if (!isOpen) return
+      isOpen = false
+      await handle.close()
+    }
+
+    async function remove(): Promise<void> {
+      await close().catch(() => undefined)
+      // What stays is swept away later.
+      await rm(file, { force: true }).catch(() => undefined)
+    }
+
+    return {
+      path: file,
+      handle,
+      async keep(proof) {
+        try {
+          const stats = await written(handle, size, digest)
+          // In whole milliseconds, so that it can be told again when the access time is set.
+          await handle.utimes(now() / 1000, Math.round(stats.mtimeMs) / 1000)
+          await handle.sync()
+          await close()
+          await inTurn(digest, () => install(digest, file, size, proof))
+          trust.add(digest, stats)
+          room.kept()
+        } catch (error) {
+          await remove()
+          throw error
+        } finally {
+          end()
+        }
+      },
+      async discard() {
+        await remove()
+        end()
+      },
+    }
+  }
+
+  return {
+    path,
+    async begin(digest, name, size) {
+      const end = onlyOnce(beginWriting(digest))
+      try {
+        return await beginFile(digest, name, size, end)
+      } catch (error) {
+        end()
+        throw error
+      }
+    },
+    isWritten: (digest) => writing.has(digest),
+  }
+}
+
+async function written(handle: FileHandle, size: number, digest: Digest) {
+  const stats = await handle.stat()
+  if (stats.size !== size) throw new TypeError(`${stats.size} of ${size} bytes of ${digest} were written`)
+  return stats
+}
+
+function onlyOnce(work: () => void): () => void {
+  let isDone = false
+  return () => {
+    if (!isDone) work()
+    isDone = true
+  }
+}

@@ -1,0 +1,57 @@
+import type { Hash } from 'node:crypto'
+import { type Digest, hashedDigest } from '../oci/digest.ts'
+import type { BlobReader, OpenBlob } from './content.ts'
+import { CorruptError, UnreadableError } from './disk-reader.ts'
+import type { Extent } from './range.ts'
+
+/**
+ * Gives out held bytes, and where their file ends early or can not be read, the rest from elsewhere. When the whole is to be
+ * verified, it still is.
+ *
+ * @param fetchRest opens the bytes that are missing
+ */
+export function createPatchedReader(
+  { reader: file, offset, length }: OpenBlob,
+  digest: Digest,
+  fetchRest: (extent: Extent) => Promise<BlobReader>,
+): BlobReader {
+  const end = offset + length
+  let at = offset
+  let current = file
+  let hash: Hash | undefined
+  let isClosed = false
+
+  async function readOn(): Promise<Buffer | undefined> {
+    const piece = await current.read()
+    at += piece?.length ?? 0
+    if (piece === undefined || hash === undefined) return piece
+    hash.update(piece)
+    if (at < end) return piece
+    const found = hashedDigest(hash, digest)
+    if (found !== digest) throw new CorruptError(digest, found)
+    return piece
+  }
+
+  return {
+    async read() {
+      try {
+        return await readOn()
+      } catch (error) {
+        if (!(error instanceof UnreadableError) || isClosed) throw error
+        hash = error.hash
+      }
+      current.close()
+      const rest = await fetchRest({ offset: at, length: end - at })
+      current = rest
+      if (isClosed) {
+        rest.close()
+        throw new Error('the reader is closed')
+      }
+      return readOn()
+    },
+    close() {
+      isClosed = true
+      current.close()
+    },
+  }
+}

@@ -1,0 +1,118 @@
+import { statfs } from 'node:fs/promises'
+import type { Logger } from 'pino'
+import type { Digest } from '../oci/digest.ts'
+import type { Counters } from './counters.ts'
+import { NoRoomError, type Problem } from './held-files.ts'
+import { codeOf } from './layout.ts'
+
+/** How many bytes are held and may yet be, and why none can be kept. */
+export interface Room {
+  /** Takes room for a file. @returns what gives it back, when the file is held or gone. @throws NoRoomError */
+  take(bytes: number): Promise<() => void>
+  /** The file of a digest has come, gone or grown: its size before and after, 0 for none. */
+  changed(digest: Digest, before: number, after: number): void
+  /** Counts everything anew, beside changes: `sizes` gives what is there. */
+  count(sizes: AsyncIterable<readonly [Digest, number]>): Promise<void>
+  /** Why the disk could not keep something, to be thrown; it is counted as the state of now. */
+  refuse(error: unknown): NoRoomError
+  /** Something could be kept. */
+  kept(): void
+}
+
+export interface RoomOptions {
+  directory: string
+  maxBytes: number
+  counters: Counters
+  /** Called when more than 90 % are held or taken (with 0), and with the bytes of a file that room was refused to. */
+  onPressure: (neededBytes: number) => void
+  log: Logger | undefined
+}
+
+/** So much of the disk stays free of blobs: the store may be on it too. */
+const reservedBytes = 32 * 1024 * 1024
+const reservedShare = 0.02
+
+/**
+ * Keeps account of the room. Until what was there at the start is counted, only what came since counts: meanwhile the cap may be
+ * exceeded by what comes in those seconds.
+ */
+export function createRoom({ directory, maxBytes, counters, onPressure, log }: RoomOptions): Room {
+  let taken = 0
+  /** The bytes that the last refused file wanted. */
+  let wanted = 0
+  let counting: { before: Map<Digest, number>; changed: number } | undefined
+
+  function refused(problem: Problem, cause?: unknown): NoRoomError {
+    if (counters.problem !== problem) log?.error({ err: cause, problem, directory }, 'blobs can not be kept')
+    counters.problem = problem
+    return new NoRoomError(problem, cause)
+  }
+
+  function settle(): void {
+    const used = counters.heldBytes + taken
+    if (counters.problem === 'maxBytes reached' && used + wanted <= maxBytes) counters.problem = undefined
+    if (used > 0.9 * maxBytes) onPressure(0)
+  }
+
+  async function requireDisk(bytes: number): Promise<void> {
+    const { bavail, blocks, bsize } = await statfs(directory).catch((error: unknown) => {
+      throw refused('disk failed', error)
+    })
+    const reserved = Math.min(reservedBytes, reservedShare * blocks * bsize)
+    if (bavail * bsize >= bytes + reserved) return
+    onPressure(bytes)
+    throw refused('disk full')
+  }
+
+  return {
+    async take(bytes) {
+      if (counters.heldBytes + taken + bytes > maxBytes) {
+        wanted = bytes
+        // For what can never fit nothing else is to go.
+        if (bytes <= maxBytes) onPressure(bytes)
+        throw refused('maxBytes reached')
+      }
+      taken += bytes
+      let isTaken = true
+      const giveBack = () => {
+        if (!isTaken) return
+        isTaken = false
+        taken -= bytes
+        settle()
+      }
+      try {
+        await requireDisk(bytes)
+      } catch (error) {
+        giveBack()
+        throw error
+      }
+      settle()
+      return giveBack
+    },
+    changed(digest, before, after) {
+      counters.heldBytes += after - before
+      if (counting !== undefined) {
+        if (!counting.before.has(digest)) counting.before.set(digest, before)
+        counting.changed += after - before
+      }
+      settle()
+    },
+    async count(sizes) {
+      const own = { before: new Map<Digest, number>(), changed: 0 }
+      counting = own
+      try {
+        let total = 0
+        for await (const [digest, size] of sizes) total += own.before.get(digest) ?? size
+        if (counting === own) counters.heldBytes = total + own.changed
+      } finally {
+        if (counting === own) counting = undefined
+      }
+      settle()
+    },
+    refuse: (error) => refused(['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '') ? 'disk full' : 'disk failed', error),
+    kept() {
+      if (counters.problem !== 'maxBytes reached') counters.problem = undefined
+      settle()
+    },
+  }
+}

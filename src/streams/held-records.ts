@@ -1,0 +1,85 @@
+import type { HeldRecord, HeldRecords, Proof } from '../content/content.ts'
+import type { Digest } from '../oci/digest.ts'
+import { commitLimits, type Entry, type Operation, type RangeQuery, type Store } from '../store/store.ts'
+import { commitOnce } from './commit-once.ts'
+import { formatTime } from './events.ts'
+import { decode, digestOfHeld, encode, heldKey, heldOfRange, heldRange } from './keys.ts'
+import type { HeldProofRecord } from './records.ts'
+
+const pageEntries = 500
+
+/** Of how many locations a link's pairs are looked for. */
+const mostPaired = 8
+
+/** Which locations proved the bytes that are held, a record for each proof: whoever adds one overwrites none. */
+export function createHeldRecords({ store, now }: { store: Store; now: () => number }): HeldRecords {
+  async function commit(operations: readonly Operation[], what: string): Promise<void> {
+    // Each says the same whatever is there before it: it may be done twice.
+    await commitOnce(store, { commit: { operations }, fate: async () => 'open', what })
+  }
+
+  async function read(query: RangeQuery): Promise<Entry[]> {
+    return Array.fromAsync(await store.range(query))
+  }
+
+  async function sizeOfAny(digest: Digest, proofs: readonly Proof[]): Promise<number | undefined> {
+    const entries = await Promise.all(proofs.map((proof) => store.get(heldKey(digest, proof))))
+    return sizeOf(entries.find((entry) => entry !== undefined))
+  }
+
+  return {
+    get: async (digest) => recordOf(digest, await read(heldOfRange(digest))),
+    async find(digest, { through, isHere }) {
+      if (isHere) return sizeOf((await read({ ...heldOfRange(digest), limit: 1 }))[0])
+      const sole = through.map((key) => [key])
+      return (await sizeOfAny(digest, sole)) ?? (await sizeOfAny(digest, jointProofs(through)))
+    },
+    async add(digest, size, proof) {
+      const record: HeldProofRecord = { size, through: [...proof], at: formatTime(now()) }
+      await commit([{ type: 'put', key: heldKey(digest, proof), value: encode(record) }], `that ${digest} is held`)
+    },
+    async remove(digest) {
+      for (;;) {
+        const entries = await read({ ...heldOfRange(digest), limit: commitLimits.maxOperations })
+        if (entries.length === 0) return
+        await commit(
+          entries.map(({ key }) => ({ type: 'delete', key })),
+          `that ${digest} is not held`,
+        )
+      }
+    },
+    async *list({ after: start } = {}) {
+      let after = start
+      for (;;) {
+        // Page by page: a snapshot that is open for long keeps what was deleted meanwhile on the disk.
+        const entries = await read({ ...heldRange(after), limit: pageEntries })
+        const byDigest = [...Map.groupBy(entries, ({ key }) => digestOfHeld(key))]
+        for (const [i, [digest, proved]] of byDigest.entries()) {
+          const goesOn = i === byDigest.length - 1 && entries.length === pageEntries
+          const record = recordOf(digest, goesOn ? await read(heldOfRange(digest)) : proved)
+          if (record !== undefined) yield record
+          after = digest
+        }
+        if (entries.length < pageEntries) return
+      }
+    },
+  }
+}
+
+/** What several of a link's locations may have proved: two of them, or all. More is rare, and is fetched again. */
+function jointProofs(through: Proof): Proof[] {
+  const few = through.slice(0, mostPaired)
+  const pairs = few.flatMap((first, i) => few.slice(i + 1).map((second) => [first, second]))
+  return through.length > 2 ? [...pairs, through] : pairs
+}
+
+function recordOf(digest: Digest, entries: readonly Entry[]): HeldRecord | undefined {
+  const size = sizeOf(entries[0])
+  return size === undefined
+    ? undefined
+    : { digest, size, proofs: entries.map((entry) => decode<HeldProofRecord>(entry).through) }
+}
+
+function sizeOf(entry: Entry | undefined): number | undefined {
+  return entry === undefined ? undefined : decode<HeldProofRecord>(entry).size
+}
