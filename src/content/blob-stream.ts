@@ -1,8 +1,8 @@
-import { addAbortSignal, Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import { hashedDigest, hashFor } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
-import type { BlobSource, Link, UpstreamLocation } from './content.ts'
+import type { BlobReader, BlobSource, Link, UpstreamLocation } from './content.ts'
 import { mostTelling, upstreamsOf, wrongBytes } from './locations.ts'
 import type { Extent } from './range.ts'
 
@@ -84,22 +84,28 @@ async function* readLocation(
       ? wrongBytes(location, `is shorter than ${size} bytes`)
       : error
   })
-  const body = opened.stream
+  const { body } = opened
+  const leave = (): void => body.close()
+  signal.addEventListener('abort', leave)
   try {
     signal.throwIfAborted()
-    addAbortSignal(signal, body)
     if (opened.size !== undefined && opened.size !== size) {
       throw wrongBytes(location, `is ${opened.size} bytes long and not ${size}`)
     }
     yield* whole ? verified(body, request, location) : cut(body, offset - opened.offset, length, location)
   } finally {
-    body.destroy()
+    signal.removeEventListener('abort', leave)
+    body.close()
   }
+}
+
+async function* piecesOf(body: BlobReader): AsyncGenerator<Buffer, void> {
+  for (let piece = await body.read(); piece !== undefined; piece = await body.read()) yield piece
 }
 
 /** Passes a whole body on and holds its end back until length and digest are known to be right. */
 async function* verified(
-  body: Readable,
+  body: BlobReader,
   { link, size }: BlobRequest,
   location: UpstreamLocation,
 ): AsyncGenerator<Buffer, void> {
@@ -107,7 +113,7 @@ async function* verified(
   const freeBytes = Math.max(0, size - heldBackBytes)
   const held: Buffer[] = []
   let received = 0
-  for await (const chunk of body as AsyncIterable<Buffer>) {
+  for await (const chunk of piecesOf(body)) {
     hash.update(chunk)
     const free = Math.max(0, Math.min(chunk.length, freeBytes - received))
     received += chunk.length
@@ -129,7 +135,7 @@ async function* verified(
  * since else no client could go on with a layer from there; but only for as long as the client waits for them.
  */
 async function* cut(
-  body: Readable,
+  body: BlobReader,
   skip: number,
   length: number,
   location: UpstreamLocation,
@@ -137,7 +143,7 @@ async function* cut(
   if (skip < 0) throw wrongBytes(location, 'came without the beginning of its range')
   const end = skip + length
   let received = 0
-  for await (const chunk of body as AsyncIterable<Buffer>) {
+  for await (const chunk of piecesOf(body)) {
     const piece = chunk.subarray(Math.max(0, skip - received), Math.max(0, end - received))
     received += chunk.length
     if (piece.length > 0) yield piece

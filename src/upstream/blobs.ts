@@ -2,7 +2,7 @@ import { RegistryError } from '../oci/errors.ts'
 import { guardedBody } from './body.ts'
 import type { Exchange, Want } from './exchange.ts'
 import { connectionFailure, upstreamFailure } from './failure.ts'
-import { contentRangeOf, headerOf, lengthOf, unsatisfiedSizeOf } from './headers.ts'
+import { contentRangeOf, headerOf, lengthOf, strongEtagOf, unsatisfiedSizeOf } from './headers.ts'
 import type { OpenAnswer } from './transport.ts'
 import type { ByteRange, FetchedBlob } from './upstream.ts'
 
@@ -11,8 +11,7 @@ type Place = Pick<FetchedBlob, 'size' | 'offset' | 'length'>
 
 /** Opens a blob or a part of it. @throws RegistryError RANGE_INVALID with `detail.size`, or the upstream's failure */
 export async function fetchBlob(exchange: Exchange, wanted: WantedBlob, range?: ByteRange): Promise<FetchedBlob> {
-  const headers = range === undefined ? {} : { range: `bytes=${range.start}-${range.end ?? ''}` }
-  const want: Want = { ...wanted, kind: 'blob', method: 'GET', headers }
+  const want: Want = { ...wanted, kind: 'blob', method: 'GET', headers: rangeHeaders(range) }
   const answer = await openBlob(exchange, want)
   if (answer.status === 416) throw unsatisfiable(want, answer)
   const isPart = answer.status === 206 && range !== undefined
@@ -23,7 +22,14 @@ export async function fetchBlob(exchange: Exchange, wanted: WantedBlob, range?: 
   if (place === undefined) throw invalid(want, answer, 'in another range than asked for')
   const broken = (cause: unknown): Error =>
     want.signal?.aborted === true ? (want.signal.reason as Error) : connectionFailure(want.from.host, answer.url, cause)
-  return { ...place, body: guardedBody(answer.body, place.length, broken) }
+  const etag = strongEtagOf(answer.headers)
+  return { ...place, ...(etag === undefined ? {} : { etag }), body: guardedBody(answer.body, place.length, broken) }
+}
+
+function rangeHeaders(range: ByteRange | undefined): Record<string, string> {
+  if (range === undefined) return {}
+  const { start, end = '', ifRange } = range
+  return { range: `bytes=${start}-${end}`, ...(ifRange === undefined ? {} : { 'if-range': ifRange }) }
 }
 
 /** Asks for the size of a blob, at the registry by HEAD, and where that does not tell, by a GET of one byte. */
@@ -44,7 +50,7 @@ export async function fetchBlobSize(exchange: Exchange, wanted: WantedBlob): Pro
 async function firstByteSize(exchange: Exchange, wanted: WantedBlob): Promise<number | undefined> {
   try {
     const { size, body } = await fetchBlob(exchange, wanted, { start: 0, end: 0 })
-    body.destroy()
+    body.close()
     return size
   } catch (error) {
     // An empty blob has no first byte.

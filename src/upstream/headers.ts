@@ -12,6 +12,12 @@ export function lengthOf(headers: IncomingHttpHeaders): number | undefined {
   return integer(headerOf(headers, 'content-length'))
 }
 
+/** The `ETag`, when it is a strong one of at most 256 characters (RFC 9110 8.8.3). */
+export function strongEtagOf(headers: IncomingHttpHeaders): string | undefined {
+  const { etag } = headers
+  return typeof etag === 'string' && /^"[\x21\x23-\x7e]{1,254}"$/.test(etag) ? etag : undefined
+}
+
 /** `Content-Type` without parameters; undefined when it is no manifest's. */
 export function manifestTypeOf(headers: IncomingHttpHeaders): string | undefined {
   const type = headerOf(headers, 'content-type')?.split(';')[0]?.trim()

@@ -1,5 +1,5 @@
-import type { Readable } from 'node:stream'
 import type { Digest } from '../oci/digest.ts'
+import type { Body } from './body.ts'
 
 /** A repository at a registry behind Weir, and on whose behalf it is asked. */
 export interface UpstreamRepository {
@@ -35,13 +35,19 @@ export interface FetchedBlob {
   offset: number
   /** How many bytes follow; undefined when the upstream did not tell. */
   length: number | undefined
-  body: Readable
+  /** Its ETag, when it is a strong one. */
+  etag?: string
+  body: Body
 }
 
-/** A byte range, both ends inclusive (RFC 9110 14.1.2); without `end` to the end. */
+/**
+ * A byte range, both ends inclusive (RFC 9110 14.1.2); without `end` to the end. With `ifRange`, a strong ETag, a blob that has
+ * another one comes whole (RFC 9110 13.1.5).
+ */
 export interface ByteRange {
   start: number
   end?: number
+  ifRange?: string
 }
 
 /**

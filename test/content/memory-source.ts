@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import type { BlobSource, UpstreamLocation } from '../../src/content/content.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
+import { guardedBody } from '../../src/upstream/body.ts'
 
 /** What one location gives for one digest. */
 export interface MemoryBlob {
@@ -62,7 +63,7 @@ export function memorySource(): MemorySource {
       const stream = streamOf(bytes, blob)
       source.bodies.push(stream)
       const size = blob.size === null ? undefined : (blob.size ?? blob.bytes.length)
-      return { size, offset: ranged ? start : 0, stream }
+      return { size, offset: ranged ? start : 0, body: guardedBody(stream, undefined, (cause) => cause as Error) }
     },
   }
   return source

@@ -1,8 +1,10 @@
+import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { guardedBody, readWhole } from '../../src/upstream/body.ts'
+import { read } from './start-client.ts'
 
 const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 50 }).map(Buffer.from), { maxLength: 10 })
 const asFailure = (cause: unknown): Error => new Error('failed', { cause })
@@ -27,10 +29,9 @@ describe('guardedBody()', () => {
     await fc.assert(
       fc.asyncProperty(chunks, fc.option(fc.nat({ max: 200 }), { nil: undefined }), async (pieces, length) => {
         const whole = Buffer.concat(pieces)
-        const outcome = await guardedBody(Readable.from(pieces), length, asFailure)
-          .toArray()
-          .then((read) => Buffer.concat(read))
-          .catch((error: Error) => error.message)
+        const outcome = await read(guardedBody(Readable.from(pieces), length, asFailure)).catch(
+          (error: Error) => error.message,
+        )
         expect(outcome).toEqual(length === undefined || length === whole.length ? whole : 'failed')
       }),
       { numRuns: 300 },
@@ -47,8 +48,8 @@ describe('guardedBody()', () => {
     })
     const body = guardedBody(source, undefined, asFailure)
     while (!source.isPaused()) await setImmediate()
-    expect(body.readableLength).toBeLessThanOrEqual(512 * 1024)
-    expect(Buffer.concat(await body.toArray())).toHaveLength(1024 * 64 * 1024)
+    expect(made * 64).toBeLessThanOrEqual(512)
+    expect(await read(body)).toHaveLength(1024 * 64 * 1024)
   })
 
   test('fails with what is made of the error of the source', async () => {
@@ -56,12 +57,40 @@ describe('guardedBody()', () => {
     const body = guardedBody(source, undefined, asFailure)
     const cause = new Error('reset')
     source.destroy(cause)
-    await expect(body.toArray()).rejects.toMatchObject({ message: 'failed', cause })
+    await expect(body.read()).rejects.toMatchObject({ message: 'failed', cause })
   })
 
-  test('destroys the source when its reader leaves', () => {
+  test('destroys the source when its reader leaves', async () => {
     const source = new Readable({ read: () => undefined })
-    guardedBody(source, undefined, asFailure).destroy()
+    const body = guardedBody(source, undefined, asFailure)
+    const reading = body.read()
+    body.close()
+    await expect(reading).rejects.toThrow('the body is closed')
     expect(source.destroyed).toBe(true)
+  })
+
+  test('gives what came before it broke', async () => {
+    const source = Readable.from([Buffer.from('some'), Buffer.from('more')])
+    const body = guardedBody(source, 100, asFailure)
+    await once(source, 'end')
+    expect(String(await body.read())).toBe('some')
+    expect(String(await body.read())).toBe('more')
+    await expect(body.read()).rejects.toThrow('failed')
+    await expect(body.read()).rejects.toThrow('failed')
+  })
+
+  test('of tiny pieces too, few wait for their reader', async () => {
+    let made = 0
+    const source = new Readable({
+      highWaterMark: 1,
+      read() {
+        made += 1
+        this.push(made > 5000 ? null : Buffer.from('x'))
+      },
+    })
+    const body = guardedBody(source, undefined, asFailure)
+    while (!source.isPaused()) await setImmediate()
+    expect(made).toBeLessThanOrEqual(300)
+    expect(await read(body)).toHaveLength(5000)
   })
 })

@@ -259,6 +259,17 @@ describe('an abort', () => {
     expect(registry.requests).toEqual([])
   })
 
+  test('is asked for on condition, and its strong ETag is told', async () => {
+    const { registry, client } = await world()
+    const remove = registry.intercept(withHeader(/blobs/, 'etag', '"One"'))
+    const range = { start: 5, ifRange: '"One"' }
+    expect(await client.blob(at(registry.host), layer.digest, range)).toMatchObject({ etag: '"One"', offset: 5 })
+    expect(registry.matching(/blobs/)[0]?.headers).toMatchObject({ range: 'bytes=5-', 'if-range': '"One"' })
+    remove()
+    registry.intercept(withHeader(/blobs/, 'etag', 'W/"One"'))
+    expect(await client.blob(at(registry.host), layer.digest)).not.toHaveProperty('etag')
+  })
+
   test('a reader that leaves lets go of the connection', async () => {
     const { registry, client } = await world()
     const big = piece('application/octet-stream', Buffer.alloc(8 * 1024 * 1024, 'x'))
@@ -269,7 +280,7 @@ describe('an abort', () => {
       return next()
     })
     const { body } = await client.blob(at(registry.host), big.digest)
-    body.destroy()
+    body.close()
     await gone.promise
   })
 })

@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { contentRangeOf, headerOf, lengthOf, manifestTypeOf, unsatisfiedSizeOf } from '../../src/upstream/headers.ts'
+import {
+  contentRangeOf,
+  headerOf,
+  lengthOf,
+  manifestTypeOf,
+  strongEtagOf,
+  unsatisfiedSizeOf,
+} from '../../src/upstream/headers.ts'
 
 describe('headers', () => {
   test('a length is an exact integer or nothing', () => {
@@ -39,6 +46,14 @@ describe('headers', () => {
     expect(unsatisfiedSizeOf({ 'content-range': 'bytes */42' })).toBe(42)
     expect(unsatisfiedSizeOf({ 'content-range': 'bytes */*' })).toBeUndefined()
     expect(unsatisfiedSizeOf({})).toBeUndefined()
+  })
+
+  test('an ETag is good for a condition only when it is strong, short and one', () => {
+    for (const etag of ['"a"', '"Sha256:AbC/+=!"', `"${'x'.repeat(254)}"`]) expect(strongEtagOf({ etag })).toBe(etag)
+    for (const etag of ['W/"a"', 'a', '""', '"a", "b"', '"a"\r\nx: y', '"\u00e4"', `"${'x'.repeat(255)}"`]) {
+      expect(strongEtagOf({ etag }), etag).toBeUndefined()
+    }
+    expect(strongEtagOf({})).toBeUndefined()
   })
 
   test('a header that came several times has no value', () => {

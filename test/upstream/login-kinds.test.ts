@@ -155,7 +155,7 @@ describe('a registry token', () => {
     })
     storage.intercept(answering(/blobs/, fakeAnswer(200, 'x')))
     const { body } = await client.blob(at(registry.host), layer?.digest ?? digest)
-    body.destroy()
+    body.close()
     expect(storage.requests.map(({ headers }) => headers.authorization)).toEqual([undefined])
     expect(registry.matching(/token/)).toEqual([])
   })

@@ -14,7 +14,7 @@ import {
   withHeader,
 } from '../support/fake-upstream-faults.ts'
 import { makeImage, makeIndex, piece, type TestImage, type TestIndex } from '../support/images.ts'
-import { at, type ClientUnderTest, failureOf, startClient } from './start-client.ts'
+import { at, type ClientUnderTest, failureOf, read, startClient } from './start-client.ts'
 
 const image = makeImage('manifests')
 const other = makeImage('other')
@@ -237,7 +237,7 @@ describe('a blob', () => {
     const { registry, client } = await world()
     registry.intercept(endless(/blobs/, { 'content-range': `bytes 2-7/${layer.bytes.length}` }, 206))
     const { body } = await client.blob(at(registry.host), layer.digest, { start: 2, end: 7 })
-    expect(await failureOf(body.toArray())).toMatchObject({ code: 'UNAVAILABLE', upstream: { reason: 'Unreachable' } })
+    expect(await failureOf(read(body))).toMatchObject({ code: 'UNAVAILABLE', upstream: { reason: 'Unreachable' } })
   })
 
   test('whose part is longer or shorter than its Content-Range fails its stream', async () => {
@@ -249,7 +249,7 @@ describe('a blob', () => {
         return undefined
       })
       const { body } = await client.blob(at(registry.host), layer.digest, { start: 2, end: 7 })
-      const error = await failureOf(body.toArray())
+      const error = await failureOf(read(body))
       expect(error).toMatchObject({ code: 'UNAVAILABLE', upstream: { reason: 'Unreachable' } })
     }
   })

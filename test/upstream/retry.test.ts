@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { startFakeUpstream } from '../support/fake-upstream.ts'
 import { failing, resetting } from '../support/fake-upstream-faults.ts'
 import { makeImage } from '../support/images.ts'
-import { at, failureOf, startClient } from './start-client.ts'
+import { at, failureOf, read, startClient } from './start-client.ts'
 
 const image = makeImage('retry')
 const [layer = image.config] = image.layers
@@ -27,7 +27,7 @@ describe('a failure that passes', () => {
     const { registry, client } = await world()
     registry.intercept(resetting(/blobs/, 2))
     const { body } = await client.blob(at(registry.host), layer.digest)
-    expect(Buffer.concat(await body.toArray())).toEqual(layer.bytes)
+    expect(await read(body)).toEqual(layer.bytes)
   })
 })
 

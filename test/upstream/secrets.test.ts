@@ -5,7 +5,7 @@ import { startFakeUpstream } from '../support/fake-upstream.ts'
 import { type FakeInterceptor, fakeAnswer, fakeError } from '../support/fake-upstream-answers.ts'
 import { failing, resetting, truncated } from '../support/fake-upstream-faults.ts'
 import { makeImage } from '../support/images.ts'
-import { at, loginRule, startClient } from './start-client.ts'
+import { at, loginRule, read, startClient } from './start-client.ts'
 
 const image = makeImage('secrets')
 const [layer = image.config] = image.layers
@@ -118,8 +118,8 @@ for (const kind of ['basic', 'bearer'] as const) {
         client.manifest(from, 'v1'),
         client.manifest(from, image.manifest.digest),
         client.blobSize(from, layer.digest),
-        client.blob(from, layer.digest).then(({ body }) => body.toArray()),
-        client.blob(from, layer.digest, { start: 1, end: 2 }).then(({ body }) => body.toArray()),
+        client.blob(from, layer.digest).then(({ body }) => read(body)),
+        client.blob(from, layer.digest, { start: 1, end: 2 }).then(({ body }) => read(body)),
       ])
       const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [printed(outcome.reason)] : []))
       expect(logs.length).toBeGreaterThan(0)

@@ -218,8 +218,13 @@ describe('a blob that breaks off', () => {
     registry.put('lib/app', big)
     registry.intercept(truncated(/^GET .*blobs/, 100))
     const { client } = startClient([registry.host])
+    const gone = Promise.withResolvers<void>()
+    registry.intercept((_req, res, next) => {
+      res.once('close', () => gone.resolve())
+      return next()
+    })
     const { body } = await client.blob(at(registry.host), big.digest)
-    await new Promise((resolve) => body.once('close', resolve))
+    await gone.promise
     expect(await failureOf(read(body))).toMatchObject({ code: 'UNAVAILABLE' })
   })
 
