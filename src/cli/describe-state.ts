@@ -2,6 +2,7 @@
 
 import { formatMoment } from './ages.ts'
 import type { TagEvent, TagItem } from './api.ts'
+import { contentTroubles } from './content-state.ts'
 import { describeHold } from './holds.ts'
 import { nextSteps } from './import-advice.ts'
 import { formatCause } from './ledger.ts'
@@ -16,6 +17,8 @@ export interface TagView {
   events: readonly TagEvent[] | undefined
   /** The tag of the same stream that it follows; undefined where there is none, or it could not be read. */
   source: StreamTag | undefined
+  /** How much of what it needs is held, as the server says it; undefined where it does not. */
+  content: string | undefined
   nowMs: number
   /** Whether digests are whole. */
   wide: boolean
@@ -76,7 +79,7 @@ export function inForce({ tag, events }: TagView): TagEvent | undefined {
 
 /** What is the matter with a tag; a line that begins with two spaces says more of the one before. */
 export function troubleLines(view: TagView): string[] {
-  return [...holdLines(view), ...importLines(view)]
+  return [...holdLines(view), ...importLines(view), ...contentTroubles(view.tag, view.content)]
 }
 
 /** Where a tag stood before, newest first. */

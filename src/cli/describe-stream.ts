@@ -1,5 +1,6 @@
 import { formatMoment } from './ages.ts'
 import type { ImageStream, TagEvent } from './api.ts'
+import { contentAnnotation, contentStateOf, inheritedLines, type Level } from './content-state.ts'
 import { digestText, earlier, sourceLine, standingLines, type TagView, troubleLines } from './describe-state.ts'
 import { formatFields, formatLines, pairsOf } from './fields.ts'
 import { holdAnnotation } from './holds.ts'
@@ -12,6 +13,9 @@ export interface StreamView {
   tags: readonly StreamTag[]
   /** The newest entries of the ledgers that were read, by tag. */
   events: ReadonlyMap<string, readonly TagEvent[]>
+  /** How much of what they need is held, of those that were read, by tag. */
+  contents: ReadonlyMap<string, string | undefined>
+  project: Level
   nowMs: number
   wide: boolean
 }
@@ -27,6 +31,7 @@ type TagsByName = ReadonlyMap<string | undefined, StreamTag>
 /** Annotations of the machinery, which nobody wrote to be read. */
 const unread = new Set([
   holdAnnotation,
+  contentAnnotation,
   'openshift.io/image.dockerRepositoryCheck',
   'kubectl.kubernetes.io/last-applied-configuration',
 ])
@@ -64,7 +69,7 @@ function isSameAs(alias: StreamTag, tag: StreamTag): boolean {
   return isQuiet && alias.image === tag.image && annotationLines(alias.wanted?.annotations, false).length === 0
 }
 
-function formatHeader({ stream, tags, nowMs, wide }: StreamView): string {
+function formatHeader({ stream, tags, contents, project, nowMs, wide }: StreamView): string {
   const { metadata, spec, status } = stream
   const images = new Set(tags.flatMap(({ items }) => items.flatMap(({ image }) => (image ? [image] : []))))
   return formatFields([
@@ -73,24 +78,27 @@ function formatHeader({ stream, tags, nowMs, wide }: StreamView): string {
     ['Created', formatMoment(metadata?.creationTimestamp, nowMs)],
     ['Labels', pairsOf(metadata?.labels, wide ? undefined : valueLength)],
     ['Annotations', annotationLines(metadata?.annotations, wide)],
+    ['Inherited', inheritedLines(metadata?.annotations, [project])],
     ['Repository', status?.publicDockerImageRepository ?? status?.dockerImageRepository],
     ['Imports', spec?.dockerImageRepository],
     ['Image lookup', spec?.lookupPolicy?.local === true ? 'local' : 'off'],
     ['Images', `${images.size}`],
     ['Tags', `${tags.length}`],
-    ['Attention', attentionLines(tags)],
+    ['Attention', attentionLines(tags, contents)],
   ])
 }
 
 /** Names what stands still or fails, so that it is seen in a stream of many tags. */
-function attentionLines(tags: readonly StreamTag[]): string[] {
+function attentionLines(tags: readonly StreamTag[], contents: StreamView['contents']): string[] {
   const held = tags.filter(({ hold }) => hold !== undefined)
   const failed = tags.filter(({ failure, isPending }) => failure !== undefined && !isPending)
   const pending = tags.filter(({ isPending }) => isPending)
+  const unheld = tags.filter(({ tag }) => contentStateOf(contents.get(tag)) === 'failed')
   return [
     ...namesLine('held', held),
     ...namesLine('imports fail', failed),
     ...namesLine('imports are pending', pending),
+    ...namesLine('content can not be fetched', unheld),
   ]
 }
 
@@ -101,11 +109,16 @@ function namesLine(what: string, tags: readonly StreamTag[]): string[] {
   return [`${what}: ${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`]
 }
 
-function formatTag({ events, nowMs, wide }: StreamView, byName: TagsByName, { tag, aliases }: FoldedTag): string {
+function formatTag(
+  { events, contents, nowMs, wide }: StreamView,
+  byName: TagsByName,
+  { tag, aliases }: FoldedTag,
+): string {
   const view: TagView = {
     tag,
     events: events.get(tag.tag),
     source: byName.get(trackedTag(tag)),
+    content: contents.get(tag.tag),
     nowMs,
     wide,
   }
@@ -113,6 +126,7 @@ function formatTag({ events, nowMs, wide }: StreamView, byName: TagsByName, { ta
   const title = `${formatStreamReference(tag)}${names === '' ? '' : `  (tracked by ${names})`}`
   const lines = [
     ...standingLines(view),
+    ...(contentStateOf(view.content) === 'held' ? ['all that it needs is held'] : []),
     sourceLine(view),
     ...(tag.wanted?.referencePolicy?.type === 'Source' ? ['others are told to pull from the source'] : []),
     ...annotationLines(tag.wanted?.annotations, wide),

@@ -1,5 +1,6 @@
 import { formatMoment } from './ages.ts'
 import type { Image } from './api.ts'
+import { contentStateOf, inheritedLines, type Level } from './content-state.ts'
 import { formatPlatforms, imageFields, isIndex } from './describe-image.ts'
 import {
   digestText,
@@ -26,6 +27,8 @@ export interface TagDetails extends TagView {
   repository: string | undefined
   /** Tags that follow it, directly or through others. */
   followers: readonly string[]
+  /** What it is in, the nearest first. */
+  above: readonly Level[]
 }
 
 /** Formats one tag. */
@@ -42,7 +45,7 @@ export function formatTagDetails(details: TagDetails): string {
 }
 
 function formatHeader(details: TagDetails): string {
-  const { tag, repository, followers, wide } = details
+  const { tag, repository, followers, content, above, wide } = details
   const pull = (reference: string) => `docker pull ${repository}${reference}`
   const policy = tag.wanted?.referencePolicy?.type
   return formatFields([
@@ -52,6 +55,8 @@ function formatHeader(details: TagDetails): string {
     ['Tracked by', followers.length === 0 ? undefined : followers.join(', ')],
     ['Reference', policy === 'Source' ? 'others are told to pull from the source' : undefined],
     ['Annotations', annotationLines(tag.wanted?.annotations, wide)],
+    ['Inherited', inheritedLines(tag.wanted?.annotations, above)],
+    ['Content', contentStateOf(content) === 'held' ? 'all that it needs is held' : undefined],
     ['Pull', tag.image === undefined || repository === undefined ? [] : [pull(`:${tag.tag}`), pull(`@${tag.image}`)]],
   ])
 }

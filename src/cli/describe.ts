@@ -9,6 +9,7 @@ import {
 } from './api.ts'
 import type { Client } from './client.ts'
 import { mapFew } from './concurrent.ts'
+import { readContent, readProjectLevel } from './content-state.ts'
 import { foldAliases, formatStream } from './describe-stream.ts'
 import { formatTagDetails } from './describe-tag.ts'
 import { unlessForbidden } from './failures.ts'
@@ -20,7 +21,7 @@ import { followersIn, tagOfImageTag, tagsOf, trackedTag } from './stream-tags.ts
 import { tagTarget } from './tag-write.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
 
-/** Most tags of a stream whose ledger is read, and images of an index: each is a request. */
+/** Most tags of a stream whose ledger and content are read, and images of an index: each is a request. */
 const maxLedgers = 100
 const maxChildren = 50
 const atOnce = 8
@@ -31,7 +32,8 @@ export function addDescribeVerb(program: Command, context: VerbContext): void {
     does: 'Tells all of a stream, or of a tag and its image.',
     example: 'weir describe demo/app',
     more: ['weir describe demo/app:prod'],
-    words: `Of each tag: where it stands, since when and through whom, what moves it, and what is wrong, since when, and what to do.
+    words: `Of each tag: where it stands, since when and through whom, what moves it, what is held of it, and what is wrong, since when,
+and what to do.
 -o wide shows whole digests and long lists; -o json and yaml are the API's own object.`,
   })
     .addOption(formatOption())
@@ -60,11 +62,15 @@ async function describeStream(
   const read = told.filter(({ items }) => items.length > 0).slice(0, maxLedgers)
   const ledgers = await mapFew(read, atOnce, async (tag) => [tag.tag, await newestEvents(client, tag)] as const)
   const events = new Map(ledgers.flatMap(([tag, found]) => (found === undefined ? [] : [[tag, found] as const])))
+  const contents = new Map(
+    await mapFew(read, atOnce, async (tag) => [tag.tag, await readContent(client, tag)] as const),
+  )
+  const project = await readProjectLevel(client, name.project)
   const nowMs = context.clock.now()
-  context.stdout.write(formatStream({ stream, tags, events, nowMs, wide: format === 'wide' }))
+  context.stdout.write(formatStream({ stream, tags, events, contents, project, nowMs, wide: format === 'wide' }))
   if (told.length > read.length && read.length === maxLedgers) {
     context.note(
-      `note: who moved a tag and why is told of the first ${maxLedgers}; of one: weir describe ${called}:TAG`,
+      `note: who moved a tag and why, and what is held, is told of the first ${maxLedgers}; of one: weir describe ${called}:TAG`,
     )
   }
 }
@@ -88,12 +94,18 @@ async function describeTag(
   const stream = await unlessForbidden(client.find<ImageStream>(target), undefined)
   const siblings = stream === undefined ? [] : tagsOf(stream)
   const tracked = trackedTag(tag)
+  const above = [
+    { called: `stream ${name.project}/${name.stream}`, annotations: stream?.metadata?.annotations },
+    await readProjectLevel(client, name.project),
+  ]
   const text = formatTagDetails({
     tag,
     image: found.image ?? undefined,
     children: await readChildren(client, name, found.image ?? undefined),
     events: await newestEvents(client, name),
     source: siblings.find((each) => each.tag === tracked),
+    content: tag.image === undefined ? undefined : await readContent(client, name),
+    above,
     followers: followersIn(siblings)(name.tag).map((each) => each.tag),
     repository: stream?.status?.publicDockerImageRepository ?? stream?.status?.dockerImageRepository,
     nowMs: context.clock.now(),

@@ -180,7 +180,7 @@ describe('a stream', () => {
       'demo/app:round',
       'demo/app:said',
     ])
-    expect(api.requests).toHaveLength(7)
+    expect(api.requests).toHaveLength(14)
   })
 
   test('of which the caller may not read the history is told without it', async () => {
@@ -207,8 +207,10 @@ describe('a stream', () => {
     expect(stdout).toContain(
       'Attention:     imports fail: t0, t1, t10, t100, t1000, t1001, t1002, t1003, t1004, t1005 and 4990 more\n',
     )
-    expect(api.requests).toHaveLength(101)
-    expect(stderr).toBe('note: who moved a tag and why is told of the first 100; of one: weir describe demo/app:TAG\n')
+    expect(api.requests).toHaveLength(202)
+    expect(stderr).toBe(
+      'note: who moved a tag and why, and what is held, is told of the first 100; of one: weir describe demo/app:TAG\n',
+    )
   })
 
   test('is printed as the API has it, or by its name', async () => {
@@ -301,6 +303,94 @@ describe('what is wrong with a tag', () => {
       const text = await block({ tag: 'prod', spec: { from, annotations: { 'weir.dev/hold': form } }, images: [a] })
       expect(text).toContain('  ! held\n    to let it move again: weir resume demo/app:prod\n')
     }
+  })
+})
+
+/** What `demo/app:prod` says of its content. */
+function answerContent(api: FakeApi, content: string | undefined): void {
+  const annotations = content === undefined ? null : { 'weir.dev/content': content }
+  api.answer('GET', istag('app:prod'), { body: { kind: 'ImageStreamTag', metadata: { annotations } } })
+}
+
+/** The project with these annotations. */
+function answerProject(api: FakeApi, annotations: Record<string, string>): void {
+  api.answer('GET', '/api/v1/namespaces/demo', { body: { kind: 'Namespace', metadata: { annotations } } })
+}
+
+describe('what is held of a tag', () => {
+  const standing = { tag: 'prod', spec: { from }, images: [a] }
+
+  test.each<[string, string[]]>([
+    ['held', ['  all that it needs is held']],
+    ['fetching: 3 of 7 parts, 120 MiB of 500 MiB', ['  ~ content is being fetched: 3 of 7 parts, 120 MiB of 500 MiB']],
+    [
+      'failed: quay.io answers 503',
+      [
+        '  ! content can not be fetched: quay.io answers 503',
+        '    pulls of what is not held yet go to the upstream',
+        '    it is tried again by itself; at once with: weir prefetch demo/app:prod',
+      ],
+    ],
+  ])('is told where the server says "%s"', async (content, lines) => {
+    const { show } = await describing(streamOf([standing]), (api) => answerContent(api, content))
+    const { stdout } = await show()
+    expect(stdout).toContain(`\n${lines.join('\n')}\n`)
+    expect(stdout.includes('Attention:     content can not be fetched: prod\n')).toBe(content.startsWith('failed'))
+  })
+
+  test.each([undefined, '', 'thawing', 'failedly'])('is left out where the server says %j', async (content) => {
+    const { show } = await describing(streamOf([standing]), (api) => answerContent(api, content))
+    const { code, stdout } = await show()
+    expect(code).toBe(0)
+    expect(stdout).not.toMatch(/content|held|Attention/)
+  })
+
+  test('is left out where it may not be read', async () => {
+    const { show } = await describing(streamOf([standing]), (api) => {
+      for (const hidden of [istag('app:prod'), '/api/v1/namespaces/demo']) {
+        api.answer('GET', hidden, failure(403, 'Forbidden', 'no'))
+      }
+    })
+    expect(await show()).toMatchObject({ code: 0, stdout: expect.not.stringContaining('held') })
+  })
+
+  test('is told of one tag too', async () => {
+    const { show } = await describingTag(tagAt(null), (api) => answerContent(api, 'held'))
+    expect((await show()).stdout).toContain('\nContent:     all that it needs is held\n')
+    const failing = await describingTag(tagAt(null), (api) => answerContent(api, 'failed: x'))
+    expect((await failing.show()).stdout).toContain('\n! content can not be fetched: x\n  pulls of what')
+  })
+})
+
+describe('what is kept', () => {
+  const ofProject = {
+    'weir.dev/retain': 'pulled',
+    'weir.dev/platforms': 'linux/amd64',
+    'weir.dev/hold': 'x',
+    other: 'x',
+  }
+
+  test('by a project’s annotations is told of its streams, where they have none of their own', async () => {
+    const stream = streamOf([], { annotations: { 'weir.dev/retain': 'pinned' } })
+    const { show } = await describing(stream, (api) => answerProject(api, ofProject))
+    expect((await show()).stdout).toContain(
+      'Annotations:   weir.dev/retain=pinned\nInherited:     weir.dev/platforms=linux/amd64 (project demo)\nRepository',
+    )
+  })
+
+  test('by the annotations of project and stream is told of a tag, the nearest of each', async () => {
+    const annotations = { 'weir.dev/retain': 'pinned', 'weir.dev/move': 'when-held' }
+    const spec = { from, annotations: { 'weir.dev/move': 'at-once' } }
+    const { show } = await describingTag(imageTag('app:prod', spec, [a]), (api) => {
+      answerProject(api, ofProject)
+      api.answer('GET', streamPath('app'), { body: streamOf([], { annotations }) })
+    })
+    expect((await show()).stdout).toContain(
+      `Annotations:  weir.dev/move=at-once
+Inherited:    weir.dev/retain=pinned (stream demo/app)
+              weir.dev/platforms=linux/amd64 (project demo)
+`,
+    )
   })
 })
 
@@ -497,7 +587,7 @@ Platform:  linux/amd64, linux/arm64
     }))
     const { api, show } = await describingTag(tagAt(image(a, { dockerImageManifests })))
     expect((await show()).stdout).toContain('of 2000 images')
-    expect(api.requests).toHaveLength(53)
+    expect(api.requests).toHaveLength(55)
   })
 })
 

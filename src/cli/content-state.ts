@@ -1,0 +1,74 @@
+/** How much of what a tag needs is held, and what is wanted of it, as sentences. */
+
+import { type ApiObject, type ImageStreamTag, type ObjectMeta, resources } from './api.ts'
+import type { Client } from './client.ts'
+import { unlessForbidden } from './failures.ts'
+import { shorten } from './fields.ts'
+import { formatStreamReference, type TagName } from './references.ts'
+import { tagTarget } from './tag-write.ts'
+
+/** Read-only annotation: `held`, `fetching: 3 of 7 parts, ...` or `failed: why`. */
+export const contentAnnotation = 'weir.dev/content'
+
+/** What is kept, and when a tag moves. Of project, stream and tag the most specific one counts. */
+const policyAnnotations = [
+  'weir.dev/retain',
+  'weir.dev/platforms',
+  'weir.dev/history-keep',
+  'weir.dev/history-keep-days',
+  'weir.dev/move',
+]
+
+type Annotations = ObjectMeta['annotations']
+
+/** Whose annotations hold where there are no own ones. */
+export interface Level {
+  /** `project demo`. */
+  called: string
+  annotations: Annotations | undefined
+}
+
+/** What the server says of the content of a tag; undefined where it keeps nothing for it, or does not tell. */
+export async function readContent(client: Client, name: TagName): Promise<string | undefined> {
+  const found = client.find<ImageStreamTag>(tagTarget(resources.imageStreamTags, name))
+  return (await unlessForbidden(found, undefined))?.metadata?.annotations?.[contentAnnotation]
+}
+
+/** A project as a level; without annotations where it may not be read. */
+export async function readProjectLevel(client: Client, project: string): Promise<Level> {
+  const found = client.find<ApiObject>({ resource: resources.namespaces, name: project })
+  const { metadata } = (await unlessForbidden(found, undefined)) ?? {}
+  return { called: `project ${project}`, annotations: metadata?.annotations }
+}
+
+/** The policy annotations that hold by what is above `own`, the nearest first in `above`: `weir.dev/retain=pulled (project demo)`. */
+export function inheritedLines(own: Annotations | undefined, above: readonly Level[]): string[] {
+  return policyAnnotations.flatMap((name) => {
+    if (own?.[name] !== undefined) return []
+    const level = above.find(({ annotations }) => annotations?.[name] !== undefined)
+    return level === undefined ? [] : [`${name}=${shorten(level.annotations?.[name] ?? '', 200)} (${level.called})`]
+  })
+}
+
+/** The state that the server's words begin with; undefined where they are none that is known. */
+export function contentStateOf(content: string | undefined): 'held' | 'fetching' | 'failed' | undefined {
+  return parseContent(content)?.state
+}
+
+/** What is the matter with the content of a tag, as `describe` shows troubles. */
+export function contentTroubles(name: TagName, content: string | undefined): string[] {
+  const { state, detail = '' } = parseContent(content) ?? {}
+  const more = detail === '' ? '' : `: ${detail}`
+  if (state === 'fetching') return [`~ content is being fetched${more}`]
+  if (state !== 'failed') return []
+  return [
+    `! content can not be fetched${more}`,
+    '  pulls of what is not held yet go to the upstream',
+    `  it is tried again by itself; at once with: weir prefetch ${formatStreamReference(name)}`,
+  ]
+}
+
+function parseContent(text = ''): { state: 'held' | 'fetching' | 'failed'; detail: string } | undefined {
+  const [, state, detail = ''] = /^(held|fetching|failed)(?:: (.*))?$/s.exec(text) ?? []
+  return state === 'held' || state === 'fetching' || state === 'failed' ? { state, detail } : undefined
+}
