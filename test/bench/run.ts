@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME`: measures, prints the method and the table, and sets no exit code by speed. */
 const benches: Record<string, () => Promise<{ run(): Promise<void> }>> = {
   pull: () => import('./pull.ts'),
+  blobs: () => import('./blobs.ts'),
   api: () => import('./api.ts'),
   hostile: () => import('./hostile.ts'),
   oracle: () => import('./oracle.ts'),

@@ -23,14 +23,20 @@ const go = { crane: 'github.com/google/go-containerregistry/cmd/crane@v0.20.6' }
 /** Programs that are built from sources of ours here, by folder. */
 const builds = ['kubectl'] as const
 
-/** Debian packages that collide with what is installed: unpacked aside, with the program that is wanted of each. */
-const aside = { 'kubernetes-client': 'usr/bin/kubectl' } as const
+/**
+ * Debian packages that collide with what is installed, or start a server of their own: unpacked aside, with the program that is
+ * wanted of each.
+ */
+const aside = { 'kubernetes-client': 'usr/bin/kubectl', nginx: 'usr/sbin/nginx' } as const
 
 /** Where the Go tools go: outside git's sight, within the project. */
 export const goBin = resolve(import.meta.dirname, '../../node_modules/.cache/interop-bin')
 
 /** Debian's kubectl, many releases older than the current one. */
 export const oldKubectl = join(goBin, 'kubernetes-client', aside['kubernetes-client'])
+
+/** Debian's nginx. */
+export const nginx = join(goBin, 'nginx', aside.nginx)
 
 /** The path with which the tools are found. */
 export const toolPath = `${goBin}:${process.env.PATH ?? ''}`

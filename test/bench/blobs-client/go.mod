@@ -1,0 +1,3 @@
+module weir.dev/blobs-client
+
+go 1.26.8

@@ -1,0 +1,122 @@
+import { mkdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type DockerRegistry, startDockerRegistry } from '../interop/support/docker-registry.ts'
+import { must } from '../interop/support/process.ts'
+import { startWeir } from '../interop/support/weir.ts'
+import type { Blob, Door, StaticUpstream } from './blobs-upstream.ts'
+
+/** A server that gives blobs of the upstream out. */
+export interface Contestant {
+  name: string
+  pid: number
+  authorization: string | undefined
+  urlOf(blob: Blob): string
+  /** Makes it willing to serve the blob, without having it. */
+  admit(blob: Blob): Promise<void>
+  /** Whether it has the blob whole on its own disk. */
+  keeps(blob: Blob): Promise<boolean>
+  /** Takes the file away from under it: nobody asks for the blob again. */
+  forget(blob: Blob): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Weir as pull-through of the upstream's door, its token checked on each request; it fetches what is pulled, nothing else. */
+export async function startWeirContestant(directory: string, door: Door): Promise<Contestant> {
+  await mkdir(directory, { recursive: true })
+  const weir = await startWeir(directory, {
+    upstreams: [{ host: door.host, insecure: true }],
+    auth: { tokenLifetime: '1d' },
+    content: { retain: 'pulled' },
+  })
+  await weir.weir('new-project', 'demo')
+  const password = (await weir.weir('token', 'ci', '-n', 'demo')).trim()
+  await weir.weir('grant', 'pull', 'serviceaccount:ci', '-n', 'demo')
+  const query = `service=${encodeURIComponent(weir.host)}&scope=repository:demo/app:pull`
+  const login = `Basic ${Buffer.from(`ci:${password}`).toString('base64')}`
+  const token = async (): Promise<string> => {
+    const answer = await fetch(`${weir.url}/token?${query}`, { headers: { authorization: login } })
+    return ((await answer.json()) as { token: string }).token
+  }
+  const fileOf = ({ digest }: Blob) => join(directory, 'data/content/blobs', ...digest.split(':'))
+  const contestant = {
+    name: 'weir',
+    pid: weir.pid,
+    authorization: undefined as string | undefined,
+    urlOf: ({ digest }: Blob) => `${weir.url}/v2/demo/app/blobs/${digest}`,
+    async admit({ tag }: Blob) {
+      await weir.weir('import-image', `demo/app:${tag}`, '--from', `${door.host}/lib/app:${tag}`)
+      contestant.authorization ??= `Bearer ${await token()}`
+    },
+    keeps: (blob: Blob) => isWhole(fileOf(blob), blob),
+    forget: (blob: Blob) => rm(fileOf(blob), { force: true }),
+    stop: () => weir.stop(),
+  }
+  return contestant
+}
+
+/** docker-registry as a pull-through cache of the upstream's door. */
+export async function startProxyContestant(directory: string, door: Door): Promise<Contestant> {
+  await mkdir(directory, { recursive: true })
+  const registry = await startDockerRegistry(directory, { proxyTo: door.url })
+  return { ...registryContestant(directory, registry, 'docker-registry (proxy)'), admit: async () => undefined }
+}
+
+/** docker-registry as a registry: what it admits is pushed to it. */
+export async function startRegistryContestant(directory: string, upstream: StaticUpstream): Promise<Contestant> {
+  await mkdir(directory, { recursive: true })
+  const registry = await startDockerRegistry(directory)
+  return {
+    ...registryContestant(directory, registry, 'docker-registry'),
+    async admit({ digest }) {
+      const opened = await fetch(`${registry.url}/v2/lib/app/blobs/uploads/`, { method: 'POST' })
+      const location = new URL(opened.headers.get('location') ?? '', registry.url)
+      location.searchParams.set('digest', digest)
+      const file = upstream.fileOf(digest)
+      await must('curl', [
+        '-sSf',
+        '-X',
+        'PUT',
+        '-T',
+        file,
+        '-H',
+        'Content-Type: application/octet-stream',
+        location.href,
+      ])
+    },
+  }
+}
+
+function registryContestant(directory: string, registry: DockerRegistry, name: string): Omit<Contestant, 'admit'> {
+  const folderOf = ({ digest }: Blob): string => {
+    const hex = digest.slice('sha256:'.length)
+    return join(directory, 'registry/docker/registry/v2/blobs/sha256', hex.slice(0, 2), hex)
+  }
+  return {
+    name,
+    pid: registry.pid,
+    authorization: undefined,
+    urlOf: ({ digest }) => `${registry.url}/v2/lib/app/blobs/${digest}`,
+    keeps: (blob) => isWhole(join(folderOf(blob), 'data'), blob),
+    forget: (blob) => rm(folderOf(blob), { recursive: true, force: true }),
+    stop: () => registry.stop(),
+  }
+}
+
+/** nginx with static files, which the upstream itself is. */
+export function staticContestant(upstream: StaticUpstream): Contestant {
+  return {
+    name: 'nginx',
+    pid: upstream.pid,
+    authorization: undefined,
+    urlOf: ({ digest }) => `${upstream.fast.url}/v2/lib/app/blobs/${digest}`,
+    admit: async () => undefined,
+    keeps: async () => true,
+    forget: async () => undefined,
+    stop: async () => undefined,
+  }
+}
+
+async function isWhole(path: string, { bytes }: Blob): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined)
+  return found?.size === bytes
+}
