@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { Cause, LedgerEntry, Notice, TagRecord } from '../../src/streams/records.ts'
 import { applyChange, type ChangeContext } from '../../src/streams/rules.ts'
 import type { TagChange } from '../../src/streams/streams.ts'
-import { event, wanted } from './world.ts'
+import { digest, event, wanted } from './world.ts'
 
 /** One step of a tag's life in a property test. */
 export type Step =
@@ -15,6 +15,8 @@ export type Step =
       spec: boolean
     }
   | { does: 'fail'; byHand: boolean; reason: string }
+  | { does: 'gone'; image: string; host: string }
+  | { does: 'seen'; image?: string }
   | { does: 'remove' | 'resume' | 'recreate' | 'annotate' | 'reimport' }
 
 /** A tag that is driven by steps through the rules, and what came of it. */
@@ -52,6 +54,21 @@ export const steps: fc.Arbitrary<Step[]> = fc.array(
     },
     {
       weight: 2,
+      arbitrary: fc.record({
+        does: fc.constant('gone' as const),
+        image: fc.constantFrom('a', 'b', 'c'),
+        host: fc.constantFrom('r.io', 'q.io'),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record(
+        { does: fc.constant('seen' as const), image: fc.constantFrom('a', 'b', 'c') },
+        { requiredKeys: ['does'] },
+      ),
+    },
+    {
+      weight: 2,
       arbitrary: fc.record({ does: fc.constantFrom('remove', 'resume', 'recreate', 'annotate', 'reimport') }),
     },
   ),
@@ -84,6 +101,10 @@ export function changeOf(step: Step, driven: Driven): TagChange | undefined {
     }
     case 'fail':
       return { ...(step.byHand ? { reimport: true } : {}), condition: { reason: step.reason, message: 'no' } }
+    case 'gone':
+      return { upstreamGone: { image: digest(step.image), host: step.host } }
+    case 'seen':
+      return step.image === undefined ? { upstreamGone: null } : { lastSeen: digest(step.image) }
     case 'remove':
       return { remove: { cause: { kind: 'delete', by: 'alice' } } }
     case 'resume':

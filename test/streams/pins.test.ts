@@ -47,6 +47,17 @@ describe('pins', () => {
     expect(w.faults.gets).toEqual([])
   })
 
+  test('tell that the tag is held, and that no upstream has its image any more', async () => {
+    const w = await pushed()
+    const pin = async () => w.pins.pin(app, 'prod')
+    expect(await pin()).toMatchObject({ hold: undefined, upstreamGone: undefined })
+    await change(w, { upstreamGone: { image: digest('a'), host: 'quay.io' } })
+    expect(await pin()).toMatchObject({ upstreamGone: { host: 'quay.io' } })
+    await change(w, { event: event('b') })
+    await change(w, { event: event('a', 'rollback') })
+    expect(await pin()).toMatchObject({ hold: { revision: 3 }, upstreamGone: undefined })
+  })
+
   test('asked by many at once are read once', async () => {
     const w = await pushed()
     w.faults.gets = []

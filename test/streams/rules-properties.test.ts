@@ -141,6 +141,31 @@ test('I7: a failed attempt changes no pin, no item and no revision', () => {
   )
 })
 
+test('I7: that an upstream lost an image is said of the pin alone, moves nothing and is told to nobody', () => {
+  fc.assert(
+    fc.property(steps, (life) => {
+      follow(life, ({ before, after, step, outcome }) => {
+        const gone = after.record?.uid === after.uid ? after.record.upstreamGone : undefined
+        if (gone !== undefined) expect(gone.image).toBe(pinOf(after))
+        if (step.does !== 'gone' && step.does !== 'seen') return
+        expect([pinOf(after), after.ledger, after.notices, after.generation]).toEqual([
+          pinOf(before),
+          before.ledger,
+          before.notices,
+          before.generation,
+        ])
+        if (step.does === 'gone')
+          expect(gone !== undefined).toBe(digest(step.image) === pinOf(before) || isGone(before))
+        else if (step.image === undefined || digest(step.image) === pinOf(before)) expect(gone).toBeUndefined()
+        if (isGone(before) && step.does === 'gone') expect(outcome).toBe('nothing')
+      })
+    }),
+    runs,
+  )
+})
+
+const isGone = ({ record, uid }: Driven): boolean => record?.uid === uid && record.upstreamGone !== undefined
+
 test('generations of the stream grow by at most one, and no tag is ahead of its stream', () => {
   fc.assert(
     fc.property(steps, (life) => {
@@ -194,7 +219,8 @@ test('a step that is taken again right away writes nothing, but for entries of r
       let driven = newTag()
       for (const step of life) {
         driven = drive(driven, step).after
-        const repeats = step.does === 'fail' || (step.does === 'move' && step.kind !== 'rollback')
+        const repeats =
+          ['fail', 'gone', 'seen'].includes(step.does) || (step.does === 'move' && step.kind !== 'rollback')
         if (!repeats || isHeld(driven)) continue
         const again = drive(driven, step)
         expect(again.outcome).toBe('nothing')

@@ -241,3 +241,58 @@ test('a changed annotation is a new generation of the stream, not of the tag', (
   expect(applied?.record.spec?.generation).toBe(2)
   expect(applied?.notices).toEqual([])
 })
+
+describe('an image that no upstream has any more', () => {
+  const gone: TagChange = { upstreamGone: { image: digest('1'), host: 'quay.io' } }
+  const at = '2026-01-01T01:00:00Z'
+
+  test('is said of the tag that stands there, since when it was first heard', () => {
+    expect(recordOf([imported('1'), gone]).upstreamGone).toEqual({ image: digest('1'), host: 'quay.io', at })
+    const fromElsewhere: TagChange = { upstreamGone: { image: digest('1'), host: 'r.io' } }
+    for (const again of [gone, fromElsewhere]) expect(apply([imported('1'), gone, again])).toBeUndefined()
+  })
+
+  test('is said together with the import that failed', () => {
+    const record = recordOf([imported('1'), { condition: notFound, ...gone }])
+    expect(record).toMatchObject({ condition: { reason: 'NotFound' }, upstreamGone: { at } })
+    expect(apply([imported('1'), { condition: notFound, ...gone }, { condition: notFound, ...gone }])).toBeUndefined()
+  })
+
+  test('is nothing to a tag that stands elsewhere, or nowhere', () => {
+    expect(apply([imported('2'), gone])).toBeUndefined()
+    expect(apply([{ spec: wanted('prod'), reimport: true, condition: notFound }, gone])).toBeUndefined()
+    expect(apply([gone])).toBeUndefined()
+  })
+
+  const endings: [string, TagChange][] = [
+    ['it is seen again', { upstreamGone: null }],
+    ['an import finds it', { ...imported('1'), lastSeen: digest('1') }],
+    ['the tag moves on', imported('2')],
+    ['the tag is rolled back', { event: event('2', 'rollback') }],
+    ['the tag is deleted', { remove: { cause: { kind: 'delete', by: 'alice' } } }],
+  ]
+  test.each(endings)('is forgotten when %s', (_name, change) => {
+    expect(recordOf([imported('1'), gone, change])).not.toHaveProperty('upstreamGone')
+  })
+
+  const others: [string, TagChange][] = [
+    ['an import fails', { condition: { reason: 'Tls', message: 'expired' } }],
+    ['another image is seen', { lastSeen: digest('2') }],
+    ['it is tagged again', { event: event('1', 'tag', { reference: 'r.io/other@1' }) }],
+  ]
+  test.each(others)('is still gone when %s', (_name, change) => {
+    expect(recordOf([imported('1'), gone, change]).upstreamGone).toMatchObject({ at })
+  })
+
+  test('is said of a held tag, and taken back when an import in the background sees it', () => {
+    const held = [imported('1'), imported('2'), { event: event('1', 'rollback') }, gone] as const
+    expect(recordOf(held)).toMatchObject({ hold: { revision: 3 }, upstreamGone: { image: digest('1') } })
+    const seen: TagChange = { event: event('1', 'scheduled'), lastSeen: digest('1') }
+    expect(recordOf([...held, seen])).not.toHaveProperty('upstreamGone')
+    const moved: TagChange = { event: event('3', 'scheduled'), lastSeen: digest('3') }
+    expect(recordOf([...held, moved])).toMatchObject({
+      candidate: { image: digest('3') },
+      upstreamGone: { host: 'quay.io' },
+    })
+  })
+})
