@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Content } from './content/content.ts'
+import { createAskForPin } from './importer/ask-for-pin.ts'
 import { createChildren, type KeepManifest } from './importer/children.ts'
 import { createConfigurations } from './importer/configurations.ts'
 import { createRecordFailure } from './importer/failures.ts'
@@ -106,7 +107,7 @@ export function createImporter(options: ImporterOptions): Importer {
   const configurations = createConfigurations({ content, timeoutMs: configTimeoutMs, log })
   const obtain = createObtain({ links, content, upstream, images, configurations })
   const children = createChildren({ links, upstream, images, configurations, keepManifest, log })
-  const recordFailure = createRecordFailure({ writer, log })
+  const recordFailure = createRecordFailure({ writer, askForPin: createAskForPin({ links, upstream }), log })
   const importImage = createImportImage({ reader, writer, allowed, obtain, children, recordFailure, log })
 
   // What many ask for at once is more than memory holds, and one project must not keep the others waiting.

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
 import { requireTagUnchanged } from '../streams/preconditions.ts'
 import type { CurrentTag, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
+import type { AskForPin } from './ask-for-pin.ts'
 import { type Frame, type ImportImage, isDry, nameOf, seenBy, specOf } from './request.ts'
 
 /** One image, and the tag as it was before the upstream was asked. */
@@ -19,7 +20,13 @@ export interface Attempted {
  */
 export type RecordFailure = (attempted: Attempted, error: unknown) => Promise<RegistryError>
 
-export function createRecordFailure({ writer, log }: { writer: StreamWriter; log: Logger }): RecordFailure {
+export interface RecordFailureOptions {
+  writer: Pick<StreamWriter, 'changeTag'>
+  askForPin: AskForPin
+  log: Logger
+}
+
+export function createRecordFailure({ writer, askForPin, log }: RecordFailureOptions): RecordFailure {
   /** Of one image alone: whatever went wrong, the others of the request go on (I7). */
   async function failed(attempted: Attempted, error: unknown): Promise<RegistryError> {
     const { frame, wanted } = attempted
@@ -48,16 +55,22 @@ export function createRecordFailure({ writer, log }: { writer: StreamWriter; log
     if (stream === undefined || isDry(frame)) return
     const reason = error.upstream?.reason ?? (error.code === 'UNKNOWN' ? 'InternalError' : 'Invalid')
     log.info({ ...nameOf(request), tag: wanted.to, from: wanted.from, reason }, 'import failed')
-    const condition = { reason, message: error.message }
+    const image = before?.record.items[0]?.image
+    const upstreamGone = reason === 'NotFound' && image ? await askForPin(stream, image, frame.signal) : undefined
+    frame.signal?.throwIfAborted()
+    const failed = {
+      condition: { reason, message: error.message },
+      ...(upstreamGone !== undefined && { upstreamGone }),
+    }
     const decide = (current: CurrentTag): TagChange | undefined => {
       if (background && current.stream.uid !== stream.uid) return undefined
       requireTagUnchanged(current, wanted.to, seenBy(request, stream))
       // Who moved the tag meanwhile asked later: an older failure says nothing of where it stands now.
       if ((current.tag?.storeRevision ?? 0) !== (before?.storeRevision ?? 0)) return undefined
-      if (background) return { condition }
+      if (background) return failed
       return current.tag?.record.spec === undefined
-        ? { spec: specOf(current, wanted), reimport: true, condition }
-        : { reimport: true, condition }
+        ? { spec: specOf(current, wanted), reimport: true, ...failed }
+        : { reimport: true, ...failed }
     }
     await writer.changeTag(stream, wanted.to, decide, { onConflict: background ? 'drop' : 'decide' })
   }
