@@ -101,7 +101,8 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
     async begin(digest, name, size) {
       const end = onlyOnce(beginWriting(digest))
       try {
-        return await beginFile(digest, name, size, end)
+        // In turn: what is left there may be swept away just now.
+        return await inTurn(digest, () => beginFile(digest, name, size, end))
       } catch (error) {
         end()
         throw error

@@ -32,13 +32,21 @@ export function createPatchedReader(
     return piece
   }
 
+  /** Whether bytes from elsewhere may follow on what was given out, and the hash of that if it is to go on. */
+  function othersAfter(error: unknown): { hash: Hash | undefined } | undefined {
+    if (current !== file) return undefined
+    if (error instanceof UnreadableError) return { hash: error.hash }
+    return error instanceof CorruptError && at === offset ? { hash: undefined } : undefined
+  }
+
   return {
     async read() {
       try {
         return await readOn()
       } catch (error) {
-        if (!(error instanceof UnreadableError) || isClosed) throw error
-        hash = error.hash
+        const others = isClosed ? undefined : othersAfter(error)
+        if (others === undefined) throw error
+        hash = others.hash
       }
       current.close()
       const rest = await fetchRest({ offset: at, length: end - at })

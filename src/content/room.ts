@@ -48,18 +48,30 @@ export function createRoom({ directory, maxBytes, counters, onPressure, log }: R
     return new NoRoomError(problem, cause)
   }
 
+  /** What came free, or could be kept, may have ended the problem. */
   function settle(): void {
     const used = counters.heldBytes + taken
     if (counters.problem === 'maxBytes reached' && used + wanted <= maxBytes) counters.problem = undefined
+    if (counters.problem === 'disk full') void settleDisk()
     if (used > 0.9 * maxBytes) onPressure(0)
   }
 
+  async function settleDisk(): Promise<void> {
+    const fits = await hasDisk(wanted).catch(() => false)
+    if (fits && counters.problem === 'disk full') counters.problem = undefined
+  }
+
+  async function hasDisk(bytes: number): Promise<boolean> {
+    const { bavail, blocks, bsize } = await statfs(directory)
+    return bavail * bsize >= bytes + Math.min(reservedBytes, reservedShare * blocks * bsize)
+  }
+
   async function requireDisk(bytes: number): Promise<void> {
-    const { bavail, blocks, bsize } = await statfs(directory).catch((error: unknown) => {
+    const fits = await hasDisk(bytes).catch((error: unknown) => {
       throw refused('disk failed', error)
     })
-    const reserved = Math.min(reservedBytes, reservedShare * blocks * bsize)
-    if (bavail * bsize >= bytes + reserved) return
+    if (fits) return
+    wanted = bytes
     onPressure(bytes)
     throw refused('disk full')
   }
@@ -67,9 +79,9 @@ export function createRoom({ directory, maxBytes, counters, onPressure, log }: R
   return {
     async take(bytes) {
       if (counters.heldBytes + taken + bytes > maxBytes) {
-        wanted = bytes
         // For what can never fit nothing else is to go.
-        if (bytes <= maxBytes) onPressure(bytes)
+        wanted = bytes <= maxBytes ? bytes : 0
+        if (wanted > 0) onPressure(bytes)
         throw refused('maxBytes reached')
       }
       taken += bytes
@@ -111,7 +123,7 @@ export function createRoom({ directory, maxBytes, counters, onPressure, log }: R
     },
     refuse: (error) => refused(['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '') ? 'disk full' : 'disk failed', error),
     kept() {
-      if (counters.problem !== 'maxBytes reached') counters.problem = undefined
+      if (counters.problem === 'disk failed') counters.problem = undefined
       settle()
     },
   }
