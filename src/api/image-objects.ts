@@ -43,7 +43,7 @@ export function imageStreamTagObject(stream: Stream, tag: Tag, image: ApiObject)
     tag: record.spec === undefined ? null : specTag(record, record.spec),
     generation: head?.generation ?? 0,
     lookupPolicy: { local: stream.lookupPolicy.local },
-    ...(record.condition === undefined ? {} : { conditions: [record.condition] }),
+    ...conditionsOf(record),
     image,
   }
 }
@@ -194,8 +194,25 @@ function statusTag({ name, record }: Tag): Record<string, unknown> {
   return {
     tag: name,
     items: items.length === 0 ? null : items,
-    ...(record.condition === undefined ? {} : { conditions: [record.condition] }),
+    ...conditionsOf(record),
   }
+}
+
+/**
+ * Why the newest import failed, and that no upstream has what the tag stands at. The latter has the generation of the head, so
+ * that nobody takes it for an answer to a newer wish.
+ */
+function conditionsOf({ condition, upstreamGone, items }: TagRecord): { conditions?: readonly object[] } {
+  const gone = upstreamGone && {
+    type: 'UpstreamGone',
+    status: 'True',
+    lastTransitionTime: upstreamGone.at,
+    reason: 'NotFound',
+    message: `${upstreamGone.host} no longer has this image (${upstreamGone.image}); it is served from Weir's own copy`,
+    generation: items[0]?.generation ?? 0,
+  }
+  const conditions = [condition, gone].filter((each) => each !== undefined)
+  return conditions.length === 0 ? {} : { conditions }
 }
 
 function repositoryOf(registryHost: string, { project, stream }: Stream): string {

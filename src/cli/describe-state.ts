@@ -79,7 +79,7 @@ export function inForce({ tag, events }: TagView): TagEvent | undefined {
 
 /** What is the matter with a tag; a line that begins with two spaces says more of the one before. */
 export function troubleLines(view: TagView): string[] {
-  return [...holdLines(view), ...importLines(view), ...contentTroubles(view.tag, view.content)]
+  return [...holdLines(view), ...importLines(view), ...goneLines(view), ...contentTroubles(view.tag, view.content)]
 }
 
 /** Where a tag stood before, newest first. */
@@ -137,6 +137,13 @@ function importLines(view: TagView): string[] {
     `  to try again: weir import-image ${called}`,
     ...(image === undefined ? ['  there is nothing to pull until it succeeds'] : goesOn(view)),
   ]
+}
+
+function goneLines({ tag, nowMs, wide }: TagView): string[] {
+  if (tag.gone === undefined) return []
+  const { message = 'no upstream has this image any more', lastTransitionTime } = tag.gone
+  const since = lastTransitionTime === undefined ? '' : ` since ${formatMoment(lastTransitionTime, nowMs)}`
+  return [`! gone upstream${since}: ${wide ? message : shortDigests(message)}`]
 }
 
 function goesOn(view: TagView): string[] {

@@ -25,6 +25,8 @@ export interface StreamTag extends TagName {
   hold: Hold | undefined
   /** Why its newest import failed. */
   failure: Condition | undefined
+  /** That no upstream has the image any more that it stands at. */
+  gone: Condition | undefined
   /** Whether what is wanted was not looked at yet. */
   isPending: boolean
 }
@@ -77,11 +79,12 @@ export function followersIn(tags: readonly StreamTag[]): (tag: string) => Stream
 
 /** What there is to know of a tag beside where it stands, in a few words; empty when it just stands. */
 export function stateOf(tag: StreamTag): string {
-  const { hold, failure, isPending, wanted } = tag
+  const { hold, failure, gone, isPending, wanted } = tag
   const states = [
     hold !== undefined && 'held',
     isPending && 'pending',
     !isPending && failure !== undefined && `failed (${failure.reason ?? 'Unknown'})`,
+    gone !== undefined && 'gone upstream',
     wanted?.reference === true && 'reference',
     trackedTag(tag) !== undefined && 'tracking',
   ]
@@ -114,6 +117,7 @@ function describeTag(
     movedAt: items[0]?.created,
     hold: holdOf(wanted?.annotations),
     failure: events?.conditions?.find(({ type, status }) => type === 'ImportSuccess' && status === 'False'),
+    gone: events?.conditions?.find(({ type, status }) => type === 'UpstreamGone' && status === 'True'),
     isPending: isPending(wanted, events),
   }
 }

@@ -1,5 +1,6 @@
 /** What goes wrong, and what the command line says of it, before the real API over real parts. */
 import { describe, expect, test } from 'vitest'
+import type { Digest } from '../../src/oci/digest.ts'
 import { makeImage } from '../support/images.ts'
 import { type Story, story } from './story-world.ts'
 
@@ -64,6 +65,27 @@ test('a tag whose first import failed is listed, with the reason', async () => {
   expect((await weir(['get', 'tags'])).stdout).toMatch(row)
   expect((await weir(['get', 'tags', '-o', 'name'])).stdout).toBe('demo/app:prod\n')
   expect(JSON.parse((await weir(['get', 'tags', '-n', 'demo', '-o', 'json'])).stdout)).toMatchObject({ items: [] })
+})
+
+test('an image that its upstream deleted is told, and that pulls go on, until it is there again', async () => {
+  const { weir, publish, registry } = await story()
+  const image = publish('one')
+  const source = ['--from', `${registry.host}/lib/app:v1`]
+  await weir(['import-image', 'demo/app:prod', ...source])
+  registry.remove(image as Digest)
+  await weir(['import-image', 'demo/app:prod'])
+  const told = `${registry.host} no longer has this image (${image.slice(0, 19)}); it is served from Weir's own copy\n`
+  for (const named of ['demo/app', 'demo/app:prod']) {
+    const { stdout } = await weir(['describe', named])
+    expect(stdout).toMatch(/! import fails since .*: NotFound: /)
+    expect(stdout).toMatch(/! gone upstream since /)
+    expect(stdout).toContain(told)
+    expect(stdout).toContain('pulls go on from revision 1\n')
+  }
+  expect((await weir(['get', 'tags', '-n', 'demo'])).stdout).toContain('failed (NotFound), gone upstream\n')
+  publish('one')
+  await weir(['import-image', 'demo/app:prod'])
+  expect((await weir(['describe', 'demo/app:prod'])).stdout).not.toContain('gone upstream')
 })
 
 test('a project that is not there is not an empty one', async () => {

@@ -60,21 +60,21 @@ const tagEvent = z
 
 const tagEventCondition = z
   .object({
-    type: string('ImportSuccess.'),
-    status: string('True, False or Unknown. Only False is shown.'),
+    type: string('ImportSuccess, or UpstreamGone: no upstream has the image any more that the tag stands at.'),
+    status: string('True, False or Unknown. Of ImportSuccess only False is shown, of UpstreamGone only True.'),
     lastTransitionTime: time('When the status last changed.'),
     reason: string('Why, in one word for programs.'),
     message: string('Why, for people.'),
     generation: integer('The generation of the wish that was tried.'),
   })
-  .meta({ id: `${group}.TagEventCondition`, description: 'Why a tag could not be imported.' })
+  .meta({ id: `${group}.TagEventCondition`, description: 'What is the matter with a tag.' })
 
 /** What happened to a tag: an element of `status.tags`. */
 export const namedTagEventListSchema = z
   .object({
     tag: string('The tag.'),
     items: atomicList(tagEvent, 'Where the tag stood, newest first.'),
-    conditions: atomicList(tagEventCondition, 'Why the tag could not be imported; absent when it could.'),
+    conditions: atomicList(tagEventCondition, 'What is the matter with the tag; absent when all is well.'),
   })
   .meta({ id: `${group}.NamedTagEventList`, description: 'Where a tag stands and stood before.' })
 
@@ -114,7 +114,7 @@ export const imageStreamTagSchema = z
     tag: object(tagReferenceSchema, 'What is wanted of the tag; null for a tag that was only pushed to.'),
     generation: integer('The generation of the wish that the image fulfilled.'),
     lookupPolicy: object(imageLookupPolicySchema, 'The lookup policy of the stream.'),
-    conditions: atomicList(tagEventCondition, 'Why the tag could not be imported; absent when it could.'),
+    conditions: atomicList(tagEventCondition, 'What is the matter with the tag; absent when all is well.'),
     image: object(imageSchema, 'The image that the tag stands at.'),
   })
   .meta({ id: `${group}.ImageStreamTag`, description: 'A tag of an image stream, with the image that it stands at.' })
