@@ -32,8 +32,8 @@ export interface DiskReaderOptions {
   buffers: Buffers
   /** Runs along when the extent is the whole: the last piece is given out only when the digest is right. */
   hash: Hash | undefined
-  /** Told once, at the end of the whole, or when that is not to be had. */
-  onResult(result: 'whole' | 'short' | 'corrupt'): void
+  /** Told once, at the end of the whole, or when that is not to be had; the read that found out waits for it. */
+  onResult(result: 'whole' | 'short' | 'corrupt'): Promise<void> | void
   /** Called once, when file and buffer are free again. */
   onClose(): void
 }
@@ -55,17 +55,15 @@ export function createDiskReader(options: DiskReaderOptions): BlobReader {
     handle.close().then(onClose, onClose)
   }
 
-  function verify(piece: Buffer): void {
-    hash?.update(piece)
-    if (at < end || hash === undefined) return
-    const found = hashedDigest(hash, digest)
-    onResult(found === digest ? 'whole' : 'corrupt')
+  async function verify(last: Hash): Promise<void> {
+    const found = hashedDigest(last, digest)
+    await onResult(found === digest ? 'whole' : 'corrupt')
     if (found !== digest) throw new CorruptError(digest, found)
   }
 
   async function readPiece(): Promise<Buffer | undefined> {
     if (at >= end) {
-      if (extent.length === 0) verify(Buffer.alloc(0))
+      if (extent.length === 0 && hash !== undefined) await verify(hash)
       return undefined
     }
     buffer ??= extent.length <= smallBytes ? Buffer.allocUnsafe(extent.length) : buffers.take()
@@ -73,12 +71,13 @@ export function createDiskReader(options: DiskReaderOptions): BlobReader {
       throw new UnreadableError(`the file of ${digest} can not be read`, hash, error)
     })
     if (received === 0) {
-      onResult('short')
+      await onResult('short')
       throw new UnreadableError(`the file of ${digest} ends after ${at} bytes`, hash)
     }
     at += received
     const piece = buffer.subarray(0, received)
-    verify(piece)
+    hash?.update(piece)
+    if (at === end && hash !== undefined) await verify(hash)
     return piece
   }
 

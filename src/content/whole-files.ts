@@ -68,6 +68,11 @@ export function createWholeFiles(options: WholeFilesOptions): WholeFiles {
     return undefined
   }
 
+  function judge(digest: Digest, stats: Stats, result: keyof typeof problems | 'whole'): Promise<void> | void {
+    if (result !== 'whole') return quarantine.put(digest, stats.ino, problems[result])
+    trust.add(digest, stats)
+  }
+
   const files: WholeFiles = {
     async open(digest, size, purpose = 'serving') {
       try {
@@ -95,10 +100,7 @@ export function createWholeFiles(options: WholeFilesOptions): WholeFiles {
       const extent = extentOf(range, stats.size)
       const isTrusted = extent.length < stats.size || stats.size === 0 || trust.has(digest, stats)
       const hash = isTrusted ? undefined : hashFor(digest)
-      const onResult: DiskReaderOptions['onResult'] = (result) => {
-        if (result === 'whole') trust.add(digest, stats)
-        else void quarantine.put(digest, stats.ino, problems[result])
-      }
+      const onResult: DiskReaderOptions['onResult'] = (result) => judge(digest, stats, result)
       const reader = createDiskReader({ digest, handle, extent, buffers, hash, onResult, onClose })
       return { size: stats.size, ...extent, reader }
     },
@@ -111,25 +113,23 @@ export function createWholeFiles(options: WholeFilesOptions): WholeFiles {
     },
     async check({ digest, handle, stats }, signal) {
       const { promise: closed, resolve: onClose } = Promise.withResolvers<void>()
-      const extent = { offset: 0, length: stats.size }
-      let result: keyof typeof problems | 'whole' = 'whole'
-      const onResult: DiskReaderOptions['onResult'] = (found) => {
-        result = found
+      let isWrong = false
+      const onResult: DiskReaderOptions['onResult'] = (result) => {
+        isWrong = result !== 'whole'
+        return judge(digest, stats, result)
       }
+      const extent = { offset: 0, length: stats.size }
       const reader = createDiskReader({ digest, handle, extent, buffers, hash: hashFor(digest), onResult, onClose })
-      const wrong = () => (result === 'whole' ? undefined : problems[result])
       try {
         while ((await reader.read()) !== undefined) signal.throwIfAborted()
+        return 'whole'
       } catch (error) {
-        if (wrong() === undefined) throw error
+        if (isWrong) return 'corrupt'
+        throw error
       } finally {
         reader.close()
         await closed
       }
-      const problem = wrong()
-      if (problem === undefined) trust.add(digest, stats)
-      else await quarantine.put(digest, stats.ino, problem)
-      return problem === undefined ? 'whole' : 'corrupt'
     },
   }
   return files

@@ -1,0 +1,79 @@
+/** Held files over a real store of records, without anything that downloads. */
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import { createBuffers } from '../../src/content/buffers.ts'
+import type { HeldRecords, Proof } from '../../src/content/content.ts'
+import { type Counters, createCounters } from '../../src/content/counters.ts'
+import type { HeldFiles, PartialFile } from '../../src/content/held-files.ts'
+import { type HeldFilesOptions, openHeldFiles } from '../../src/content/open-held-files.ts'
+import { proofOf } from '../../src/content/proof.ts'
+import { digestOf } from '../../src/oci/digest.ts'
+import { createLevelStore } from '../../src/store/level.ts'
+import { createHeldRecords } from '../../src/streams/held-records.ts'
+import { temporaryDirectory } from '../support/directory.ts'
+import { first } from './world.ts'
+
+export interface HeldWorld {
+  directory: string
+  records: HeldRecords
+  logged: string[]
+  /** What `onPressure` was told. */
+  pressure: number[]
+  clock: { now(): number; ahead: number }
+  /** One more process on the directory, or the same after it died: it knows nothing of the others. */
+  open(more?: Partial<HeldFilesOptions>): Promise<{ files: HeldFiles; counters: Counters }>
+}
+
+export async function heldWorld(): Promise<HeldWorld> {
+  const temporary = await temporaryDirectory()
+  const directory = join(temporary, 'content')
+  const store = await createLevelStore({ directory: join(temporary, 'store'), logged: [] })
+  const closing = new AbortController()
+  onTestFinished(async () => {
+    closing.abort()
+    await store.close()
+  })
+  const logged: string[] = []
+  const pressure: number[] = []
+  const clock = { ahead: 0, now: () => Date.now() + clock.ahead }
+  const records = createHeldRecords({ store, now: clock.now })
+  return {
+    directory,
+    records,
+    logged,
+    pressure,
+    clock,
+    async open(more = {}) {
+      const counters = createCounters()
+      const files = await openHeldFiles({
+        directory,
+        records,
+        acquireLease: (name, signal) => store.lease(name, signal),
+        buffers: createBuffers(),
+        counters,
+        maxBytes: 1024 ** 3,
+        onPressure: (needed) => void pressure.push(needed),
+        log: pino({}, { write: (line: string) => void logged.push(line) }),
+        now: clock.now,
+        signal: closing.signal,
+        ...more,
+      })
+      return { files, counters }
+    },
+  }
+}
+
+/** The proof of the first location alone. */
+export const proof: Proof = proofOf([first])
+
+/** A file with all its bytes, which nobody said to keep yet. */
+export async function written(files: HeldFiles, bytes: Buffer, name = 'download'): Promise<PartialFile> {
+  const file = await files.begin(digestOf(bytes), name, bytes.length)
+  await file.handle.writeFile(bytes)
+  return file
+}
+
+export async function keep(files: HeldFiles, bytes: Buffer, through: Proof = proof): Promise<void> {
+  await (await written(files, bytes)).keep(through)
+}

@@ -1,0 +1,141 @@
+import fc from 'fast-check'
+import { expect, onTestFinished, test } from 'vitest'
+import type { HeldRecord, HeldRecords, Proof } from '../../src/content/content.ts'
+import { type Digest, digestOf } from '../../src/oci/digest.ts'
+import { createLevelStore } from '../../src/store/level.ts'
+import type { Store } from '../../src/store/store.ts'
+import { createHeldRecords } from '../../src/streams/held-records.ts'
+import { temporaryDirectory } from '../support/directory.ts'
+
+const [a, b, c] = ['a', 'b', 'c'].map((name) => digestOf(name).slice(7)) as [string, string, string]
+const digest = digestOf('bytes')
+
+async function opened(): Promise<{ records: HeldRecords; store: Store; asked: string[] }> {
+  const store = await createLevelStore({ directory: await temporaryDirectory(), logged: [] })
+  onTestFinished(() => store.close())
+  const asked: string[] = []
+  const watched: Store = {
+    ...store,
+    get: (key) => {
+      asked.push(key)
+      return store.get(key)
+    },
+    range: (query) => {
+      asked.push(`${query.prefix} ${query.limit}`)
+      return store.range(query)
+    },
+  }
+  return { records: createHeldRecords({ store: watched, now: () => 0 }), store, asked }
+}
+
+function listed(records: HeldRecords, after?: Digest): Promise<HeldRecord[]> {
+  return Array.fromAsync(records.list(after === undefined ? {} : { after }))
+}
+
+test('nothing is recorded of what was never held', async () => {
+  const { records } = await opened()
+  expect(await records.get(digest)).toBeUndefined()
+  expect(await records.find(digest, { through: [a], isHere: true })).toBeUndefined()
+  expect(await listed(records)).toEqual([])
+  await records.remove(digest)
+})
+
+test('a record has all proofs, each once', async () => {
+  const { records } = await opened()
+  for (const proof of [[a], [b], [a], [a, b], []]) await records.add(digest, 7, proof)
+  const record = await records.get(digest)
+  expect(record).toMatchObject({ digest, size: 7 })
+  expect([...(record?.proofs ?? [])].sort()).toEqual([[], [a], [a, b], [b]].sort())
+})
+
+test.each<[Proof[], { through: Proof; isHere: boolean }, boolean]>([
+  [[[a]], { through: [a], isHere: false }, true],
+  [[[a]], { through: [a, b].sort(), isHere: false }, true],
+  [[[a]], { through: [b], isHere: false }, false],
+  [[[a]], { through: [], isHere: false }, false],
+  [[[a]], { through: [], isHere: true }, true],
+  [[[]], { through: [a], isHere: false }, false],
+  [[[]], { through: [], isHere: false }, false],
+  [[[]], { through: [], isHere: true }, true],
+  [[[a, b].sort()], { through: [a], isHere: false }, false],
+  [[[a, b].sort()], { through: [b], isHere: false }, false],
+  [[[a, b].sort()], { through: [a, b].sort(), isHere: false }, true],
+  [[[a, b].sort()], { through: [a, b, c].sort(), isHere: false }, true],
+  [[[a, b, c].sort()], { through: [a, b, c].sort(), isHere: false }, true],
+  [[[a, b, c].sort()], { through: [a, b].sort(), isHere: false }, false],
+])('I5: with the proofs %j a link of %j may have the bytes: %s', async (proofs, link, may) => {
+  const { records } = await opened()
+  for (const proof of proofs) await records.add(digest, 7, proof)
+  expect(await records.find(digest, link)).toBe(may ? 7 : undefined)
+})
+
+test('I5: a proof is asked for by its own key, so that what others proved takes no time', async () => {
+  const { records, asked } = await opened()
+  const ask = async (through: Proof) => {
+    asked.length = 0
+    await records.find(digest, { through, isHere: false })
+    return [...asked]
+  }
+  const before = await ask([b])
+  await Promise.all(Array.from({ length: 200 }, (_, i) => records.add(digest, 7, [digestOf(`${i}`).slice(7)])))
+  expect(await ask([b])).toEqual(before)
+  expect(before).toHaveLength(1)
+  expect(before[0]).not.toContain('undefined')
+})
+
+test('removing takes every proof of the digest, however many, and none of another', async () => {
+  const { records, store } = await opened()
+  const other = digestOf('other')
+  await records.add(other, 1, [a])
+  await Promise.all(Array.from({ length: 250 }, (_, i) => records.add(digest, 7, [digestOf(`${i}`).slice(7)])))
+  await records.remove(digest)
+  expect(await records.get(digest)).toBeUndefined()
+  expect(await Array.fromAsync(await store.range({ prefix: '' }))).toHaveLength(1)
+  expect(await records.get(other)).toEqual({ digest: other, size: 1, proofs: [[a]] })
+})
+
+test('the list is in pages, in the order of digests, and goes on after any of them', async () => {
+  const { records, asked } = await opened()
+  const digests = Array.from({ length: 300 }, (_, i) => digestOf(`${i}`, i % 3 === 0 ? 'sha512' : 'sha256')).sort()
+  const many = digests[100] as Digest
+  await Promise.all(digests.flatMap((each) => [[a], [b]].map((proof) => records.add(each, 1, proof))))
+  await Promise.all(Array.from({ length: 700 }, (_, i) => records.add(many, 1, [digestOf(`${i}`).slice(7)])))
+  asked.length = 0
+  const all = await listed(records)
+  expect(all.map((record) => record.digest)).toEqual(digests)
+  expect(all.map(({ proofs }) => proofs.length)).toEqual(digests.map((each) => (each === many ? 702 : 2)))
+  expect(asked.filter((query) => query.startsWith('held/ ')).every((query) => query.endsWith(' 500'))).toBe(true)
+  expect((await listed(records, many)).map((record) => record.digest)).toEqual(digests.slice(101))
+})
+
+test('what is removed or added while the list is read spoils nothing else of it', async () => {
+  const { records } = await opened()
+  const digests = Array.from({ length: 600 }, (_, i) => digestOf(`${i}`)).sort()
+  await Promise.all(digests.map((each) => records.add(each, 1, [a])))
+  const seen: Digest[] = []
+  for await (const record of records.list()) {
+    seen.push(record.digest)
+    await records.remove(record.digest)
+  }
+  expect(seen).toEqual(digests)
+  expect(await listed(records)).toEqual([])
+})
+
+test('any proofs allow exactly the links that have all locations of a single one, a pair, or all of theirs', async () => {
+  const keys = [a, b, c, digestOf('d').slice(7)].sort()
+  const some = fc.subarray(keys)
+  const { records } = await opened()
+  await fc.assert(
+    fc.asyncProperty(fc.array(some, { maxLength: 5 }), some, fc.boolean(), async (proofs, through, isHere) => {
+      await records.remove(digest)
+      for (const proof of proofs) await records.add(digest, 9, proof)
+      const isProof = (proof: string[]) =>
+        proof.length > 0 &&
+        (proof.length <= 2 || proof.length === through.length) &&
+        proof.every((key) => through.includes(key))
+      const may = isHere ? proofs.length > 0 : proofs.some(isProof)
+      expect(await records.find(digest, { through, isHere })).toBe(may ? 9 : undefined)
+    }),
+    { numRuns: 200 },
+  )
+})
