@@ -4,6 +4,7 @@ import type { Store } from '../store/store.ts'
 import { frameOf, streamAfter } from './change-tag.ts'
 import { commitSteps } from './commit-steps.ts'
 import { type Base, composeSteps } from './compose.ts'
+import type { ContentPolicy } from './content-policy.ts'
 import { type Draft, draftChanges } from './draft.ts'
 import type { AskedChange } from './follow-graph.ts'
 import { isHeldError } from './hold.ts'
@@ -24,13 +25,15 @@ export interface StreamRequest {
   name: StreamName
   decide: (current: CurrentStream) => StreamChange | undefined
   options: { create?: boolean; dryRun?: boolean }
+  /** What holds of tags where no annotation says otherwise. */
+  defaults: ContentPolicy
 }
 
 /** Decides on a change of a stream, works it out, and tries once to commit it, in steps. */
 export async function attemptStream(
   store: Store,
   sizes: StreamSizes,
-  { name, decide, options }: StreamRequest,
+  { name, decide, options, defaults }: StreamRequest,
   nowMs: number,
 ): Promise<StreamChangeResult | 'lost'> {
   const snapshot = await readSnapshot(store, name, { withFollowers: true })
@@ -45,7 +48,8 @@ export async function attemptStream(
   requireFormValid(name, change)
   const wanted = change.object === undefined ? stream : { ...withoutFields(stream), ...change.object }
   const isChanged = change.object !== undefined && isObjectChanged(stream, change.object)
-  const drafts = await draftTags(store, { name, base, snapshot, changes: change.tags ?? new Map() }, nowMs)
+  const changes = change.tags ?? new Map()
+  const drafts = await draftTags(store, { name, base, snapshot, changes, wanted, defaults }, nowMs)
   if (base.read !== undefined && !isChanged && drafts.length === 0) return unchanged
   const steps = composeSteps(base, { stream: wanted, isChanged }, drafts)
   const after = (revisions?: readonly number[]): StreamChangeResult => {
@@ -74,10 +78,17 @@ interface Asked {
   base: Base
   snapshot: StreamSnapshot
   changes: ReadonlyMap<string, TagChange>
+  /** The stream as it is to be. */
+  wanted: Stream
+  defaults: ContentPolicy
 }
 
 /** Works out what changes of tags come to; each draft is of tags that follow one another. @throws RegistryError INVALID */
-async function draftTags(store: Store, { name, base, snapshot, changes }: Asked, nowMs: number): Promise<Draft[]> {
+async function draftTags(
+  store: Store,
+  { name, base, snapshot, changes, wanted, defaults }: Asked,
+  nowMs: number,
+): Promise<Draft[]> {
   const { stream } = base.read ?? base.birth
   const present = new Map(snapshot.tags.map((tag) => [tag.name, tag.record]))
   const asked = new Map<string, AskedChange>()
@@ -86,7 +97,7 @@ async function draftTags(store: Store, { name, base, snapshot, changes }: Asked,
   }
   if (asked.size === 0) return []
   const get = createMemory((key) => store.get(key), snapshot.entries, [tagKey(name, ''), followersKey(name, '')])
-  const frame = frameOf(name, base, nowMs)
+  const frame = await frameOf(name, base, nowMs, { get, defaults, stream: wanted })
   const drafts: Draft[] = []
   const causes: FieldCause[] = []
   for (const group of connected(name, asked, present)) {

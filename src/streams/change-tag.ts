@@ -3,7 +3,8 @@ import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
 import { commitSteps } from './commit-steps.ts'
 import { type Base, composeSteps, isNewSpec, nextGeneration } from './compose.ts'
-import { type Draft, draftChanges } from './draft.ts'
+import type { ContentPolicy } from './content-policy.ts'
+import { type Draft, draftChanges, type Frame } from './draft.ts'
 import { tagKey } from './keys.ts'
 import { born, prepareBirth, streamNotFound } from './lives.ts'
 import { standing } from './preconditions.ts'
@@ -12,6 +13,7 @@ import { isAbsent } from './rules.ts'
 import { newestRevision, presentTag, readStream } from './stream-records.ts'
 import type { StreamSizes } from './stream-sizes.ts'
 import type { ChangeOptions, ChangeResult, CurrentTag, Stream, Tag, TagChange } from './streams.ts'
+import { tagPolicies } from './tag-policy.ts'
 import { requireValid, validateTagReference } from './validation.ts'
 
 /** One call of `changeTag`. */
@@ -20,6 +22,8 @@ export interface TagRequest {
   tag: string
   decide: (current: CurrentTag) => TagChange | undefined
   options: ChangeOptions
+  /** What holds of tags where no annotation says otherwise. */
+  defaults: ContentPolicy
   /** What was first decided on: the stream's uid and the tag record's revision. */
   first?: { uid: string; revision: number }
 }
@@ -73,7 +77,7 @@ async function readBase(store: Store, { name, options }: TagRequest, nowMs: numb
 
 /** @throws RegistryError INVALID */
 async function draftTag(
-  { name, tag, options }: TagRequest,
+  { name, tag, options, defaults }: TagRequest,
   base: Base,
   change: TagChange,
   nowMs: number,
@@ -85,7 +89,8 @@ async function draftTag(
     if (change.spec.name !== tag) throw new TypeError(`the spec of tag ${tag} is named ${change.spec.name}`)
     requireValid('ImageStreamTag', shown, validateTagReference(change.spec, field))
   }
-  const frame = frameOf(name, base, nowMs)
+  const { stream } = base.read ?? base.birth
+  const frame = await frameOf(name, base, nowMs, { get, defaults, stream })
   const draft = await draftChanges(frame, get, new Map([[tag, { change, field }]]))
   if (!('causes' in draft)) return draft
   if (draft.held !== undefined) throw draft.held
@@ -93,11 +98,27 @@ async function draftTag(
   throw new TypeError('a refusal has causes')
 }
 
-/** What the changes of one attempt share. */
-export function frameOf({ project, stream }: StreamName, base: Base, nowMs: number) {
+/** What the changes of one attempt share. The policies of tags are those of `stream`, as it is to be. */
+export async function frameOf(
+  { project, stream }: StreamName,
+  base: Base,
+  nowMs: number,
+  policies: { get: ReturnType<typeof createMemory>; defaults: ContentPolicy; stream: Stream },
+): Promise<Frame> {
   const { uid, projectUid, generation } = (base.read ?? base.birth).stream
   const commitId = randomUUID()
-  return { project, stream, uid, projectUid, generation, nextGeneration: nextGeneration(base), nowMs, commitId }
+  const policyOf = await tagPolicies(policies.get, policies.defaults, policies.stream)
+  return {
+    project,
+    stream,
+    uid,
+    projectUid,
+    generation,
+    nextGeneration: nextGeneration(base),
+    nowMs,
+    commitId,
+    isMovedWhenHeld: (annotations) => policyOf(annotations).move === 'when-held',
+  }
 }
 
 function resultOf(tag: string, base: Base, draft: Draft, revision: number): ChangeResult {

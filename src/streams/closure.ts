@@ -21,20 +21,33 @@ export interface Part {
 /** Layers that only their `urls` give: no registry has to have them. */
 const foreignLayer = /(?:\.nondistributable\.|rootfs\.foreign\.)/
 
+export interface ClosureOptions {
+  /** Leaves out what is not wanted, and looks no further there; default false. */
+  wantedAlone?: boolean
+  /** Stops looking once there are more parts than this: an index may name as many as it likes. Default: never. */
+  maxParts?: number
+}
+
 /** Everything that an image of a stream is made of, as far as its manifests were read, the image itself first; each once. */
 export async function closureOf(
   links: Pick<Links, 'get' | 'image'>,
   name: StreamName,
   digest: Digest,
   platforms: readonly string[],
+  { wantedAlone = false, maxParts = Number.POSITIVE_INFINITY }: ClosureOptions = {},
 ): Promise<Part[]> {
   const parts = new Map<Digest, Part>()
   await addManifest(digest, true)
   return [...parts.values()]
 
+  function isLeftOut(isWanted: boolean): boolean {
+    return (wantedAlone && !isWanted) || parts.size > maxParts
+  }
+
   async function addManifest(manifest: Digest, isWanted: boolean): Promise<void> {
     const before = parts.get(manifest)
     if (before !== undefined && (before.isWanted || !isWanted)) return
+    if (isLeftOut(isWanted)) return
     const link = await links.get(name, manifest)
     const image = link?.manifestType === undefined ? undefined : await links.image(manifest, link.manifestType)
     parts.set(manifest, {
@@ -57,6 +70,7 @@ export async function closureOf(
       before.isWanted ||= isWanted
       return
     }
+    if (isLeftOut(isWanted)) return
     const link = await links.get(name, blob)
     parts.set(blob, {
       digest: blob,

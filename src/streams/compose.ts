@@ -1,7 +1,7 @@
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Operation, type Precondition } from '../store/store.ts'
-import type { Draft, DraftedTag } from './draft.ts'
+import { type Draft, type DraftedTag, maxDraftOperations } from './draft.ts'
 import { encode, generationKey, lifeKey, streamKey, streamObjectKey } from './keys.ts'
 import { type Birth, firstRecords } from './lives.ts'
 import type { GenerationRecord, StreamRecord } from './records.ts'
@@ -22,7 +22,7 @@ export interface Step {
 /** Most of a commit; leaves room for the condition on the stream's life and for what the engine adds. */
 const maxStep: Size = { operations: commitLimits.maxOperations - 1, bytes: commitLimits.maxBytes - 16 * 1024 }
 /** Most that belongs together; leaves room for what a first step writes besides. */
-const maxDraft: Size = { operations: maxStep.operations - 5, bytes: maxStep.bytes - 4096 }
+const maxDraft: Size = { operations: maxDraftOperations, bytes: maxStep.bytes - 4096 }
 
 /**
  * Makes the commits of a change: `stream` is how its object is to be, `drafts` are the changes of tags that each belong

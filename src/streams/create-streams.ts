@@ -1,5 +1,6 @@
 import type { Store } from '../store/store.ts'
 import { createStreamChanges, type StreamChanges } from './changes.ts'
+import type { ContentPolicy } from './content-policy.ts'
 import { createImageChanges, type ImageChanges } from './image-changes.ts'
 import { createLinks } from './links.ts'
 import { createPins } from './pins.ts'
@@ -21,15 +22,17 @@ export interface StreamsOptions {
   /** Must log the prefixes of all records that a stream is made of, and of those that tell which images there are. */
   store: Store
   now: () => number
+  /** What holds of tags where no annotation says otherwise; default: they move at once. */
+  policy?: ContentPolicy
   /** Ends the following of changes. */
   signal: AbortSignal
 }
 
 /** Wires the parts of streams/ over one store. */
-export function createStreams({ store, now, signal }: StreamsOptions): Streams {
+export function createStreams({ store, now, policy, signal }: StreamsOptions): Streams {
   return {
     reader: createStreamReader({ store }),
-    writer: createStreamWriter({ store, now }),
+    writer: createStreamWriter({ store, now, ...(policy && { policy }) }),
     links: createLinks({ store, now }),
     pins: createPins({ store, signal }),
     changes: createStreamChanges({ store }),

@@ -1,19 +1,21 @@
 import type { FieldCause, RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
-import type { Operation, Precondition } from '../store/store.ts'
+import { commitLimits, type Operation, type Precondition } from '../store/store.ts'
+import { formatTime } from './events.ts'
 import { type AskedChange, createFollowGraph, type FollowGraph, livingRecord } from './follow-graph.ts'
 import { isHeldError } from './hold.ts'
-import { decode, encode, eventKey, followersKey, outboxKey, pendingKey, tagKey } from './keys.ts'
+import { decode, encode, eventKey, followersKey, outboxKey, pendingKey, tagKey, unheldKey } from './keys.ts'
 import { copyOf, type SourceHead } from './moves.ts'
 import { nextPending } from './pending.ts'
 import { createReads, type Reads } from './reads.ts'
 import type { LedgerEntry, Notice, PendingRecord, TagEvent, TagRecord } from './records.ts'
-import { applyChange } from './rules.ts'
+import { applyChange, type ChangeContext } from './rules.ts'
 import { sourceText } from './sources.ts'
 import type { TagChange } from './streams.ts'
+import { nextUnheld } from './unheld.ts'
 
 /** What all changes of one attempt share. */
-export interface Frame extends StreamName {
+export interface Frame extends StreamName, Pick<ChangeContext, 'isMovedWhenHeld'> {
   uid: string
   projectUid: string
   generation: number
@@ -44,6 +46,9 @@ export interface Draft {
   /** Whether a spec changed: the stream gets its next generation. */
   isOfSpec: boolean
 }
+
+/** Most operations of changes that belong together; leaves room for what a commit writes besides. */
+export const maxDraftOperations = commitLimits.maxOperations - 6
 
 /** Why changes are refused; `held` is the error as it is for the change of one tag, when a hold is why. */
 export interface Refusal {
@@ -83,6 +88,8 @@ export async function draftChanges(
   if (held !== undefined) return { causes, held }
   const tags = [...work.tags.values()].filter(isWritten)
   const operations = tags.length === 0 ? [] : [...(await tagOperations(work, tags)), ...(await graph.operations())]
+  const room = Math.max(0, maxDraftOperations - operations.length)
+  operations.push(...unheldOperations(frame, tags).slice(0, room))
   return { tags, operations, preconditions: reads.preconditions(), isOfSpec: work.isOfSpec }
 }
 
@@ -214,6 +221,22 @@ async function pendingOperation(work: Work, { tag, stored, record }: DraftedTag)
   // Written together with the tag's record only, which the commit is conditioned on.
   const earlier = await work.reads.get(key)
   return put(key, nextPending(stored, record, wantedBy, earlier && decode<PendingRecord>(earlier)))
+}
+
+/**
+ * What the index of unheld tags says, the most needed first: a tag that awaits its image moves by it alone. The others get what
+ * the tag that they follow gets, and are found when retention looks for what is missing.
+ */
+function unheldOperations(frame: Frame, tags: readonly DraftedTag[]): Operation[] {
+  const since = formatTime(frame.nowMs)
+  const awaiting = tags.filter(({ record }) => record.awaits !== undefined)
+  const others = tags.filter(({ record }) => record.awaits === undefined)
+  return [...awaiting, ...others].flatMap(({ tag, stored, record }): Operation[] => {
+    const key = unheldKey(frame, tag)
+    const next = nextUnheld(stored, record, since)
+    if (next === undefined) return []
+    return [next === null ? { type: 'delete', key } : put(key, next)]
+  })
 }
 
 function put(key: string, record: unknown): Operation {

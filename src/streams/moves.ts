@@ -2,7 +2,7 @@ import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { appendEvent, formatTime } from './events.ts'
 import type { SpecStep } from './generations.ts'
-import type { Cause, LedgerEntry, TagEvent, TagRecord } from './records.ts'
+import type { AwaitedMove, Cause, LedgerEntry, TagEvent, TagRecord, TagReference } from './records.ts'
 import type { TagChange, TagMove } from './streams.ts'
 
 /** The tag of the same stream that a tag follows, where it stands. */
@@ -54,6 +54,27 @@ export function copyOf(
   const { image, dockerImageReference, created } = head
   const from = { kind: 'ImageStreamTag', name }
   return { image, mediaType, dockerImageReference, created, cause: { kind, ...wantedBy, from } }
+}
+
+/** What moves a tag at once, whatever its policy: a push brings its content, and a rollback is for when there is trouble. */
+const neverAwaited: ReadonlySet<Cause['kind']> = new Set(['push', 'rollback', 'delete'])
+
+/** The move that has to wait until its image is held; undefined when it takes place at once. */
+export function awaitedMove(
+  before: TagRecord,
+  { image, mediaType, dockerImageReference, cause, created }: TagMove,
+  { spec, renewed }: SpecStep,
+  {
+    isMovedWhenHeld,
+    time,
+  }: { isMovedWhenHeld?: (annotations: TagReference['annotations'] | undefined) => boolean; time: string },
+): AwaitedMove | undefined {
+  if (image === '' || image === before.items[0]?.image || neverAwaited.has(cause.kind)) return undefined
+  if (isMovedWhenHeld?.(spec?.annotations) !== true) return undefined
+  const { awaits } = before
+  const isSame = awaits?.image === image && awaits.dockerImageReference === dockerImageReference
+  if (isSame && !renewed) return awaits
+  return { image, mediaType, dockerImageReference, ...(created === undefined ? {} : { created }), cause, since: time }
 }
 
 /** The items after a move; `moved` when they stand at another image than before, which the ledger must tell. */

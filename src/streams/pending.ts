@@ -6,6 +6,8 @@ import type { PendingRecord, TagRecord } from './records.ts'
  */
 export function isPending(record: TagRecord | undefined): boolean {
   const spec = record?.spec
+  // What was found waits for its content, and nobody has to ask again where the source points.
+  if (record?.awaits !== undefined) return false
   if (record === undefined || spec?.from?.kind !== 'DockerImage' || spec.reference === true) return false
   return (spec.generation ?? 0) > Math.max(record.items[0]?.generation ?? 0, record.condition?.generation ?? 0)
 }

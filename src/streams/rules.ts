@@ -3,7 +3,7 @@ import type { StreamName } from '../oci/reference.ts'
 import { formatTime } from './events.ts'
 import { failureMessage, nextSpec, type SpecStep, sameFailure, sameReference } from './generations.ts'
 import { underHold } from './hold.ts'
-import { ledgerEntry, nextItems, ownMove, type SourceHead, shownItems } from './moves.ts'
+import { awaitedMove, ledgerEntry, nextItems, ownMove, type SourceHead, shownItems } from './moves.ts'
 import type {
   Cause,
   Hold,
@@ -12,6 +12,7 @@ import type {
   TagEvent,
   TagEventCondition,
   TagRecord,
+  TagReference,
   UpstreamGone,
 } from './records.ts'
 import { followedTag } from './sources.ts'
@@ -30,6 +31,8 @@ export interface ChangeContext extends StreamName {
   commitId: string
   /** Where the tag of the same stream stands that this one follows after the change, as it is after that. */
   source?: SourceHead | undefined
+  /** Whether a tag with these annotations moves only when its content is held. Default: none does. */
+  isMovedWhenHeld?: (annotations: TagReference['annotations'] | undefined) => boolean
 }
 
 /** What a change comes to: written in one commit, or not at all (I2). */
@@ -70,14 +73,18 @@ export function applyChange(
   if (isAbsent(before) && !change.spec && change.event === undefined) return undefined
   const asked = underHold(before, change, { ...context, time })
   const step = nextSpec(before, asked, context)
-  const move = asked.event ?? ownMove(before, asked, step, context)
-  const effective: TagChange = move === undefined ? asked : { ...asked, event: move }
+  const wanted = asked.event ?? ownMove(before, asked, step, context)
+  const awaits = wanted && !asked.isHeld ? awaitedMove(before, wanted, step, { ...context, time }) : undefined
+  const move = awaits === undefined ? wanted : undefined
+  const { event: _event, ...rest } = asked
+  const effective: TagChange = move === undefined ? rest : { ...rest, event: move }
   const items = nextItems(shownItems(before.items, change.hide, context), move, step, context)
   const entry = items.moved && move ? ledgerEntry(before, move, items.generation, context) : undefined
   const {
     spec: _spec,
     hold: _hold,
     candidate: _candidate,
+    awaits: _awaits,
     lastSeen: _seen,
     condition: _condition,
     upstreamGone: _gone,
@@ -91,8 +98,9 @@ export function applyChange(
     ...optional('spec', step.spec),
     ...optional('hold', nextHold(before, effective, entry?.revision ?? before.current, time)),
     ...optional('candidate', nextCandidate(before, effective, items.items[0])),
+    ...optional('awaits', awaits ?? nextAwaited(before, effective, step)),
     ...optional('lastSeen', nextLastSeen(before, effective, time)),
-    ...optional('condition', nextCondition(before, effective, step, context)),
+    ...optional('condition', awaits === undefined ? nextCondition(before, effective, step, context) : undefined),
     ...optional('upstreamGone', nextUpstreamGone(before, change, items.items[0], time)),
   }
   if (entry === undefined && isDeepStrictEqual(next, before)) return undefined
@@ -178,6 +186,11 @@ function nextCandidate(
     candidate?.image === before.candidate?.image &&
     candidate?.dockerImageReference === before.candidate?.dockerImageReference
   return same ? before.candidate : (candidate ?? undefined)
+}
+
+/** A tag goes on waiting until it moves, or something else is wanted of it. */
+function nextAwaited(before: TagRecord, { event }: TagChange, { spec, renewed }: SpecStep): TagRecord['awaits'] {
+  return event !== undefined || renewed || spec === undefined ? undefined : before.awaits
 }
 
 function nextLastSeen(before: TagRecord, { lastSeen }: TagChange, at: string): TagRecord['lastSeen'] {

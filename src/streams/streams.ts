@@ -111,6 +111,11 @@ export interface TagChange {
   wantedBy?: { by: string; reason?: string }
   /** Moves the tag (or, for the same digest, renews its head: okd.md 2.3) and clears the condition. */
   event?: TagMove
+  /**
+   * All that the tag's policy wants of the event's image is held. Without it a tag with `weir.dev/move: when-held` only notes that it
+   * awaits the image, whoever imports, tags, or is followed; a push and a rollback move it at once.
+   */
+  isHeld?: boolean
   /** Empties the tag's status and spec; an entry of the ledger. */
   remove?: { cause: Cause }
   hold?: Omit<Hold, 'revision' | 'at'> | null

@@ -2,6 +2,7 @@ import { RegistryError } from '../oci/errors.ts'
 import type { Store } from '../store/store.ts'
 import { attemptStream, type StreamRequest } from './change-stream.ts'
 import { attemptTag, type TagAttempt, type TagRequest } from './change-tag.ts'
+import type { ContentPolicy } from './content-policy.ts'
 import { lifeKey, tagKey } from './keys.ts'
 import { createStream, deleteStream } from './lives.ts'
 import { createStreamSizes } from './stream-sizes.ts'
@@ -12,8 +13,18 @@ import { requireValid, validateTagName } from './validation.ts'
 /** Most times that one change is decided anew. A change that lost a race waits for its turn, so few need a second. */
 const maxAttempts = 100
 
+/** For where nothing is fetched: only what annotations say counts. */
+const atOnce: ContentPolicy = { retain: 'pulled', platforms: [], historyKeep: 1, historyKeepDays: 0, move: 'at-once' }
+
+export interface StreamWriterOptions {
+  store: Store
+  now: () => number
+  /** What holds of tags where no annotation says otherwise; default: they move at once. */
+  policy?: ContentPolicy
+}
+
 /** Writes streams and tags. All tag records are written by `commitSteps`, from what `draftChanges` worked out (I2). */
-export function createStreamWriter({ store, now }: { store: Store; now: () => number }): StreamWriter {
+export function createStreamWriter({ store, now, policy: defaults = atOnce }: StreamWriterOptions): StreamWriter {
   const inTurn = createTurns()
   const sizes = createStreamSizes(store)
 
@@ -49,13 +60,13 @@ export function createStreamWriter({ store, now }: { store: Store; now: () => nu
     delete: (name, preconditions = {}) => deleteStream(store, name, preconditions),
     async changeTag(name, tag, decide, options = {}) {
       requireValid('ImageStreamTag', `${name.stream}:${tag}`, validateTagName(tag, 'tag'))
-      const request: TagRequest = { name, tag, decide, options }
+      const request: TagRequest = { name, tag, decide, options, defaults }
       const first = await attemptTag(store, sizes, request, now())
       // Losers of one stream go one after the other: each would otherwise lose to all others in turn.
       return 'result' in first ? first.result : inTurn(lifeKey(name), () => decideAnew(request, first))
     },
     async changeStream(name, decide, options = {}) {
-      const request: StreamRequest = { name, decide, options }
+      const request: StreamRequest = { name, decide, options, defaults }
       const first = await attemptStream(store, sizes, request, now())
       return first === 'lost' ? inTurn(lifeKey(name), () => decideStreamAnew(request)) : first
     },

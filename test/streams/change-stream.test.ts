@@ -150,6 +150,7 @@ describe('a change of a stream', () => {
       'tag/demo/app/one',
       'event/demo/app/one!000000000002',
       'outbox/demo/app/one!000000000002',
+      'index/unheld/demo/app/one',
       'stream/demo/app',
     ])
   })

@@ -58,6 +58,7 @@ describe('a tag that begins to follow another', () => {
       'event/demo/app/b!000000000001',
       'outbox/demo/app/b!000000000001',
       'index/followers/demo/app/a',
+      'index/unheld/demo/app/b',
       'stream/demo/app',
       'generation/demo/app',
     ])

@@ -39,6 +39,7 @@ describe('a change of a tag', () => {
       ['put', 'event/demo/app/prod!000000000002'],
       ['put', 'outbox/demo/app/prod!000000000002'],
       ['put', 'outbox/demo/app/prod!000000000003'],
+      ['put', 'index/unheld/demo/app/prod'],
       ['put', 'stream/demo/app'],
     ])
     expect(w.faults.commits[0]?.preconditions?.map(({ key }) => key)).toEqual([
