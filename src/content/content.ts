@@ -188,10 +188,10 @@ export interface Content {
    * @throws RegistryError as `open`; UNAVAILABLE when there is no room for it
    */
   fetch(link: Link, options: { signal: AbortSignal; onProgress?: (bytes: number) => void }): Promise<void>
-  /** Counts held bytes as just used: for some minutes nobody removes them. */
+  /** Counts held bytes as just used: for some minutes nobody removes them. What is `held` after that is there to stay. */
   touch(digest: Digest): Promise<void>
-  /** Everything that is held, in the order of digests. */
-  list(): AsyncIterable<HeldContent>
+  /** Everything that is held, in the order of digests, after `after`. */
+  list(options?: { after?: Digest }): AsyncIterable<HeldContent>
   /**
    * Removes held bytes, unless they were used after `unusedSince` (milliseconds since the epoch) or are being read or written.
    *

@@ -118,7 +118,7 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
         const file = await files.openFor(link)
         if (file === undefined) return undefined
         uses.note(link.digest, layout.blob(link.digest), file.stats.mtimeMs)
-        opened = await orClose(file.handle, () => files.read(file, range, end))
+        opened = files.read(file, range, end)
         return opened
       } finally {
         if (opened === undefined) end()
@@ -126,16 +126,15 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
     },
     async manifest(link) {
       const end = uses.begin(link.digest)
-      const file = await files.openFor(link)
       try {
-        if (file === undefined || file.stats.size > maxWholeBytes) return undefined
+        const file = await files.openFor(link, maxWholeBytes)
+        if (file === undefined) return undefined
         uses.note(link.digest, layout.blob(link.digest), file.stats.mtimeMs)
         return await files.bytes(file)
       } catch (error) {
         log?.error({ err: error, digest: link.digest }, 'held bytes can not be read: they count as absent')
         return undefined
       } finally {
-        await file?.handle.close()
         end()
       }
     },
@@ -162,16 +161,18 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
       const stats = await unlessAbsent(lstat(layout.blob(link.digest)))
       return stats?.isFile() && stats.size === size ? size : undefined
     },
-    async touch(digest) {
-      const path = layout.blob(digest)
-      const stats = await unlessAbsent(lstat(path))
-      if (stats === undefined) return
-      await uses.touch(digest, path, stats.mtimeMs).catch((error: unknown) => {
-        log?.warn({ err: error, digest }, 'the last use of held bytes is known in memory alone')
-      })
-    },
-    async *list() {
-      for await (const { digest, size } of records.list()) {
+    // In its turn: what is held afterwards was not about to be removed.
+    touch: (digest) =>
+      inTurn(digest, async () => {
+        const path = layout.blob(digest)
+        const stats = await unlessAbsent(lstat(path))
+        if (stats === undefined) return
+        await uses.touch(digest, path, stats.mtimeMs).catch((error: unknown) => {
+          log?.warn({ err: error, digest }, 'the last use of held bytes is known in memory alone')
+        })
+      }),
+    async *list({ after } = {}) {
+      for await (const { digest, size } of records.list(after === undefined ? {} : { after })) {
         const stats = await unlessAbsent(lstat(layout.blob(digest)))
         if (stats?.isFile()) yield { digest, size, usedAt: Math.max(stats.atimeMs, uses.lastUse(digest)) }
       }
@@ -183,8 +184,15 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
         const path = layout.blob(digest)
         const stats = await unlessAbsent(lstat(path))
         if (isUsed() || (stats !== undefined && stats.atimeMs > unusedSince)) return 0
+        const record = await records.get(digest)
         await records.remove(digest)
         if (stats === undefined) return 0
+        // Another process may have used them before it could see that they are not held any more.
+        const usedAt = (await unlessAbsent(lstat(path)))?.atimeMs ?? 0
+        if (record !== undefined && usedAt > unusedSince) {
+          for (const proof of record.proofs) await records.add(digest, record.size, proof)
+          return 0
+        }
         await rm(path, { recursive: true, force: true })
         const size = stats.isFile() ? stats.size : 0
         room.changed(digest, size, 0)
@@ -219,15 +227,6 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
       }
     },
     refuse: room.refuse,
-  }
-}
-
-async function orClose<T>(file: { close(): Promise<void> }, work: () => T): Promise<T> {
-  try {
-    return work()
-  } catch (error) {
-    await file.close()
-    throw error
   }
 }
 

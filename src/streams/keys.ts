@@ -12,6 +12,7 @@ export const imageIndexPrefix = 'index/image/'
 export const unheldPrefix = 'index/unheld/'
 
 const imagePrefix = 'image/'
+const linkPrefix = 'link/'
 const heldPrefix = 'held/'
 
 /** The prefixes of the records that tell which images there are. */
@@ -53,7 +54,7 @@ export function outboxKey(name: StreamName, tag: string, n: number): string {
 }
 
 export function linkKey(name: StreamName, digest: Digest): string {
-  return `link/${path(name)}/${digest}`
+  return `${linkPrefix}${path(name)}/${digest}`
 }
 
 /** The tags of the stream that follow `tag`. */
@@ -134,9 +135,30 @@ export function ledgerRange(name: StreamName, tag: string, before: number | unde
     : { prefix, end: prefix + padded(Math.max(before, 0)), reverse: true }
 }
 
+/** The ledgers of all tags that a stream ever had: the tags as {@link tagsRange} has them, each newest first, from the last down. */
+export function streamLedgerRange(name: StreamName): RangeQuery {
+  return { prefix: `event/${path(name)}/`, reverse: true }
+}
+
+/** The tag of a key of {@link ledgerRange} or {@link streamLedgerRange}. */
+export function tagOfLedgerKey(key: string): string {
+  return key.slice(key.lastIndexOf('/') + 1, key.lastIndexOf('!'))
+}
+
+/** The first link of the next stream that has any, living or not, after those of the stream `after`. */
+export function nextLinkRange(after: StreamName | undefined): RangeQuery {
+  // '0' is the character after '/'.
+  return { prefix: linkPrefix, limit: 1, ...(after === undefined ? {} : { start: `${linkPrefix}${path(after)}0` }) }
+}
+
+/** All links, in the order of streams. */
+export function allLinksRange(): RangeQuery {
+  return { prefix: linkPrefix }
+}
+
 /** A stream's links in the order of their digests, those that begin with `prefix`, after the digest `after`. */
 export function linksRange(name: StreamName, prefix: string, after: Digest | undefined): RangeQuery {
-  const query = { prefix: `link/${path(name)}/${prefix}` }
+  const query = { prefix: `${linkPrefix}${path(name)}/${prefix}` }
   return after === undefined ? query : { ...query, start: following(linkKey(name, after)) }
 }
 

@@ -22,22 +22,39 @@ export function mergedLinks(links: readonly NewLink[]): Map<Digest, NewLink> {
   return byDigest
 }
 
-/** The record of a link that is added to one stream; undefined when it says all that already. */
+/** How old a link may be that somebody relies on before it is written anew. */
+const renewAfterMs = 3_600_000
+
+/**
+ * The record of a link that is added to one stream; undefined when it says all that already. `isReliedOn` is for whoever is
+ * about to move a tag to what it leads to: it counts as young afterwards, see {@link youngSince}.
+ */
 export function withLink(
   stored: LinkRecord | undefined,
   link: Said,
   life: LifeRecord,
-  nowMs: number,
+  { nowMs, isReliedOn = false }: { nowMs: number; isReliedOn?: boolean },
 ): LinkRecord | undefined {
   const before = stored?.uid === life.uid ? stored : undefined
+  const isRenewed = isReliedOn && before !== undefined && youngSince(before) < nowMs - renewAfterMs
+  const renewedAt = isRenewed ? formatTime(nowMs) : before?.renewedAt
   const record: LinkRecord = {
     uid: life.uid,
     projectUid: life.projectUid,
     ...told(before, link),
     locations: union(before?.locations ?? [], link.locations),
     createdAt: before?.createdAt ?? formatTime(nowMs),
+    ...(renewedAt === undefined ? {} : { renewedAt }),
   }
   return isDeepStrictEqual(record, before) ? undefined : record
+}
+
+/**
+ * When somebody last needed a link that nothing else may lead to yet, in milliseconds since the epoch. It is not removed
+ * before a day is over: a tag that moves relies on links that were made or renewed just before.
+ */
+export function youngSince({ createdAt, renewedAt }: Pick<LinkRecord, 'createdAt' | 'renewedAt'>): number {
+  return Math.max(Date.parse(createdAt), renewedAt === undefined ? 0 : Date.parse(renewedAt))
 }
 
 type Told = Pick<LinkRecord, 'mediaType' | 'size' | 'children' | 'received' | 'disputed' | 'otherType'>

@@ -65,9 +65,12 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
       }
       return links
     },
-    async add(name, uid, links) {
+    async add(name, uid, links, { isReliedOn = false } = {}) {
       const steps = [...mergedLinks(links)].map(
-        ([digest, link]): LinkStep => ({ digest, next: (stored, living) => withLink(stored, link, living, now()) }),
+        ([digest, link]): LinkStep => ({
+          digest,
+          next: (stored, living) => withLink(stored, link, living, { nowMs: now(), isReliedOn }),
+        }),
       )
       await writeLinks(store, inTurn, name, uid, steps)
     },
@@ -89,7 +92,10 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
       if (copied.size === 0) return undefined
       const steps = [...copied].reverse().map(([each, linked]): LinkStep => {
         const said = saidOf(linked)
-        return { digest: each, next: (stored, life) => withLink(stored, said, life, now()) }
+        return {
+          digest: each,
+          next: (stored, life) => withLink(stored, said, life, { nowMs: now(), isReliedOn: true }),
+        }
       })
       await writeLinks(store, inTurn, to, to.uid, steps)
       return get(to, digest)

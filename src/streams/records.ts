@@ -222,6 +222,8 @@ export interface LinkRecord {
   /** Of an index: the children, for the blobs that are asked for before their manifest was. */
   children?: Digest[]
   createdAt: string
+  /** When somebody last relied on it to move a tag, where that was long after it was made. */
+  renewedAt?: string
 }
 
 /**

@@ -243,11 +243,12 @@ export interface Links {
   get(name: StreamName, digest: Digest): Promise<StreamLink | undefined>
   /**
    * Adds links, or locations to links that are there; in steps of at most 100, each safe alone. What was received beats
-   * what others say, whichever came first; of two that say different sizes neither is believed.
+   * what others say, whichever came first; of two that say different sizes neither is believed. `isReliedOn`: a tag is about to
+   * move to what they lead to, so that nobody removes them for a day.
    *
    * @throws RegistryError NAME_UNKNOWN when the stream of that `uid` does not live
    */
-  add(name: StreamName, uid: string, links: readonly NewLink[]): Promise<void>
+  add(name: StreamName, uid: string, links: readonly NewLink[], options?: { isReliedOn?: boolean }): Promise<void>
   /**
    * The link of a digest; where only an earlier stream of the name had it, within the same project, the link and those of
    * everything it is known to name are taken over first. For a rollback to a revision from before the stream was made
@@ -258,7 +259,8 @@ export interface Links {
   list(name: StreamName, options?: { prefix?: string; after?: Digest; limit?: number }): Promise<StreamLink[]>
   /**
    * Gives the stream `to` what `from` may have of `digest` and of all that it is known to name, locations included: whoever
-   * promotes was entitled to it. In steps, what is named first.
+   * promotes was entitled to it. In steps, what is named first. `to` may be the same stream: nobody removes those links for a day,
+   * so that a tag can move there.
    *
    * @returns the copied link; undefined when `from` has none
    */

@@ -1,0 +1,146 @@
+import type { Content, HeldContent } from '../content/content.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { StreamName } from '../oci/reference.ts'
+import type { Store } from '../store/store.ts'
+import { fateOf, isEvictable } from './fate.ts'
+import type { LocationCheck, Obtainable } from './location-check.ts'
+import type { HeldMarks } from './marks.ts'
+import { type Place, placesOf } from './places.ts'
+import type { Report } from './report.ts'
+import type { TagChanges } from './tag-changes.ts'
+
+export interface EvictOptions {
+  store: Pick<Store, 'get' | 'range'>
+  content: Pick<Content, 'list' | 'remove'>
+  held: HeldMarks
+  changes: Pick<TagChanges, 'markChanged'>
+  check: LocationCheck
+  gone: GoneUpstream
+  report: Report
+  dryRun: boolean
+  /** What nothing needs and was not used after it went already, or would have gone. */
+  unusedSince: number
+  now: () => number
+  signal: AbortSignal
+}
+
+/** What no upstream has any more, as far as it was asked. */
+export interface GoneUpstream {
+  has(digest: Digest): boolean
+  add(digest: Digest): void
+  /** Told of a stream that has it from nowhere else. */
+  tell(stream: StreamName, digest: Digest, host: string): Promise<void>
+}
+
+/** What was used so shortly before is not evicted. */
+export const recentUseMs = 600_000
+/** Questions to upstreams at the same time. */
+const atOnce = 4
+/** Looked at together: their locations are found by reading all links once. */
+const maxCandidates = 10_000
+
+/** Removes least recently used bytes that a location can give again, until `neededBytes` are free or nothing is left to ask for. */
+export async function evict(options: EvictOptions, neededBytes: number): Promise<void> {
+  const { store, report, signal } = options
+  const goal = report.freedBytes + neededBytes
+  let last: HeldContent | undefined
+  while (report.freedBytes < goal) {
+    const candidates = await leastRecentlyUsed(options, last)
+    last = candidates.at(-1)
+    if (last === undefined) return
+    const places = await placesOf(store, new Set(candidates.map(({ digest }) => digest)))
+    await evictInOrder(
+      options,
+      candidates.filter(({ digest }) => places.has(digest)),
+      { goal, places },
+    )
+    signal.throwIfAborted()
+  }
+}
+
+/** Those that may be evicted and were used after `last`, the least recently used first. */
+async function leastRecentlyUsed(
+  { content, held, gone, unusedSince, now }: EvictOptions,
+  last: HeldContent | undefined,
+): Promise<HeldContent[]> {
+  let oldest: HeldContent[] = []
+  const before = now() - recentUseMs
+  for await (const each of content.list()) {
+    const bits = held.get(each.digest) ?? 0
+    if (each.usedAt > before || !isEvictable(bits) || gone.has(each.digest)) continue
+    if ('free' in fateOf(bits) && each.usedAt <= unusedSince) continue
+    if (last !== undefined && byUse(each, last) <= 0) continue
+    oldest.push(each)
+    if (oldest.length >= 2 * maxCandidates) oldest = oldest.sort(byUse).slice(0, maxCandidates)
+  }
+  return oldest.sort(byUse).slice(0, maxCandidates)
+}
+
+function byUse(a: HeldContent, b: HeldContent): number {
+  return a.usedAt - b.usedAt || (a.digest < b.digest ? -1 : a.digest > b.digest ? 1 : 0)
+}
+
+/** Several at the same time, and no more than are needed as long as none fails. */
+async function evictInOrder(
+  options: EvictOptions,
+  candidates: readonly HeldContent[],
+  { goal, places }: { goal: number; places: ReadonlyMap<Digest, readonly Place[]> },
+): Promise<void> {
+  const { report } = options
+  let next = 0
+  let pendingBytes = 0
+  const isEnough = () => report.freedBytes + pendingBytes >= goal
+
+  async function work(): Promise<void> {
+    while (!isEnough()) {
+      const candidate = candidates[next]
+      if (candidate === undefined) return
+      next += 1
+      pendingBytes += candidate.size
+      try {
+        await evictOne(options, candidate, places.get(candidate.digest) ?? [])
+      } finally {
+        pendingBytes -= candidate.size
+      }
+    }
+  }
+
+  while (next < candidates.length && !isEnough()) {
+    await Promise.all(Array.from({ length: atOnce }, work))
+  }
+}
+
+async function evictOne(options: EvictOptions, candidate: HeldContent, places: readonly Place[]): Promise<void> {
+  const { content, held, changes, gone, report, dryRun, now } = options
+  const { digest, size } = candidate
+  const fate = fateOf(held.get(digest) ?? 0)
+  const reason = 'keep' in fate ? fate.keep : 'too young'
+  const answer = await askAll(options, candidate, places)
+  if (answer.can === 'gone') {
+    gone.add(digest)
+    report.keep(reason, -size, -1)
+    report.keep('gone upstream', size)
+    if (!dryRun) await gone.tell(answer.stream, digest, answer.host)
+  }
+  if (answer.can !== 'yes') return
+  await changes.markChanged()
+  if (!isEvictable(held.get(digest) ?? 0)) return
+  const freed = dryRun ? size : await content.remove(digest, { unusedSince: now() - recentUseMs })
+  if (freed === 0) return
+  report.keep(reason, -size, -1)
+  report.free(digest, freed, 'evicted')
+}
+
+/** Every stream that has it must be able to have it again. */
+async function askAll(
+  { check, signal }: EvictOptions,
+  { digest, size }: HeldContent,
+  places: readonly Place[],
+): Promise<Exclude<Obtainable, { can: 'gone' }> | { can: 'gone'; host: string; stream: StreamName }> {
+  for (const { stream, locations } of places) {
+    const answer = await check.ask(locations, digest, size, signal)
+    if (answer.can === 'gone') return { ...answer, stream }
+    if (answer.can === 'unsure') return answer
+  }
+  return { can: places.length > 0 ? 'yes' : 'unsure' }
+}

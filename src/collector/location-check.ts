@@ -1,0 +1,83 @@
+import type { BlobSource, UpstreamLocation } from '../content/content.ts'
+import type { Digest } from '../oci/digest.ts'
+import { RegistryError } from '../oci/errors.ts'
+import { createGate } from '../streams/gate.ts'
+
+/** `gone`: every location said so. `unsure`: one could not be asked, or did not say. */
+export type Obtainable = { can: 'yes' | 'unsure' } | { can: 'gone'; host: string }
+
+/** Asks locations whether they could give bytes again, within what registries bear. */
+export interface LocationCheck {
+  /** Asks in order, until one says yes. */
+  ask(locations: readonly UpstreamLocation[], digest: Digest, size: number, signal: AbortSignal): Promise<Obtainable>
+}
+
+/** Questions to one registry at the same time. */
+const perHost = { most: 2, mostWaiting: 64 }
+/** A registry that asks for quiet and does not say how long. */
+const quietMs = 60_000
+/** A registry that failed so often in a row is left alone for a while. */
+const maxFailures = 3
+const troubledMs = 300_000
+const timeoutMs = 30_000
+
+export function createLocationCheck({
+  source,
+  now,
+}: {
+  source: Pick<BlobSource, 'size'>
+  now: () => number
+}): LocationCheck {
+  const enter = createGate(perHost)
+  const quietUntil = new Map<string, number>()
+  const failures = new Map<string, number>()
+
+  function failed(host: string, error: unknown): void {
+    if (error instanceof RegistryError && error.code === 'TOOMANYREQUESTS') {
+      quietUntil.set(host, now() + (error.retryAfterSeconds === undefined ? quietMs : error.retryAfterSeconds * 1000))
+      return
+    }
+    const count = (failures.get(host) ?? 0) + 1
+    if (count >= maxFailures) quietUntil.set(host, now() + troubledMs)
+    failures.set(host, count >= maxFailures ? 0 : count)
+  }
+
+  async function askOne(
+    location: UpstreamLocation,
+    digest: Digest,
+    size: number,
+    signal: AbortSignal,
+  ): Promise<'yes' | 'gone' | 'unsure'> {
+    const { host } = location
+    const leave = await enter(host)
+    try {
+      if (now() < (quietUntil.get(host) ?? 0)) return 'unsure'
+      const told = await source.size(location, digest, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]))
+      failures.delete(host)
+      // Bytes of another length are not those.
+      return told === size ? 'yes' : 'unsure'
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof RegistryError && error.status === 404) {
+        failures.delete(host)
+        return 'gone'
+      }
+      failed(host, error)
+      return 'unsure'
+    } finally {
+      leave()
+    }
+  }
+
+  return {
+    async ask(locations, digest, size, signal) {
+      let isGone = locations.length > 0
+      for (const location of locations) {
+        const answer = await askOne(location, digest, size, signal)
+        if (answer === 'yes') return { can: 'yes' }
+        isGone &&= answer === 'gone'
+      }
+      return isGone ? { can: 'gone', host: locations[0]?.host ?? '' } : { can: 'unsure' }
+    },
+  }
+}

@@ -1,0 +1,85 @@
+import type { Digest } from '../oci/digest.ts'
+import { isManifestType } from '../oci/media-types.ts'
+import type { StreamName } from '../oci/reference.ts'
+import type { Store } from '../store/store.ts'
+import { isWantedPlatform } from '../streams/content-policy.ts'
+import { decode, imageKey, linkKey } from '../streams/keys.ts'
+import type { ImageRecord, LinkRecord } from '../streams/records.ts'
+import { createDigestTable, type DigestTable } from './digest-table.ts'
+import { type HeldMarks, marks } from './marks.ts'
+
+/** What is found to be needed in one stream. */
+export interface Reach {
+  /**
+   * Marks a manifest of the stream and all that it is known to name. What is `pinned` is so for `platforms` alone, and `pulled`
+   * for others.
+   */
+  from(digest: Digest, bits: number, platforms?: readonly string[]): Promise<void>
+  has(digest: Digest): boolean
+}
+
+export interface ReachOptions {
+  store: Pick<Store, 'get'>
+  name: StreamName
+  /** Links of another project's uid lead nowhere. */
+  projectUid: string | undefined
+  /** Absent for a stream that does not live: it keeps links, and no bytes. */
+  held: Pick<HeldMarks, 'mark'> | undefined
+}
+
+interface Step {
+  digest: Digest
+  bits: number
+  /** A blob names nothing: its link is not read. */
+  isManifest: boolean
+}
+
+export function createReach({ store, name, projectUid, held }: ReachOptions): Reach {
+  const reached = createDigestTable()
+  /** What was looked at already, for the same bits and platforms. */
+  const walks = new Map<string, DigestTable>()
+
+  function walkFor(bits: number, platforms: readonly string[]): DigestTable {
+    const key = bits & marks.pinned ? `${bits} ${platforms.join()}` : String(bits)
+    const walk = walks.get(key) ?? createDigestTable()
+    walks.set(key, walk)
+    return walk
+  }
+
+  function mark(digest: Digest, bits: number): void {
+    reached.add(digest, bits)
+    held?.mark(digest, bits)
+  }
+
+  /** What a manifest names, as far as this stream knows it as one; marks it where the stream has it. */
+  async function visit({ digest, bits }: Step, platforms: readonly string[]): Promise<Step[]> {
+    const entry = await store.get(linkKey(name, digest))
+    const link = entry && decode<LinkRecord>(entry)
+    if (link === undefined || link.projectUid !== projectUid) return []
+    mark(digest, bits)
+    const manifestType = [link.mediaType, link.otherType].find((type) => type !== undefined && isManifestType(type))
+    if (manifestType === undefined) return []
+    const stored = await store.get(imageKey(digest, manifestType))
+    if (stored === undefined) return (link.children ?? []).map((child) => ({ digest: child, bits, isManifest: true }))
+    const { manifests, config, layers } = decode<ImageRecord>(stored)
+    const unwanted = bits & marks.pinned ? (bits & ~marks.pinned) | marks.pulled : bits
+    const children = manifests.map((child) => {
+      return { digest: child.digest, bits: isWantedPlatform(child, platforms) ? bits : unwanted, isManifest: true }
+    })
+    const blobs = config === undefined ? layers : [config, ...layers]
+    return [...children, ...blobs.map((blob) => ({ digest: blob.digest, bits, isManifest: false }))]
+  }
+
+  return {
+    has: (digest) => reached.get(digest) !== 0,
+    async from(digest, bits, platforms = []) {
+      const queue: Step[] = [{ digest, bits, isManifest: true }]
+      // The queue grows while it is walked.
+      for (const step of queue) {
+        if (walkFor(step.bits, platforms).add(step.digest, 1) !== 0) continue
+        if (step.isManifest) queue.push(...(await visit(step, platforms)))
+        else mark(step.digest, step.bits)
+      }
+    },
+  }
+}

@@ -1,0 +1,81 @@
+import { RegistryError } from '../oci/errors.ts'
+import type { Store } from '../store/store.ts'
+import { decode, lifeKey, projectKey, streamObjectKey, streamOfKey, tagPrefix } from '../streams/keys.ts'
+import type { TagRecord } from '../streams/records.ts'
+import { newestRevision } from '../streams/stream-records.ts'
+import { type MarkOptions, markTag, policiesOf, viewOf } from './mark-stream.ts'
+
+/** Follows the tags that change while a pass is under way. */
+export interface TagChanges extends AsyncDisposable {
+  /**
+   * Marks what is needed by all tags that changed so far.
+   *
+   * @throws CompactedError when more changed than can be told
+   */
+  markChanged(): Promise<void>
+}
+
+/** Begins to follow at once. */
+export async function followTagChanges(options: MarkOptions & { store: Store }): Promise<TagChanges> {
+  const { store } = options
+  const ending = new AbortController()
+  const changed = new Set<string>()
+  let waiting: { revision: number; answer: PromiseWithResolvers<void> } | undefined
+  let reached = await newestRevision(store)
+  let failure: unknown
+
+  async function follow(): Promise<void> {
+    const { signal } = ending
+    for await (const { revision, changes } of store.watch(tagPrefix, { since: reached, signal, prompt: true })) {
+      for (const { key, value } of changes) if (value !== undefined) changed.add(key)
+      reached = revision
+      if (waiting !== undefined && waiting.revision <= reached) waiting.answer.resolve()
+    }
+  }
+
+  const following = follow()
+    .catch((error: unknown) => {
+      failure = error
+    })
+    .finally(() => {
+      // A watch ends without an error when the store closes.
+      failure ??= new RegistryError('UNAVAILABLE', { message: 'the store was closed' })
+      waiting?.answer.reject(failure)
+    })
+
+  /** Settles when all changes that are committed by now are known here. */
+  async function catchUp(): Promise<void> {
+    const revision = await newestRevision(store)
+    if (failure !== undefined) throw failure
+    if (revision <= reached) return
+    const answer = Promise.withResolvers<void>()
+    waiting = { revision, answer }
+    await answer.promise.finally(() => {
+      waiting = undefined
+    })
+  }
+
+  async function markOne(key: string): Promise<void> {
+    const name = streamOfKey(key)
+    const [tag, life, project, object] = await Promise.all(
+      [key, lifeKey(name), projectKey(name.project), streamObjectKey(name)].map((each) => store.get(each)),
+    )
+    const view = viewOf(options, name, life, project)
+    const record = tag && decode<TagRecord>(tag)
+    if (record === undefined || view.life?.uid !== record.uid) return
+    await markTag(view, record, policiesOf(options.policy, project, object)(record.spec?.annotations))
+  }
+
+  return {
+    async markChanged() {
+      await catchUp()
+      const keys = [...changed]
+      changed.clear()
+      for (const key of keys) await markOne(key)
+    },
+    async [Symbol.asyncDispose]() {
+      ending.abort()
+      await following
+    },
+  }
+}
