@@ -1,6 +1,5 @@
 import type { Hash } from 'node:crypto'
-import { read as readFile } from 'node:fs'
-import type { FileHandle } from 'node:fs/promises'
+import { close, read as readFile } from 'node:fs'
 import { type Digest, hashedDigest } from '../oci/digest.ts'
 import { type Buffers, bufferBytes } from './buffers.ts'
 import type { BlobReader } from './content.ts'
@@ -27,7 +26,8 @@ export class CorruptError extends Error {
 
 export interface DiskReaderOptions {
   digest: Digest
-  handle: FileHandle
+  /** Open for reading; raw, since a FileHandle that somebody forgets ends the process. */
+  fd: number
   extent: Extent
   buffers: Buffers
   /** Runs along when the extent is the whole: the last piece is given out only when the digest is right. */
@@ -43,7 +43,7 @@ const smallBytes = 64 * 1024
 
 /** Reads a file piece by piece, into one buffer; closes the file. */
 export function createDiskReader(options: DiskReaderOptions): BlobReader {
-  const { digest, handle, extent, buffers, hash, onResult, onClose } = options
+  const { digest, fd, extent, buffers, hash, onResult, onClose } = options
   const end = extent.offset + extent.length
   let at = extent.offset
   let buffer: Buffer | undefined
@@ -52,7 +52,7 @@ export function createDiskReader(options: DiskReaderOptions): BlobReader {
   function release(): void {
     if (buffer?.length === bufferBytes) buffers.give(buffer)
     buffer = undefined
-    handle.close().then(onClose, onClose)
+    close(fd, () => onClose())
   }
 
   async function verify(last: Hash): Promise<void> {
@@ -67,7 +67,7 @@ export function createDiskReader(options: DiskReaderOptions): BlobReader {
       return undefined
     }
     buffer ??= extent.length <= smallBytes ? Buffer.allocUnsafe(extent.length) : buffers.take()
-    const received = await readAt(handle.fd, buffer, Math.min(buffer.length, end - at), at).catch((error: unknown) => {
+    const received = await readAt(fd, buffer, Math.min(buffer.length, end - at), at).catch((error: unknown) => {
       throw new UnreadableError(`the file of ${digest} can not be read`, hash, error)
     })
     if (received === 0) {
@@ -103,8 +103,8 @@ export function createDiskReader(options: DiskReaderOptions): BlobReader {
   }
 }
 
-// The callbacks of node:fs on a descriptor: a FileHandle's reads cost half as much again.
-function readAt(fd: number, buffer: Buffer, length: number, position: number): Promise<number> {
+/** Reads once, at most `length` bytes; 0 at the end of the file. */
+export function readAt(fd: number, buffer: Buffer, length: number, position: number): Promise<number> {
   return new Promise((resolve, reject) => {
     readFile(fd, buffer, 0, length, position, (error, bytesRead) => {
       if (error) reject(error)

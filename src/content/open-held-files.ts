@@ -204,7 +204,7 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
       try {
         const record = await records.get(digest)
         if (record === undefined) return 'absent'
-        const file = await files.open(digest, record.size, 'checking')
+        const file = await files.open(digest, record.size)
         return file === undefined ? 'corrupt' : await files.check(file, AbortSignal.any([signal, left]))
       } catch (error) {
         if (codeOf(error) === 'ENOENT') return 'absent'

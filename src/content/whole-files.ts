@@ -1,34 +1,38 @@
-import { constants, type Stats } from 'node:fs'
-import { type FileHandle, lstat, open } from 'node:fs/promises'
+import { close, constants, fstat, open, type Stats } from 'node:fs'
+import { lstat } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import type { Logger } from 'pino'
 import { type Digest, digestAlgorithm, digestOf, hashFor } from '../oci/digest.ts'
 import type { Buffers } from './buffers.ts'
 import type { HeldRecords, Link, OpenBlob, RangeRequest } from './content.ts'
-import { createDiskReader, type DiskReaderOptions } from './disk-reader.ts'
+import { createDiskReader, type DiskReaderOptions, readAt } from './disk-reader.ts'
 import { codeOf, type Layout } from './layout.ts'
 import { proofOfLink } from './proof.ts'
 import type { Quarantine } from './quarantine.ts'
-import { extentOf } from './range.ts'
+import { type Extent, extentOf } from './range.ts'
 import type { Trust } from './trust.ts'
 
-/** An open file of held bytes that is as long as it should be; whoever opened it closes it. */
+/** An open file of held bytes that is as long as it should be. */
 export interface WholeFile {
   digest: Digest
-  handle: FileHandle
+  fd: number
   stats: Stats
 }
 
 /** Reads held bytes. What turns out wrong is put aside; what can not be read stays. */
 export interface WholeFiles {
   /** @throws the system's error; ENOENT when there is no file */
-  open(digest: Digest, size: number, purpose?: 'serving' | 'checking'): Promise<WholeFile | undefined>
-  /** The file that may be given out through a link. When records or disk fail there is none, which the log tells. */
-  openFor(link: Link): Promise<WholeFile | undefined>
-  /** Reads it piece by piece and closes it; `onClose` is told. @throws RegistryError RANGE_INVALID */
+  open(digest: Digest, size: number): Promise<WholeFile | undefined>
+  /**
+   * The file that may be given out through a link, if it has at most `maxBytes`. When records or disk fail there is none, which
+   * the log tells.
+   */
+  openFor(link: Link, maxBytes?: number): Promise<WholeFile | undefined>
+  /** Reads it piece by piece and then closes it, which `onClose` is told. @throws RegistryError RANGE_INVALID */
   read(file: WholeFile, range: RangeRequest | undefined, onClose: () => void): OpenBlob
-  /** All of its bytes, which are right. */
+  /** All of its bytes, which are right. Closes it. */
   bytes(file: WholeFile): Promise<Buffer | undefined>
-  /** Hashes all of it and closes it. @throws the system's error */
+  /** Hashes all of it and closes it. @throws UnreadableError */
   check(file: WholeFile, signal: AbortSignal): Promise<'whole' | 'corrupt'>
 }
 
@@ -42,29 +46,39 @@ export interface WholeFilesOptions {
 }
 
 // Neither a link nor a pipe that somebody put there: the one would lead elsewhere, the other never open.
-const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-const flagsFor = { serving: readFlags, checking: readFlags | (constants.O_NOATIME ?? 0) }
+const plainFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+// The access time tells the last use, and checking is none. Absent where the system has no such thing.
+const quietFlags = plainFlags | (constants.O_NOATIME ?? 0)
+
+const openFd = promisify(open)
+const statFd = promisify(fstat) as (fd: number) => Promise<Stats>
+const closeFd = promisify(close)
 
 const problems = { short: 'ended early', corrupt: 'has another digest' }
 
 export function createWholeFiles(options: WholeFilesOptions): WholeFiles {
   const { layout, records, quarantine, trust, buffers, log } = options
 
-  async function openFile(digest: Digest, size: number, flags: number): Promise<WholeFile | undefined> {
-    const handle = await open(layout.blob(digest), flags)
+  async function openFile(digest: Digest, size: number): Promise<WholeFile | undefined> {
+    const path = layout.blob(digest)
+    const fd = await openFd(path, quietFlags).catch((error: unknown) => {
+      // Only who owns a file may leave its access time alone.
+      if (codeOf(error) === 'EPERM') return openFd(path, plainFlags)
+      throw error
+    })
     try {
-      const stats = await handle.stat()
-      if (stats.isFile() && stats.size === size) return { digest, handle, stats }
+      const stats = await statFd(fd)
+      if (stats.isFile() && stats.size === size) return { digest, fd, stats }
       await quarantine.put(
         digest,
         stats.ino,
         stats.isFile() ? `is ${stats.size} bytes long and not ${size}` : 'is no file',
       )
     } catch (error) {
-      await handle.close()
+      await closeFd(fd)
       throw error
     }
-    await handle.close()
+    await closeFd(fd)
     return undefined
   }
 
@@ -74,44 +88,42 @@ export function createWholeFiles(options: WholeFilesOptions): WholeFiles {
   }
 
   const files: WholeFiles = {
-    async open(digest, size, purpose = 'serving') {
+    async open(digest, size) {
       try {
-        return await openFile(digest, size, flagsFor[purpose])
+        return await openFile(digest, size)
       } catch (error) {
-        // Who does not own a file may not leave its access time alone.
-        if (codeOf(error) === 'EPERM' && purpose !== 'serving') return files.open(digest, size)
         if (codeOf(error) !== 'ELOOP') throw error
         await quarantine.put(digest, (await lstat(layout.blob(digest))).ino, 'is no file')
         return undefined
       }
     },
-    async openFor(link) {
+    async openFor(link, maxBytes = Infinity) {
       try {
         // The proof comes first: without one nothing tells, not even by time, whether the bytes are held (I5).
         const size = await records.find(link.digest, proofOfLink(link))
-        return size === undefined ? undefined : await files.open(link.digest, size)
+        return size === undefined || size > maxBytes ? undefined : await files.open(link.digest, size)
       } catch (error) {
         log?.error({ err: error, digest: link.digest }, 'held bytes can not be read: they count as absent')
         return undefined
       }
     },
     read(file, range, onClose) {
-      const { digest, handle, stats } = file
-      const extent = extentOf(range, stats.size)
+      const { digest, fd, stats } = file
+      const extent = extentOrClose(file, range)
       const isTrusted = extent.length < stats.size || stats.size === 0 || trust.has(digest, stats)
       const hash = isTrusted ? undefined : hashFor(digest)
       const onResult: DiskReaderOptions['onResult'] = (result) => judge(digest, stats, result)
-      const reader = createDiskReader({ digest, handle, extent, buffers, hash, onResult, onClose })
+      const reader = createDiskReader({ digest, fd, extent, buffers, hash, onResult, onClose })
       return { size: stats.size, ...extent, reader }
     },
-    async bytes({ digest, handle, stats }) {
+    async bytes({ digest, fd, stats }) {
       const bytes = Buffer.allocUnsafe(stats.size)
-      const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
+      const bytesRead = await readAt(fd, bytes, bytes.length, 0).finally(() => closeFd(fd))
       if (bytesRead === bytes.length && isDigestOf(bytes, digest)) return bytes
-      await quarantine.put(digest, stats.ino, problems.corrupt)
+      await quarantine.put(digest, stats.ino, bytesRead < bytes.length ? problems.short : problems.corrupt)
       return undefined
     },
-    async check({ digest, handle, stats }, signal) {
+    async check({ digest, fd, stats }, signal) {
       const { promise: closed, resolve: onClose } = Promise.withResolvers<void>()
       let isWrong = false
       const onResult: DiskReaderOptions['onResult'] = (result) => {
@@ -119,7 +131,7 @@ export function createWholeFiles(options: WholeFilesOptions): WholeFiles {
         return judge(digest, stats, result)
       }
       const extent = { offset: 0, length: stats.size }
-      const reader = createDiskReader({ digest, handle, extent, buffers, hash: hashFor(digest), onResult, onClose })
+      const reader = createDiskReader({ digest, fd, extent, buffers, hash: hashFor(digest), onResult, onClose })
       try {
         while ((await reader.read()) !== undefined) signal.throwIfAborted()
         return 'whole'
@@ -133,6 +145,15 @@ export function createWholeFiles(options: WholeFilesOptions): WholeFiles {
     },
   }
   return files
+}
+
+function extentOrClose({ fd, stats }: WholeFile, range: RangeRequest | undefined): Extent {
+  try {
+    return extentOf(range, stats.size)
+  } catch (error) {
+    close(fd)
+    throw error
+  }
 }
 
 export function isDigestOf(bytes: Buffer, digest: Digest): boolean {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import { createBuffers } from '../../src/content/buffers.ts'
-import type { HeldRecords, Proof } from '../../src/content/content.ts'
+import type { AcquireLease, HeldRecords, Proof } from '../../src/content/content.ts'
 import { type Counters, createCounters } from '../../src/content/counters.ts'
 import type { HeldFiles, PartialFile } from '../../src/content/held-files.ts'
 import { type HeldFilesOptions, openHeldFiles } from '../../src/content/open-held-files.ts'
@@ -22,7 +22,13 @@ export interface HeldWorld {
   pressure: number[]
   clock: { now(): number; ahead: number }
   /** One more process on the directory, or the same after it died: it knows nothing of the others. */
-  open(more?: Partial<HeldFilesOptions>): Promise<{ files: HeldFiles; counters: Counters }>
+  open(more?: Partial<HeldFilesOptions>): Promise<HeldProcess>
+}
+
+export interface HeldProcess {
+  files: HeldFiles
+  counters: Counters
+  acquireLease: AcquireLease
 }
 
 export async function heldWorld(): Promise<HeldWorld> {
@@ -38,6 +44,7 @@ export async function heldWorld(): Promise<HeldWorld> {
   const pressure: number[] = []
   const clock = { ahead: 0, now: () => Date.now() + clock.ahead }
   const records = createHeldRecords({ store, now: clock.now })
+  const leases = exclusiveLeases()
   return {
     directory,
     records,
@@ -46,10 +53,11 @@ export async function heldWorld(): Promise<HeldWorld> {
     clock,
     async open(more = {}) {
       const counters = createCounters()
+      const acquireLease = leases()
       const files = await openHeldFiles({
         directory,
         records,
-        acquireLease: (name, signal) => store.lease(name, signal),
+        acquireLease,
         buffers: createBuffers(),
         counters,
         maxBytes: 1024 ** 3,
@@ -59,8 +67,35 @@ export async function heldWorld(): Promise<HeldWorld> {
         signal: closing.signal,
         ...more,
       })
-      return { files, counters }
+      return { files, counters, acquireLease }
     },
+  }
+}
+
+/** Leases that one process has at a time, and it more than once; each call makes a process. */
+function exclusiveLeases(): () => AcquireLease {
+  const owners = new Map<string, { process: object; count: number; freed: PromiseWithResolvers<void> }>()
+  return () => {
+    const process = {}
+    return async (name, signal) => {
+      for (let owner = owners.get(name); owner !== undefined && owner.process !== process; owner = owners.get(name)) {
+        const aborted = Promise.withResolvers<never>()
+        signal.addEventListener('abort', () => aborted.reject(signal.reason))
+        signal.throwIfAborted()
+        await Promise.race([owner.freed.promise, aborted.promise])
+      }
+      const own = owners.get(name) ?? { process, count: 0, freed: Promise.withResolvers<void>() }
+      own.count++
+      owners.set(name, own)
+      return {
+        lost: new AbortController().signal,
+        async release() {
+          if (--own.count > 0) return
+          owners.delete(name)
+          own.freed.resolve()
+        },
+      }
+    }
   }
 }
 
