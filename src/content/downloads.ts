@@ -1,11 +1,14 @@
 import type { Logger } from 'pino'
-import { streamBlob } from './blob-stream.ts'
+import { RegistryError } from '../oci/errors.ts'
 import type { Buffers } from './buffers.ts'
 import type { AcquireLease, BlobReader, BlobSource, Content, Link } from './content.ts'
 import type { Counters } from './counters.ts'
+import { createDirectReader } from './direct-reader.ts'
+import { type Download, startDownload } from './download.ts'
 import type { HeldFiles } from './held-files.ts'
+import { firstAnswer, upstreamsOf } from './locations.ts'
 import type { Extent } from './range.ts'
-import { readerOf } from './reader.ts'
+import { primed } from './reader.ts'
 
 /** Blobs that are not held yet: fetched once for all who want them, kept as they come. */
 export interface Downloads {
@@ -30,16 +33,69 @@ export interface DownloadsOptions {
   pause: (milliseconds: number, signal: AbortSignal) => Promise<void>
 }
 
-export function createDownloads({ source, log }: DownloadsOptions): Downloads {
+/** Who wants bytes so far ahead of what is there would wait too long for them. */
+const farBytes = 16 * 1024 * 1024
+/** Most downloads that go on though nobody wants them any more. */
+const mostUnwanted = 16
+
+export function createDownloads(options: DownloadsOptions): Downloads {
   const closing = new AbortController()
+  /** By digest and size: a manifest may lie about the size. */
+  const joinable = new Map<string, Set<Download>>()
+  const running = new Set<Download>()
+
+  function start(link: Link, size: number): Download {
+    const key = `${link.digest} ${size}`
+    const download = startDownload(link, size, {
+      ...options,
+      mayGoOnUnwanted: () => [...running].filter(({ isWanted }) => !isWanted).length <= mostUnwanted,
+      onOver() {
+        const others = joinable.get(key)
+        others?.delete(download)
+        if (others?.size === 0) joinable.delete(key)
+      },
+    })
+    const others = joinable.get(key) ?? new Set()
+    joinable.set(key, others.add(download))
+    running.add(download)
+    download.settled.then(() => running.delete(download))
+    return download
+  }
+
+  function joinableBy(link: Link, size: number): Download | undefined {
+    return [...(joinable.get(`${link.digest} ${size}`) ?? [])].find((download) => download.mayJoin(link))
+  }
+
+  function requireLocations(link: Link): void {
+    closing.signal.throwIfAborted()
+    if (upstreamsOf(link).length === 0) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest: link.digest } })
+  }
+
+  function reader(link: Link, size: number, extent: Extent): BlobReader {
+    const joined = joinableBy(link, size)
+    if (extent.offset <= (joined?.received ?? 0) + farBytes) return (joined ?? start(link, size)).read(link, extent)
+    const { offset, length } = extent
+    const request = { digest: link.digest, size, start: offset, end: offset + length, locations: upstreamsOf(link) }
+    return createDirectReader(request, { ...options, signal: closing.signal })
+  }
+
   return {
-    async open(link, size, extent, left) {
-      const signal = AbortSignal.any([closing.signal, left])
-      return readerOf(await streamBlob({ link, size, ...extent }, { source, signal, log }))
+    async open(link, size, extent, signal) {
+      requireLocations(link)
+      return primed(reader(link, size, extent), signal)
     },
-    async fetch() {
-      throw new TypeError('not there yet')
+    async fetch(link, { signal, onProgress }) {
+      requireLocations(link)
+      const ask = (location: Parameters<BlobSource['size']>[0]) => options.source.size(location, link.digest, signal)
+      const size = link.size ?? (await firstAnswer(link, 'BLOB_UNKNOWN', ask))
+      closing.signal.throwIfAborted()
+      const download = joinableBy(link, size) ?? start(link, size)
+      await download.wait(link, { signal, ...(onProgress && { onProgress }) })
     },
-    close: async () => closing.abort(),
+    async close() {
+      const reason = new RegistryError('UNAVAILABLE', { message: 'the content store is closing' })
+      closing.abort(reason)
+      await Promise.all([...running].map((download) => download.end(reason)))
+    },
   }
 }

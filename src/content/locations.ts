@@ -28,15 +28,25 @@ export async function firstAnswer<T>(
 }
 
 /** Which failure to tell of, when all locations failed: "not there" only when every one said so. */
-export function mostTelling(failures: readonly unknown[], unknown: ErrorCode, { digest }: Link): unknown {
+export function mostTelling(
+  failures: readonly unknown[],
+  unknown: ErrorCode,
+  { digest }: Pick<Link, 'digest'>,
+): unknown {
   const unsure = failures.find((error) => !(error instanceof RegistryError && error.status === 404))
   return unsure ?? failures[0] ?? new RegistryError(unknown, { detail: { digest } })
 }
 
-/** The error for a location whose blob is not the one that the link promises. */
-export function wrongBytes({ host }: UpstreamLocation, problem: string): RegistryError {
+/** The error for a location, if that is known, whose blob is not the one that the link promises. */
+export function wrongBytes(location: UpstreamLocation | undefined, problem: string): RegistryError {
+  const host = location?.host ?? 'an upstream'
   return new RegistryError('UNAVAILABLE', {
     message: `${host} has a blob that ${problem}`,
     upstream: { host, reason: 'BadDigest' },
   })
+}
+
+/** Whether an error is one of {@link wrongBytes}. */
+export function isWrongBytes(error: unknown): boolean {
+  return error instanceof RegistryError && error.upstream?.reason === 'BadDigest'
 }

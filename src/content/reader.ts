@@ -16,6 +16,36 @@ export async function readAll({ reader, length }: Pick<OpenBlob, 'reader' | 'len
   return whole
 }
 
+/**
+ * The same reader, once its first piece is there, or its end. `signal` ends the waiting, and closes the reader then, as a failure
+ * does.
+ */
+export async function primed(reader: BlobReader, signal: AbortSignal): Promise<BlobReader> {
+  const leave = (): void => reader.close()
+  signal.addEventListener('abort', leave, { once: true })
+  try {
+    signal.throwIfAborted()
+    let first: Promise<Buffer | undefined> | undefined = Promise.resolve(await reader.read())
+    return {
+      read() {
+        const piece = first ?? reader.read()
+        first = undefined
+        return piece
+      },
+      close: () => {
+        first = undefined
+        reader.close()
+      },
+    }
+  } catch (error) {
+    reader.close()
+    signal.throwIfAborted()
+    throw error
+  } finally {
+    signal.removeEventListener('abort', leave)
+  }
+}
+
 /** Gives out a stream's bytes. */
 export function readerOf(stream: Readable): BlobReader {
   let wake: () => void = () => undefined

@@ -1,0 +1,311 @@
+import { setImmediate } from 'node:timers/promises'
+import { type Digest, digestHex, digestOf, hashFor } from '../oci/digest.ts'
+import { RegistryError } from '../oci/errors.ts'
+import type { Buffers } from './buffers.ts'
+import type { AcquireLease, BlobReader, Link, UpstreamLocation } from './content.ts'
+import type { Counters } from './counters.ts'
+import { createDirectReader } from './direct-reader.ts'
+import { createDownloadReader, type SharedBytes } from './download-reader.ts'
+import { endingWith } from './ending.ts'
+import type { FetchOptions } from './fetching.ts'
+import { beginFilling, type Filling } from './filling.ts'
+import type { Growing } from './growing-file.ts'
+import { type HeldFiles, NoRoomError } from './held-files.ts'
+import { isWrongBytes, upstreamsOf } from './locations.ts'
+import { createMembers, type Member } from './members.ts'
+import { followOther } from './other-process.ts'
+import { locationKey, proofOf } from './proof.ts'
+import type { Extent } from './range.ts'
+import { freeBytes, requireDigest } from './verified.ts'
+
+export interface DownloadOptions extends FetchOptions {
+  files: HeldFiles
+  acquireLease: AcquireLease
+  buffers: Buffers
+  counters: Counters
+  /** Most bytes that may be missing when nobody wants it any more, and it still goes on. */
+  finishBytes: number
+  now: () => number
+  /** Whether one more may go on that nobody wants. */
+  mayGoOnUnwanted(): boolean
+  /** Called when nobody can join any more. */
+  onOver(): void
+}
+
+/** A blob that comes from upstream once for all who want it, and is kept. */
+export interface Download {
+  /** How many bytes of it are there. */
+  readonly received: number
+  readonly isWanted: boolean
+  /** Whether who has `link` may have the bytes that are there, and those that come now (I5). */
+  mayJoin(link: Link): boolean
+  read(link: Link, extent: Extent): BlobReader
+  /** Settles when it is held. `signal` ends the waiting. */
+  wait(link: Link, options: { signal: AbortSignal; onProgress?: (bytes: number) => void }): Promise<void>
+  /** Ends it for all. */
+  end(reason: Error): Promise<void>
+  /** When everything is cleared away. */
+  readonly settled: Promise<void>
+}
+
+/** Why readers go on apart. */
+type Apart = 'held' | 'no room' | 'no lease' | 'no location'
+
+/** Begins to download a blob of `size` bytes through `link`, which has a location upstream. */
+export function startDownload(link: Link, size: number, options: DownloadOptions): Download {
+  const { files, counters, buffers, log, finishBytes } = options
+  const { digest } = link
+  const locations = upstreamsOf(link)
+  const ending = new AbortController()
+  const kept = Promise.withResolvers<void>()
+  // It may be that nobody waits for it.
+  kept.promise.catch(() => undefined)
+  const members = createMembers(leaveUnwanted)
+  const shared: { -readonly [K in keyof SharedBytes]: SharedBytes[K] } = {
+    size,
+    course: 'coming',
+    bytes: undefined,
+    free: freeBytes(size),
+    members,
+    goOn,
+  }
+  /** Has run over what is there. */
+  let hash = hashFor(digest)
+  /** Those that gave what is there, and the one that is asked. */
+  let through: ReadonlySet<string> = keysOf(locations.slice(0, 1))
+  let apart: { why: Apart; error: unknown } | undefined
+  let isOver = false
+
+  function leaveUnwanted(): void {
+    if (isOver) showBytes(undefined)
+    if (isOver || shared.course === 'whole') return
+    const missing = size - (shared.bytes?.received ?? 0)
+    const mayGoOn = shared.course === 'coming' && missing <= finishBytes && options.mayGoOnUnwanted()
+    if (!mayGoOn) ending.abort(new Error(`nobody wants ${digest} any more`))
+  }
+
+  function showBytes(bytes: Growing | undefined): void {
+    if (shared.bytes !== bytes) shared.bytes?.close()
+    shared.bytes = bytes
+  }
+
+  function mayHave(member: Pick<Member, 'link'>, keys: ReadonlySet<string>): boolean {
+    const own = keysOf(upstreamsOf(member.link))
+    return [...keys].every((key) => own.has(key))
+  }
+
+  /** Those who have no right to the bytes that come next get why the location before failed. */
+  function turnTo(next: ReadonlySet<UpstreamLocation>, failure: unknown): void {
+    through = keysOf(next)
+    for (const member of members) if (!mayHave(member, through)) members.fail(member, failure)
+    ending.signal.throwIfAborted()
+  }
+
+  function becomeWhole(): void {
+    shared.course = 'whole'
+    shared.free = size
+    members.tell()
+  }
+
+  function goApart(why: Apart, error: unknown): void {
+    apart = { why, error }
+    shared.course = 'apart'
+    options.onOver()
+    members.tell()
+  }
+
+  async function goOn({ link: own }: Member, extent: Extent, at: number): Promise<BlobReader> {
+    const end = extent.offset + extent.length
+    if (apart?.why === 'held') {
+      const held = await files.open(own, size === 0 ? undefined : { start: at, end: end - 1 })
+      if (held !== undefined) return held.reader
+    }
+    if (apart?.why === 'no room') counters.streamedThrough++
+    const others = upstreamsOf(own).filter((location) => apart?.why !== 'no location' || !isOwn(location))
+    if (others.length === 0) throw apart?.error
+    const request = { digest, size, end, locations: others }
+    const direct = { ...options, signal: ending.signal }
+    if (extent.length < size) return createDirectReader({ ...request, start: at }, direct)
+    const start = shared.bytes?.received ?? 0
+    const heldBack = shared.bytes && (await readBetween(shared.bytes, at, start))
+    const verify = { hash: hash.copy(), ...(heldBack && { heldBack }) }
+    return createDirectReader({ ...request, start, verify }, direct)
+  }
+
+  function isOwn(location: UpstreamLocation): boolean {
+    return keysOf(locations).has(locationKey(location))
+  }
+
+  async function takeLease(): ReturnType<AcquireLease> {
+    const granted = options.acquireLease(`content/${digest}`, ending.signal)
+    const waiting = endingWith(ending.signal)
+    const stop = (): void => waiting.end(new Error('the lease is granted'))
+    granted.then(stop, stop)
+    await setImmediate()
+    if (!waiting.signal.aborted) await follow(waiting.signal).catch((error: unknown) => ending.abort(error))
+    return granted
+  }
+
+  /** Reads along what another process writes, which has the lease. */
+  async function follow(signal: AbortSignal): Promise<void> {
+    const all = keysOf(locations)
+    const mayFollow = [...members].every((member) => mayHave(member, all))
+    if (!mayFollow) return goApart('no lease', undefined)
+    through = all
+    const path = files.partialPath(digest, nameOf(locations, size))
+    const onBytes = (bytes: Growing): void => {
+      showBytes(bytes)
+      members.tell()
+    }
+    const result = await followOther(path, { ...options, size, hash, signal, onBytes })
+    if (result === 'alone') goApart('no lease', undefined)
+    if (result !== 'whole') return
+    requireDigest(hash, digest, [])
+    becomeWhole()
+  }
+
+  async function run(): Promise<void> {
+    const lease = await takeLease()
+    const writing = endingWith(ending.signal)
+    const lose = (): void => writing.end(new Error('another process has the lease'))
+    if (lease.lost.aborted) lose()
+    lease.lost.addEventListener('abort', lose, { once: true })
+    try {
+      ending.signal.throwIfAborted()
+      if ((await files.held(link).catch(() => undefined)) !== undefined) becomeHeld()
+      else if (shared.course === 'coming') await fillAll(writing.signal)
+      else throw new RegistryError('UNAVAILABLE', { message: `no process kept ${digest}, try again` })
+      kept.resolve()
+    } catch (error) {
+      conclude(error, lease.lost.aborted)
+    } finally {
+      lease.lost.removeEventListener('abort', lose)
+      writing.end(new Error('the download is over'))
+      await lease.release()
+    }
+  }
+
+  /** Another process has kept it, or this one a moment ago. */
+  function becomeHeld(): void {
+    if (shared.course !== 'coming') return
+    const error = new RegistryError('UNAVAILABLE', { message: 'the download went on elsewhere, try again' })
+    for (const member of members) if (member.hasBegun) members.fail(member, error)
+    showBytes(undefined)
+    goApart('held', error)
+  }
+
+  /** Fetches it, and where a location's bytes were wrong, from those that are left, for those who have got nothing yet. */
+  async function fillAll(signal: AbortSignal): Promise<void> {
+    const name = nameOf(locations, size)
+    let untried: readonly UpstreamLocation[] = locations
+    let before = shared.bytes && { bytes: shared.bytes, hash, locations }
+    for (;;) {
+      const request = { digest, size, name, locations: untried, ...(before && { before }) }
+      const filling = await beginFilling(request, { ...options, signal, turnTo, onBytes: members.tell })
+      hash = filling.hash
+      showBytes(filling.bytes)
+      try {
+        await filling.fetch()
+        becomeWhole()
+        return await filling.keep()
+      } catch (error) {
+        await filling.discard()
+        untried = beginAgain(filling, error)
+        before = undefined
+      }
+    }
+  }
+
+  function beginAgain({ untried }: Filling, error: unknown): readonly UpstreamLocation[] {
+    if (shared.course !== 'coming' || !isWrongBytes(error)) throw error
+    for (const member of members) if (member.hasBegun) members.fail(member, error)
+    if (untried.length === 0 || members.count === 0) throw error
+    showBytes(undefined)
+    through = keysOf(untried.slice(0, 1))
+    return untried
+  }
+
+  /** What is there and right stays so; otherwise readers go on apart where they can. */
+  function conclude(error: unknown, isLost: boolean): void {
+    kept.reject(error instanceof NoRoomError ? noRoom(digest, error) : error)
+    if (shared.course !== 'coming') return
+    if (ending.signal.aborted) failAll(ending.signal.reason)
+    else if (error instanceof NoRoomError) goApart('no room', error)
+    else if (isLost) goApart('no lease', error)
+    else if (error instanceof RegistryError && !isWrongBytes(error)) goApart('no location', error)
+    else failAll(error)
+  }
+
+  function failAll(error: unknown): void {
+    for (const member of members) members.fail(member, error)
+  }
+
+  counters.downloads++
+  const settled = run()
+    .catch((error: unknown) => conclude(error, false))
+    .catch((error: unknown) => log?.error({ err: error, digest }, 'a download went wrong'))
+    .finally(() => {
+      counters.downloads--
+      isOver = true
+      options.onOver()
+      if (members.count === 0) showBytes(undefined)
+    })
+
+  return {
+    settled,
+    get received() {
+      return shared.bytes?.received ?? 0
+    },
+    get isWanted() {
+      return members.count > 0
+    },
+    mayJoin: (other) => mayHave({ link: other }, through),
+    read: (own, extent) => createDownloadReader(shared, members.join(own), extent, buffers),
+    async wait(own, { signal, onProgress }) {
+      const member = members.join(own)
+      const failed = Promise.withResolvers<never>()
+      const leave = (): void => failed.reject(signal.reason)
+      if (signal.aborted) leave()
+      signal.addEventListener('abort', leave, { once: true })
+      const stopListening = members.onNews(() => {
+        if (member.failure !== undefined) failed.reject(member.failure.error)
+        else onProgress?.(shared.bytes?.received ?? 0)
+      })
+      try {
+        await Promise.race([kept.promise, failed.promise])
+      } finally {
+        stopListening()
+        signal.removeEventListener('abort', leave)
+        members.leave(member)
+      }
+    },
+    async end(reason) {
+      ending.abort(reason)
+      failAll(reason)
+      await settled
+    },
+  }
+}
+
+function keysOf(locations: Iterable<UpstreamLocation>): ReadonlySet<string> {
+  return new Set([...locations].map(locationKey))
+}
+
+/** Tells ways to a blob from one another: who may go one of them may read what another process gets on it. */
+function nameOf(locations: readonly UpstreamLocation[], size: number): string {
+  return digestHex(digestOf(JSON.stringify([size, ...proofOf(locations)]))).slice(0, 40)
+}
+
+function noRoom(digest: Digest, error: NoRoomError): RegistryError {
+  return new RegistryError('UNAVAILABLE', { message: `there is no room for ${digest}: ${error.problem}`, cause: error })
+}
+
+/** Bytes that are there: no more than is held back of a blob. */
+async function readBetween(bytes: Growing, start: number, end: number): Promise<Buffer> {
+  const whole = Buffer.allocUnsafe(end - start)
+  for (let at = start; at < end; ) {
+    const piece = await bytes.read(at, end, () => Buffer.allocUnsafe(end - at))
+    at += piece.copy(whole, at - start)
+  }
+  return whole
+}

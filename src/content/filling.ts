@@ -1,0 +1,115 @@
+import type { Hash } from 'node:crypto'
+import { type Digest, hashFor } from '../oci/digest.ts'
+import { bufferBytes } from './buffers.ts'
+import type { UpstreamLocation } from './content.ts'
+import { type FetchOptions, fetchBytes } from './fetching.ts'
+import { type Growing, type GrowingFile, openGrowingFile } from './growing-file.ts'
+import type { HeldFiles, PartialFile } from './held-files.ts'
+import { proofOf } from './proof.ts'
+import { requireDigest } from './verified.ts'
+
+/** A blob to be written into a file. */
+export interface FillRequest {
+  digest: Digest
+  size: number
+  /** Tells the file from those of other ways to the blob. */
+  name: string
+  locations: readonly UpstreamLocation[]
+  /** What is there of it already, the hash that ran over that, and where it may have come from. */
+  before?: { bytes: Growing; hash: Hash; locations: readonly UpstreamLocation[] }
+}
+
+export interface FillOptions extends FetchOptions {
+  files: Pick<HeldFiles, 'begin' | 'refuse'>
+  now: () => number
+  signal: AbortSignal
+  /** Called before a location is asked, with those that gave what is there, and it, and why the one before failed. */
+  turnTo(through: ReadonlySet<UpstreamLocation>, failure: unknown): void
+  /** Called when more is there. */
+  onBytes(): void
+}
+
+/** A file that is filled from upstream. */
+export interface Filling {
+  readonly bytes: GrowingFile
+  /** Ran over all bytes that are there. */
+  readonly hash: Hash
+  /** Locations that were not asked yet. */
+  readonly untried: readonly UpstreamLocation[]
+  /** Fetches all of it, and verifies it. @throws NoRoomError, or RegistryError what became of the locations */
+  fetch(): Promise<void>
+  /** Makes it the file that is held. @throws NoRoomError */
+  keep(): Promise<void>
+  /** Removes the file; what is there can be read until `bytes` is closed. */
+  discard(): Promise<void>
+}
+
+/** Begins a file, with what is there already. @throws NoRoomError */
+export async function beginFilling(request: FillRequest, options: FillOptions): Promise<Filling> {
+  const { digest, size, name, before } = request
+  const { files } = options
+  const partial = await files.begin(digest, name, size)
+  try {
+    const bytes = await openGrowingFile(partial.path, partial.handle, options)
+    if (before !== undefined) await copy(before.bytes, bytes)
+    return createFilling(request, options, partial, bytes)
+  } catch (error) {
+    await partial.discard()
+    throw files.refuse(error)
+  }
+}
+
+async function copy(from: Growing, to: GrowingFile): Promise<void> {
+  const take = (): Buffer => Buffer.allocUnsafe(bufferBytes)
+  while (to.received < from.received) await to.append(await from.read(to.received, from.received, take))
+}
+
+function createFilling(
+  { digest, size, locations, before }: FillRequest,
+  { files, turnTo, onBytes, ...options }: FillOptions,
+  partial: PartialFile,
+  bytes: GrowingFile,
+): Filling {
+  const hash = before?.hash ?? hashFor(digest)
+  const through = new Set(before?.locations)
+  const request = { digest, size, start: bytes.received, end: size, locations }
+  const fetching = fetchBytes(request, {
+    ...options,
+    turnTo: (location, failure) => turnTo(new Set([...through, ...fetching.used, location]), failure),
+  })
+  let isKept = false
+
+  async function onDisk(work: Promise<void>): Promise<void> {
+    await work.catch((error: unknown) => {
+      throw files.refuse(error)
+    })
+  }
+
+  return {
+    bytes,
+    hash,
+    untried: fetching.untried,
+    async fetch() {
+      try {
+        for (let piece = await fetching.read(); piece !== undefined; piece = await fetching.read()) {
+          hash.update(piece)
+          const written = bytes.append(piece)
+          onBytes()
+          if (written !== undefined) await onDisk(written)
+        }
+      } finally {
+        fetching.close()
+      }
+      requireDigest(hash, digest, fetching.used)
+    },
+    async keep() {
+      await onDisk(bytes.flush())
+      isKept = true
+      await partial.keep(proofOf([...through, ...fetching.used]))
+    },
+    async discard() {
+      fetching.close()
+      if (!isKept) await partial.discard()
+    },
+  }
+}
