@@ -17,7 +17,7 @@ import { createHeldRecords } from '../../src/streams/held-records.ts'
 import { createTagEvents, type TagEvents } from '../../src/tag-events.ts'
 import { createTagging, type Tagging } from '../../src/tagging.ts'
 import { createAllowList } from '../../src/upstream/allow-list.ts'
-import { createUpstream } from '../../src/upstream/client.ts'
+import { createUpstream, type UpstreamOptions } from '../../src/upstream/client.ts'
 import { credentialsFromRules } from '../../src/upstream/credentials.ts'
 import type { Upstream, UpstreamRule } from '../../src/upstream/upstream.ts'
 import { type TestClock, testClock } from './clock.ts'
@@ -60,10 +60,17 @@ export const loggedPrefixes = [
   'meta/',
 ]
 
+export interface FlowsOptions {
+  rules?: readonly UpstreamRule[]
+  allowed?: readonly string[]
+  /** Of the client for upstreams. */
+  client?: Partial<Pick<UpstreamOptions, 'lookup' | 'timeouts'>>
+  /** What the flows use in the place of that client. */
+  observe?: (upstream: Upstream) => Upstream
+}
+
 /** Builds the flows with a project `demo` and a fake upstream that may be used. */
-export async function flowsWorld(
-  options: { rules?: readonly UpstreamRule[]; allowed?: readonly string[] } = {},
-): Promise<FlowsWorld> {
+export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld> {
   const directory = await temporaryDirectory()
   const clock = testClock()
   const closing = new AbortController()
@@ -75,14 +82,16 @@ export async function flowsWorld(
     logged: loggedPrefixes,
     progressIntervalMs: 20,
   })
-  const upstream = createUpstream({
+  const client = createUpstream({
     rules,
     credentialsFor: credentialsFromRules(rules),
     userAgent: 'weir/test',
     log,
     now: clock.now,
     retry: { baseMs: 1 },
+    ...options.client,
   })
+  const upstream = options.observe?.(client) ?? client
   const streams = createStreams({ store, now: clock.now, signal: closing.signal })
   const content = await createContent({
     directory: join(directory, 'content'),
@@ -97,7 +106,7 @@ export async function flowsWorld(
   const importer = createImporter({ ...streams, content, upstream, allowed, log })
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
   const obtain = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
-  const tagging = createTagging({ ...streams, allowed, registryHost: ownHost, obtain, log })
+  const tagging = createTagging({ ...streams, content, allowed, registryHost: ownHost, obtain, log })
   onTestFinished(async () => {
     closing.abort()
     await content.close()
