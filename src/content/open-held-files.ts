@@ -31,6 +31,8 @@ export interface HeldFilesOptions {
   onPressure: (neededBytes: number) => void
   log: Logger | undefined
   now: () => number
+  /** How long the lease of a digest is waited for before it counts as another's; default 2 s. */
+  leaseWaitMs?: number
   /** Ends what goes on in the background. */
   signal: AbortSignal
 }
@@ -38,12 +40,9 @@ export interface HeldFilesOptions {
 /** The most that is read into memory at once. */
 const maxWholeBytes = 32 * 1024 * 1024
 
-/** How long the lease of a digest is waited for before it counts as another's. */
-const leaseWaitMs = 2000
-
 /** Opens the directory; what an older Weir laid out in it otherwise is moved to its new place. */
 export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFiles> {
-  const { directory, records, acquireLease, buffers, counters, log, now, signal } = options
+  const { directory, records, acquireLease, buffers, counters, log, now, leaseWaitMs = 2000, signal } = options
   const layout = layoutOf(directory)
   await makeDirectories(layout)
   await takeOver({ layout, records, log })

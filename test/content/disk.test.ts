@@ -1,28 +1,19 @@
 import { execFile } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { closeSync, openSync } from 'node:fs'
-import {
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  readlink,
-  rename,
-  rm,
-  stat,
-  symlink,
-  truncate,
-  utimes,
-  writeFile,
-} from 'node:fs/promises'
+import { createHash, type Hash, randomBytes } from 'node:crypto'
+import { openSync } from 'node:fs'
+import { mkdir, open, readdir, rename, rm, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { createBuffers } from '../../src/content/buffers.ts'
 import type { BlobReader, OpenBlob } from '../../src/content/content.ts'
-import { CorruptError, UnreadableError } from '../../src/content/disk-reader.ts'
+import { CorruptError, createDiskReader, UnreadableError } from '../../src/content/disk-reader.ts'
+import { createPatchedReader } from '../../src/content/patched-reader.ts'
+import type { Extent } from '../../src/content/range.ts'
 import { readAll } from '../../src/content/reader.ts'
 import { digestOf } from '../../src/oci/digest.ts'
+import { temporaryDirectory } from '../support/directory.ts'
 import { heldWorld, keep } from './held-world.ts'
 import { contentWorld, fileOf, first, linkTo, second } from './world.ts'
 
@@ -321,17 +312,83 @@ test('many readers at once each get their own bytes', async () => {
   )
 })
 
-test('a piece that can not be read is an error that others can go on from, and puts nothing aside', async () => {
-  const { files, link, directory } = await opened(big)
-  const blob = must(await files.open(link))
-  await blob.reader.read()
-  // A directory in the place of the reader's descriptor: the next read fails, as on a bad disk.
-  const fds = await readdir('/proc/self/fd')
-  const paths = await Promise.all(fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
-  const fd = Number(fds[paths.indexOf(fileOf(directory, link.digest))])
-  closeSync(fd)
-  expect(openSync(directory, 'r')).toBe(fd)
-  expect((await received(blob.reader)).error).toBeInstanceOf(UnreadableError)
-  expect(await readdir(join(directory, 'quarantine'))).toEqual([])
-  expect(await readFile(fileOf(directory, link.digest))).toHaveLength(big.length)
+test('a disk that fails to read is an error that others can go on from, and says nothing of the bytes', async () => {
+  const told: string[] = []
+  const closed = Promise.withResolvers<void>()
+  const reader = createDiskReader({
+    digest: digestOf(small),
+    // Reading a directory fails, as a bad disk does.
+    fd: openSync(await temporaryDirectory(), 'r'),
+    extent: { offset: 0, length: small.length },
+    buffers: createBuffers(),
+    hash: createHash('sha256'),
+    onResult: (result) => void told.push(result),
+    onClose: closed.resolve,
+  })
+  await expect(reader.read()).rejects.toBeInstanceOf(UnreadableError)
+  reader.close()
+  await closed.promise
+  expect(told).toEqual([])
+})
+
+describe('what a disk fails to read in the middle', () => {
+  const digest = digestOf(small)
+  const brokenAfter = (given: Buffer, error: (hash: Hash) => Error): OpenBlob => {
+    const pieces = [given]
+    const read = async () => {
+      const piece = pieces.shift()
+      if (piece !== undefined) return piece
+      throw error(createHash('sha256').update(given))
+    }
+    return { size: small.length, offset: 0, length: small.length, reader: { read, close: () => undefined } }
+  }
+  const pieces = (...all: Buffer[]): BlobReader => ({ read: async () => all.shift(), close: () => undefined })
+  const unreadable = (hash: Hash) => new UnreadableError('bad disk', hash)
+
+  test('is gone on with elsewhere', async () => {
+    const asked: Extent[] = []
+    const reader = createPatchedReader(brokenAfter(small.subarray(0, 4), unreadable), digest, async (extent) => {
+      asked.push(extent)
+      return pieces(small.subarray(4, 7), small.subarray(7))
+    })
+    expect(await received(reader)).toEqual({ bytes: small })
+    expect(asked).toEqual([{ offset: 4, length: small.length - 4 }])
+  })
+
+  test('I4: is verified as a whole', async () => {
+    const reader = createPatchedReader(brokenAfter(Buffer.from('A sm'), unreadable), digest, async () =>
+      pieces(small.subarray(4, 7), small.subarray(7)),
+    )
+    expect(await received(reader)).toMatchObject({ bytes: Buffer.from('A small'), error: { name: 'CorruptError' } })
+  })
+
+  test('is not gone on with twice', async () => {
+    const reader = createPatchedReader(brokenAfter(small.subarray(0, 4), unreadable), digest, async () => {
+      return brokenAfter(small.subarray(4, 5), unreadable).reader
+    })
+    expect(await received(reader)).toMatchObject({ bytes: small.subarray(0, 5), error: { name: 'UnreadableError' } })
+  })
+
+  test('is not gone on with after wrong bytes were given out', async () => {
+    const wrong = () => new CorruptError(digest, digest)
+    const reader = createPatchedReader(brokenAfter(small.subarray(0, 4), wrong), digest, () => expect.fail())
+    expect(await received(reader)).toMatchObject({ error: { name: 'CorruptError' } })
+  })
+
+  test('ends with whoever closes the reader meanwhile', async () => {
+    const closed: true[] = []
+    const asked = Promise.withResolvers<void>()
+    const rest = Promise.withResolvers<BlobReader>()
+    const reader = createPatchedReader(brokenAfter(small.subarray(0, 4), unreadable), digest, () => {
+      asked.resolve()
+      return rest.promise
+    })
+    await reader.read()
+    const reading = reader.read()
+    await asked.promise
+    reader.close()
+    rest.resolve({ ...pieces(small), close: () => void closed.push(true) })
+    await expect(reading).rejects.toThrow('closed')
+    expect(closed).toHaveLength(1)
+  })
 })

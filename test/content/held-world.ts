@@ -29,6 +29,8 @@ export interface HeldProcess {
   files: HeldFiles
   counters: Counters
   acquireLease: AcquireLease
+  /** Takes its leases away, as the store does when it is gone. */
+  die(): void
 }
 
 export async function heldWorld(): Promise<HeldWorld> {
@@ -53,7 +55,7 @@ export async function heldWorld(): Promise<HeldWorld> {
     clock,
     async open(more = {}) {
       const counters = createCounters()
-      const acquireLease = leases()
+      const { acquireLease, die } = leases()
       const files = await openHeldFiles({
         directory,
         records,
@@ -64,37 +66,46 @@ export async function heldWorld(): Promise<HeldWorld> {
         onPressure: (needed) => void pressure.push(needed),
         log: pino({}, { write: (line: string) => void logged.push(line) }),
         now: clock.now,
+        leaseWaitMs: 50,
         signal: closing.signal,
         ...more,
       })
-      return { files, counters, acquireLease }
+      return { files, counters, acquireLease, die }
     },
   }
 }
 
 /** Leases that one process has at a time, and it more than once; each call makes a process. */
-function exclusiveLeases(): () => AcquireLease {
-  const owners = new Map<string, { process: object; count: number; freed: PromiseWithResolvers<void> }>()
+function exclusiveLeases(): () => Pick<HeldProcess, 'acquireLease' | 'die'> {
+  const owners = new Map<string, { process: symbol; count: number; freed: PromiseWithResolvers<void> }>()
+  const free = (name: string) => {
+    owners.get(name)?.freed.resolve()
+    owners.delete(name)
+  }
   return () => {
-    const process = {}
-    return async (name, signal) => {
-      for (let owner = owners.get(name); owner !== undefined && owner.process !== process; owner = owners.get(name)) {
+    const process = Symbol('process')
+    return {
+      async acquireLease(name, signal) {
         const aborted = Promise.withResolvers<never>()
+        aborted.promise.catch(() => undefined)
         signal.addEventListener('abort', () => aborted.reject(signal.reason))
         signal.throwIfAborted()
-        await Promise.race([owner.freed.promise, aborted.promise])
-      }
-      const own = owners.get(name) ?? { process, count: 0, freed: Promise.withResolvers<void>() }
-      own.count++
-      owners.set(name, own)
-      return {
-        lost: new AbortController().signal,
-        async release() {
-          if (--own.count > 0) return
-          owners.delete(name)
-          own.freed.resolve()
-        },
-      }
+        for (let owner = owners.get(name); owner !== undefined && owner.process !== process; owner = owners.get(name)) {
+          await Promise.race([owner.freed.promise, aborted.promise])
+        }
+        const own = owners.get(name) ?? { process, count: 0, freed: Promise.withResolvers<void>() }
+        own.count++
+        owners.set(name, own)
+        return {
+          lost: new AbortController().signal,
+          release: async () => {
+            if (--own.count === 0 && owners.get(name) === own) free(name)
+          },
+        }
+      },
+      die() {
+        for (const [name, owner] of owners) if (owner.process === process) free(name)
+      },
     }
   }
 }
