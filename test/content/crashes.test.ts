@@ -72,9 +72,10 @@ test.each([false, true])(
   async (after) => {
     const w = await heldWorld()
     const { stopping, reached } = await begun(w.records, 'add', after)
-    const { files } = await w.open({ records: stopping })
+    const { files, die } = await w.open({ records: stopping })
     void keep(files, bytes)
     await reached
+    die()
     await restarted(w, after)
   },
 )
@@ -85,9 +86,10 @@ test.each([false, true])(
     const w = await heldWorld()
     await keep((await w.open()).files, bytes)
     const { stopping, reached } = await begun(w.records, 'remove', after)
-    const { files } = await w.open({ records: stopping })
+    const { files, die } = await w.open({ records: stopping })
     void files.remove(digest, { unusedSince: Date.now() + minute })
     await reached
+    die()
     await restarted(w, !after)
   },
 )
