@@ -40,6 +40,8 @@ export interface PullThrough {
     range?: RangeRequest,
     signal?: AbortSignal,
   ): Promise<OpenBlob & { digest: Digest }>
+  /** Forgets what memory has for the stream with this uid: links of it were removed. */
+  forget(uid: string): void
   /** Tag names in byte order. @throws RegistryError NAME_UNKNOWN */
   tags(name: StreamName, options: { after?: string; limit?: number }): Promise<string[]>
 }
@@ -134,6 +136,11 @@ export function createPullThrough(options: PullThroughOptions): PullThrough {
     async blob(name, written, range, signal) {
       const link = await blobLink(name, written)
       return { digest: link.digest, ...(await content.open(link, range, signal)) }
+    },
+
+    forget(uid) {
+      manifests.forget(uid)
+      blobLinks.forget(uid)
     },
 
     async tags(name, { after, limit = Number.POSITIVE_INFINITY }) {

@@ -10,6 +10,7 @@ import { streamNotFound } from './streams/lives.ts'
 import type { Cause, LedgerEntry } from './streams/records.ts'
 import { findRollbackEntry, type RollbackTarget } from './streams/rollback.ts'
 import type { ChangeResult, CurrentTag, Links, StreamReader, StreamWriter } from './streams/streams.ts'
+import { touchImage } from './streams/touch-image.ts'
 
 export interface RollbackRequest {
   /** A revision, a digest, or absent: see {@link TagEvents.rollback}. */
@@ -92,6 +93,8 @@ export function createTagEvents(options: TagEventsOptions): TagEvents {
   async function requireObtainable(name: StreamName, tag: string, digest: Digest): Promise<void> {
     try {
       await links.revive(name, digest)
+      // What is held is not removed from here on; what was removed before is missed below.
+      await touchImage({ links, content }, name, digest)
       const manifest = await obtain(name, digest)
       await (manifest.kind === 'image' ? obtainBlobs(name, manifest) : obtainChildren(name, manifest))
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { Content } from './content/content.ts'
 import type { Digest } from './oci/digest.ts'
 import type { StreamName } from './oci/reference.ts'
 import type { Seen } from './streams/preconditions.ts'
@@ -15,7 +16,7 @@ import { hideChange, type ShownTag } from './tagging/hide.ts'
 import { createPrepare } from './tagging/prepare.ts'
 import type { StreamRequest, TagRequest } from './tagging/request.ts'
 import { createSetStream } from './tagging/set-stream.ts'
-import { createSetTag } from './tagging/set-tag.ts'
+import { type AwaitMove, createSetTag } from './tagging/set-tag.ts'
 import type { AllowList } from './upstream/allow-list.ts'
 
 export type { Asking, StreamRequest, TagRequest, WantedTag } from './tagging/request.ts'
@@ -47,6 +48,7 @@ export interface TaggingOptions {
   reader: StreamReader
   writer: StreamWriter
   links: Links
+  content: Pick<Content, 'touch' | 'held'>
   /** Which registries users may name as a source. */
   allowed: AllowList
   /** What clients write before `project/stream`: references to it are Weir's own. */
@@ -57,6 +59,13 @@ export interface TaggingOptions {
    * @throws RegistryError when it can not be had
    */
   obtain(name: StreamName, digest: Digest): Promise<unknown>
+  /**
+   * Waits until a tag that moves only when its content is held (`weir.dev/move: when-held`) has moved to the image that it awaits.
+   * Absent: nobody waits.
+   *
+   * @throws RegistryError UNAVAILABLE saying why it has not; the background goes on
+   */
+  awaitMove?: AwaitMove
   log: Logger
 }
 

@@ -15,6 +15,7 @@ import { createApi } from './api/api.ts'
 import { groupOf } from './api/groups.ts'
 import { followObjects } from './api/watch/follow-objects.ts'
 import { createAudit } from './audit.ts'
+import { createCollector } from './collector.ts'
 import type { WeirConfig } from './config.ts'
 import type { Content } from './content/content.ts'
 import { createContent } from './content/create-content.ts'
@@ -213,6 +214,7 @@ async function openParts(options: PartsOptions) {
   opened.defer(() => upstream.close())
   const source = createBlobSource(upstream)
   const directory = join(config.data, 'content')
+  let press: (neededBytes: number) => void = () => undefined
   const content = await createContent({
     directory,
     source,
@@ -220,6 +222,7 @@ async function openParts(options: PartsOptions) {
     acquireLease: (name, wanted) => store.lease(name, wanted),
     maxBytes: config.content.maxBytes,
     finishBytes: config.content.finishBytes,
+    onPressure: (neededBytes) => press(neededBytes),
     log,
     now,
   }).catch((error: unknown) => {
@@ -239,11 +242,26 @@ async function openParts(options: PartsOptions) {
   const leaving = new AbortController()
   const imports = runPendingImports({ ...streams, ...importer, store, signal: leaving.signal, log })
   opened.defer(() => imports)
+  const collector = createCollector({
+    ...streams,
+    store,
+    content,
+    source,
+    policy: config.content.policy,
+    maxBytes: config.content.maxBytes,
+    intervalMs: config.content.pruneIntervalMs,
+    onUnlinked: pullThrough.forget,
+    now,
+    signal: leaving.signal,
+    log,
+  })
+  opened.defer(() => collector.ended)
+  press = collector.press
   const resealing = resealRecords({ store, keys: access.secretKeys, signal: leaving.signal, log })
   opened.defer(() => resealing)
   opened.defer(() => leaving.abort())
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
-  const tagging = createTagging({ ...streams, allowed, registryHost: service, obtain: keepManifest, log })
+  const tagging = createTagging({ ...streams, content, allowed, registryHost: service, obtain: keepManifest, log })
   const images = createStreamImages({ ...streams, content })
   return {
     ...access,
@@ -257,6 +275,7 @@ async function openParts(options: PartsOptions) {
     importer,
     tagEvents,
     tagging,
+    collector,
   }
 }
 

@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import type { Logger } from 'pino'
 import type { Authenticator, Client, Rbac, Sessions, Tokens } from '../access/access.ts'
 import type { Audit } from '../audit.ts'
+import type { Collector } from '../collector.ts'
 import type { StreamImages } from '../importer/stream-images.ts'
 import type { Importer } from '../importer.ts'
 import { RegistryError } from '../oci/errors.ts'
@@ -22,6 +23,7 @@ import { imageStreamObject } from './image-objects.ts'
 import { auditEvents } from './kinds/audit-events.ts'
 import { clusterRoleBindings } from './kinds/cluster-role-bindings.ts'
 import { clusterRoles } from './kinds/cluster-roles.ts'
+import { contentPrunes, contentVerifications } from './kinds/collector-commands.ts'
 import { configMaps } from './kinds/config-maps.ts'
 import { events } from './kinds/events.ts'
 import { imageStreamImages } from './kinds/image-stream-images.ts'
@@ -83,6 +85,7 @@ export interface ApiOptions {
   imageChanges: ImageChanges
   importer: Importer
   tagEvents: TagEvents
+  collector: Pick<Collector, 'prune' | 'verify'>
   authenticator: Authenticator
   authorizer: Rbac
   sessions: Pick<Sessions, 'list' | 'get' | 'revoke'>
@@ -185,6 +188,8 @@ function kinds(options: ApiOptions): Resource[] {
     imageStreamImports(options),
     imageStreamMappings(options),
     tagEvents(options),
+    contentPrunes(options),
+    contentVerifications(options),
     auditEvents(options),
     namespaces(options),
     projects(options),

@@ -4,6 +4,7 @@ import { formatImageReference, type ImageReference } from '../oci/reference.ts'
 import { imageRecord, linksOf } from '../streams/admission.ts'
 import type { ImageRecord } from '../streams/records.ts'
 import type { Links, Stream, Tag } from '../streams/streams.ts'
+import { touchImage } from '../streams/touch-image.ts'
 import type { FetchedManifest, Upstream } from '../upstream/upstream.ts'
 import type { Configurations } from './configurations.ts'
 import { hasReadableConfig } from './image-configuration.ts'
@@ -63,7 +64,7 @@ export function createObtain({ links, content, upstream, images, configurations 
     const manifest = parseManifest(fetched.bytes, fetched.mediaType)
     const image = imageRecord(manifest, fetched.bytes.length)
     await content.putManifest(fetched.digest, fetched.bytes, location)
-    await links.add(stream, stream.uid, linksOf(fetched, manifest, [location]))
+    await links.add(stream, stream.uid, linksOf(fetched, manifest, [location]), { isReliedOn: true })
     return image
   }
 
@@ -103,6 +104,7 @@ export function createObtain({ links, content, upstream, images, configurations 
       return { ...fetched, dockerImageReference, location, image: configuration ? { ...image, configuration } : image }
     }
     const image = await keep(stream, location, { fetched, held: held !== undefined, signal })
+    if (held === undefined) await touchImage({ links, content }, stream, fetched.digest)
     return { ...fetched, dockerImageReference, location, image }
   }
 }

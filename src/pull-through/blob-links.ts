@@ -13,6 +13,8 @@ export interface BlobLinks {
    * @throws RegistryError UNAVAILABLE or an upstream's failure while it can not be known whether the stream has the blob
    */
   find(stream: LivingStream, digest: Digest): Promise<StreamLink | undefined>
+  /** Forgets what it knows of the stream with this uid: links of it were removed. */
+  forget(uid: string): void
 }
 
 export interface BlobLinksOptions {
@@ -142,6 +144,10 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
     async find(stream, digest) {
       const link = await links.get(stream.name, digest)
       return link ?? searching(keyOf(stream, digest), () => search(stream, digest))
+    },
+    forget(uid) {
+      searched.delete(uid)
+      for (const key of [...read.keys()]) if (key.startsWith(`${uid} `)) read.delete(key)
     },
   }
 }

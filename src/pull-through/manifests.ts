@@ -38,6 +38,8 @@ export interface Manifests {
   load(stream: LivingStream, link: StreamLink): Promise<LoadedManifest>
   /** The size of what `load` would give, without a GET where the upstream allows it. @throws RegistryError as `load` */
   size(stream: LivingStream, link: StreamLink): Promise<number>
+  /** Forgets what memory has for the stream with this uid: links of it were removed. */
+  forget(uid: string): void
 }
 
 export interface ManifestsOptions {
@@ -58,6 +60,7 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     sizeCalculation: ({ size }) => size + entryBytes,
   })
   const loading = createSingleFlight<LoadedManifest>()
+  let forgotten = 0
   const fetching = createSingleFlight<FetchedManifest>()
 
   function fetch(link: StreamLink): Promise<Omit<FetchedManifest, 'digest'> & { location: UpstreamLocation }> {
@@ -72,6 +75,7 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
 
   async function obtain(stream: LivingStream, link: StreamLink): Promise<LoadedManifest> {
     const { digest } = link
+    const before = forgotten
     const held = await content.manifest(link)
     const { bytes, mediaType, location } =
       held === undefined ? await fetch(link) : { bytes: held, mediaType: typeOfHeld(held, link), location: undefined }
@@ -82,7 +86,8 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     await links.add(stream.name, stream.uid, linksOf({ digest, mediaType, bytes }, manifest, link.locations))
     if (location !== undefined) await keep(digest, bytes, location)
     const loaded: LoadedManifest = { digest, mediaType, size: bytes.length, bytes, pin: undefined }
-    cache.set(keyOf(stream.uid, digest), loaded)
+    // Links that were there at the beginning may be gone again.
+    if (before === forgotten) cache.set(keyOf(stream.uid, digest), loaded)
     return loaded
   }
 
@@ -107,6 +112,10 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
       if (known !== undefined) return known
       const told = await firstAnswer(link, 'MANIFEST_UNKNOWN', (location) => upstream.resolve(location, link.digest))
       return told.size ?? (await load(stream, link)).size
+    },
+    forget(uid) {
+      forgotten += 1
+      for (const key of [...cache.keys()]) if (key.startsWith(keyOf(uid, ''))) cache.delete(key)
     },
   }
 }

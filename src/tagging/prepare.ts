@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { Content } from '../content/content.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
@@ -6,7 +7,8 @@ import { isHeldError, underHold } from '../streams/hold.ts'
 import type { TagSource } from '../streams/records.ts'
 import { isSameStream, parseStreamSource, type StreamSource, sourceText } from '../streams/sources.ts'
 import type { Links, Stream, StreamReader, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
-import { validateTagReference } from '../streams/validation.ts'
+import { touchImage } from '../streams/touch-image.ts'
+import { requireValid, validateTagReference } from '../streams/validation.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
 import type { Asking } from './request.ts'
 import { eventOf, look, type Standing } from './standing.ts'
@@ -15,7 +17,8 @@ import { type Step, stepOf, type Wish } from './steps.ts'
 export interface PrepareOptions {
   reader: Pick<StreamReader, 'stream' | 'tag'>
   writer: Pick<StreamWriter, 'create'>
-  links: Pick<Links, 'get' | 'list' | 'copy'>
+  links: Pick<Links, 'get' | 'list' | 'copy' | 'image'>
+  content: Pick<Content, 'touch' | 'held'>
   allowed: AllowList
   /** What clients write before `project/stream`. */
   registryHost: string
@@ -50,7 +53,7 @@ const concurrency = 8
 
 /** Does what has to be done before tags can move to their sources: every source is checked, and what it stands at linked. */
 export function createPrepare(options: PrepareOptions) {
-  const { reader, writer, links, allowed, registryHost } = options
+  const { reader, writer, links, content, allowed, registryHost } = options
 
   /** Looks at every wish; all causes at once, each by its path. */
   async function check(
@@ -97,11 +100,12 @@ export function createPrepare(options: PrepareOptions) {
   }
 
   /**
-   * Gives the stream the links of what its tags are about to move to: links first, the move last. A source in the stream
-   * itself needs none. A stream that is not there yet is made for them; one that needs none may be born with its tags. Dry runs
-   * link nothing.
+   * Gives the stream the links of what its tags are about to move to: links first, the move last. Those of a source in the stream
+   * itself are renewed, and what is held of the images is used, so that nothing of them is removed before the tags move. A stream
+   * that is not there yet is made for them; one that needs none may be born with its tags. Dry runs link nothing.
    *
    * @returns undefined when a source lost its image, or the stream its life: everything has to be looked at anew
+   * @throws RegistryError INVALID when nobody can give the bytes of a source any more
    */
   async function link(
     own: StreamName,
@@ -111,19 +115,22 @@ export function createPrepare(options: PrepareOptions) {
   ): Promise<readonly Ready[] | undefined> {
     if (asking.dryRun || (stream === undefined && !needsLinks(own, checked))) return checked
     const to = stream ?? (await makeOrRead(own))
-    const copies = new Map<string, Promise<boolean>>()
-    const copyOnce = (from: StreamName, digest: Digest): Promise<boolean> => {
+    const copies = new Map<string, Promise<Copied>>()
+    const copyOnce = (from: StreamName, digest: Digest): Promise<Copied> => {
       const key = `${from.project}/${from.stream}@${digest}`
       const copying = copies.get(key) ?? copy(from, to, digest)
       copies.set(key, copying)
       return copying
     }
-    const linked = await inGroups(checked, async ({ standing }) => {
-      if (standing?.link === undefined || isSameStream(standing.source.stream, own)) return true
+    const copied = await inGroups(checked, async ({ standing }): Promise<Copied> => {
+      if (standing?.link === undefined) return { isLinked: true, lost: [] }
+      const { stream: from } = standing.source
       // Asked again at the last moment: the right may have ended while others were looked at.
-      return asking.mayPull(standing.source.stream) && copyOnce(standing.source.stream, standing.link.digest)
+      if (!isSameStream(from, own) && !asking.mayPull(from)) return notLinked
+      return copyOnce(from, standing.link.digest)
     })
-    return linked.includes(false) ? undefined : checked.map((one) => ({ ...one, uid: to.uid }))
+    for (const [i, { lost }] of copied.entries()) requireHad(own, checked[i]?.wish, lost)
+    return copied.every(({ isLinked }) => isLinked) ? checked.map((one) => ({ ...one, uid: to.uid })) : undefined
   }
 
   async function makeOrRead(own: StreamName): Promise<Stream> {
@@ -138,11 +145,12 @@ export function createPrepare(options: PrepareOptions) {
     }
   }
 
-  async function copy(from: StreamName, to: StreamName & { uid: string }, digest: Digest): Promise<boolean> {
+  async function copy(from: StreamName, to: StreamName & { uid: string }, digest: Digest): Promise<Copied> {
     try {
-      return (await links.copy(from, to, digest)) !== undefined
+      if ((await links.copy(from, to, digest)) === undefined) return notLinked
+      return { isLinked: true, lost: await touchImage({ links, content }, to, digest) }
     } catch (error) {
-      if (error instanceof RegistryError && error.code === 'NAME_UNKNOWN') return false
+      if (error instanceof RegistryError && error.code === 'NAME_UNKNOWN') return notLinked
       throw error
     }
   }
@@ -168,6 +176,22 @@ export function createPrepare(options: PrepareOptions) {
   }
 
   return { check, link, changeOf }
+}
+
+/** What became of giving a stream the links of an image. `lost` are parts of it that nobody can give any more. */
+interface Copied {
+  isLinked: boolean
+  lost: readonly Digest[]
+}
+
+const notLinked: Copied = { isLinked: false, lost: [] }
+
+/** @throws RegistryError INVALID */
+function requireHad({ stream }: StreamName, wish: Wish | undefined, lost: readonly Digest[]): void {
+  if (wish === undefined || lost.length === 0) return
+  const message = `Invalid value: its content is not kept any more, and no upstream has it: ${lost[0]} is gone`
+  const cause = { field: `${wish.field}.from.name`, reason: 'FieldValueInvalid', message }
+  requireValid('ImageStreamTag', `${stream}:${wish.tag}`, [cause])
 }
 
 /** A source in another stream is taken once: nobody would see that there was nothing to take. */

@@ -11,9 +11,12 @@ import { type ApiOptions, createApi } from '../../src/api/api.ts'
 import { groupOf } from '../../src/api/groups.ts'
 import { followObjects } from '../../src/api/watch/follow-objects.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
+import { createCollector } from '../../src/collector.ts'
 import { createProjectGuard, createProjects } from '../../src/projects.ts'
+import { createBlobSource } from '../../src/pull-through/blob-source.ts'
 import { isCompacted } from '../../src/store/compaction.ts'
 import { createObjects, type Objects } from '../../src/store/objects.ts'
+import type { ContentPolicy } from '../../src/streams/content-policy.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { type FlowsWorld, flowsWorld } from '../support/flows.ts'
 
@@ -62,6 +65,14 @@ export interface ApiWorld extends FlowsWorld, AccessParts {
 export const registryHost = 'weir.test:5000'
 export const issuer = 'https://weir.test:5443'
 export const imageApi = '/apis/image.openshift.io/v1'
+/** What is kept of tags, unless annotations say otherwise. */
+export const testPolicy: ContentPolicy = {
+  retain: 'pinned',
+  platforms: ['linux/amd64'],
+  historyKeep: 10,
+  historyKeepDays: 30,
+  move: 'at-once',
+}
 export const rbacApi = '/apis/rbac.authorization.k8s.io/v1'
 export const weirApi = '/apis/weir.dev/v1'
 export const inDemo = 'namespaces/demo'
@@ -93,11 +104,23 @@ export async function apiWorld(
   const projects = createProjects({ store, objects, now })
   const follow = (resource: string) => followObjects(store, resource, sealing)
   const audited: AuditEvent[] = []
+  const collector = createCollector({
+    ...flows,
+    source: createBlobSource(flows.upstream),
+    policy: testPolicy,
+    maxBytes: 1024 ** 3,
+    intervalMs: 86_400_000,
+    onUnlinked: flows.pullThrough.forget,
+    now,
+    signal: closing.signal,
+    log,
+  })
   const real = {
     ...flows,
     ...access,
     objects,
     projects,
+    collector,
     followObjects: follow,
     isCompacted: (revision: number) => isCompacted(store, revision, 'object/'),
     registryHost,

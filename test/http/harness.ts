@@ -194,6 +194,7 @@ function createState(options: HarnessOptions) {
       if (all === undefined) throw new RegistryError('NAME_UNKNOWN')
       return all.filter((tag) => tag > after).slice(0, limit)
     },
+    forget: () => undefined,
   }
   const reader: Pick<StreamReader, 'streams'> = {
     async streams(_project, { after, limit } = {}) {

@@ -210,6 +210,7 @@ describe('a reference to the source stream in Weir itself', () => {
     const { uid } = await world.writer.create(parse('demo/app'))
     const { digest, mediaType, bytes } = v1.manifest
     const link = { digest, mediaType, size: bytes.length, locations: [{ kind: 'here' }], received: true } as const
+    await world.content.putManifest(digest, bytes, { kind: 'here' })
     await world.links.add(parse('demo/app'), uid, [link])
     for (const [to, at] of [
       ['demo/app:again', 'demo/app'],

@@ -105,12 +105,13 @@ export function taggingWith(
   world: FlowsWorld,
   parts: { copy?: Links['copy']; readTag?: StreamReader['tag'] },
 ): Tagging {
-  const { reader, links, writer, pullThrough, registry } = world
+  const { reader, links, content, writer, pullThrough, registry } = world
   const { copy = links.copy, readTag = reader.tag } = parts
   return createTagging({
     reader: { ...reader, tag: readTag },
     writer,
     links: { ...links, copy },
+    content,
     allowed: createAllowList({ patterns: [], named: [registry.host], own: [] }),
     registryHost: ownHost,
     obtain: (name, digest) => pullThrough.manifest(name, digest, { head: false }),
