@@ -206,11 +206,12 @@ export async function startBlobUpstream(port = 0): Promise<BlobUpstream> {
       ...fault.headers,
     })
     if (request.method === 'HEAD') return void res.end()
+    res.flushHeaders()
     const from = fault.sendsFrom ?? start
     const began = performance.now()
     for (const piece of faulty(pieces(from, from + end - start), from, fault)) {
-      if (piece === 'cut') return void res.destroy()
-      if (piece === 'end') return void res.socket?.end()
+      if (piece === 'cut' || piece === 'end')
+        return void res.write('', () => (piece === 'cut' ? res.destroy() : res.socket?.end()))
       if (piece === 'stall') return
       if (!(await write(res, piece))) return
       request.sentBytes += piece.length
