@@ -2,42 +2,68 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { digestHex, digestOf } from '../../src/oci/digest.ts'
 import { temporaryDirectory } from '../support/directory.ts'
-import { sourceUrl, traceModule } from './support/strace.ts'
+import { sourceUrl, type Trace, traceModule } from './support/strace.ts'
 
 const bytes = '{"schemaVersion":2}'
 const digest = digestOf(bytes)
 
-/** Keeps one manifest and prints `kept` when that is said to be durable. */
-const writer = (directory: string) => `
+/** Runs `work` with a content store whose one location has the bytes, and prints `kept` when that is said to be durable. */
+const writer = (directory: string, store: string, work: string) => `
   import { writeSync } from 'node:fs'
   import { createContent } from ${JSON.stringify(sourceUrl('content/create-content.ts'))}
-  const content = await createContent({ directory: ${JSON.stringify(directory)}, source: {} })
+  import { createLevelStore } from ${JSON.stringify(sourceUrl('store/level.ts'))}
+  import { createHeldRecords } from ${JSON.stringify(sourceUrl('streams/held-records.ts'))}
+  const bytes = Buffer.from(${JSON.stringify(bytes)})
+  const digest = ${JSON.stringify(digest)}
   const location = { kind: 'upstream', host: 'a.example', repository: 'lib/app', project: 'demo' }
-  await content.putManifest(${JSON.stringify(digest)}, Buffer.from(${JSON.stringify(bytes)}), location)
+  const link = { digest, mediaType: 'application/octet-stream', size: bytes.length, locations: [location] }
+  const source = {
+    size: async () => bytes.length,
+    async open() {
+      const pieces = [bytes]
+      return { size: bytes.length, offset: 0, body: { read: async () => pieces.shift(), close() {} } }
+    },
+  }
+  const store = await createLevelStore({ directory: ${JSON.stringify(store)}, logged: [] })
+  const content = await createContent({
+    directory: ${JSON.stringify(directory)},
+    source,
+    records: createHeldRecords({ store, now: Date.now }),
+    acquireLease: (name, signal) => store.lease(name, signal),
+    maxBytes: 1e9,
+    finishBytes: 1e6,
+  })
+  ${work}
   writeSync(1, 'kept')
+  await content.close()
+  await store.close()
 `
 
-test('I6: a manifest is durable before it is said to be kept: file, rename, directory, proof', async () => {
+/** Things are in the order in which nothing that was said to be kept can get lost. */
+function expectDurable({ at, calls }: Trace, directory: string, store: string): void {
+  const blobs = join(directory, 'blobs', 'sha256')
+  const written = at(new RegExp(`^(?:write|pwrite64|writev)\\(\\d+<${directory}/partial/[^>]+>`))
+  const synced = at(new RegExp(`^fsync\\(\\d+<${directory}/partial/[^>]+>\\)`), written)
+  const renamed = at(/^rename\(/, synced)
+  expect(calls[renamed]).toContain(`"${join(blobs, digestHex(digest))}"`)
+  const listed = at(new RegExp(`^fsync\\(\\d+<${blobs}>\\)`), renamed)
+  const recorded = at(new RegExp(`^fdatasync\\(\\d+<${store}/`), listed)
+  const kept = at(/^write\(1.*"kept"/)
+  expect(kept).toBeGreaterThan(recorded)
+  for (const path of [join(directory, 'blobs'), directory, join(directory, '..')]) {
+    expect(at(new RegExp(`^fsync\\(\\d+<${path}>\\)`))).toBeLessThan(kept)
+  }
+}
+
+test.each([
+  ['a manifest is', 'await content.putManifest(digest, bytes, location)'],
+  ['a blob is', 'await content.fetch(link, { signal: new AbortController().signal })'],
+])('I6: %s durable before it is said to be kept: file, rename, directory, record', async (_, work) => {
   const temporary = await temporaryDirectory()
-  const directory = join(temporary, 'content')
-  const { at, calls } = await traceModule(writer(directory), {
-    calls: 'fsync,fdatasync,rename,write',
+  const [directory, store] = [join(temporary, 'content'), join(temporary, 'store')]
+  const trace = await traceModule(writer(directory, store, work), {
+    calls: 'fsync,fdatasync,rename,write,writev,pwrite64',
     file: join(temporary, 'trace'),
   })
-
-  const hex = digestHex(digest)
-  const shard = join(directory, 'sha256', hex.slice(0, 2))
-  const file = join(shard, hex)
-  const synced = at(new RegExp(`^fsync\\(\\d+<${directory}/tmp/[^>]+>\\)`))
-  const renamed = at(/^rename\(/, synced)
-  expect(calls[renamed]).toContain(`"${file}"`)
-  const listed = at(`<${shard}>)`, renamed)
-  const proofWritten = at(new RegExp(`^write\\(\\d+<${file}\\.locations>`), listed)
-  const proofSynced = at(`<${file}.locations>)`, proofWritten + 1)
-  const proofListed = at(`<${shard}>)`, proofSynced)
-  const kept = at(/^write\(1.*"kept"/)
-  expect(kept).toBeGreaterThan(proofListed)
-  expect(at(`<${join(directory, 'sha256')}>)`)).toBeLessThan(kept)
-  expect(at(`<${directory}>)`)).toBeLessThan(kept)
-  expect(at(`<${temporary}>)`)).toBeLessThan(kept)
+  expectDurable(trace, directory, store)
 })
