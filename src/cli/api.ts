@@ -161,6 +161,7 @@ export interface ImageStream extends ApiObject {
 
 export interface ImageStreamTag extends ApiObject {
   tag?: TagReference | null
+  conditions?: Condition[] | null
   /** That of the item in force. */
   generation?: number
   image?: Image | null

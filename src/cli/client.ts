@@ -32,6 +32,11 @@ export interface Client {
 }
 
 const defaultPatienceMs = 60_000
+/**
+ * For requests that move tags: upstreams may be slow and many, and a tag that moves only when its content is held is waited for
+ * up to 10 minutes.
+ */
+export const movePatienceMs = 900_000
 const pageSize = 500
 
 /** `timeoutMs` (`--request-timeout`) goes before every request's own patience. */

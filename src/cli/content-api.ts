@@ -36,6 +36,8 @@ export interface ContentPrune extends ApiObject {
     freedCount?: number
     kept?: { reason: string; count: number; bytes: number }[] | null
     removedLinks?: number
+    /** What crashes had left, which was cleared away besides. */
+    swept?: { unfinished?: number; orphanFiles?: number; orphanRecords?: number; bytes?: number }
   }
 }
 

@@ -4,7 +4,7 @@ import { formatMoment } from './ages.ts'
 import type { TagEvent, TagItem } from './api.ts'
 import { contentTroubles } from './content-state.ts'
 import { describeHold } from './holds.ts'
-import { nextSteps } from './import-advice.ts'
+import { incompleteReason, nextSteps } from './import-advice.ts'
 import { formatCause } from './ledger.ts'
 import { shortDigest, shortDigests } from './output.ts'
 import { formatStreamReference } from './references.ts'
@@ -129,6 +129,7 @@ function importLines(view: TagView): string[] {
   if (failure === undefined) return []
   const { reason = 'Unknown', message = '', lastTransitionTime } = failure
   const since = lastTransitionTime === undefined ? '' : ` since ${formatMoment(lastTransitionTime, nowMs)}`
+  if (reason === incompleteReason) return [`! waits to move${since}: ${message}`, ...goesOn(view)]
   const called = formatStreamReference(tag)
   const steps = nextSteps(reason, { project, from: source })
   return [

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
 import { apiVersion, type ImageStream, type ImageStreamImport, resources } from './api.ts'
-import type { Client } from './client.ts'
+import { type Client, movePatienceMs } from './client.ts'
 import { misuse } from './failures.ts'
 import { failureOf, formatFollowing, formatOutcome, type Outcome, outcomesOf } from './import-outcome.ts'
 import { type ImportWish, importSpec, type Wanted, wantedTags } from './import-plan.ts'
@@ -15,8 +15,6 @@ interface ImportOptions extends ImportWish {
   output?: Format
 }
 
-/** Upstreams may be slow and many; Weir itself gives up on each long before. */
-const importPatienceMs = 600_000
 const maxImagesPerRequest = 100
 
 /** Adds `import-image`. */
@@ -94,7 +92,7 @@ async function postImport(
     spec: { import: true, images: wanted.map((each) => importSpec(each, options)) },
     status: {},
   }
-  return client.request('POST', { resource, project }, { body, patienceMs: importPatienceMs })
+  return client.request('POST', { resource, project }, { body, patienceMs: movePatienceMs })
 }
 
 function noteFollowing(context: VerbContext, outcomes: readonly Outcome[]): void {

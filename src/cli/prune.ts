@@ -20,6 +20,8 @@ interface Line {
   bytes: number
 }
 
+type Swept = NonNullable<ContentPrune['status']>['swept']
+
 /** A pass over everything that leads to content. */
 const prunePatienceMs = 3_600_000
 
@@ -30,12 +32,17 @@ export function addPruneVerb(program: Command, context: VerbContext): void {
     example: 'weir prune --dry-run',
     more: ['weir prune --keep-younger-than 7d', 'weir prune --dry-run -o wide'],
     words: `The server does this by itself (content.pruneInterval). It takes the right to create contentprunes, which cluster-admin has.
-Freed is what is unlinked (no tag, history entry or index leads to it), beyond history-keep (revisions that are too old to keep
-their bytes), unfinished or an orphan (left by a crash). Kept is what is pinned (a tag stands at it), in the history that keeps
-its bytes, pulled, pushed, gone upstream (nobody else has it), being used, or too young. -o wide lists the digests.`,
+Freed is what is unlinked (no stream has it any more), beyond history-keep (only revisions need it that keep no bytes), or
+evicted (there is no room, and an upstream has it). Kept is what is pinned (a tag that retains it needs it), pulled (a tag needs
+it that retains only what is pulled), in a history that keeps it, pushed or gone upstream (nobody else has it), being used, or
+too young. -o wide lists the digests.`,
   })
     .option('--dry-run', 'only tell what would be freed')
-    .option('--keep-younger-than <duration>', 'keep what was used or kept since then (default: 24h)', durationText)
+    .option(
+      '--keep-younger-than <duration>',
+      'keep what was used since then (default: 24h; at least 10m)',
+      durationText,
+    )
     .addOption(formatOption())
     .action(async (options: PruneOptions) => prune(context, options))
 }
@@ -72,6 +79,7 @@ function formatPrune({ status = {} }: ContentPrune, { dryRun, wide }: { dryRun: 
     lines.length === 0 ? '' : formatTable(lineColumns, lines, wide),
     wide && status.freed?.length ? `\n${formatTable(freedColumns, status.freed, wide)}\n` : '',
     `${totals(status, dryRun)}\n`,
+    sweptText(status.swept),
   ].join('')
 }
 
@@ -114,6 +122,14 @@ function totals(
   if (freedCount === 0 && removedLinks === 0) return `${free} nothing`
   const links = removedLinks === 0 ? '' : `, and ${remove} ${removedLinks} link${removedLinks === 1 ? '' : 's'}`
   return `${free} ${formatBytes(freedBytes)} in ${freedCount} file${freedCount === 1 ? '' : 's'}${links}`
+}
+
+/** What crashes had left; empty where they left nothing. */
+function sweptText({ unfinished = 0, orphanFiles = 0, orphanRecords = 0, bytes = 0 }: Swept = {}): string {
+  const left = unfinished + orphanFiles + orphanRecords
+  if (left === 0) return ''
+  const parts = [`${unfinished} unfinished downloads`, `${orphanFiles} files without records`]
+  return `cleared away what crashes had left: ${parts.join(', ')}, ${orphanRecords} records without files, ${formatBytes(bytes)}\n`
 }
 
 function sumOf(all: readonly { bytes: number }[]): number {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { parseDigest } from '../oci/digest.ts'
 import { apiVersion, type ImageStream, resources, type TagEvent } from './api.ts'
-import type { Client } from './client.ts'
+import { type Client, movePatienceMs } from './client.ts'
 import { ApiError, misuse, unlessForbidden } from './failures.ts'
 import { failureOf } from './import-outcome.ts'
 import { findDigest, listEvents, noHistory } from './ledger.ts'
@@ -22,9 +22,6 @@ interface Wish {
   to?: number | string
   reason?: string
 }
-
-/** A rollback first makes sure that the content can be had; a resume asks the upstream. */
-const movePatienceMs = 600_000
 
 /** Adds `rollback` and `resume`. */
 export function addRollbackVerbs(program: Command, context: VerbContext): void {

@@ -8,6 +8,7 @@ import type {
   TagReference,
 } from './api.ts'
 import { type Hold, holdOf } from './holds.ts'
+import { incompleteReason } from './import-advice.ts'
 import type { TagName } from './references.ts'
 
 /** A tag as its stream shows it: what is wanted of it, and what became of it. */
@@ -83,12 +84,16 @@ export function stateOf(tag: StreamTag): string {
   const states = [
     hold !== undefined && 'held',
     isPending && 'pending',
-    !isPending && failure !== undefined && `failed (${failure.reason ?? 'Unknown'})`,
+    !isPending && failure !== undefined && failureText(failure),
     gone !== undefined && 'gone upstream',
     wanted?.reference === true && 'reference',
     trackedTag(tag) !== undefined && 'tracking',
   ]
   return states.filter((state) => state !== false).join(', ')
+}
+
+function failureText({ reason = 'Unknown' }: Condition): string {
+  return reason === incompleteReason ? 'waits for content' : `failed (${reason})`
 }
 
 /** What a tag comes from, as it is written on the command line; undefined for a tag that is only pushed to. */

@@ -2,6 +2,7 @@ import { type ImageStreamTag, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { explain } from './explain.ts'
 import { ApiError, CliError, unlessForbidden } from './failures.ts'
+import { incompleteReason, nextSteps } from './import-advice.ts'
 import { failureOf, formatOutcome } from './import-outcome.ts'
 import { newestEvent } from './ledger.ts'
 import { formatStreamReference, type TagName } from './references.ts'
@@ -112,6 +113,7 @@ async function finishOne(
   const isImported = resolved.from.kind === 'DockerImage' && options.reference !== true
   const after = isImported ? await imported(context, client, written, resolved.from.name) : standing(written)
   const object = isImported ? ((await findObject(client, to)) ?? written.object) : written.object
+  if (after === undefined) requireMoved(written)
   const suffix = suffixOf(resolved, options, after)
   if (after === undefined) return { ...to, object, text: `${formatStreamReference(to)}  ${suffix}` }
   if (after === before?.image)
@@ -120,6 +122,20 @@ async function finishOne(
   const revision = event?.revision === undefined ? {} : { revision: event.revision }
   const line = formatOutcome({ ...to, before: event?.previousImage ?? before?.image, after, ...revision })
   return { ...to, object, text: joined(line, suffix), movedTo: after }
+}
+
+/** @throws CliError for a tag that moves only when its content is held, which it is not yet */
+function requireMoved({ to, before, object }: Written): void {
+  const waits = object.conditions?.find(({ reason, status }) => reason === incompleteReason && status === 'False')
+  if (waits === undefined) return
+  const called = formatStreamReference(to)
+  throw new CliError(`${called} has not moved yet: ${waits.message ?? ''}`, {
+    hints: [
+      ...(before?.image === undefined ? [] : [`${called} stays at ${before.image}`]),
+      ...nextSteps(incompleteReason, { project: to.project, from: '' }),
+      `how far it is: weir describe ${called}`,
+    ],
+  })
 }
 
 function joined(line: string, suffix: string): string {

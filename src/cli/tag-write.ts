@@ -7,7 +7,7 @@ import {
   resources,
   type TagReference,
 } from './api.ts'
-import type { Client } from './client.ts'
+import { type Client, movePatienceMs } from './client.ts'
 import { unlessForbidden } from './failures.ts'
 import { holdAnnotation } from './holds.ts'
 import type { TagName } from './references.ts'
@@ -59,7 +59,7 @@ export async function writeTag(
       ...referencePolicy(before?.wanted, wish),
     },
   }
-  return client.request<ImageStreamTag>('PUT', tagTarget(resource, name), { body })
+  return client.request<ImageStreamTag>('PUT', tagTarget(resource, name), { body, patienceMs: movePatienceMs })
 }
 
 /** Where the requests about one tag go. */

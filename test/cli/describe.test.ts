@@ -259,6 +259,17 @@ describe('what is wrong with a tag', () => {
     expect(text).toContain('    pulls go on from revision 4\n')
   })
 
+  test('a move that waits for its content is no failed import', async () => {
+    const status = failed('ContentIncomplete', 'not all content of it is held: quay.io answers 503')
+    const text = await block({ tag: 'prod', spec: { from, generation: 2 }, images: [a], status })
+    expect(text).toContain(
+      `  ! waits to move since 24 hours ago (2026-01-30T00:00:00Z): not all content of it is held: quay.io answers 503
+    pulls go on from revision 4
+`,
+    )
+    expect(text).not.toContain('import fails')
+  })
+
   test('a first import that failed leaves nothing to pull', async () => {
     const text = await block({ tag: 'new', spec: { from, generation: 2 }, status: failed('NotFound') })
     expect(text).toContain('  stands at nothing yet\n')

@@ -127,3 +127,13 @@ describe('prune', () => {
     expect(api.sent('POST', prunes)).toMatchObject([{ spec: { keepYoungerThan: '0s' } }])
   })
 })
+
+test('prune tells what crashes had left, where it cleared that away', async () => {
+  const swept = { unfinished: 2, orphanFiles: 1, orphanRecords: 0, bytes: 3 * GiB }
+  const { stdout } = await weir(await pruning({ ...status, swept }), ['prune'])
+  expect(stdout).toContain(
+    'cleared away what crashes had left: 2 unfinished downloads, 1 files without records, 0 records without files, 3.0 GiB\n',
+  )
+  const none = { unfinished: 0, orphanFiles: 0, orphanRecords: 0, bytes: 0 }
+  expect((await weir(await pruning({ ...status, swept: none }), ['prune'])).stdout).not.toContain('crashes')
+})

@@ -147,6 +147,32 @@ describe('a tag of a stream', () => {
     expect(result.stderr).toContain('base/app:latest is not there, or stands at no image')
     expect(api.sent('PUT', istag('app:prod'))).toEqual([])
   })
+
+  test('that a destination waits for, which moves only when it is held, is told with why', async () => {
+    const api = await promoting()
+    const waits = {
+      type: 'ImportSuccess',
+      status: 'False',
+      reason: 'ContentIncomplete',
+      message: 'not all is held: 503',
+    }
+    const object = { metadata: { name: 'app:prod' }, tag: { generation: 5 }, generation: 4, conditions: [waits] }
+    api.answer('GET', itag('app:prod'), imageTag('app:prod', null, [b]))
+    api.answer('PUT', istag('app:prod'), {
+      body: { kind: 'ImageStreamTag', ...object, image: { metadata: { name: b } } },
+    })
+    expect(await weir(api, 'tag', 'demo/app:latest', 'demo/app:prod')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: [
+        'error: demo/app:prod has not moved yet: not all is held: 503',
+        `  demo/app:prod stays at ${b}`,
+        '  it is fetched in the background, and the tag moves by itself when all is held',
+        '  how far it is: weir describe demo/app:prod',
+        '',
+      ].join('\n'),
+    })
+  })
 })
 
 describe('an image of a stream', () => {
