@@ -22,7 +22,7 @@ export interface ResumeOptions extends FetchOptions {
 const mostAttempts = 5
 const mostAttemptsWithNext = 2
 /** What counts as getting on. */
-const progressBytes = 1024 * 1024
+const progressBytes = 16 * 1024
 const firstPauseMs = 250
 /** An upstream that wants a longer pause is given up. */
 const longestPauseMs = 10_000
@@ -74,7 +74,11 @@ export function createResuming(wanted: WantedBytes, location: UpstreamLocation, 
 
   async function ask(at: number): Promise<FetchedBytes> {
     const isWhole = at === 0 && end === size
-    const range = { start: at, end: end - 1, ...(etag === undefined ? {} : { ifRange: etag }) }
+    const range = {
+      start: at,
+      ...(end === size ? {} : { end: end - 1 }),
+      ...(etag === undefined ? {} : { ifRange: etag }),
+    }
     try {
       return await source.open(location, digest, isWhole ? undefined : range, signal)
     } catch (error) {

