@@ -80,8 +80,8 @@ test('I5: a manifest that merely names the blobs of another project opens none o
     expect(await readAll(await world.pullThrough.blob(app, digest))).toBeDefined()
   }
   // The configs are held since the import.
-  const layers = world.index.children.flatMap((child) => child.layers)
-  expect(world.asked().filter((request) => !request.includes(' evil/app '))).toHaveLength(layers.length)
+  const fetched = world.index.children.flatMap((child) => child.layers)
+  expect(world.asked().filter((request) => !request.includes(' evil/app '))).toHaveLength(fetched.length)
 })
 
 test('I5: an index that merely names the manifests of another project opens none of them, though they are held', async () => {
