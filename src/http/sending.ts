@@ -34,14 +34,15 @@ export async function sendBody(outgoing: ServerResponse, work: (sending: Sending
 function sendingTo(outgoing: ServerResponse): Sending {
   function write(piece: Buffer): Promise<void> {
     if (outgoing.destroyed) return Promise.resolve()
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       // Node calls back for what was written, and not always for what never will be.
       const leave = (): void => resolve()
       outgoing.once('close', leave)
       outgoing.write(piece, (error) => {
         outgoing.off('close', leave)
-        if (error) reject(error)
-        else resolve()
+        // The socket fails before the answer is said to be closed: its client has left.
+        if (error) outgoing.destroy()
+        resolve()
       })
     })
   }

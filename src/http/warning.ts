@@ -27,6 +27,7 @@ export function warningOf({ hold, upstreamGone, condition }: Pin): string | unde
   return facts.length === 0 ? undefined : `299 - "${quotable(facts.join('; '), maxLength - 8)}"`
 }
 
+// A backslash that was to escape what is cut off escapes a dot, which is the same dot.
 function cut(text: string, maxLength: number): string {
   return text.length <= maxLength ? text : `${text.slice(0, maxLength - 3)}...`
 }
@@ -34,7 +35,5 @@ function cut(text: string, maxLength: number): string {
 /** Text as the inside of a quoted-string of at most `room` characters, what is not printable ASCII as `?` (RFC 9110 5.6.4). */
 function quotable(text: string, room: number): string {
   const escaped = text.replace(/[^ -~]/g, '?').replace(/["\\]/g, '\\$&')
-  if (escaped.length <= room) return escaped
-  // No backslash may be left that escapes what was cut off.
-  return `${escaped.slice(0, room - 3).replace(/(?<!\\)((?:\\\\)*)\\$/, '$1')}...`
+  return cut(escaped, room)
 }

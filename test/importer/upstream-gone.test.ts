@@ -48,6 +48,7 @@ test.each([
   world.registry.intercept(fault)
   await world.again()
   expect(await stateOf(world)).toEqual([digest, expect.any(String), undefined])
+  expect(world.registry.matching(/manifests\/sha256/)).toEqual([])
 })
 
 test('a tag that is not there while its image can not be asked for leaves that open', async () => {
@@ -83,16 +84,34 @@ test('the same failure again writes nothing', async () => {
   expect(await world.reader.tag(app, 'prod')).toEqual(before)
 })
 
-test('an import in the background learns it too', async () => {
-  const world = await imported()
-  world.registry.remove(digest)
+/** Lets the tag want what is not there; answers how that is imported in the background. */
+async function wanting(world: FlowsWorld): Promise<(signal?: AbortSignal) => Promise<void>> {
   const spec = (await world.reader.tag(app, 'prod'))?.record.spec
   const from = { kind: 'DockerImage' as const, name: `${world.registry.host}/lib/app:v2` }
   if (spec === undefined) throw new TypeError('an imported tag has a spec')
   await world.writer.changeTag(app, 'prod', () => ({ spec: { ...spec, from }, wantedBy: { by: 'alice' } }))
   const generation = (await world.reader.tag(app, 'prod'))?.record.spec?.generation ?? 0
-  await world.importer.importPending(app, 'prod', { generation, by: 'alice' })
+  return (signal) => world.importer.importPending(app, 'prod', { generation, by: 'alice' }, signal)
+}
+
+test('an import in the background learns it too', async () => {
+  const world = await imported()
+  world.registry.remove(digest)
+  await (await wanting(world))()
   expect(await stateOf(world)).toEqual([digest, 'NotFound', digest])
+})
+
+test('an import that is ended while it asks for the image records nothing', async () => {
+  const world = await imported()
+  const importInBackground = await wanting(world)
+  const asking = world.registry.hold(/manifests\/sha256/)
+  const ending = new AbortController()
+  const ended = importInBackground(ending.signal)
+  await asking.arrived()
+  ending.abort()
+  await expect(ended).rejects.toThrow(/abort/)
+  expect(await stateOf(world)).toEqual([digest, undefined, undefined])
+  asking.release()
 })
 
 test('a dry run and a tag that stands nowhere ask for no image', async () => {
