@@ -10,6 +10,7 @@ import { type Frame, type ImportImage, type ImportRequest, nameOf, permittedRepo
 import { createRoom } from './importer/room.ts'
 import { createStreamImages } from './importer/stream-images.ts'
 import { prioritizeTags } from './importer/tag-order.ts'
+import type { Digest } from './oci/digest.ts'
 import { RegistryError } from './oci/errors.ts'
 import type { StreamName } from './oci/reference.ts'
 import { createGate } from './streams/gate.ts'
@@ -37,7 +38,8 @@ export interface ImportResult {
 export interface Importer {
   /**
    * Imports by hand: asks the upstreams where the references point now and moves the tags, or records conditions (I7).
-   * A failed image does not fail the request.
+   * A failed image does not fail the request. A tag that moves only when its content is held is waited for as long as the request
+   * says; then its image has failed, and the tag moves later.
    *
    * @throws RegistryError CONFLICT, NOT_FOUND, INVALID for the request as a whole; TOOMANYREQUESTS when the project asks too often
    */
@@ -83,6 +85,13 @@ export interface ImporterOptions {
   allowed: AllowList
   /** Obtains a child of an index, so that it is kept; default: children are obtained when they are first pulled. */
   keepManifest?: KeepManifest
+  /**
+   * Waits until a tag that moves only when its content is held (`weir.dev/move: when-held`) has moved to the image that it awaits,
+   * or until `signal` aborts; the background goes on. Absent: nobody waits.
+   *
+   * @throws RegistryError UNAVAILABLE saying why it has not
+   */
+  awaitMove?: (stream: Stream, tag: string, image: Digest, options: { signal: AbortSignal }) => Promise<void>
   /** Longest time that an image's config is waited for, in milliseconds; default 15 s. An image is imported without it. */
   configTimeoutMs?: number
   log: Logger
@@ -164,13 +173,44 @@ export function createImporter(options: ImporterOptions): Importer {
       const some = request.images.slice(start, start + concurrency)
       images.push(...(await Promise.all(some.map((wanted) => importImage.byHand(frame, wanted)))))
     }
-    const stream = frame.stream && (await reader.stream(frame.stream))
+    return asItStands(request, frame.stream, images)
+  }
+
+  /** What is answered of images that were imported, with the stream and its tags as they are now. */
+  async function asItStands(
+    request: ImportRequest,
+    before: StreamName | undefined,
+    images: readonly ImportedImage[],
+  ): Promise<ImportResult> {
+    const stream = before && (await reader.stream(before))
     const names = new Set(request.images.map(({ to }) => to))
     const tags =
       stream === undefined
         ? []
         : (await Promise.all([...names].map((tag) => reader.tag(stream, tag)))).filter((tag) => tag !== undefined)
     return { stream, tags, images, revision: Math.max(0, ...tags.map((tag) => tag.storeRevision)) }
+  }
+
+  /** Waits for the tags that move only when their content is held, outside the gate: that may take long. */
+  async function whenHeld(request: ImportRequest, imported: ImportResult): Promise<ImportResult> {
+    const { awaitMove } = options
+    const { wait } = request
+    const { stream, tags, images } = imported
+    if (awaitMove === undefined || wait === undefined || stream === undefined || request.dryRun === true)
+      return imported
+    const awaited = new Map(tags.map(({ name, record }) => [name, record.awaits?.image]))
+    if (images.every((image) => 'error' in image || awaited.get(image.to) !== image.digest)) return imported
+    const waited = images.map(async (image): Promise<ImportedImage> => {
+      if ('error' in image || awaited.get(image.to) !== image.digest) return image
+      try {
+        await awaitMove(stream, image.to, image.digest, { signal: wait })
+        return image
+      } catch (error) {
+        if (error instanceof RegistryError) return { to: image.to, error }
+        throw error
+      }
+    })
+    return asItStands(request, stream, await Promise.all(waited))
   }
 
   /** The tags of a repository in the order of import. */
@@ -180,7 +220,9 @@ export function createImporter(options: ImporterOptions): Importer {
     return prioritizeTags(await upstream.tags(from, { maxTags: maxListedTags }))
   }
 
-  async function importRepository(request: RepositoryImportRequest): Promise<RepositoryImportResult> {
+  async function importRepository(
+    request: RepositoryImportRequest,
+  ): Promise<RepositoryImportResult & { request?: ImportRequest }> {
     const { from, importPolicy, referencePolicy, maxTags = defaultMaxTags, ...common } = request
     const before = await requireStream(request)
     const listed = await listTags(request).catch((error: unknown) => {
@@ -196,16 +238,20 @@ export function createImporter(options: ImporterOptions): Importer {
     })
     const whole = { ...common, images }
     const result = await importAll({ request: whole, stream: await openStream(whole) })
-    return { ...result, additionalTags: listed.slice(maxTags) }
+    return { ...result, request: whole, additionalTags: listed.slice(maxTags) }
   }
 
   return {
     async import(request) {
       requireEachTagOnce(request)
-      return inGate(request.project, async () => importAll({ request, stream: await openStream(request) }))
+      const imported = inGate(request.project, async () => importAll({ request, stream: await openStream(request) }))
+      return whenHeld(request, await imported)
     },
 
-    importRepository: (request) => inGate(request.project, () => importRepository(request)),
+    async importRepository(request) {
+      const { request: whole, ...imported } = await inGate(request.project, () => importRepository(request))
+      return whole === undefined ? imported : { ...imported, ...(await whenHeld(whole, imported)) }
+    },
 
     async importPending(name, tag, { generation, by, reason }, signal) {
       const stream = await reader.stream(name)

@@ -38,6 +38,7 @@ import { createProjectGuard, createProjects } from './projects.ts'
 import { pullSecretCredentials } from './pull-secrets.ts'
 import { createBlobSource } from './pull-through/blob-source.ts'
 import { createPullThrough } from './pull-through.ts'
+import { createRetention } from './retention.ts'
 import { isCompacted } from './store/compaction.ts'
 import { createLevelStore } from './store/level.ts'
 import { createObjects } from './store/objects.ts'
@@ -230,7 +231,8 @@ async function openParts(options: PartsOptions) {
   })
   opened.defer(() => content.close())
 
-  const streams = createStreams({ store, now, signal })
+  const { policy } = config.content
+  const streams = createStreams({ store, now, policy, signal })
   const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
   const projects = createProjects({ store, objects, now })
   void runProjectRemoval({ store, writer: streams.writer, signal, log })
@@ -238,8 +240,21 @@ async function openParts(options: PartsOptions) {
   const named = rules.map(({ host }) => host)
   const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })
   const keepManifest = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
-  const importer = createImporter({ ...streams, content, upstream, allowed, keepManifest, log })
+  const retention = createRetention({
+    ...streams,
+    ...config.content,
+    store,
+    content,
+    keepManifest,
+    reviewIntervalMs: config.content.pruneIntervalMs,
+    now,
+    log,
+  })
+  const { awaitMove } = retention
+  const importer = createImporter({ ...streams, content, upstream, allowed, keepManifest, awaitMove, log })
   const leaving = new AbortController()
+  const retaining = retention.run(leaving.signal)
+  opened.defer(() => retaining)
   const imports = runPendingImports({ ...streams, ...importer, store, signal: leaving.signal, log })
   opened.defer(() => imports)
   const collector = createCollector({
@@ -261,7 +276,15 @@ async function openParts(options: PartsOptions) {
   opened.defer(() => resealing)
   opened.defer(() => leaving.abort())
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
-  const tagging = createTagging({ ...streams, content, allowed, registryHost: service, obtain: keepManifest, log })
+  const tagging = createTagging({
+    ...streams,
+    content,
+    allowed,
+    registryHost: service,
+    obtain: keepManifest,
+    awaitMove,
+    log,
+  })
   const images = createStreamImages({ ...streams, content })
   return {
     ...access,
@@ -276,6 +299,7 @@ async function openParts(options: PartsOptions) {
     tagEvents,
     tagging,
     collector,
+    retention,
   }
 }
 

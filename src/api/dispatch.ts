@@ -66,7 +66,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       if (grant !== undefined) learn({ grant })
       return grant
     }
-    const call = callOf(find, { subject, client }, target, requested)
+    const call = callOf(find, { subject, client, signal: request.signal }, target, requested)
     if (admissionOf(matched) === 'right') call.require(rightOf(matched, requested))
     refuseDryRun(matched, requested.dryRun)
     const form = negotiate(request.headers.get('accept'), query)
@@ -131,7 +131,7 @@ export function subjectOf({ name, resource, group }: ObjectTarget): ErrorSubject
 
 function callOf(
   find: (right: Right) => Grant | undefined,
-  { subject, client }: Pick<Call, 'subject' | 'client'>,
+  { subject, client, signal }: Pick<Call, 'subject' | 'client' | 'signal'>,
   { project, name }: ObjectTarget,
   options: RequestOptions,
 ): Call {
@@ -139,7 +139,7 @@ function callOf(
   const require: Call['require'] = (right) => {
     if (!can(right)) throw forbidden(subject, right)
   }
-  return { subject, client, project, name, options, can, require }
+  return { subject, client, project, name, options, signal, can, require }
 }
 
 async function getObject(call: Call, { served, target }: Matched): Promise<ApiObject> {

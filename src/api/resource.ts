@@ -52,6 +52,8 @@ export interface Call {
   project: string
   name: string
   options: RequestOptions
+  /** Aborts when the client leaves. */
+  signal: AbortSignal
   can(right: Right): boolean
   /** @throws RegistryError FORBIDDEN in Kubernetes' words */
   require(right: Right): void

@@ -22,6 +22,8 @@ export interface ImportRequest extends StreamName {
   reason?: string
   /** Look only; nothing is written. Default false. */
   dryRun?: boolean
+  /** Waits for tags that move only when their content is held, until it aborts. Absent: does not wait. */
+  wait?: AbortSignal
   /** Of the client: conflicts when one of the tags written changed after it; a missing stream is then NOT_FOUND. */
   resourceVersion?: string
   uid?: string

@@ -55,6 +55,11 @@ export function invalidContentPolicy(annotations: Annotations): { name: string; 
   })
 }
 
+/** Those of annotations that change the policy. */
+export function policyAnnotations(annotations: Annotations): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(annotations ?? {}).filter(([name]) => Object.hasOwn(rules, name)))
+}
+
 /** Whether a child of an index is for one of the platforms. What names no platform, or none that is known, belongs to all. */
 export function isWantedPlatform(
   { os, architecture, variant }: { os?: string; architecture?: string; variant?: string },

@@ -1,7 +1,6 @@
 import type { FieldCause, RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Operation, type Precondition } from '../store/store.ts'
-import { formatTime } from './events.ts'
 import { type AskedChange, createFollowGraph, type FollowGraph, livingRecord } from './follow-graph.ts'
 import { isHeldError } from './hold.ts'
 import { decode, encode, eventKey, followersKey, outboxKey, pendingKey, tagKey, unheldKey } from './keys.ts'
@@ -228,7 +227,7 @@ async function pendingOperation(work: Work, { tag, stored, record }: DraftedTag)
  * the tag that they follow gets, and are found when retention looks for what is missing.
  */
 function unheldOperations(frame: Frame, tags: readonly DraftedTag[]): Operation[] {
-  const since = formatTime(frame.nowMs)
+  const since = new Date(frame.nowMs).toISOString()
   const awaiting = tags.filter(({ record }) => record.awaits !== undefined)
   const others = tags.filter(({ record }) => record.awaits === undefined)
   return [...awaiting, ...others].flatMap(({ tag, stored, record }): Operation[] => {

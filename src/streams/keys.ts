@@ -122,6 +122,11 @@ export function tagsRange(name: StreamName, after: string | undefined): RangeQue
   return after === undefined ? { prefix } : { prefix, start: following(prefix + after) }
 }
 
+/** The records of all tags below `prefix`, of every stream that there was, `limit` of them after the key `after`. */
+export function tagRecordsRange(prefix: string, after: string | undefined, limit: number): RangeQuery {
+  return { prefix, limit, ...(after === undefined ? {} : { start: following(after) }) }
+}
+
 /** The tag that a key of {@link tagsRange} belongs to. */
 export function tagOfKey(key: string): string {
   return key.slice(key.lastIndexOf('/') + 1)

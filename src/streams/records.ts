@@ -159,7 +159,7 @@ export interface PendingRecord {
 export interface UnheldRecord {
   uid: string
   image: Digest
-  /** RFC 3339. */
+  /** RFC 3339, with milliseconds: it tells one wish for an image from the next. */
   since: string
   /** Who asked for it by a prefetch. */
   by?: string

@@ -28,6 +28,8 @@ export interface TagRequest extends StreamName, Asking {
   wanted: WantedTag | null
   /** resourceVersion and uid as the client saw them. A stream that is missing is then NOT_FOUND. */
   seen: Seen
+  /** Waits some seconds for a tag that moves only when its content is held, unless it aborts before. Absent: does not wait. */
+  wait?: AbortSignal
   /** `create`: ALREADY_EXISTS when the spec tag is there; `put` (default): creates stream and tag when they are absent. */
   mode?: 'create' | 'put'
   /** Path of the tag in the object sent, for causes: `tag` of an ImageStreamTag, `spec` of an ImageTag. */

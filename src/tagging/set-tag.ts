@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { streamNotFound } from '../streams/lives.ts'
 import { requireTagUnchanged } from '../streams/preconditions.ts'
@@ -17,15 +18,31 @@ import type { TagRequest } from './request.ts'
 import { imageGroup, inRounds, nameOf } from './rounds.ts'
 import type { Wish } from './steps.ts'
 
+/** Waits until a tag has moved to the image that it awaits, no longer than `patienceMs`. @throws RegistryError UNAVAILABLE */
+export type AwaitMove = (
+  stream: Stream,
+  tag: string,
+  image: Digest,
+  options: { signal: AbortSignal; patienceMs: number },
+) => Promise<void>
+
 export interface SetTagOptions {
   reader: Pick<StreamReader, 'stream' | 'tag'>
   writer: Pick<StreamWriter, 'changeTag'>
   prepare: Prepare
+  /** Waits until a tag has moved to the image that it awaits. Absent: nobody waits. */
+  awaitMove?: AwaitMove
   log: Logger
 }
 
+/**
+ * Most that is waited for content: what is here already is enough for most tags, and what has to come from far away comes in the
+ * background, as the imports of other tags do. The client has one of few slots while it waits.
+ */
+const patienceMs = 5000
+
 /** Puts one tag where it is wanted; see `Tagging.setTag`. */
-export function createSetTag({ reader, writer, prepare, log }: SetTagOptions) {
+export function createSetTag({ reader, writer, prepare, awaitMove, log }: SetTagOptions) {
   return setTag
 
   async function setTag(request: TagRequest): Promise<ChangeResult & { created: boolean }> {
@@ -35,7 +52,7 @@ export function createSetTag({ reader, writer, prepare, log }: SetTagOptions) {
     const { kind, resource } = viewOf(request)
     requireValid(kind, called, [...validateStreamName(own), ...validateTagName(name, `${field}.name`)])
     const wish: Wish = { tag: name, field, wanted }
-    return inRounds(called, resource, async () => {
+    const result = await inRounds(called, resource, async () => {
       const stream = await reader.stream(own)
       const tag = stream && (await reader.tag(own, name))
       requireMayWrite(request, stream, tag)
@@ -47,6 +64,19 @@ export function createSetTag({ reader, writer, prepare, log }: SetTagOptions) {
       const ready = await prepare.link(own, stream, checked, request)
       return ready && write(request, ready)
     })
+    return dryRun ? result : whenHeld(request, result)
+  }
+
+  /** What was asked for is written, and will be done: a tag that does not move yet says why by itself. */
+  async function whenHeld<R extends ChangeResult>({ wait, tag: name }: TagRequest, result: R): Promise<R> {
+    const image = result.tag?.record.awaits?.image
+    if (wait === undefined || awaitMove === undefined || image === undefined) return result
+    await awaitMove(result.stream, name, image, { signal: wait, patienceMs }).catch((error: unknown) => {
+      if (!(error instanceof RegistryError)) throw error
+      log.info({ ...nameOf(result.stream), tag: name, image, err: error }, 'tag not moved yet')
+    })
+    const tag = await reader.tag(result.stream, name)
+    return { ...result, tag, revision: Math.max(result.revision, tag?.storeRevision ?? 0) }
   }
 
   /** @returns undefined when what was prepared does not fit the tag any more */

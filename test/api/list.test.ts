@@ -65,6 +65,7 @@ function listOf(row: Resource, options: Partial<ListsOptions> = {}, can: Call['c
       project: '',
       name: '',
       options: parseQuery(query, ['metadata.name']),
+      signal: new AbortController().signal,
       can,
       require: () => {},
     }

@@ -9,9 +9,11 @@ import { createImporter, type Importer, type ImportResult } from '../../src/impo
 import type { StreamName } from '../../src/oci/reference.ts'
 import { createBlobSource } from '../../src/pull-through/blob-source.ts'
 import { createPullThrough, type PullThrough } from '../../src/pull-through.ts'
+import { createRetention, type Retention, type RetentionOptions } from '../../src/retention.ts'
 import { createLevelStore } from '../../src/store/level.ts'
-import { createObjects } from '../../src/store/objects.ts'
+import { createObjects, type Objects } from '../../src/store/objects.ts'
 import type { Store } from '../../src/store/store.ts'
+import type { ContentPolicy } from '../../src/streams/content-policy.ts'
 import { createStreams, type Streams } from '../../src/streams/create-streams.ts'
 import { createHeldRecords } from '../../src/streams/held-records.ts'
 import { createTagEvents, type TagEvents } from '../../src/tag-events.ts'
@@ -29,12 +31,15 @@ export interface FlowsWorld extends Streams {
   clock: TestClock
   registry: FakeUpstream
   store: Store
+  objects: Objects
   upstream: Upstream
   content: Content
   importer: Importer
   pullThrough: PullThrough
   tagEvents: TagEvents
   tagging: Tagging
+  /** Does nothing in the background unless a test lets it `run`. */
+  retention: Retention
   images: StreamImages
   /** Imports one image by hand, as `admin`. */
   importImage(stream: string, tag: string, from: string, more?: Partial<ImportRequest>): Promise<ImportResult>
@@ -60,11 +65,23 @@ export const loggedPrefixes = [
   'meta/',
 ]
 
+const testPolicy: ContentPolicy = {
+  retain: 'pulled',
+  platforms: ['linux/amd64', 'linux/arm64'],
+  historyKeep: 10,
+  historyKeepDays: 30,
+  move: 'at-once',
+}
+
 export interface FlowsOptions {
   rules?: readonly UpstreamRule[]
   allowed?: readonly string[]
   /** Of the client for upstreams. */
   client?: Partial<Pick<UpstreamOptions, 'lookup' | 'timeouts'>>
+  /** What is kept where no annotation says otherwise; default: what is pulled. */
+  policy?: Partial<ContentPolicy>
+  /** Of retention, which works only when a test lets it run. */
+  retention?: Partial<RetentionOptions>
   /** What the flows use in the place of that client. */
   observe?: (upstream: Upstream) => Upstream
 }
@@ -92,7 +109,8 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
     ...options.client,
   })
   const upstream = options.observe?.(client) ?? client
-  const streams = createStreams({ store, now: clock.now, signal: closing.signal })
+  const policy = { ...testPolicy, ...options.policy }
+  const streams = createStreams({ store, now: clock.now, policy, signal: closing.signal })
   const content = await createContent({
     directory: join(directory, 'content'),
     source: createBlobSource(upstream),
@@ -103,17 +121,32 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
   })
   const pullThrough = createPullThrough({ ...streams, content, upstream, log })
   const allowed = createAllowList({ patterns: options.allowed ?? [], named: rules.map(({ host }) => host), own: [] })
-  const importer = createImporter({ ...streams, content, upstream, allowed, log })
-  const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
   const obtain = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
-  const tagging = createTagging({ ...streams, content, allowed, registryHost: ownHost, obtain, log })
+  const retention = createRetention({
+    ...streams,
+    store,
+    content,
+    policy,
+    keepManifest: obtain,
+    backgroundDownloads: 4,
+    backgroundDownloadsPerHost: 2,
+    reviewIntervalMs: 24 * 3600_000,
+    now: clock.now,
+    log,
+    ...options.retention,
+  })
+  const { awaitMove } = retention
+  const importer = createImporter({ ...streams, content, upstream, allowed, awaitMove, log })
+  const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
+  const tagging = createTagging({ ...streams, content, allowed, registryHost: ownHost, obtain, awaitMove, log })
   onTestFinished(async () => {
     closing.abort()
     await content.close()
     await upstream.close()
     await store.close()
   })
-  await createObjects({ store, now: clock.now }).create('namespaces', '', { metadata: { name: 'demo' } })
+  const objects = createObjects({ store, now: clock.now })
+  await objects.create('namespaces', '', { metadata: { name: 'demo' } })
   const importImage: FlowsWorld['importImage'] = (stream, tag, from, more = {}) =>
     importer.import({ project: 'demo', stream, by: 'admin', images: [{ from, to: tag, importPolicy: {} }], ...more })
   return {
@@ -121,12 +154,14 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
     clock,
     registry,
     store,
+    objects,
     upstream,
     content,
     importer,
     pullThrough,
     tagEvents,
     tagging,
+    retention,
     images: createStreamImages({ ...streams, content }),
     importImage,
   }

@@ -129,6 +129,8 @@ function defaults(upstream: FakeUpstream, data: string): Record<string, unknown>
     tls: { listen: '127.0.0.1:0' },
     data,
     upstreams: [{ host: upstream.host, insecure: true }],
+    // Else what is asked of the upstream depends on how far the background is.
+    content: { retain: 'pulled' },
   }
 }
 

@@ -74,6 +74,7 @@ async function importAll(
     by: call.subject.name,
     ...changeCause(metadata),
     dryRun,
+    wait: call.signal,
     ...(metadata?.resourceVersion ? { resourceVersion: metadata.resourceVersion } : {}),
     ...(metadata?.uid ? { uid: metadata.uid } : {}),
   }

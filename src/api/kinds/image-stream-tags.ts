@@ -112,6 +112,7 @@ function setTag(
     ...askingOf(call, metadata),
     wanted: wantedTag(tag, wanted),
     seen: mode === 'create' ? {} : seenOf(metadata),
+    wait: call.signal,
     mode,
     field: 'tag',
   })

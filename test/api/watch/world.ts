@@ -196,6 +196,7 @@ export async function watchWorld({
       project,
       name: '',
       options: parseQuery(parsed, ['metadata.name', 'metadata.namespace']),
+      signal: new AbortController().signal,
       can: () => true,
       require: () => undefined,
       ...more,

@@ -1,0 +1,63 @@
+/** The end of waiting: a tag moves to the image whose content is held now, or says why it does not. */
+import type { Digest } from '../oci/digest.ts'
+import { RegistryError } from '../oci/errors.ts'
+import type { StreamName } from '../oci/reference.ts'
+import { isHeldError } from '../streams/hold.ts'
+import type { CurrentTag, StreamWriter, TagChange } from '../streams/streams.ts'
+
+/** The reason of the condition of a tag that awaits what can not be had for now. */
+const incomplete = 'ContentIncomplete'
+
+/** A tag of a stream, which a later stream of its name has no part in. */
+export interface AwaitingTag {
+  name: StreamName & { uid: string }
+  tag: string
+  image: Digest
+}
+
+type Writer = Pick<StreamWriter, 'changeTag'>
+
+/** Moves a tag to the image that it awaits; does nothing when it awaits another by now, or none. */
+export async function moveAwaited(writer: Writer, awaiting: AwaitingTag): Promise<void> {
+  await change(writer, awaiting, ({ image, mediaType, dockerImageReference, created, cause }) => ({
+    event: { image, mediaType, dockerImageReference, cause, ...(created === undefined ? {} : { created }) },
+    isHeld: true,
+  }))
+}
+
+/** Says on a tag why it does not move yet (I7: it stays where it stands). */
+export async function noteIncomplete(writer: Writer, awaiting: AwaitingTag, why: string): Promise<void> {
+  await change(writer, awaiting, () => ({ condition: { reason: incomplete, message: messageOf(awaiting, why) } }))
+}
+
+/** What is told to who waits for a tag to move. */
+export function incompleteError(awaiting: AwaitingTag, why: string, cause: unknown): RegistryError {
+  const retryAfterSeconds = cause instanceof RegistryError ? cause.retryAfterSeconds : undefined
+  return new RegistryError('UNAVAILABLE', {
+    message: messageOf(awaiting, why),
+    cause,
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+  })
+}
+
+function messageOf({ image }: AwaitingTag, why: string): string {
+  return `not all content of ${image} is held: ${why}; the tag stays where it is and moves when all is held (weir.dev/move: when-held)`
+}
+
+async function change(
+  writer: Writer,
+  { name, tag, image }: AwaitingTag,
+  next: (awaits: NonNullable<NonNullable<CurrentTag['tag']>['record']['awaits']>) => TagChange,
+): Promise<void> {
+  const decide = ({ stream, tag: current }: CurrentTag): TagChange | undefined => {
+    const awaits = current?.record.awaits
+    return stream.uid === name.uid && awaits?.image === image ? next(awaits) : undefined
+  }
+  try {
+    await writer.changeTag({ project: name.project, stream: name.stream }, tag, decide)
+  } catch (error) {
+    // Its stream is gone, or somebody holds it: nobody waits any more.
+    const isOver = isHeldError(error) || (error instanceof RegistryError && error.code === 'NAME_UNKNOWN')
+    if (!isOver) throw error
+  }
+}

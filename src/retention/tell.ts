@@ -1,0 +1,111 @@
+/** How much of what a tag needs is held, for who asks. */
+import type { Content } from '../content/content.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Store } from '../store/store.ts'
+import type { ContentPolicy } from '../streams/content-policy.ts'
+import { decode, tagOfKey, unheldKey, unheldRange } from '../streams/keys.ts'
+import type { HeldProgress, UnheldRecord } from '../streams/records.ts'
+import type { Links, Stream, Tag } from '../streams/streams.ts'
+import { tagPolicies } from '../streams/tag-policy.ts'
+import { neededImage } from '../streams/unheld.ts'
+import { type Look, lookAt } from './parts.ts'
+import type { SharedHold } from './shared-hold.ts'
+
+/** How much of what a tag needs is held. */
+export interface RetainedState {
+  /** Where the tag stands, or where it is to move when all is held. */
+  image: Digest
+  state: 'held' | 'fetching' | 'failed'
+  /** Manifests and blobs that are needed and known of, and how many of them are held; 0 while that is not known. */
+  parts: number
+  heldParts: number
+  bytes: number
+  heldBytes: number
+  /** Why it failed the last time; it is tried again. */
+  message?: string
+}
+
+export interface TellOptions {
+  store: Pick<Store, 'get' | 'range'>
+  links: Pick<Links, 'get' | 'image'>
+  content: Pick<Content, 'held'>
+  defaults: ContentPolicy
+  shared: Pick<SharedHold, 'progress'>
+}
+
+/** What there is to tell of a tag, and the entry that it was made of. */
+export interface Told {
+  state: RetainedState
+  /** Whether its policy, or a prefetch, wants it held. */
+  isWanted: boolean
+  entry: { record: UnheldRecord; revision: number } | undefined
+}
+
+const unknown: HeldProgress = { parts: 0, heldParts: 0, bytes: 0, heldBytes: 0 }
+
+/** Looks at everything that a tag needs; undefined when it needs nothing. */
+export async function tell(options: TellOptions, stream: Stream, tag: Tag): Promise<Told | undefined> {
+  const { store, defaults, shared } = options
+  const image = neededImage(tag.record)
+  if (image === undefined) return undefined
+  const policyOf = await tagPolicies((key) => store.get(key), defaults, stream)
+  const { platforms, retain } = policyOf(tag.record.spec?.annotations)
+  const found = await store.get(unheldKey(stream, tag.name))
+  const record = found && decode<UnheldRecord>(found)
+  const entry = found && record && isOf(record, stream, image) ? { record, revision: found.revision } : undefined
+  const look = await lookAt(options, stream, image, platforms)
+  const isWanted = retain === 'pinned' || tag.record.awaits !== undefined || entry?.record.forced === true
+  const live = shared.progress({ stream, image, platforms })
+  return { state: { image, ...stateOf(look, entry?.record, live) }, isWanted, entry }
+}
+
+/**
+ * What the index says of a stream's tags, without looking at their content: for lists. Of what is being fetched nothing is known
+ * until somebody has noted how far it is.
+ */
+export async function tellListed(
+  { store, defaults }: TellOptions,
+  stream: Stream,
+  tags: readonly Tag[],
+): Promise<ReadonlyMap<string, RetainedState>> {
+  const policyOf = await tagPolicies((key) => store.get(key), defaults, stream)
+  const entries = new Map<string, UnheldRecord>()
+  for await (const entry of await store.range(unheldRange(stream))) {
+    entries.set(tagOfKey(entry.key), decode<UnheldRecord>(entry))
+  }
+  const told = new Map<string, RetainedState>()
+  for (const { name, record } of tags) {
+    const image = neededImage(record)
+    if (image === undefined) continue
+    const entry = entries.get(name)
+    if (entry !== undefined && isOf(entry, stream, image)) {
+      const { failure, progress = unknown } = entry
+      const state = failure === undefined ? 'fetching' : 'failed'
+      told.set(name, { image, state, ...progress, ...(failure && { message: failure.message }) })
+    } else if (policyOf(record.spec?.annotations).retain === 'pinned') {
+      told.set(name, { image, state: 'held', ...unknown })
+    }
+  }
+  return told
+}
+
+function isOf(record: UnheldRecord, { uid }: Stream, image: Digest): boolean {
+  return record.uid === uid && record.image === image
+}
+
+function stateOf(
+  { missing, progress }: Look,
+  entry: UnheldRecord | undefined,
+  live: HeldProgress | undefined,
+): Omit<RetainedState, 'image'> {
+  // Children that their registry does not have are left out: whoever worked the entry off found so.
+  const isSparse = entry === undefined && progress.heldParts > 0 && missing.every(({ isUnread }) => isUnread)
+  if (missing.length === 0 || isSparse) {
+    const { heldParts, heldBytes } = progress
+    return { state: 'held', parts: heldParts, heldParts, bytes: heldBytes, heldBytes }
+  }
+  const heldBytes = Math.min(progress.bytes, Math.max(progress.heldBytes, (live ?? entry?.progress)?.heldBytes ?? 0))
+  const message = live === undefined ? entry?.failure?.message : undefined
+  const state = message === undefined ? 'fetching' : 'failed'
+  return { state, ...progress, heldBytes, ...(message === undefined ? {} : { message }) }
+}
