@@ -150,8 +150,9 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
         }
         await file.keep(proof)
       } catch (error) {
-        room.refuse(error)
-        throw error
+        if (error instanceof TypeError) throw error
+        const { problem } = room.refuse(error)
+        throw new RegistryError('UNAVAILABLE', { message: `${digest} can not be kept: ${problem}`, cause: error })
       }
     },
     async held(link) {
