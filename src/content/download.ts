@@ -81,7 +81,13 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     if (isOver || shared.course === 'whole') return
     const missing = size - (shared.bytes?.received ?? 0)
     const mayGoOn = shared.course === 'coming' && missing <= finishBytes && options.mayGoOnUnwanted()
-    if (!mayGoOn) ending.abort(new Error(`nobody wants ${digest} any more`))
+    if (!mayGoOn) stop(new Error(`nobody wants ${digest} any more`))
+  }
+
+  /** Who comes now begins anew. */
+  function stop(reason: unknown): void {
+    options.onOver()
+    ending.abort(reason)
   }
 
   function showBytes(bytes: Growing | undefined): void {
@@ -142,7 +148,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     const stop = (): void => waiting.end(new Error('the lease is granted'))
     granted.then(stop, stop)
     await setImmediate()
-    if (!waiting.signal.aborted) await follow(waiting.signal).catch((error: unknown) => ending.abort(error))
+    if (!waiting.signal.aborted) await follow(waiting.signal).catch(stop)
     return granted
   }
 
@@ -280,7 +286,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
       }
     },
     async end(reason) {
-      ending.abort(reason)
+      stop(reason)
       failAll(reason)
       await settled
     },
