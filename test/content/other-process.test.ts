@@ -1,0 +1,229 @@
+/** Two processes on one content directory; which of them writes a blob is decided by leases. */
+import { randomBytes } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import type { AcquireLease, BlobReader, Content, Link } from '../../src/content/content.ts'
+import { createContent } from '../../src/content/create-content.ts'
+import { readAll } from '../../src/content/reader.ts'
+import { RegistryError } from '../../src/oci/errors.ts'
+import { createLevelStore } from '../../src/store/level.ts'
+import { createHeldRecords } from '../../src/streams/held-records.ts'
+import { temporaryDirectory } from '../support/directory.ts'
+import { type ScriptedSource, scriptedSource } from './scripted-source.ts'
+import { first, linkTo, second } from './world.ts'
+
+const bytes = randomBytes(3 * 1024 * 1024 + 12_345)
+const heldBack = 64 * 1024
+
+interface Process {
+  content: Content
+  source: ScriptedSource
+  /** Its leases go to others, as when it does not answer for long. */
+  lose(): void
+}
+
+/** Leases as a store grants them: each to one process at a time. */
+function leases(): () => { acquire: AcquireLease; lose(): void } {
+  const holders = new Map<string, { process: symbol; count: number; lost: AbortController }>()
+  let news = Promise.withResolvers<void>()
+  const tell = (): void => {
+    news.resolve()
+    news = Promise.withResolvers()
+  }
+  return () => {
+    const process = Symbol('process')
+    return {
+      async acquire(name, signal) {
+        for (;;) {
+          signal.throwIfAborted()
+          const holder = holders.get(name) ?? { process, count: 0, lost: new AbortController() }
+          if (holder.process === process) {
+            holders.set(name, holder)
+            holder.count += 1
+            return {
+              lost: holder.lost.signal,
+              async release() {
+                holder.count -= 1
+                if (holder.count === 0 && holders.get(name) === holder) holders.delete(name)
+                tell()
+              },
+            }
+          }
+          const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+          await Promise.race([news.promise, aborted])
+        }
+      },
+      lose() {
+        for (const [name, holder] of holders) {
+          if (holder.process !== process) continue
+          holders.delete(name)
+          holder.lost.abort()
+        }
+        tell()
+      },
+    }
+  }
+}
+
+async function processes(): Promise<{ one: Process; two: Process; directory: string; link: Link }> {
+  const temporary = await temporaryDirectory()
+  const store = await createLevelStore({ directory: join(temporary, 'store'), logged: [] })
+  onTestFinished(() => store.close())
+  const directory = join(temporary, 'content')
+  const grant = leases()
+  const start = async (): Promise<Process> => {
+    const { acquire, lose } = grant()
+    const source = scriptedSource(bytes.length)
+    const content = await createContent({
+      directory,
+      source,
+      records: createHeldRecords({ store, now: Date.now }),
+      acquireLease: acquire,
+      maxBytes: 1024 ** 3,
+      finishBytes: 0,
+      pause: async (milliseconds, signal) => void (await setTimeout(Math.min(milliseconds, 5), undefined, { signal })),
+    })
+    onTestFinished(() => content.close())
+    return { content, source, lose }
+  }
+  return { one: await start(), two: await start(), directory, link: linkTo(bytes, first) }
+}
+
+async function drain(reader: BlobReader): Promise<{ bytes: Buffer; error?: unknown }> {
+  const pieces: Buffer[] = []
+  try {
+    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read())
+      pieces.push(Buffer.from(piece))
+    return { bytes: Buffer.concat(pieces) }
+  } catch (error) {
+    return { bytes: Buffer.concat(pieces), error }
+  } finally {
+    reader.close()
+  }
+}
+
+/** Begins a download of which `there` bytes are in the file. */
+async function begin({ content, source }: Process, link: Link, there: number) {
+  const opening = content.open(link)
+  const body = (await source.next()).answer()
+  body.send(bytes.subarray(0, there))
+  const { reader } = await opening
+  return { body, reader }
+}
+
+test('a process reads what another one writes, and asks no upstream', async () => {
+  const { one, two, link, directory } = await processes()
+  const { body, reader } = await begin(one, link, 1_500_000)
+  const own = drain(reader)
+  const { reader: other } = await two.content.open(link)
+  const followed = drain(other)
+  const fetched = two.content.fetch(link, { signal: AbortSignal.timeout(60_000) })
+  body.send(bytes.subarray(1_500_000))
+  body.end()
+  expect((await own).bytes.equals(bytes)).toBe(true)
+  expect((await followed).bytes.equals(bytes)).toBe(true)
+  await fetched
+  expect(two.source.asks).toEqual([])
+  expect(await two.content.held(link)).toBe(bytes.length)
+  expect(await readdir(join(directory, 'partial'))).toEqual([])
+})
+
+test('when the writer ends, the other one goes on where it was, verified, and keeps it', async () => {
+  const { one, two, link } = await processes()
+  const { reader } = await begin(one, link, 1_500_000)
+  const own = drain(reader)
+  const { reader: other } = await two.content.open(link)
+  const followed = drain(other)
+  await expect.poll(() => two.content.counters.deliveredBytes).toBe(1_500_000)
+  await one.content.close()
+  expect((await own).error).toBeDefined()
+  const ask = await two.source.next()
+  expect(ask.range).toEqual({ start: 1_500_000 })
+  const rest = ask.answer()
+  rest.send(bytes.subarray(1_500_000))
+  rest.end()
+  expect((await followed).bytes.equals(bytes)).toBe(true)
+  await expect.poll(() => two.content.held(link)).toBe(bytes.length)
+})
+
+test('I4: wrong bytes that another process wrote never come whole', async () => {
+  const { one, two, link } = await processes()
+  const wrong = Buffer.from(bytes)
+  wrong[7] = (wrong[7] ?? 0) ^ 1
+  const opening = one.content.open(link)
+  const body = (await one.source.next()).answer()
+  body.send(wrong.subarray(0, 1_500_000))
+  const own = drain((await opening).reader)
+  const followed = drain((await two.content.open(link)).reader)
+  await expect.poll(() => two.content.counters.deliveredBytes).toBe(1_500_000)
+  await one.content.close()
+  await own
+  const rest = (await two.source.next()).answer()
+  rest.send(bytes.subarray(1_500_000))
+  rest.end()
+  const got = await followed
+  expect(got.error).toMatchObject({ upstream: { reason: 'BadDigest' } })
+  expect(got.bytes.length).toBeLessThanOrEqual(bytes.length - heldBack)
+  expect(await two.content.held(link)).toBeUndefined()
+})
+
+test('I5: who has another location gets nothing of what another process writes, and does not wait for it', async () => {
+  const { one, two, link } = await processes()
+  const { body, reader } = await begin(one, link, 1_500_000)
+  const own = drain(reader)
+  const apart = two.content.open({ ...link, locations: [second] })
+  const ask = await two.source.next()
+  expect(ask).toMatchObject({ location: second, range: undefined })
+  const answer = ask.answer()
+  answer.send(bytes)
+  answer.end()
+  expect((await readAll(await apart)).equals(bytes)).toBe(true)
+  body.send(bytes.subarray(1_500_000))
+  body.end()
+  expect((await own).bytes.equals(bytes)).toBe(true)
+})
+
+test('a process that lost its lease goes on for its readers alone, and leaves the file to the other', async () => {
+  const { one, two, link, directory } = await processes()
+  const { body, reader } = await begin(one, link, 1_500_000)
+  const own = drain(reader)
+  await expect.poll(() => one.content.counters.deliveredBytes).toBe(1_500_000)
+  one.lose()
+  const ask = await one.source.next()
+  expect(ask.range).toEqual({ start: 1_500_000 })
+  expect(body.isClosed).toBe(true)
+  const { body: taken, reader: other } = await begin(two, link, 1000)
+  const theirs = drain(other)
+  const rest = ask.answer()
+  rest.send(bytes.subarray(1_500_000))
+  rest.end()
+  expect((await own).bytes.equals(bytes)).toBe(true)
+  taken.send(bytes.subarray(1000))
+  taken.end()
+  expect((await theirs).bytes.equals(bytes)).toBe(true)
+  await expect.poll(() => two.content.held(link)).toBe(bytes.length)
+  expect(await readdir(join(directory, 'partial'))).toEqual([])
+})
+
+test('what another process has kept meanwhile is read from there', async () => {
+  const { one, two, link } = await processes()
+  const both = { ...link, locations: [first, second] }
+  const { body, reader } = await begin(one, both, 1000)
+  const own = drain(reader)
+  // It follows another file than the one that is there.
+  const waiting = two.content.fetch(
+    { ...both, locations: [second, first, { ...first, repository: 'lib/more' }] },
+    {
+      signal: AbortSignal.timeout(60_000),
+    },
+  )
+  body.cut(new RegistryError('DENIED'))
+  const rest = (await one.source.next()).answer()
+  rest.send(bytes.subarray(1000))
+  rest.end()
+  expect((await own).bytes.equals(bytes)).toBe(true)
+  await waiting
+  expect(two.source.asks).toEqual([])
+})
