@@ -55,7 +55,13 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
     const file = path(digest, name)
     await rm(file, { force: true })
     const handle = await open(file, 'wx+', 0o600)
+    const { ino } = await handle.stat()
     let isOpen = true
+
+    /** A process that was stopped for too long has lost its lease: what is at the path now may be another's. */
+    async function isOurs(): Promise<boolean> {
+      return (await unlessAbsent(lstat(file)))?.ino === ino
+    }
 
     async function close(): Promise<void> {
       if (!isOpen) return
@@ -64,9 +70,9 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
     }
 
     async function remove(): Promise<void> {
+      // While it is open no other file has its inode. What stays is swept away later.
+      if (await isOurs().catch(() => false)) await rm(file, { force: true }).catch(() => undefined)
       await close().catch(() => undefined)
-      // What stays is swept away later.
-      await rm(file, { force: true }).catch(() => undefined)
     }
 
     return {
@@ -78,6 +84,7 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
           // In whole milliseconds, so that it can be told again when the access time is set.
           await handle.utimes(now() / 1000, Math.round(stats.mtimeMs) / 1000)
           await handle.sync()
+          if (!(await isOurs())) throw new Error(`another process has begun ${digest} anew`)
           await close()
           await inTurn(digest, () => install(digest, file, size, proof))
           trust.add(digest, stats)
