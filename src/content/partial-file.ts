@@ -55,8 +55,11 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
     const file = path(digest, name)
     await rm(file, { force: true })
     const handle = await open(file, 'wx+', 0o600)
-    const { ino } = await handle.stat()
     let isOpen = true
+    const { ino } = await handle.stat().catch(async (error: unknown) => {
+      await close().catch(() => undefined)
+      throw error
+    })
 
     /** A process that was stopped for too long has lost its lease: what is at the path now may be another's. */
     async function isOurs(): Promise<boolean> {

@@ -14,7 +14,7 @@ export interface Trust {
   add(digest: Digest, file: FileIdentity): void
 }
 
-const maxRemembered = 20_000
+const maxRemembered = 10_000
 
 export function createTrust(): Trust {
   const trusted = new LRUCache<Digest, string>({ max: maxRemembered })

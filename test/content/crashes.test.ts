@@ -241,6 +241,7 @@ test('what an older version kept is taken over with its proofs, and its layout g
   await writeOld(w.directory, long, bytes, locationKey(first), locationKey(second))
   await writeFile(join(w.directory, 'tmp', 'unfinished'), 'half')
   const content = await w.reopen()
+  expect((await w.records.get(digest))?.proofs).toEqual([[locationKey(first)]])
   expect(await content.manifest(link)).toEqual(bytes)
   expect(await content.manifest(linkTo(digest, second))).toBeUndefined()
   for (const location of [first, second]) expect(await content.manifest(linkTo(long, location))).toEqual(bytes)

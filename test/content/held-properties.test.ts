@@ -1,4 +1,4 @@
-import { readdir, truncate, writeFile } from 'node:fs/promises'
+import { readdir, stat, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -59,7 +59,11 @@ const steps: fc.Arbitrary<Step>[] = [
       async ({ world: { directory }, model }) => {
         const held = model.get(i)
         if (held === undefined || at(blobs, i).length === 0) return
-        await writeFile(fileOf(directory, digestOf(at(blobs, i))), Buffer.alloc(at(blobs, i).length))
+        const path = fileOf(directory, digestOf(at(blobs, i)))
+        const { atime, mtimeMs } = await stat(path)
+        await writeFile(path, Buffer.alloc(at(blobs, i).length))
+        // Another time also when the clock did not go on since the file was written.
+        await utimes(path, atime, mtimeMs / 1000 + 1)
         held.isRight = false
       },
   ),

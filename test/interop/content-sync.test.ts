@@ -47,7 +47,9 @@ function expectDurable({ at, calls }: Trace, directory: string, store: string): 
   const renamed = at(/^rename\(/, synced)
   expect(calls[renamed]).toContain(`"${join(blobs, digestHex(digest))}"`)
   const listed = at(new RegExp(`^fsync\\(\\d+<${blobs}>\\)`), renamed)
-  const recorded = at(new RegExp(`^fdatasync\\(\\d+<${store}/`), listed)
+  const noted = at(/^write\(.*data\/held\//)
+  expect(noted).toBeGreaterThan(listed)
+  const recorded = at(new RegExp(`^fdatasync\\(\\d+<${store}/`), noted)
   const kept = at(/^write\(1.*"kept"/)
   expect(kept).toBeGreaterThan(recorded)
   for (const path of [join(directory, 'blobs'), directory, join(directory, '..')]) {
