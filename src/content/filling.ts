@@ -78,11 +78,24 @@ function createFilling(
     turnTo: (location, failure) => turnTo(new Set([...through, ...fetching.used, location]), failure),
   })
   let isKept = false
+  // It may be that nothing comes any more that could not be written.
+  bytes.failed.addEventListener('abort', fetching.close, { once: true })
 
-  async function onDisk(work: Promise<void>): Promise<void> {
-    await work.catch((error: unknown) => {
-      throw files.refuse(error)
-    })
+  async function onDisk(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      throw bytes.failed.aborted ? files.refuse(bytes.failed.reason) : error
+    }
+  }
+
+  async function fetchAll(): Promise<void> {
+    for (let piece = await fetching.read(); piece !== undefined; piece = await fetching.read()) {
+      hash.update(piece)
+      const written = bytes.append(piece)
+      onBytes()
+      if (written !== undefined) await written
+    }
   }
 
   return {
@@ -91,19 +104,14 @@ function createFilling(
     untried: fetching.untried,
     async fetch() {
       try {
-        for (let piece = await fetching.read(); piece !== undefined; piece = await fetching.read()) {
-          hash.update(piece)
-          const written = bytes.append(piece)
-          onBytes()
-          if (written !== undefined) await onDisk(written)
-        }
+        await onDisk(fetchAll)
       } finally {
         fetching.close()
       }
       requireDigest(hash, digest, fetching.used)
     },
     async keep() {
-      await onDisk(bytes.flush())
+      await onDisk(bytes.flush)
       isKept = true
       await partial.keep(proofOf([...through, ...fetching.used]))
     },

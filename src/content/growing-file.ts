@@ -20,6 +20,8 @@ export interface GrowingFile extends Growing {
   append(piece: Buffer): Promise<void> | undefined
   /** Settles when everything is written. */
   flush(): Promise<void>
+  /** Aborts when a write fails, with its error. What is there can still be read. */
+  readonly failed: AbortSignal
 }
 
 /** Bytes that are written at once, when the disk keeps up; up to twice as many are in memory. */
@@ -41,7 +43,8 @@ export async function openGrowingFile(
   let written = 0
   let writtenAt = now()
   let writing: Promise<void> | undefined
-  let failure: { error: unknown } | undefined
+  const failing = new AbortController()
+  const failed = failing.signal
 
   async function writePieces(): Promise<void> {
     const batch = [...pieces]
@@ -54,10 +57,10 @@ export async function openGrowingFile(
   }
 
   function write(): Promise<void> {
-    if (failure !== undefined) return Promise.reject(failure.error)
+    if (failed.aborted) return Promise.reject(failed.reason)
     writing ??= writePieces()
       .catch((error: unknown) => {
-        failure = { error }
+        failing.abort(error)
         throw error
       })
       .finally(() => {
@@ -76,6 +79,7 @@ export async function openGrowingFile(
   }
 
   return {
+    failed,
     get received() {
       return written + pieceBytes
     },
@@ -86,8 +90,8 @@ export async function openGrowingFile(
       if (!isFull && now() - writtenAt < batchMs) return undefined
       const isBehind = writing !== undefined && (pieceBytes >= 2 * batchBytes || pieces.length >= 2 * batchPieces)
       const done = write()
-      if (isBehind || failure !== undefined) return done
-      // Whoever appends next, or flushes, is told.
+      if (isBehind) return done
+      // The signal tells it.
       done.catch(() => undefined)
       return undefined
     },
