@@ -7,7 +7,7 @@ import { shorten } from './fields.ts'
 import { formatStreamReference, type TagName } from './references.ts'
 import { tagTarget } from './tag-write.ts'
 
-/** Read-only annotation: `held`, `fetching: 3 of 7 parts, ...` or `failed: why`. */
+/** Read-only annotation: `held`, `fetching: 3 of 7 parts, ...` or `failed: why`; then perhaps `; moves to ... when all is held`. */
 export const contentAnnotation = 'weir.dev/content'
 
 /** What is kept, and when a tag moves. Of project, stream and tag the most specific one counts. */
@@ -50,9 +50,14 @@ export function inheritedLines(own: Annotations | undefined, above: readonly Lev
   })
 }
 
-/** The state that the server's words begin with; undefined where they are none that is known. */
-export function contentStateOf(content: string | undefined): 'held' | 'fetching' | 'failed' | undefined {
-  return parseContent(content)?.state
+/** Whether all is held that a tag needs where it stands. */
+export function isHeld(content: string | undefined): boolean {
+  return content === 'held'
+}
+
+/** Whether what a tag needs could not be fetched. */
+export function hasFailed(content: string | undefined): boolean {
+  return parseContent(content)?.state === 'failed'
 }
 
 /** What is the matter with the content of a tag, as `describe` shows troubles. */
@@ -60,6 +65,8 @@ export function contentTroubles(name: TagName, content: string | undefined): str
   const { state, detail = '' } = parseContent(content) ?? {}
   const more = detail === '' ? '' : `: ${detail}`
   if (state === 'fetching') return [`~ content is being fetched${more}`]
+  // Of an image that the tag does not stand at yet.
+  if (state === 'held' && detail !== '') return [`~ ${detail}`]
   if (state !== 'failed') return []
   return [
     `! content can not be fetched${more}`,
@@ -68,7 +75,7 @@ export function contentTroubles(name: TagName, content: string | undefined): str
   ]
 }
 
-function parseContent(text = ''): { state: 'held' | 'fetching' | 'failed'; detail: string } | undefined {
-  const [, state, detail = ''] = /^(held|fetching|failed)(?:: (.*))?$/s.exec(text) ?? []
-  return state === 'held' || state === 'fetching' || state === 'failed' ? { state, detail } : undefined
+function parseContent(text = ''): { state: string; detail: string } | undefined {
+  const [, state, detail = ''] = /^(held|fetching|failed)(?:[:;] (.*))?$/s.exec(text) ?? []
+  return state === undefined ? undefined : { state, detail }
 }

@@ -1,6 +1,6 @@
 import { formatMoment } from './ages.ts'
 import type { ImageStream, TagEvent } from './api.ts'
-import { contentAnnotation, contentStateOf, inheritedLines, type Level } from './content-state.ts'
+import { contentAnnotation, hasFailed, inheritedLines, isHeld, type Level } from './content-state.ts'
 import { digestText, earlier, sourceLine, standingLines, type TagView, troubleLines } from './describe-state.ts'
 import { formatFields, formatLines, pairsOf } from './fields.ts'
 import { holdAnnotation } from './holds.ts'
@@ -93,7 +93,7 @@ function attentionLines(tags: readonly StreamTag[], contents: StreamView['conten
   const held = tags.filter(({ hold }) => hold !== undefined)
   const failed = tags.filter(({ failure, isPending }) => failure !== undefined && !isPending)
   const pending = tags.filter(({ isPending }) => isPending)
-  const unheld = tags.filter(({ tag }) => contentStateOf(contents.get(tag)) === 'failed')
+  const unheld = tags.filter(({ tag }) => hasFailed(contents.get(tag)))
   return [
     ...namesLine('held', held),
     ...namesLine('imports fail', failed),
@@ -126,7 +126,7 @@ function formatTag(
   const title = `${formatStreamReference(tag)}${names === '' ? '' : `  (tracked by ${names})`}`
   const lines = [
     ...standingLines(view),
-    ...(contentStateOf(view.content) === 'held' ? ['all that it needs is held'] : []),
+    ...(isHeld(view.content) ? ['all that it needs is held'] : []),
     sourceLine(view),
     ...(tag.wanted?.referencePolicy?.type === 'Source' ? ['others are told to pull from the source'] : []),
     ...annotationLines(tag.wanted?.annotations, wide),
