@@ -56,6 +56,8 @@ export interface Retention {
   prefetch(name: StreamName, tag: string, by: string): Promise<RetainedState>
   /** Tags whose content is being fetched or waits for that, and those where it failed. Of this process: one at a time fetches. */
   counts(): { fetching: number; failed: number }
+  /** Something that a pin needs may be missing: all pins are looked at soon. */
+  lookAgain(): void
   /** Works in the background until `signal` aborts, in one process at a time. Never throws. */
   run(signal: AbortSignal): Promise<void>
 }
@@ -108,6 +110,8 @@ export function createRetention(options: RetentionOptions): Retention {
   const telling: TellOptions = { store, links, content, defaults, shared }
   const waiters = new Map<string, number>()
   let following: Following | undefined
+  let isLookWanted = false
+  let wake: () => void = () => undefined
 
   async function told(name: StreamName, tag: string): Promise<(Told & { found: Tag; stream: Stream }) | undefined> {
     const stream = await reader.stream(name)
@@ -179,7 +183,10 @@ export function createRetention(options: RetentionOptions): Retention {
     const lookFor = (scope: Scope) => reviewNow(scope, signal)
     const changes = followPolicies({ store, changed: lookFor, log }, signal)
     for (let waitMs = firstReviewMs; ; waitMs = options.reviewIntervalMs) {
-      await pause(waitMs, signal).catch(() => undefined)
+      const waking = new AbortController()
+      wake = () => waking.abort()
+      if (!isLookWanted) await pause(waitMs, AbortSignal.any([signal, waking.signal])).catch(() => undefined)
+      isLookWanted = false
       if (signal.aborted) break
       await lookFor(undefined).catch((error: unknown) => {
         if (!signal.aborted) log.warn({ err: error }, 'not all pins could be looked at')
@@ -223,6 +230,10 @@ export function createRetention(options: RetentionOptions): Retention {
       const entries = [...(following?.entries.values() ?? [])]
       const failed = entries.filter(({ record }) => record.failure !== undefined).length
       return { fetching: entries.length - failed, failed }
+    },
+    lookAgain() {
+      isLookWanted = true
+      wake()
     },
     async run(signal) {
       while (!signal.aborted) {

@@ -266,6 +266,7 @@ async function openParts(options: PartsOptions) {
     maxBytes: config.content.maxBytes,
     intervalMs: config.content.pruneIntervalMs,
     onUnlinked: pullThrough.forget,
+    onMissing: retention.lookAgain,
     now,
     signal: leaving.signal,
     log,

@@ -41,6 +41,8 @@ export function runPasses({ pass, intervalMs, firstMs, now, pause, signal, log }
     try {
       const { freedBytes, freedCount, removedLinks, kept } = await pass(needed ?? 0)
       log.info({ freedBytes, freedCount, removedLinks, kept }, 'content was collected')
+      // That little was left was said while room was made: whoever still finds too little says so again.
+      if (neededBytes === 0 && freedBytes > 0) neededBytes = undefined
       if (needed === undefined) return
       pressedPauseMs = freedBytes > 0 ? firstPressedPauseMs : Math.min(pressedPauseMs * 2, longestPressedPauseMs)
     } catch (error) {

@@ -3,6 +3,7 @@ import type { Store } from '../store/store.ts'
 import { decode, lifeKey, projectKey, streamObjectKey, streamOfKey, tagPrefix } from '../streams/keys.ts'
 import type { TagRecord } from '../streams/records.ts'
 import { newestRevision } from '../streams/stream-records.ts'
+import { createTurns } from '../streams/turns.ts'
 import { type MarkOptions, markTag, policiesOf, viewOf } from './mark-stream.ts'
 
 /** Follows the tags that change while a pass is under way. */
@@ -20,6 +21,7 @@ export async function followTagChanges(options: MarkOptions & { store: Store }):
   const { store } = options
   const ending = new AbortController()
   const changed = new Set<string>()
+  const inTurn = createTurns()
   let waiting: { revision: number; answer: PromiseWithResolvers<void> } | undefined
   let reached = await newestRevision(store)
   let failure: unknown
@@ -66,13 +68,16 @@ export async function followTagChanges(options: MarkOptions & { store: Store }):
     await markTag(view, record, policiesOf(options.policy, project, object)(record.spec?.annotations))
   }
 
+  async function markAll(): Promise<void> {
+    await catchUp()
+    const keys = [...changed]
+    changed.clear()
+    for (const key of keys) await markOne(key)
+  }
+
   return {
-    async markChanged() {
-      await catchUp()
-      const keys = [...changed]
-      changed.clear()
-      for (const key of keys) await markOne(key)
-    },
+    // Who comes while others mark has to know that they have.
+    markChanged: () => inTurn('', markAll),
     async [Symbol.asyncDispose]() {
       ending.abort()
       await following

@@ -1,0 +1,279 @@
+import { describe, expect, test } from 'vitest'
+import type { UpstreamLocation } from '../../src/content/content.ts'
+import { RegistryError, type UpstreamReason } from '../../src/oci/errors.ts'
+import { makeImage, type TestImage } from '../support/images.ts'
+import { type CollectorWorld, collectorWorld, dayMs, digestsOf, here, policy, upstream } from './world.ts'
+
+const pulled = { ...policy, retain: 'pulled' as const }
+const real = { dryRun: false }
+const layerBytes = 1000
+
+/** Images of one large layer; the manifest and the config are small. */
+function imageOf(seed: string): TestImage {
+  return makeImage(seed, { layers: [Buffer.alloc(layerBytes, seed)] })
+}
+const layerOf = (image: TestImage) => image.layers[0]?.digest ?? image.manifest.digest
+const streamOf = (n: number) => ({ project: 'demo', stream: `s${n}` })
+
+/** Streams `s0`, `s1`, ... with an image each, the first the least recently used; what may be kept is less than that. */
+async function full(
+  count: number,
+  { maxBytes = count * layerBytes, location }: { maxBytes?: number; location?: (n: number) => UpstreamLocation } = {},
+): Promise<CollectorWorld & { images: TestImage[]; layersHeld(): Promise<number[]> }> {
+  const world = await collectorWorld({ policy: pulled, maxBytes })
+  const images = Array.from({ length: count }, (_, n) => imageOf(`image ${n}`))
+  for (const [n, image] of images.entries()) {
+    await world.move(streamOf(n), 'prod', image, location && { location: location(n) })
+    world.later(60_000)
+  }
+  world.later(dayMs)
+  const layersHeld = async () => {
+    const held = new Set(await world.heldDigests())
+    return images.flatMap((image, n) => (held.has(layerOf(image)) ? [n] : []))
+  }
+  return { ...world, images, layersHeld }
+}
+
+function refusing(code: 'DENIED' | 'TOOMANYREQUESTS' | 'UNAVAILABLE' | 'BLOB_UNKNOWN', retryAfterSeconds?: number) {
+  const reasons: Record<typeof code, UpstreamReason> = {
+    DENIED: 'Unauthorized',
+    TOOMANYREQUESTS: 'TooManyRequests',
+    UNAVAILABLE: 'Unreachable',
+    BLOB_UNKNOWN: 'NotFound',
+  }
+  const retry = retryAfterSeconds === undefined ? {} : { retryAfterSeconds }
+  return new RegistryError(code, { upstream: { host: upstream.host, reason: reasons[code] }, ...retry })
+}
+
+const asksOf = ({ source }: CollectorWorld) => source.asked.filter((asked) => asked.startsWith('size'))
+
+describe('without room', () => {
+  test('the least recently used goes first, until there is room again', async () => {
+    const world = await full(10)
+    const report = await world.collector.prune(real)
+    expect(report.freed.map(({ reason }) => reason)).toEqual(Array(report.freedCount).fill('evicted'))
+    const held = await world.layersHeld()
+    expect(held).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9].slice(-held.length))
+    const keptBytes = report.kept.reduce((sum, { bytes }) => sum + bytes, 0)
+    expect(keptBytes).toBeLessThanOrEqual(0.85 * 10 * layerBytes)
+    expect(keptBytes).toBeGreaterThan(0.85 * 10 * layerBytes - layerBytes)
+    expect(asksOf(world).length).toBe(report.freedCount)
+  })
+
+  test('what was used since is spared', async () => {
+    const world = await full(10)
+    await world.content.touch(layerOf(world.images[0] ?? imageOf('')))
+    world.later(3_600_000)
+    await world.collector.prune(real)
+    const held = await world.layersHeld()
+    expect(held).toContain(0)
+    expect(held).not.toContain(1)
+  })
+
+  test('nothing goes while there is some, and no upstream is asked', async () => {
+    const world = await full(10, { maxBytes: 100 * layerBytes })
+    expect(await world.collector.prune(real)).toMatchObject({ freedBytes: 0 })
+    expect(asksOf(world)).toEqual([])
+  })
+
+  test('bytes that a file had no room for are made free, whatever else is held', async () => {
+    const world = await full(10, { maxBytes: 100 * layerBytes })
+    world.collector.press(2 * layerBytes)
+    while ((await world.layersHeld()).length > 8);
+    expect(await world.layersHeld()).toEqual([2, 3, 4, 5, 6, 7, 8, 9])
+  })
+
+  test('a dry run asks, tells the same, and leaves all', async () => {
+    const world = await full(10)
+    const dry = await world.collector.prune({ dryRun: true })
+    expect(await world.layersHeld()).toHaveLength(10)
+    const { swept, ...report } = await world.collector.prune(real)
+    expect(report).toEqual(dry)
+    expect(report.freedCount).toBeGreaterThan(3)
+  })
+})
+
+describe('eviction spares', () => {
+  test('what a pin keeps', async () => {
+    const world = await full(10)
+    await world.stream(streamOf(0), { 'weir.dev/retain': 'pinned' })
+    const report = await world.collector.prune(real)
+    expect(await world.layersHeld()).toContain(0)
+    expect(await world.layersHeld()).not.toContain(1)
+    expect(report.kept.map(({ reason }) => reason)).toContain('pinned')
+  })
+
+  test('what a pin keeps in another stream than the one it was pulled for', async () => {
+    const world = await full(10)
+    const [image = imageOf('')] = world.images
+    await world.move({ project: 'demo', stream: 'keeper' }, 'prod', image, {
+      annotations: { 'weir.dev/retain': 'pinned' },
+    })
+    world.later(dayMs)
+    await world.collector.prune(real)
+    for (const digest of digestsOf(image)) expect(await world.isHeld(digest)).toBe(true)
+  })
+
+  test('manifests', async () => {
+    const world = await full(10, { maxBytes: 10 })
+    const report = await world.collector.prune(real)
+    expect(await world.layersHeld()).toEqual([])
+    expect((await world.heldDigests()).sort()).toEqual(world.images.map(({ manifest }) => manifest.digest).sort())
+    expect(report.kept).toMatchObject([{ reason: 'pulled', count: 10 }])
+  })
+
+  test('what is here alone, also when another stream has it from an upstream', async () => {
+    const world = await full(4)
+    const [image = imageOf('')] = world.images
+    await world.move({ project: 'demo', stream: 'own' }, 'prod', image, { location: here })
+    await world.move({ project: 'demo', stream: 'pushed' }, 'prod', imageOf('pushed'), { location: here })
+    world.later(dayMs)
+    const report = await world.open({ maxBytes: 10 }).prune(real)
+    for (const digest of digestsOf(image)) expect(await world.isHeld(digest)).toBe(true)
+    expect(report.kept.find(({ reason }) => reason === 'pushed')).toMatchObject({ count: 6 })
+    expect(await world.layersHeld()).toEqual([0])
+  })
+
+  test('what was used in the last ten minutes', async () => {
+    const world = await full(4)
+    for (const image of world.images) await world.content.touch(layerOf(image))
+    world.later(9 * 60_000)
+    await world.open({ maxBytes: 10 }).prune(real)
+    expect(await world.layersHeld()).toHaveLength(4)
+    world.later(2 * 60_000)
+    await world.open({ maxBytes: 10 }).prune(real)
+    expect(await world.layersHeld()).toHaveLength(0)
+  })
+
+  test('what one of many streams could not have again', async () => {
+    const world = await full(4)
+    const [image = imageOf('')] = world.images
+    const denied = { ...upstream, host: 'b.example' }
+    await world.move({ project: 'demo', stream: 'other' }, 'prod', image, { location: denied })
+    world.source.fail(denied, refusing('DENIED'))
+    world.later(dayMs)
+    await world.open({ maxBytes: 10 }).prune(real)
+    expect(await world.layersHeld()).toEqual([0])
+  })
+
+  test('what more streams have, each in its own way, than can be asked for', async () => {
+    const world = await full(2)
+    const [image = imageOf('')] = world.images
+    for (let n = 0; n < 9; n += 1) {
+      const location = { ...upstream, repository: `lib/app-${n}` }
+      await world.move({ project: 'demo', stream: `other-${n}` }, 'prod', image, { location })
+    }
+    world.later(dayMs)
+    await world.open({ maxBytes: 10 }).prune(real)
+    expect(await world.layersHeld()).toEqual([0])
+  })
+
+  test.each([
+    ['denies it', refusing('DENIED')],
+    ['asks for quiet', refusing('TOOMANYREQUESTS', 3600)],
+    ['can not be reached', refusing('UNAVAILABLE')],
+  ])('everything while the upstream %s: it is not asked again and again', async (_, error) => {
+    const world = await full(10)
+    world.source.fail(upstream, error)
+    const report = await world.collector.prune(real)
+    expect(report.freedBytes).toBe(0)
+    expect(await world.layersHeld()).toHaveLength(10)
+    expect(asksOf(world).length).toBeLessThanOrEqual(4)
+  })
+
+  test('what an upstream has with another length', async () => {
+    const world = await full(4)
+    const [image = imageOf('')] = world.images
+    world.source.put(upstream, layerOf(image), { bytes: Buffer.alloc(1) })
+    await world.open({ maxBytes: 10 }).prune(real)
+    expect(await world.layersHeld()).toEqual([0])
+  })
+})
+
+describe('content that is gone upstream', () => {
+  test('is kept, told of, and recorded as a condition of its tags', async () => {
+    const world = await full(4)
+    const [image = imageOf('')] = world.images
+    world.source.put(upstream, layerOf(image), { bytes: image.layers[0]?.bytes ?? Buffer.alloc(0) })
+    const gone = new RegistryError('BLOB_UNKNOWN', { upstream: { host: upstream.host, reason: 'NotFound' } })
+    const source: CollectorWorld['source'] = {
+      ...world.source,
+      size: async (location, digest) => {
+        if (digest === layerOf(image)) throw gone
+        return world.source.size(location, digest)
+      },
+    }
+    const collector = world.open({ maxBytes: 10, source })
+    const { kept } = await collector.prune(real)
+    expect(await world.layersHeld()).toEqual([0])
+    expect(kept.find(({ reason }) => reason === 'gone upstream')).toEqual({
+      reason: 'gone upstream',
+      count: 1,
+      bytes: layerBytes,
+    })
+    const tag = await world.reader.tag(streamOf(0), 'prod')
+    expect(tag?.record.upstreamGone).toMatchObject({ image: image.manifest.digest, host: upstream.host })
+    expect((await world.reader.tag(streamOf(1), 'prod'))?.record.upstreamGone).toBeUndefined()
+    const again = await collector.prune(real)
+    expect(again.kept.find(({ reason }) => reason === 'gone upstream')).toMatchObject({ count: 1 })
+  })
+
+  test('is had again at another location of the same stream', async () => {
+    const world = await full(2)
+    const [image = imageOf('')] = world.images
+    const other = { ...upstream, host: 'b.example' }
+    await world.move(streamOf(0), 'prod', image, { location: other })
+    world.source.fail(upstream, refusing('BLOB_UNKNOWN'))
+    world.later(dayMs)
+    await world.open({ maxBytes: 10 }).prune(real)
+    expect(await world.layersHeld()).toEqual([1])
+  })
+})
+
+describe('upstreams are asked', () => {
+  test('two questions at a time each, four in all', async () => {
+    const world = await full(12, { location: (n) => ({ ...upstream, host: `${'abc'[n % 3]}.example` }) })
+    const active = new Map<string, number>()
+    let most = 0
+    let mostOfHost = 0
+    const source: CollectorWorld['source'] = {
+      ...world.source,
+      async size(location, digest) {
+        active.set(location.host, (active.get(location.host) ?? 0) + 1)
+        mostOfHost = Math.max(mostOfHost, active.get(location.host) ?? 0)
+        most = Math.max(
+          most,
+          [...active.values()].reduce((sum, count) => sum + count, 0),
+        )
+        await new Promise((resolve) => setImmediate(resolve))
+        active.set(location.host, (active.get(location.host) ?? 0) - 1)
+        return world.source.size(location, digest)
+      },
+    }
+    await world.open({ maxBytes: 10, source }).prune(real)
+    expect(await world.layersHeld()).toEqual([])
+    expect(most).toBeLessThanOrEqual(4)
+    expect(mostOfHost).toBeLessThanOrEqual(2)
+  })
+
+  test('after the time that they asked to be left alone', async () => {
+    const world = await full(4)
+    let failing = true
+    const source: CollectorWorld['source'] = {
+      ...world.source,
+      async size(location, digest) {
+        if (failing) throw refusing('TOOMANYREQUESTS', 3600)
+        return world.source.size(location, digest)
+      },
+    }
+    const collector = world.open({ maxBytes: 10, source })
+    await collector.prune(real)
+    failing = false
+    world.later(3_500_000)
+    await collector.prune(real)
+    expect(await world.layersHeld()).toHaveLength(4)
+    world.later(200_000)
+    await collector.prune(real)
+    expect(await world.layersHeld()).toEqual([])
+  })
+})
