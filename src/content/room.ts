@@ -38,8 +38,8 @@ const reservedShare = 0.02
  */
 export function createRoom({ directory, maxBytes, counters, onPressure, log }: RoomOptions): Room {
   let taken = 0
-  /** The bytes that the last refused file wanted. */
-  let wanted = 0
+  /** The bytes that the last refused file wanted; unknown when it was the system that refused. */
+  let wanted: number | undefined = 0
   let counting: { before: Map<Digest, number>; changed: number } | undefined
 
   function refused(problem: Problem, cause?: unknown): NoRoomError {
@@ -51,13 +51,13 @@ export function createRoom({ directory, maxBytes, counters, onPressure, log }: R
   /** What came free, or could be kept, may have ended the problem. */
   function settle(): void {
     const used = counters.heldBytes + taken
-    if (counters.problem === 'maxBytes reached' && used + wanted <= maxBytes) counters.problem = undefined
-    if (counters.problem === 'disk full') void settleDisk()
+    if (counters.problem === 'maxBytes reached' && used + (wanted ?? 0) <= maxBytes) counters.problem = undefined
+    if (counters.problem === 'disk full' && wanted !== undefined) void settleDisk(wanted)
     if (used > 0.9 * maxBytes) onPressure(0)
   }
 
-  async function settleDisk(): Promise<void> {
-    const fits = await hasDisk(wanted).catch(() => false)
+  async function settleDisk(bytes: number): Promise<void> {
+    const fits = await hasDisk(bytes).catch(() => false)
     if (fits && counters.problem === 'disk full') counters.problem = undefined
   }
 
@@ -68,6 +68,7 @@ export function createRoom({ directory, maxBytes, counters, onPressure, log }: R
 
   async function requireDisk(bytes: number): Promise<void> {
     const fits = await hasDisk(bytes).catch((error: unknown) => {
+      wanted = undefined
       throw refused('disk failed', error)
     })
     if (fits) return
@@ -121,9 +122,13 @@ export function createRoom({ directory, maxBytes, counters, onPressure, log }: R
       }
       settle()
     },
-    refuse: (error) => refused(['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '') ? 'disk full' : 'disk failed', error),
+    refuse(error) {
+      wanted = undefined
+      return refused(['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '') ? 'disk full' : 'disk failed', error)
+    },
     kept() {
-      if (counters.problem === 'disk failed') counters.problem = undefined
+      // What was measured to be too large does not fit now because something smaller did.
+      if (wanted === undefined) counters.problem = undefined
       settle()
     },
   }

@@ -95,8 +95,17 @@ test('a full disk is one until what was refused would fit, whatever small things
   await statfs(directory)
   await statfs(directory)
   expect(counters.problem).toBe('disk full')
-  room.refuse(Object.assign(new Error('full'), { code: 'ENOSPC' }))
-  await expect(room.take(1024 ** 5 - 1)).rejects.toMatchObject({ problem: 'disk full' })
+})
+
+test('a disk that refused a write is full until something could be kept, whatever it tells of itself', async () => {
+  const { room, counters } = await opened()
+  const giveBack = await room.take(10)
+  room.refuse(Object.assign(new Error('over quota'), { code: 'EDQUOT' }))
+  giveBack()
+  await statfs('/')
+  expect(counters.problem).toBe('disk full')
+  room.kept()
+  expect(counters.problem).toBeUndefined()
 })
 
 test('a failed disk is one until something could be kept', async () => {
@@ -114,8 +123,10 @@ test('a disk that tells nothing of itself gives no room, and takes none', async 
   const { room, counters, directory } = await opened()
   await rm(directory, { recursive: true })
   await expect(room.take(900)).rejects.toMatchObject({ problem: 'disk failed' })
-  expect(counters.problem).toBe('disk failed')
   await expect(room.take(900)).rejects.toMatchObject({ problem: 'disk failed' })
+  expect(counters.problem).toBe('disk failed')
+  room.kept()
+  expect(counters.problem).toBeUndefined()
 })
 
 test('room is given back once', async () => {
