@@ -8,6 +8,7 @@ import type { StreamImages } from '../importer/stream-images.ts'
 import type { Importer } from '../importer.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Projects } from '../projects.ts'
+import type { Retention } from '../retention.ts'
 import type { Objects } from '../store/objects.ts'
 import type { StreamChanges } from '../streams/changes.ts'
 import type { ImageChanges } from '../streams/image-changes.ts'
@@ -33,6 +34,7 @@ import { imageStreamTags, listedTag } from './kinds/image-stream-tags.ts'
 import { imageStreams } from './kinds/image-streams.ts'
 import { imageTags, listedImageTag } from './kinds/image-tags.ts'
 import { images } from './kinds/images.ts'
+import { prefetches } from './kinds/prefetches.ts'
 import { projectRequests } from './kinds/project-requests.ts'
 import { namespaces, projects } from './kinds/projects.ts'
 import {
@@ -85,6 +87,7 @@ export interface ApiOptions {
   imageChanges: ImageChanges
   importer: Importer
   tagEvents: TagEvents
+  retention: Pick<Retention, 'state' | 'states' | 'prefetch'>
   collector: Pick<Collector, 'prune' | 'verify'>
   authenticator: Authenticator
   authorizer: Rbac
@@ -188,6 +191,7 @@ function kinds(options: ApiOptions): Resource[] {
     imageStreamImports(options),
     imageStreamMappings(options),
     tagEvents(options),
+    prefetches(options),
     contentPrunes(options),
     contentVerifications(options),
     auditEvents(options),

@@ -1,8 +1,10 @@
 import type { Digest } from '../oci/digest.ts'
 import { isIndexType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
+import type { RetainedState } from '../retention.ts'
 import type { ImageRecord, TagEvent, TagRecord, TagReference } from '../streams/records.ts'
 import type { Stream, Tag, WholeStream } from '../streams/streams.ts'
+import { contentAnnotation, contentText } from './content-state.ts'
 import { changeCauseAnnotation } from './kinds/change-cause.ts'
 import type { ApiObject } from './resource.ts'
 
@@ -34,12 +36,16 @@ export function imageStreamObject(registryHost: string, { stream, tags }: WholeS
   }
 }
 
-/** An ImageStreamTag; `image` is the head item's, as {@link imageObject} or, in lists, in its short form. */
-export function imageStreamTagObject(stream: Stream, tag: Tag, image: ApiObject): ApiObject {
+/**
+ * An ImageStreamTag; `image` is the head item's, as {@link imageObject} or, in lists, in its short form. `retained` is what is held
+ * of it, where that is told.
+ */
+export function imageStreamTagObject(stream: Stream, tag: Tag, image: ApiObject, retained?: RetainedState): ApiObject {
   const { record } = tag
   const [head] = record.items
+  const content = retained && { [contentAnnotation]: contentText(retained, head?.image) }
   return {
-    metadata: tagMetadata(stream, tag, tagAnnotations(record)),
+    metadata: tagMetadata(stream, tag, content ? { ...tagAnnotations(record), ...content } : tagAnnotations(record)),
     tag: record.spec === undefined ? null : specTag(record, record.spec),
     generation: head?.generation ?? 0,
     lookupPolicy: { local: stream.lookupPolicy.local },
@@ -127,7 +133,7 @@ export function imageReference(registryHost: string, { project, stream }: Stream
 
 /** The annotations of a tag, its hold among them; undefined when there are none. */
 export function tagAnnotations({ spec, hold, candidate }: TagRecord): Record<string, string> | undefined {
-  const { [holdAnnotation]: _sent, ...own } = spec?.annotations ?? {}
+  const { [holdAnnotation]: _sent, [contentAnnotation]: _content, ...own } = spec?.annotations ?? {}
   const ahead = candidate && { image: candidate.image, seenAt: candidate.seenAt }
   const held = hold && JSON.stringify({ ...hold, ...(ahead && { candidate: ahead }) })
   const shown = held === undefined ? own : { ...own, [holdAnnotation]: held }

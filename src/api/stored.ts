@@ -20,6 +20,8 @@ import type { ApiObject, Call, DeleteOptions, Handlers, Updated } from './resour
 /** The part of an object that is not metadata, `kind` or `apiVersion`. */
 type Fields = Record<string, unknown>
 
+type ObjectAnnotations = Readonly<Record<string, string>> | undefined
+
 /** What tells one stored kind from another; all else about them is the same. */
 export interface StoredKind<T extends Fields> {
   objects: Objects
@@ -38,6 +40,8 @@ export interface StoredKind<T extends Fields> {
   checkSent?(body: Fields): FieldCause[]
   /** Says what is wrong with the fields of a new or replaced object. */
   check?(fields: T, call: Call): FieldCause[]
+  /** What is wrong with the annotations of a new object, or of one that replaces what has those `before`. */
+  checkAnnotations?(annotations: ObjectAnnotations, before: ObjectAnnotations): FieldCause[]
   /** What may not change from `before` to `after`. */
   checkChange?(before: StoredObject, after: T): FieldCause[]
   /**
@@ -122,6 +126,7 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
     if (sent.resourceVersion) {
       throw new RegistryError('BAD_REQUEST', { message: 'resourceVersion should not be set on objects to be created' })
     }
+    requireValid(kind.checkAnnotations?.(own.annotations, undefined) ?? [], subjectOf(own.name))
     kind.authorize?.(fields, call, own.name)
     await requireQuota(call, own.name, { own, fields })
     if (call.options.dryRun) {
@@ -136,7 +141,8 @@ export function storedHandlers<T extends Fields>(kind: StoredKind<T>): Required<
     await requireQuota(call, call.name, { own, fields })
     const change = (current: StoredObject): StoredObject => {
       if (sent.uid && sent.uid !== current.metadata.uid) throw failed('CONFLICT', call.name)
-      requireValid(kind.checkChange?.(current, fields) ?? [], subjectOf(call.name))
+      const ofAnnotations = kind.checkAnnotations?.(own.annotations, current.metadata.annotations) ?? []
+      requireValid([...(kind.checkChange?.(current, fields) ?? []), ...ofAnnotations], subjectOf(call.name))
       const { labels: _labels, annotations: _annotations, managedFields: _managed, ...server } = current.metadata
       const changed = { metadata: { ...server, ...own }, ...fields }
       // The order of fields is no difference.

@@ -6,7 +6,7 @@ import type { HeldProgress } from '../streams/records.ts'
 import type { Links } from '../streams/streams.ts'
 
 /** Most parts of one image that are fetched: an index may name as many as it likes. */
-export const maxParts = 5000
+export const maxParts = 2000
 
 /** Parts that are looked for at the same time. */
 const concurrency = 16

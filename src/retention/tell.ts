@@ -78,11 +78,14 @@ export async function tellListed(
     const image = neededImage(record)
     if (image === undefined) continue
     const entry = entries.get(name)
+    const { retain } = policyOf(record.spec?.annotations)
+    const isWanted = retain === 'pinned' || record.awaits !== undefined || entry?.forced === true
+    if (!isWanted) continue
     if (entry !== undefined && isOf(entry, stream, image)) {
       const { failure, progress = unknown } = entry
       const state = failure === undefined ? 'fetching' : 'failed'
       told.set(name, { image, state, ...progress, ...(failure && { message: failure.message }) })
-    } else if (policyOf(record.spec?.annotations).retain === 'pinned') {
+    } else if (retain === 'pinned') {
       told.set(name, { image, state: 'held', ...unknown })
     }
   }

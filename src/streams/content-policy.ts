@@ -1,3 +1,5 @@
+import type { FieldCause } from '../oci/errors.ts'
+
 /** What is kept of which tag, as the config and the annotations of project, stream and tag say (DESIGN section 5, Keep). */
 
 export interface ContentPolicy {
@@ -47,11 +49,18 @@ export function contentPolicy(defaults: ContentPolicy, ...levels: readonly Annot
   return policy as unknown as ContentPolicy
 }
 
-/** What is wrong with annotations that are to be written: the annotation's name and what to write instead. */
-export function invalidContentPolicy(annotations: Annotations): { name: string; hint: string }[] {
+/**
+ * What is wrong with annotations that are to be written at `field`, by the path of each. What is there `before` is not judged
+ * anew: else nothing else of it could be changed.
+ */
+export function validateContentPolicy(annotations: Annotations, before: Annotations, field: string): FieldCause[] {
   return Object.entries(rules).flatMap(([name, { read, hint }]) => {
-    const written = annotations && Object.hasOwn(annotations, name) ? annotations[name] : undefined
-    return written === undefined || read(written) !== undefined ? [] : [{ name, hint }]
+    const [written, stands] = [annotations, before].map((from) =>
+      from && Object.hasOwn(from, name) ? from[name] : undefined,
+    )
+    if (written === undefined || written === stands || read(written) !== undefined) return []
+    const message = `Invalid value: ${JSON.stringify(written.slice(0, 100))}: ${hint}`
+    return [{ field: `${field}[${name}]`, reason: 'FieldValueInvalid', message }]
   })
 }
 

@@ -3,6 +3,7 @@ import type { Content } from '../content/content.ts'
 import type { Digest } from '../oci/digest.ts'
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
+import { validateContentPolicy } from '../streams/content-policy.ts'
 import { isHeldError, underHold } from '../streams/hold.ts'
 import type { TagSource } from '../streams/records.ts'
 import { isSameStream, parseStreamSource, type StreamSource, sourceText } from '../streams/sources.ts'
@@ -77,7 +78,12 @@ export function createPrepare(options: PrepareOptions) {
     const checked: Checked = { wish, before: before?.from, moves: step.moveTo !== undefined }
     const { spec } = step.change
     if (!spec) return { checked, causes: [] }
-    const causes = validateTagReference(spec, wish.field)
+    // An ImageStreamTag has them in both places, and those of its metadata count.
+    const level = wish.field === 'tag' ? 'metadata' : wish.field
+    const causes = [
+      ...validateTagReference(spec, wish.field),
+      ...validateContentPolicy(spec.annotations, before?.annotations, `${level}.annotations`),
+    ]
     if (causes.length > 0) return { checked, causes }
     const path = `${wish.field}.from`
     causes.push(...heldCauses(own, tag, step, wish.field), ...refusedRegistry(spec.from, before?.from, `${path}.name`))

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
+import { validateContentPolicy } from '../streams/content-policy.ts'
 import { streamNotFound } from '../streams/lives.ts'
 import { requireChangeUnchanged } from '../streams/preconditions.ts'
 import type {
@@ -113,7 +114,10 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
   }
 
   function objectCauses(object: StreamRequest['object'], before: Stream | undefined): FieldCause[] {
-    const causes = validateObject(object)
+    const causes = [
+      ...validateObject(object),
+      ...validateContentPolicy(object.annotations, before?.annotations, 'metadata.annotations'),
+    ]
     const { dockerImageRepository: repository } = object
     if (causes.length > 0 || !repository || repository === before?.dockerImageRepository) return causes
     const host = parseImageReference(repository)?.host

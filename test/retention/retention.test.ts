@@ -251,7 +251,7 @@ describe('an upstream in trouble', () => {
 
   test('with an index of more parts than anybody needs is not followed', async () => {
     const there = await retentionWorld()
-    const manifests = Array.from({ length: 5100 }, (_, i) => ({
+    const manifests = Array.from({ length: 2100 }, (_, i) => ({
       mediaType: 'application/vnd.oci.image.manifest.v1+json',
       digest: `sha256:${i.toString(16).padStart(64, '0')}`,
       size: 10,
@@ -263,7 +263,7 @@ describe('an upstream in trouble', () => {
     await there.importImage('app', 'prod', `${there.repository}:v1`)
     const asked = counted(there)
     there.start()
-    const told = async () => expect((await there.unheld())?.failure?.message).toMatch(/more than 5000 parts/)
+    const told = async () => expect((await there.unheld())?.failure?.message).toMatch(/more than 2000 parts/)
     await vi.waitFor(told, { timeout: 10_000 })
     expect(asked()).toBe(0)
   })

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { RegistryError } from '../../oci/errors.ts'
+import type { RetainedState } from '../../retention.ts'
 import type { TagRecord } from '../../streams/records.ts'
 import type { ChangeResult, Stream, Tag } from '../../streams/streams.ts'
 import type { TagRequest } from '../../tagging.ts'
@@ -40,16 +41,20 @@ export function imageStreamTags(options: TagKindOptions): Resource {
       async get({ project, name }) {
         const found = await readTag(reader, project, splitTagName(name, resource))
         const image = found && (await headImage(options, found.stream, found.tag))
-        return found && image && imageStreamTagObject(found.stream, found.tag, image)
+        if (found === undefined || image === undefined) return undefined
+        const retained = await options.retention.state(found.stream, found.tag.name)
+        return imageStreamTagObject(found.stream, found.tag, image, retained)
       },
       async getListed({ project, name }) {
         const found = await readTag(reader, project, splitTagName(name, resource))
-        return found && listedTag(registryHost, found.stream, found.tag)
+        const states = found && (await options.retention.states(found.stream, [found.tag]))
+        return found && listedTag(registryHost, found.stream, found.tag, states?.get(found.tag.name))
       },
       list: (call) =>
-        listOverStreams(reader, call, (whole, afterTag) =>
-          tagItems(whole, afterTag, (stream, tag) => listedTag(registryHost, stream, tag)),
-        ),
+        listOverStreams(reader, call, async (whole, afterTag) => {
+          const states = await options.retention.states(whole.stream, whole.tags)
+          return tagItems(whole, afterTag, (stream, tag) => listedTag(registryHost, stream, tag, states.get(tag.name)))
+        }),
       create: (call, body) => createTag(options, call, body),
       update: (call, body) => updateTag(options, call, body),
       delete: (call, preconditions) => deleteTag(options, call, resource, preconditions),
@@ -57,10 +62,18 @@ export function imageStreamTags(options: TagKindOptions): Resource {
   }
 }
 
-/** A tag as lists and watches show it; undefined when it stands at no image. */
-export function listedTag(registryHost: string, stream: Stream, tag: Tag): ApiObject | undefined {
+/**
+ * A tag as lists and watches show it; undefined when it stands at no image. Lists alone know what is `retained`: it changes without
+ * the tag.
+ */
+export function listedTag(
+  registryHost: string,
+  stream: Stream,
+  tag: Tag,
+  retained?: RetainedState,
+): ApiObject | undefined {
   const image = shortImage(registryHost, stream, tag)
-  return image && imageStreamTagObject(stream, tag, image)
+  return image && imageStreamTagObject(stream, tag, image, retained)
 }
 
 async function createTag(options: TagKindOptions, call: Call, body: Record<string, unknown>): Promise<ApiObject> {

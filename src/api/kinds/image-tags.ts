@@ -76,6 +76,7 @@ async function setTag(options: TagKindOptions, call: Call, sent: ImageTagBody, n
     ...askingOf(call, metadata),
     wanted: spec ? wantedTag(tag, spec) : null,
     seen: mode === 'create' ? {} : seenOf(metadata),
+    wait: call.signal,
     mode,
     field: 'spec',
   })

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Rbac } from '../../access/access.ts'
 import type { Projects } from '../../projects.ts'
 import type { Objects } from '../../store/objects.ts'
+import { validateContentPolicy } from '../../streams/content-policy.ts'
 import { parseObject } from '../body.ts'
 import { namespaceColumns, projectColumns } from '../columns/core-columns.ts'
 import { projectGroup } from '../groups.ts'
@@ -95,6 +96,7 @@ export function projectHandlers(
     resource: 'namespaces',
     schema: z.object({}),
     nameRule: dnsLabel,
+    checkAnnotations: (annotations, before) => validateContentPolicy(annotations, before, 'metadata.annotations'),
     insert: (call, object) => projects.create(object, call.subject),
     written: authorizer.reached,
   })

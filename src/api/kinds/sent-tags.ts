@@ -1,10 +1,11 @@
 import type { WantedTag } from '../../tagging.ts'
+import { contentAnnotation } from '../content-state.ts'
 import { holdAnnotation } from '../image-objects.ts'
 import type { TagReferenceBody } from '../schemas/image-streams.ts'
 import { changeCauseAnnotation } from './change-cause.ts'
 
 /**
- * What a sent tag wants, in Weir's words. What the server shows of its own in annotations (the hold), and the reason of this
+ * What a sent tag wants, in Weir's words. What the server shows of its own in annotations (the hold, what is held), and the reason of this
  * one write, are not kept as the tag's.
  */
 export function wantedTag(name: string, sent: TagReferenceBody): WantedTag {
@@ -34,6 +35,11 @@ export function wantedTag(name: string, sent: TagReferenceBody): WantedTag {
 export function keptAnnotations(
   sent: Readonly<Record<string, string>> | null | undefined,
 ): Record<string, string> | null {
-  const { [holdAnnotation]: _hold, [changeCauseAnnotation]: _cause, ...kept } = sent ?? {}
+  const {
+    [holdAnnotation]: _hold,
+    [contentAnnotation]: _content,
+    [changeCauseAnnotation]: _cause,
+    ...kept
+  } = sent ?? {}
   return Object.keys(kept).length === 0 ? null : kept
 }

@@ -1,6 +1,7 @@
 import type { StreamImages } from '../../importer/stream-images.ts'
 import { RegistryError } from '../../oci/errors.ts'
 import { isTag } from '../../oci/reference.ts'
+import type { Retention } from '../../retention.ts'
 import { requireTagUnchanged } from '../../streams/preconditions.ts'
 import type {
   CurrentTag,
@@ -25,6 +26,7 @@ export interface TagKindOptions {
   images: StreamImages
   tagging: Pick<Tagging, 'setTag'>
   pins: Pick<Pins, 'reached'>
+  retention: Pick<Retention, 'state' | 'states'>
   follow?: Follow
   registryHost: string
 }

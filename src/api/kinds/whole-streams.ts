@@ -17,6 +17,9 @@ const positionSchema = z.object({
 const maxScannedStreams = 2_000
 const batchStreams = 100
 
+/** The items of one stream. */
+type Items = Iterable<{ item: ApiObject; tag?: string }>
+
 /** One item of a list, and where it stands. */
 interface Found {
   item: ApiObject
@@ -31,14 +34,14 @@ interface Found {
 export async function listOverStreams(
   reader: Pick<StreamReader, 'whole' | 'wholes'>,
   call: Call,
-  itemsOf: (whole: WholeStream, afterTag?: string) => Iterable<{ item: ApiObject; tag?: string }>,
+  itemsOf: (whole: WholeStream, afterTag?: string) => Items | Promise<Items>,
 ): Promise<Page> {
   const limit = Math.min(call.options.limit ?? maxPageItems, maxPageItems)
   const start = decodeContinue(positionSchema, call.options.continue)
   const project = call.project || undefined
   const page = createPage(limit)
-  const take = (whole: WholeStream, afterTag?: string): boolean => {
-    for (const { item, tag } of itemsOf(whole, afterTag)) {
+  const take = async (whole: WholeStream, afterTag?: string): Promise<boolean> => {
+    for (const { item, tag } of await itemsOf(whole, afterTag)) {
       if (!call.options.selects(item)) continue
       if (page.isFull()) return false
       page.add({ item, at: { ...nameOf(whole.stream), ...(tag === undefined ? {} : { tag }) } })
@@ -48,7 +51,7 @@ export async function listOverStreams(
   // A token of another project's list names a place in the order of keys, and nothing more.
   const isBegun = start?.tag !== undefined && (project ?? start.project) === start.project
   const begun = isBegun ? await reader.whole(start, { revision: start.revision }) : undefined
-  if (begun !== undefined && start !== undefined && !take(begun, start.tag)) return page.end(start.revision)
+  if (begun !== undefined && start !== undefined && !(await take(begun, start.tag))) return page.end(start.revision)
   let after: StreamName | undefined = start && nameOf(start)
   let revision = start?.revision
   for (let scanned = 0; ; ) {
@@ -60,7 +63,7 @@ export async function listOverStreams(
     })
     revision ??= batch.revision
     for (const whole of batch.streams) {
-      if (!take(whole)) return page.end(revision)
+      if (!(await take(whole))) return page.end(revision)
       after = nameOf(whole.stream)
     }
     scanned += batch.streams.length
