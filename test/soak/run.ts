@@ -4,7 +4,10 @@ import { once } from 'node:events'
 import { resolve } from 'node:path'
 
 const short = process.argv.includes('--short')
-const programs = [['store-kill.ts', '--kills', short ? '30' : '300']] as const
+const programs = [
+  ['store-kill.ts', '--kills', short ? '30' : '300'],
+  ['content-kill.ts', '--kills', short ? '20' : '200'],
+] as const
 
 for (const [program, ...args] of programs) {
   const child = spawn(process.execPath, [resolve(import.meta.dirname, program), ...args], { stdio: 'inherit' })
