@@ -1,8 +1,9 @@
 import type { Hash } from 'node:crypto'
 import { type Digest, hashFor } from '../oci/digest.ts'
 import type { BlobReader, UpstreamLocation } from './content.ts'
-import { type FetchOptions, fetchBytes } from './fetching.ts'
+import { fetchBytes } from './fetching.ts'
 import { isWrongBytes } from './locations.ts'
+import type { FetchOptions } from './resume.ts'
 import { freeBytes, requireDigest } from './verified.ts'
 
 /** Bytes of a blob of `size`, from `start` up to `end` (exclusive), that one reader gets for itself. */

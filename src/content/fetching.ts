@@ -1,25 +1,7 @@
-import type { Logger } from 'pino'
-import type { Digest } from '../oci/digest.ts'
-import type { BlobReader, BlobSource, UpstreamLocation } from './content.ts'
-import type { Counters } from './counters.ts'
+import type { BlobReader, UpstreamLocation } from './content.ts'
 import { endingWith } from './ending.ts'
 import { isWrongBytes, mostTelling } from './locations.ts'
-import { createResuming, type Resuming } from './resume.ts'
-
-/** Which bytes of a blob of `size` bytes: from `start` up to `end` (exclusive). */
-export interface WantedBytes {
-  digest: Digest
-  size: number
-  start: number
-  end: number
-}
-
-export interface FetchOptions {
-  source: BlobSource
-  counters: Pick<Counters, 'upstreamBytes' | 'resumes'>
-  pause: (milliseconds: number, signal: AbortSignal) => Promise<void>
-  log?: Logger
-}
+import { createResuming, type FetchOptions, type Resuming, type WantedBytes } from './resume.ts'
 
 /** Bytes that come from upstream, in order and without a gap, unverified. Whoever made it closes it. */
 export interface Fetching extends BlobReader {

@@ -2,10 +2,11 @@ import type { Hash } from 'node:crypto'
 import { type Digest, hashFor } from '../oci/digest.ts'
 import { bufferBytes } from './buffers.ts'
 import type { UpstreamLocation } from './content.ts'
-import { type FetchOptions, fetchBytes } from './fetching.ts'
+import { fetchBytes } from './fetching.ts'
 import { type Growing, type GrowingFile, openGrowingFile } from './growing-file.ts'
 import type { HeldFiles, PartialFile } from './held-files.ts'
 import { proofOf } from './proof.ts'
+import type { FetchOptions } from './resume.ts'
 import { requireDigest } from './verified.ts'
 
 /** A blob to be written into a file. */

@@ -24,7 +24,7 @@ export interface FollowOptions {
 }
 
 const pollMs = 50
-/** So often a file is looked for. */
+/** So often a file is looked for that is not there, or not any more: who ends in good order releases its lease then. */
 const mostLooks = 3
 
 /**
@@ -32,21 +32,33 @@ const mostLooks = 3
  * grow any more. `ended`: by the signal.
  */
 export async function followOther(path: string, options: FollowOptions): Promise<'whole' | 'alone' | 'ended'> {
-  const { size, signal, pause, onBytes } = options
+  const { size, signal, pause } = options
   let file: FollowedFile | undefined
-  for (let looks = 0; !signal.aborted; looks++) {
-    file ??= await openFollowedFile(path, options)
-    if (file === undefined && looks >= mostLooks) return 'alone'
-    if (file !== undefined) {
-      const isCurrent = await file.isCurrent()
-      while (!signal.aborted && (await file.readOn())) onBytes(file)
-      onBytes(file)
-      if (file.received === size) return 'whole'
-      if (!isCurrent) return 'alone'
+  try {
+    for (let looks = 0; !signal.aborted; ) {
+      file ??= await openFollowedFile(path, options)
+      const isCurrent = await file?.isCurrent()
+      // What was written until it was looked for is there.
+      if (file !== undefined && (await readOn(file, options))) looks = 0
+      if (file?.received === size) return 'whole'
+      if (isCurrent !== true && looks++ >= mostLooks) return 'alone'
+      await pause(pollMs, signal).catch(() => undefined)
     }
-    await pause(pollMs, signal).catch(() => undefined)
+    return 'ended'
+  } finally {
+    // Nobody was told of it.
+    if (file?.received === 0) file.close()
   }
-  return 'ended'
+}
+
+/** Takes in what has come; false when nothing has. */
+async function readOn(file: FollowedFile, { signal, onBytes }: FollowOptions): Promise<boolean> {
+  let hasCome = false
+  while (!signal.aborted && (await file.readOn())) {
+    hasCome = true
+    onBytes(file)
+  }
+  return hasCome
 }
 
 /** A file that was begun is never begun again, but another put in its place: what was read of it stays as it is. */

@@ -1,7 +1,24 @@
+import type { Logger } from 'pino'
+import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
-import type { BlobReader, FetchedBytes, UpstreamLocation } from './content.ts'
-import type { FetchOptions, WantedBytes } from './fetching.ts'
+import type { BlobReader, BlobSource, FetchedBytes, UpstreamLocation } from './content.ts'
+import type { Counters } from './counters.ts'
 import { isWrongBytes, wrongBytes } from './locations.ts'
+
+/** Which bytes of a blob of `size` bytes: from `start` up to `end` (exclusive). */
+export interface WantedBytes {
+  digest: Digest
+  size: number
+  start: number
+  end: number
+}
+
+export interface FetchOptions {
+  source: BlobSource
+  counters: Pick<Counters, 'upstreamBytes' | 'resumes'>
+  pause: (milliseconds: number, signal: AbortSignal) => Promise<void>
+  log?: Logger
+}
 
 /** The bytes of one location, asked for again from where it broke off. */
 export interface Resuming {
