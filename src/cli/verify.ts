@@ -84,8 +84,9 @@ async function checkAll(
         throw new CliError(`the server does not get past ${found.next}`)
       }
       found.next = status.continue
+      if (found.next === undefined) break
       progress.show(`${checkedText(found)}${found.corrupt.length > 0 ? `, ${found.corrupt.length} corrupt` : ''}`)
-    } while (found.next !== undefined && clock.now() < endMs)
+    } while (clock.now() < endMs)
   } finally {
     progress.clear()
   }

@@ -346,6 +346,7 @@ describe('what is held of a tag', () => {
     const { show } = await describing(streamOf([standing]), (api) => answerContent(api, content))
     const { stdout } = await show()
     expect(stdout).toContain(`\n${lines.join('\n')}\n`)
+    expect(stdout.includes('all that it needs is held')).toBe(content === 'held')
     expect(stdout.includes('Attention:     content can not be fetched: prod\n')).toBe(content.startsWith('failed'))
   })
 
