@@ -7,7 +7,7 @@ import { RegistryError } from './oci/errors.ts'
 import type { StreamName } from './oci/reference.ts'
 import { createAttempt } from './retention/attempt.ts'
 import { type AwaitingTag, incompleteError, moveAwaited, noteIncomplete } from './retention/awaited.ts'
-import { putEntry, type UnheldEntry } from './retention/entries.ts'
+import { newWish, putEntry, type UnheldEntry } from './retention/entries.ts'
 import { type Following, followUnheld } from './retention/follow.ts'
 import { hostOf } from './retention/hold.ts'
 import { lookAt } from './retention/parts.ts'
@@ -73,6 +73,8 @@ export interface RetentionOptions {
   policy: ContentPolicy
   /** Obtains a manifest that a stream has a link to, so that it is kept and what it names is linked. */
   keepManifest(name: StreamName, digest: Digest): Promise<unknown>
+  /** Forgets what memory has of the stream with this uid. Default: memory has nothing. */
+  forget?: (uid: string) => void
   /** Most blobs fetched at the same time, and from one registry. */
   backgroundDownloads: number
   backgroundDownloadsPerHost: number
@@ -102,9 +104,9 @@ export function createRetention(options: RetentionOptions): Retention {
   const { pause = sleep, longestWaitMs = 10 * 60_000 } = options
   const budgets = { total: options.backgroundDownloads, perHost: options.backgroundDownloadsPerHost }
   const quiet = createQuietHosts(now)
-  const { keepManifest } = options
+  const { keepManifest, forget = () => undefined } = options
   const slots = createSlots(budgets)
-  const shared = createSharedHold({ links, content, keepManifest, slots, quiet, atOnce: budgets.perHost })
+  const shared = createSharedHold({ links, content, keepManifest, forget, slots, quiet, atOnce: budgets.perHost })
   const policyOf = createPolicyOf(store, defaults)
   const attempt = createAttempt({ store, reader, writer, policyOf, shared, now, log })
   const telling: TellOptions = { store, links, content, defaults, shared }
@@ -131,7 +133,7 @@ export function createRetention(options: RetentionOptions): Retention {
       const record: UnheldRecord = {
         uid: stream.uid,
         image: state.image,
-        since: new Date(now()).toISOString(),
+        ...newWish(now()),
         by,
         forced: true,
       }

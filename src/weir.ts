@@ -246,6 +246,7 @@ async function openParts(options: PartsOptions) {
     store,
     content,
     keepManifest,
+    forget: pullThrough.forget,
     reviewIntervalMs: config.content.pruneIntervalMs,
     now,
     log,

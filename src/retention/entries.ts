@@ -1,6 +1,8 @@
 /** The index of unheld tags, read and written by those who work it off. */
+import { randomUUID } from 'node:crypto'
 import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
+import { formatTime } from '../streams/events.ts'
 import { decode, encode, placeOfUnheld, tagKey, unheldKey } from '../streams/keys.ts'
 import type { UnheldRecord } from '../streams/records.ts'
 
@@ -22,9 +24,14 @@ export function entryOf(key: string, value: string): UnheldEntry | undefined {
   return { key, name, tag, record: JSON.parse(value) as UnheldRecord }
 }
 
-/** Whether two records of a tag want the same; how far it is, and why it failed, are no part of it. */
+/** What tells a wish that begins now. */
+export function newWish(nowMs: number): Pick<UnheldRecord, 'id' | 'since'> {
+  return { id: randomUUID(), since: formatTime(nowMs) }
+}
+
+/** Whether two records of a tag are of one wish; how far it is, and why it failed, are no part of it. */
 export function isSameWish(a: UnheldRecord, b: UnheldRecord): boolean {
-  return a.uid === b.uid && a.image === b.image && a.since === b.since && a.by === b.by && a.forced === b.forced
+  return a.uid === b.uid && a.id === b.id
 }
 
 /** The entry as it stands now; undefined when it is gone, or wants something else. */

@@ -15,6 +15,8 @@ export interface HoldOptions {
   content: Pick<Content, 'held' | 'fetch' | 'touch'>
   /** Obtains a manifest that a stream has a link to, so that it is kept and what it names is linked. */
   keepManifest(name: StreamName, digest: Digest): Promise<unknown>
+  /** Forgets what memory has of the stream with this uid: what it knows is not kept anew. */
+  forget(uid: string): void
   slots: Slots
   quiet: QuietHosts
   /** Most blobs of one image that are fetched at the same time. */
@@ -106,10 +108,17 @@ async function obtainAll(
       left.add(part.digest)
       return
     }
-    const link = part.link && (await options.links.get(stream, part.digest))
-    if (link === undefined || (await options.content.held(link)) !== undefined) return
+    if (await isKept(options, stream, part.digest)) return
+    options.forget(stream.uid)
+    await inSlot(options, work, part, () => options.keepManifest(name, part.digest))
+    if (await isKept(options, stream, part.digest)) return
     throw new RegistryError('UNAVAILABLE', { message: `manifest ${part.digest} could not be kept` })
   })
+}
+
+async function isKept({ links, content }: HoldOptions, stream: Stream, digest: Digest): Promise<boolean> {
+  const link = await links.get(stream, digest)
+  return link !== undefined && (await content.held(link)) !== undefined
 }
 
 async function fetchAll(

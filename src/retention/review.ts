@@ -7,7 +7,7 @@ import type { TagRecord } from '../streams/records.ts'
 import type { Stream, StreamReader } from '../streams/streams.ts'
 import { tagPolicies } from '../streams/tag-policy.ts'
 import { neededImage } from '../streams/unheld.ts'
-import { putEntry } from './entries.ts'
+import { newWish, putEntry } from './entries.ts'
 import type { Look } from './parts.ts'
 
 export interface ReviewOptions {
@@ -91,7 +91,7 @@ async function putIfMissing(
     looked.set(known, isMissing)
     if (!isMissing) return false
   }
-  const entry = { name, tag, record: { uid: stream.uid, image, since: new Date(now()).toISOString() } }
+  const entry = { name, tag, record: { uid: stream.uid, image, ...newWish(now()) } }
   return putEntry(store, entry, { revision: 0, tagRevision })
 }
 

@@ -1,6 +1,7 @@
 import type { FieldCause, RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Operation, type Precondition } from '../store/store.ts'
+import { formatTime } from './events.ts'
 import { type AskedChange, createFollowGraph, type FollowGraph, livingRecord } from './follow-graph.ts'
 import { isHeldError } from './hold.ts'
 import { decode, encode, eventKey, followersKey, outboxKey, pendingKey, tagKey, unheldKey } from './keys.ts'
@@ -227,12 +228,12 @@ async function pendingOperation(work: Work, { tag, stored, record }: DraftedTag)
  * the tag that they follow gets, and are found when retention looks for what is missing.
  */
 function unheldOperations(frame: Frame, tags: readonly DraftedTag[]): Operation[] {
-  const since = new Date(frame.nowMs).toISOString()
+  const wish = { id: frame.commitId, since: formatTime(frame.nowMs) }
   const awaiting = tags.filter(({ record }) => record.awaits !== undefined)
   const others = tags.filter(({ record }) => record.awaits === undefined)
   return [...awaiting, ...others].flatMap(({ tag, stored, record }): Operation[] => {
     const key = unheldKey(frame, tag)
-    const next = nextUnheld(stored, record, since)
+    const next = nextUnheld(stored, record, wish)
     if (next === undefined) return []
     return [next === null ? { type: 'delete', key } : put(key, next)]
   })

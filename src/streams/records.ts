@@ -159,7 +159,9 @@ export interface PendingRecord {
 export interface UnheldRecord {
   uid: string
   image: Digest
-  /** RFC 3339, with milliseconds: it tells one wish for an image from the next. */
+  /** Tells one wish from the next for the same image. */
+  id: string
+  /** RFC 3339. */
   since: string
   /** Who asked for it by a prefetch. */
   by?: string

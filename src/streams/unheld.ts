@@ -15,12 +15,12 @@ export function neededImage(record: Pick<TagRecord, 'awaits' | 'items'>): Digest
 export function nextUnheld(
   stored: TagRecord | undefined,
   next: TagRecord,
-  since: string,
+  { id, since }: Pick<UnheldRecord, 'id' | 'since'>,
 ): UnheldRecord | null | undefined {
   const before = stored?.uid === next.uid ? neededImage(stored) : undefined
   const image = neededImage(next)
   if (image === before && (image === undefined || isSamePolicy(stored, next))) return undefined
-  return image === undefined ? null : { uid: next.uid, image, since }
+  return image === undefined ? null : { uid: next.uid, image, id, since }
 }
 
 function isSamePolicy(stored: TagRecord | undefined, next: TagRecord): boolean {

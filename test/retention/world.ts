@@ -41,6 +41,7 @@ export async function retentionWorld({ policy, retention, ...options }: FlowsOpt
   let now = (): number => 0
   const pause = async (ms: number, signal: AbortSignal): Promise<void> => {
     pauses.push(ms)
+    if (ms <= 0) return
     await new Promise<void>((resolve) => {
       waiting.add({ endsAt: now() + ms, end: resolve })
       signal.addEventListener('abort', () => resolve(), { once: true })

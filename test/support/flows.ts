@@ -128,6 +128,7 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
     content,
     policy,
     keepManifest: obtain,
+    forget: pullThrough.forget,
     backgroundDownloads: 4,
     backgroundDownloadsPerHost: 2,
     reviewIntervalMs: 24 * 3600_000,
