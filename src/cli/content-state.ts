@@ -4,6 +4,7 @@ import { type ApiObject, type ImageStreamTag, type ObjectMeta, resources } from 
 import type { Client } from './client.ts'
 import { unlessForbidden } from './failures.ts'
 import { shorten } from './fields.ts'
+import { shortDigests } from './output.ts'
 import { formatStreamReference, type TagName } from './references.ts'
 import { tagTarget } from './tag-write.ts'
 
@@ -61,8 +62,9 @@ export function hasFailed(content: string | undefined): boolean {
 }
 
 /** What is the matter with the content of a tag, as `describe` shows troubles. */
-export function contentTroubles(name: TagName, content: string | undefined): string[] {
-  const { state, detail = '' } = parseContent(content) ?? {}
+export function contentTroubles(name: TagName, content: string | undefined, wide: boolean): string[] {
+  const { state, detail: whole = '' } = parseContent(content) ?? {}
+  const detail = wide ? whole : shortDigests(whole)
   const more = detail === '' ? '' : `: ${detail}`
   if (state === 'fetching') return [`~ content is being fetched${more}`]
   // Of an image that the tag does not stand at yet.

@@ -79,7 +79,12 @@ export function inForce({ tag, events }: TagView): TagEvent | undefined {
 
 /** What is the matter with a tag; a line that begins with two spaces says more of the one before. */
 export function troubleLines(view: TagView): string[] {
-  return [...holdLines(view), ...importLines(view), ...goneLines(view), ...contentTroubles(view.tag, view.content)]
+  return [
+    ...holdLines(view),
+    ...importLines(view),
+    ...goneLines(view),
+    ...contentTroubles(view.tag, view.content, view.wide),
+  ]
 }
 
 /** Where a tag stood before, newest first. */

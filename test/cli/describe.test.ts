@@ -335,6 +335,11 @@ describe('what is held of a tag', () => {
     ['held', ['  all that it needs is held']],
     ['fetching: 3 of 7 parts, 120 MiB of 500 MiB', ['  ~ content is being fetched: 3 of 7 parts, 120 MiB of 500 MiB']],
     [
+      `fetching; moves to ${b} when all is held`,
+      [`  ~ content is being fetched: moves to ${short(b)} when all is held`],
+    ],
+    [`held; moves to ${b} when all is held`, [`  ~ moves to ${short(b)} when all is held`]],
+    [
       'failed: quay.io answers 503',
       [
         '  ! content can not be fetched: quay.io answers 503',
