@@ -17,6 +17,8 @@ export interface Prepared {
   directory: string
   config: string
   data: string
+  /** Where held bytes are. */
+  blobs: string
   kubeconfig: string
   ports: { http: number; https: number }
 }
@@ -52,7 +54,14 @@ export async function prepare(directory: string, host: string): Promise<Prepared
       log: { level: 'error' },
     }),
   )
-  return { directory, config, data, ports, kubeconfig: join(data, 'admin.kubeconfig') }
+  return {
+    directory,
+    config,
+    data,
+    blobs: join(data, 'content/blobs/sha256'),
+    ports,
+    kubeconfig: join(data, 'admin.kubeconfig'),
+  }
 }
 
 /** Starts a Weir. */
