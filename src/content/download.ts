@@ -28,8 +28,10 @@ export interface DownloadOptions extends FetchOptions {
   now: () => number
   /** Whether one more may go on that nobody wants. */
   mayGoOnUnwanted(): boolean
-  /** Called when nobody can join any more. */
+  /** Called when nobody can join any more, perhaps more than once. */
   onOver(): void
+  /** Called when nobody reads from it any more. */
+  onGone(): void
 }
 
 /** A blob that comes from upstream once for all who want it, and is kept. */
@@ -42,10 +44,8 @@ export interface Download {
   read(link: Link, extent: Extent): BlobReader
   /** Settles when it is held. `signal` ends the waiting. */
   wait(link: Link, options: { signal: AbortSignal; onProgress?: (bytes: number) => void }): Promise<void>
-  /** Ends it for all. */
+  /** Ends it for all; settles when everything is cleared away. */
   end(reason: Error): Promise<void>
-  /** When everything is cleared away. */
-  readonly settled: Promise<void>
 }
 
 /** Why readers go on apart. */
@@ -77,11 +77,16 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   let isOver = false
 
   function leaveUnwanted(): void {
-    if (isOver) showBytes(undefined)
+    if (isOver) letGo()
     if (isOver || shared.course === 'whole') return
     const missing = size - (shared.bytes?.received ?? 0)
     const mayGoOn = shared.course === 'coming' && missing <= finishBytes && options.mayGoOnUnwanted()
     if (!mayGoOn) stop(new Error(`nobody wants ${digest} any more`))
+  }
+
+  function letGo(): void {
+    showBytes(undefined)
+    options.onGone()
   }
 
   /** Who comes now begins anew. */
@@ -145,8 +150,8 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   async function takeLease(): ReturnType<AcquireLease> {
     const granted = options.acquireLease(`content/${digest}`, ending.signal)
     const waiting = endingWith(ending.signal)
-    const stop = (): void => waiting.end(new Error('the lease is granted'))
-    granted.then(stop, stop)
+    const endWaiting = (): void => waiting.end(new Error('the lease is granted'))
+    granted.then(endWaiting, endWaiting)
     await setImmediate()
     if (!waiting.signal.aborted) await follow(waiting.signal).catch(stop)
     return granted
@@ -156,7 +161,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   async function follow(signal: AbortSignal): Promise<void> {
     const all = keysOf(locations)
     const mayFollow = [...members].every((member) => mayHave(member, all))
-    if (!mayFollow) return goApart('no lease', undefined)
+    if (!mayFollow) return goApart('no lease', busy(digest))
     through = all
     const path = files.partialPath(digest, nameOf(locations, size))
     const onBytes = (bytes: Growing): void => {
@@ -164,7 +169,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
       members.tell()
     }
     const result = await followOther(path, { ...options, size, hash, signal, onBytes })
-    if (result === 'alone') goApart('no lease', undefined)
+    if (result === 'alone') goApart('no lease', busy(digest))
     if (result !== 'whole') return
     requireDigest(hash, digest, [])
     becomeWhole()
@@ -180,7 +185,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
       ending.signal.throwIfAborted()
       if ((await files.held(link).catch(() => undefined)) !== undefined) becomeHeld()
       else if (shared.course === 'coming') await fillAll(writing.signal)
-      else throw new RegistryError('UNAVAILABLE', { message: `no process kept ${digest}, try again` })
+      else throw busy(digest)
       kept.resolve()
     } catch (error) {
       conclude(error, lease.lost.aborted)
@@ -194,10 +199,10 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   /** Another process has kept it, or this one a moment ago. */
   function becomeHeld(): void {
     if (shared.course !== 'coming') return
-    const error = new RegistryError('UNAVAILABLE', { message: 'the download went on elsewhere, try again' })
-    for (const member of members) if (member.hasBegun) members.fail(member, error)
+    for (const member of members) if (member.hasBegun) members.fail(member, busy(digest))
     showBytes(undefined)
-    goApart('held', error)
+    hash = hashFor(digest)
+    goApart('held', busy(digest))
   }
 
   /** Fetches it, and where a location's bytes were wrong, from those that are left, for those who have got nothing yet. */
@@ -205,9 +210,15 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     const name = nameOf(locations, size)
     let untried: readonly UpstreamLocation[] = locations
     let before = shared.bytes && { bytes: shared.bytes, hash, locations }
+    let wrong: unknown
     for (;;) {
       const request = { digest, size, name, locations: untried, ...(before && { before }) }
-      const filling = await beginFilling(request, { ...options, signal, turnTo, onBytes: members.tell })
+      const filling = await beginFilling(request, {
+        ...options,
+        signal,
+        turnTo: (next, failure) => turnTo(next, failure ?? wrong),
+        onBytes: members.tell,
+      })
       hash = filling.hash
       showBytes(filling.bytes)
       try {
@@ -218,6 +229,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
         await filling.discard()
         untried = beginAgain(filling, error)
         before = undefined
+        wrong = error
       }
     }
   }
@@ -254,11 +266,10 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
       counters.downloads--
       isOver = true
       options.onOver()
-      if (members.count === 0) showBytes(undefined)
+      if (members.count === 0) letGo()
     })
 
   return {
-    settled,
     get received() {
       return shared.bytes?.received ?? 0
     },
@@ -300,6 +311,10 @@ function keysOf(locations: Iterable<UpstreamLocation>): ReadonlySet<string> {
 /** Tells ways to a blob from one another: who may go one of them may read what another process gets on it. */
 function nameOf(locations: readonly UpstreamLocation[], size: number): string {
   return digestHex(digestOf(JSON.stringify([size, ...proofOf(locations)]))).slice(0, 40)
+}
+
+function busy(digest: Digest): RegistryError {
+  return new RegistryError('UNAVAILABLE', { message: `another process is busy with ${digest}, try again` })
 }
 
 function noRoom(digest: Digest, error: NoRoomError): RegistryError {

@@ -54,11 +54,11 @@ export function createDownloads(options: DownloadsOptions): Downloads {
         others?.delete(download)
         if (others?.size === 0) joinable.delete(key)
       },
+      onGone: () => running.delete(download),
     })
     const others = joinable.get(key) ?? new Set()
     joinable.set(key, others.add(download))
     running.add(download)
-    download.settled.then(() => running.delete(download))
     return download
   }
 

@@ -65,8 +65,18 @@ export async function openGrowingFile(
       })
       .finally(() => {
         writing = undefined
+        if (!failed.aborted && isFull()) writeOn()
       })
     return writing
+  }
+
+  /** Whoever waits for it, or flushes, is told of its failure, and the signal tells it. */
+  function writeOn(): void {
+    write().catch(() => undefined)
+  }
+
+  function isFull(): boolean {
+    return pieceBytes >= batchBytes || pieces.length >= batchPieces
   }
 
   function fromMemory(at: number, end: number): Buffer {
@@ -86,13 +96,10 @@ export async function openGrowingFile(
     append(piece) {
       pieces.push(piece)
       pieceBytes += piece.length
-      const isFull = pieceBytes >= batchBytes || pieces.length >= batchPieces
-      if (!isFull && now() - writtenAt < batchMs) return undefined
+      if (!isFull() && now() - writtenAt < batchMs) return undefined
       const isBehind = writing !== undefined && (pieceBytes >= 2 * batchBytes || pieces.length >= 2 * batchPieces)
-      const done = write()
-      if (isBehind) return done
-      // The signal tells it.
-      done.catch(() => undefined)
+      if (isBehind) return write()
+      writeOn()
       return undefined
     },
     async flush() {

@@ -169,6 +169,27 @@ test('I4: wrong bytes that another process wrote never come whole', async () => 
   expect(await two.content.held(link)).toBeUndefined()
 })
 
+test('I4: a whole file that another process wrote is verified before its end is given out', async () => {
+  const { one, two, link } = await processes()
+  const wrong = Buffer.from(bytes)
+  wrong[7] = (wrong[7] ?? 0) ^ 1
+  const opening = one.content.open(link)
+  const body = (await one.source.next()).answer()
+  body.send(wrong.subarray(0, 1_500_000), wrong.subarray(1_500_000))
+  const own = drain((await opening).reader)
+  const got = await drain((await two.content.open(link)).reader)
+  expect(got.error).toMatchObject({ upstream: { reason: 'BadDigest' } })
+  expect(got.bytes.length).toBeLessThanOrEqual(bytes.length - heldBack)
+  expect(two.source.asks).toEqual([])
+  body.end()
+  expect((await own).error).toMatchObject({ upstream: { reason: 'BadDigest' } })
+  const again = two.content.open(link)
+  const right = (await two.source.next()).answer()
+  right.send(bytes)
+  right.end()
+  expect((await readAll(await again)).equals(bytes)).toBe(true)
+})
+
 test('I5: who has another location gets nothing of what another process writes, and does not wait for it', async () => {
   const { one, two, link } = await processes()
   const { body, reader } = await begin(one, link, 1_500_000)
