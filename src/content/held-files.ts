@@ -47,7 +47,7 @@ export interface HeldFiles
   partialPath(digest: Digest, name: string): string
   /**
    * Begins a file for `size` bytes, and takes the room for them. Whoever begins has the lease for it: what is left there of a
-   * process that died is overwritten.
+   * process that died gives way to a new file, and whoever reads that goes on reading it as it was.
    *
    * @throws NoRoomError
    */

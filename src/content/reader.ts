@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream'
 import type { BlobReader, OpenBlob } from './content.ts'
 
 /** Reads an open blob to its end and closes it. For small ones: all of it is in memory. */
@@ -43,26 +42,5 @@ export async function primed(reader: BlobReader, signal: AbortSignal): Promise<B
     throw error
   } finally {
     signal.removeEventListener('abort', leave)
-  }
-}
-
-/** Gives out a stream's bytes. */
-export function readerOf(stream: Readable): BlobReader {
-  let wake: () => void = () => undefined
-  for (const event of ['readable', 'end', 'error', 'close']) stream.on(event, () => wake())
-  return {
-    async read() {
-      for (;;) {
-        const piece = stream.read() as Buffer | null
-        if (piece !== null) return piece
-        if (stream.readableEnded) return undefined
-        if (stream.errored) throw stream.errored
-        if (stream.destroyed) throw new Error('the reader is closed')
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-      }
-    },
-    close: () => void stream.destroy(),
   }
 }

@@ -10,7 +10,6 @@ import type { AuditEvent } from '../../src/audit/event.ts'
 import type { BlobReader, ContentCounters, OpenBlob, RangeRequest } from '../../src/content/content.ts'
 import { createCounters } from '../../src/content/counters.ts'
 import { extentOf } from '../../src/content/range.ts'
-import { readerOf } from '../../src/content/reader.ts'
 import { type ApiEnv, type AppDeps, createApp } from '../../src/http/app.ts'
 import { createClientOf, type Network } from '../../src/http/client-address.ts'
 import { createRequestIds } from '../../src/http/exchange.ts'
@@ -262,6 +261,27 @@ function openBlob(
   const { offset, length } = extentOf(range, bytes.length)
   const given = length === 0 ? Readable.from([]) : read(bytes.subarray(offset, offset + length), range)
   return { size: bytes.length, offset, length, reader: given instanceof Readable ? readerOf(given) : given }
+}
+
+/** Gives out a stream's bytes. */
+function readerOf(stream: Readable): BlobReader {
+  let wake: () => void = () => undefined
+  for (const event of ['readable', 'end', 'error', 'close']) stream.on(event, () => wake())
+  return {
+    async read() {
+      for (;;) {
+        const piece = stream.read() as Buffer | null
+        if (piece !== null) return piece
+        if (stream.readableEnded) return undefined
+        if (stream.errored) throw stream.errored
+        if (stream.destroyed) throw new Error('the reader is closed')
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    },
+    close: () => void stream.destroy(),
+  }
 }
 
 function send(
