@@ -260,7 +260,8 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
 
   counters.downloads++
   const settled = run()
-    .catch((error: unknown) => conclude(error, false))
+    // Without a lease nothing is kept.
+    .catch((error: unknown) => conclude(error, true))
     .catch((error: unknown) => log?.error({ err: error, digest }, 'a download went wrong'))
     .finally(() => {
       counters.downloads--

@@ -506,6 +506,19 @@ test('without room a blob is streamed through, verified, and the reason is told'
   expect(await drain((await again).reader)).toMatchObject({ error: { upstream: { reason: 'BadDigest' } } })
 })
 
+test('while the store grants no lease a blob is streamed through', async () => {
+  const failed = new RegistryError('UNAVAILABLE', { message: 'no lease' })
+  const { content, source, link } = await world({ acquireLease: () => Promise.reject(failed) })
+  const fetched = expect(content.fetch(link, { signal: AbortSignal.timeout(60_000) })).rejects.toBe(failed)
+  const opening = content.open(link)
+  const body = (await source.next()).answer()
+  body.send(bytes)
+  body.end()
+  expect((await readAll(await opening)).equals(bytes)).toBe(true)
+  await fetched
+  expect(await content.held(link)).toBeUndefined()
+})
+
 test('closing in the middle fails readers and fetches, and leaves nothing', async () => {
   const { content, source, link, directory } = await world()
   const { reader, body } = await startOf(content, source, link)
