@@ -184,6 +184,7 @@ export function createRetention(options: RetentionOptions): Retention {
   async function reviewAgainAndAgain(signal: AbortSignal): Promise<void> {
     const lookFor = (scope: Scope) => reviewNow(scope, signal)
     const changes = followPolicies({ store, changed: lookFor, log }, signal)
+    await changes.ready
     for (let waitMs = firstReviewMs; ; waitMs = options.reviewIntervalMs) {
       const waking = new AbortController()
       wake = () => waking.abort()
@@ -194,7 +195,7 @@ export function createRetention(options: RetentionOptions): Retention {
         if (!signal.aborted) log.warn({ err: error }, 'not all pins could be looked at')
       })
     }
-    await changes
+    await changes.ended
   }
 
   async function reviewNow(scope: Scope, signal: AbortSignal): Promise<void> {

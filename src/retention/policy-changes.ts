@@ -15,11 +15,15 @@ export interface PolicyChangesOptions {
   log: Logger
 }
 
+export interface PolicyChanges {
+  /** Settles when no change is missed any more. */
+  readonly ready: Promise<unknown>
+  /** Settles when it has ended with all that was under way. */
+  readonly ended: Promise<void>
+}
+
 /** Tells of projects and streams whose annotations about content change, until `signal` aborts; one after the other. */
-export async function followPolicies(
-  { store, changed, log }: PolicyChangesOptions,
-  signal: AbortSignal,
-): Promise<void> {
+export function followPolicies({ store, changed, log }: PolicyChangesOptions, signal: AbortSignal): PolicyChanges {
   const waiting = new Map<string, NonNullable<Scope>>()
   let working: Promise<void> | undefined
 
@@ -48,9 +52,13 @@ export async function followPolicies(
   const mirrors = ['namespaces', 'imagestreams'].map((resource) =>
     createMirror(store, { ...following, prefix: objectPrefix(resource) }),
   )
-  await Promise.all(mirrors.map(({ ready }) => ready)).catch(() => undefined)
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-  await working
+
+  async function end(): Promise<void> {
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    await working
+  }
+
+  return { ready: Promise.all(mirrors.map(({ ready }) => ready)).catch(() => undefined), ended: end() }
 }
 
 /** Whose policy a change of an object changes; what is new has nothing yet, and what is gone nothing more. */

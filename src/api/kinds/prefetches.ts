@@ -40,7 +40,8 @@ export function prefetches({ retention }: PrefetchesOptions): Resource {
         require({ verb: 'get', group: imageGroup, resource: 'imagestreams/layers', name: stream, project })
         requireValid(checkWish(stream, tag), { name: `${stream}:${tag}`, kind: resource, group })
         const status = await retention.prefetch({ project, stream }, tag, subject.name)
-        return { metadata: { namespace: project, creationTimestamp: null }, spec: { stream, tag }, status }
+        const metadata = { name: `${stream}:${tag}`, namespace: project, creationTimestamp: null }
+        return { metadata, spec: { stream, tag }, status }
       },
     },
   }
