@@ -16,18 +16,23 @@ import { checkContent } from './content-check.ts'
 import { aheadMs } from './content-clock.ts'
 import { requestApi } from './content-requests.ts'
 import { maxBytes, type Prepared, prepare, spawnWeir, start } from './content-running.ts'
-import { drive, idleSession, projects, type Session } from './content-session.ts'
+import { drive, newSession, projects, type Session } from './content-session.ts'
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '200' } } })
 const kills = Number(values.kills)
 if (!Number.isSafeInteger(kills) || kills < 1) throw new TypeError('--kills takes a positive number')
 
 /** A session ends in the middle of something, of which kind is chosen before: else most would end while nothing is removed. */
-const aims = ['anything', 'a download', 'an eviction', 'a removal'] as const
+const aims = ['anything', 'a download', 'an eviction', 'a removal', 'a whole collection'] as const
 const longestSessionMs = 1500
 const longestFillingMs = 15_000
 /** How long an aim is waited for. */
-const longestAimMs = 6000
+const longestAimMs = {
+  'a download': 3000,
+  'an eviction': 6000,
+  'a removal': 6000,
+  'a whole collection': 20_000,
+} as const
 const longestAfterAimMs = 30
 const directory = await mkdtemp(join(tmpdir(), 'weir-content-kill-'))
 const upstream = await startBlobUpstream()
@@ -77,7 +82,7 @@ async function killRepeatedly(prepared: Prepared) {
   for (let kill = 1; kill <= kills; kill += 1) {
     const session = await runAndKill(prepared, kill)
     const now = () => Date.now() + aheadMs(kill)
-    const check = await checkContent({ data: prepared.data, now, session: session ?? idleSession() })
+    const check = await checkContent({ data: prepared.data, now, session: session ?? newSession() })
     if (check.unfinished > 0) figures.inDownloads += 1
     if (session?.wasEvicting === true) figures.inEvictions += 1
     if (session?.hasRemoved === true) figures.afterRemovals += 1
@@ -119,22 +124,32 @@ async function runAndKill(prepared: Prepared, kill: number): Promise<KilledSessi
     return undefined
   }
   const running = await start(prepared, kill)
-  const driven = drive(running, upstream)
+  const session = newSession()
+  const driven = drive(running, upstream, session)
   const hasRemoved = await lookForRemovals(prepared.blobs)
-  await aim(aims[kill % aims.length] ?? 'anything', prepared.blobs)
+  await waitFor(aims[kill % aims.length] ?? 'anything', { blobs: prepared.blobs, session })
   const wasEvicting = isAsked('HEAD')
   await running.kill()
-  const session = await driven
+  await driven
   return { ...session, wasEvicting, hasRemoved: await hasRemoved(), faults: [...session.faults, ...running.problems] }
 }
 
-async function aim(at: (typeof aims)[number], blobs: string): Promise<void> {
-  if (at === 'anything') return void (await delay(100 + Math.random() * longestSessionMs))
-  const deadline = Date.now() + longestAimMs
+async function waitFor(aim: (typeof aims)[number], watched: { blobs: string; session: Session }): Promise<void> {
+  if (aim === 'anything') return void (await delay(100 + Math.random() * longestSessionMs))
+  const deadline = Date.now() + longestAimMs[aim]
   await delay(100)
-  const isMet = at === 'a removal' ? await lookForRemovals(blobs) : () => isAsked(at === 'a download' ? 'GET' : 'HEAD')
+  const isMet = await whetherMet(aim, watched)
   while (!(await isMet()) && Date.now() < deadline) await delay(2)
   await delay(Math.random() * longestAfterAimMs)
+}
+
+async function whetherMet(
+  aim: (typeof aims)[number],
+  { blobs, session }: { blobs: string; session: Session },
+): Promise<() => boolean | Promise<boolean>> {
+  if (aim === 'a removal') return lookForRemovals(blobs)
+  if (aim === 'a whole collection') return () => session.prunes > 0
+  return () => isAsked(aim === 'a download' ? 'GET' : 'HEAD')
 }
 
 /** Whether a file has gone since the last look. */
@@ -162,7 +177,7 @@ async function fill(prepared: Prepared): Promise<void> {
     const { status, body: answer } = await requestApi(running, 'POST', '/api/v1/namespaces', body)
     if (status !== 201) throw new Error(`project ${name}: ${status} ${JSON.stringify(answer)}`)
   }
-  const driven = drive(running, upstream)
+  const driven = drive(running, upstream, newSession())
   const deadline = Date.now() + longestFillingMs
   while (upstream.sentBytes() < 1.5 * maxBytes && Date.now() < deadline) await delay(50)
   await running.kill()

@@ -32,8 +32,8 @@ export interface Session {
 const sharedLayers = Array.from({ length: 4 }, (_, i) => generatedBlob(`shared ${i}`, 300_000 + i * 50_000))
 let made = 0
 
-/** One in which nothing was done. */
-export function idleSession(): Session {
+/** One in which nothing was done yet. */
+export function newSession(): Session {
   return {
     imports: 0,
     pulls: 0,
@@ -53,9 +53,8 @@ const loads = [
   { pinnedImports: 0, pulledImports: 1, pulls: 2 },
 ] as const
 
-/** Drives one session: settles when its Weir is gone. */
-export async function drive(connection: Connection, upstream: BlobUpstream): Promise<Session> {
-  const session = idleSession()
+/** Drives a session, and notes in it what was done: settles when its Weir is gone. */
+export async function drive(connection: Connection, upstream: BlobUpstream, session: Session): Promise<void> {
   const load = anyOf(loads)
   const { signal } = connection
   const forever = async (work: () => Promise<void>): Promise<void> => {
@@ -77,7 +76,6 @@ export async function drive(connection: Connection, upstream: BlobUpstream): Pro
     () => rollBack(connection, session),
   ]
   await Promise.all(every.map(forever))
-  return session
 }
 
 async function importTag(
