@@ -44,13 +44,14 @@ export function createAttempt(options: AttemptOptions): Attempt {
     const { awaits, upstreamGone, spec } = tag.record
     const awaiting: AwaitingTag = { name: stream, tag: tag.name, image }
     const { platforms, retain, move } = await policyOf(stream, spec?.annotations)
+    const isAwaited = awaits !== undefined && move === 'when-held'
     // It was to wait when it was set to move, and is not any more.
-    if (awaits !== undefined && move === 'at-once') await moveAwaited(writer, awaiting)
-    if (awaits === undefined && retain === 'pulled' && forced !== true) return
+    if (awaits !== undefined && !isAwaited) await moveAwaited(writer, awaiting)
+    if (!isAwaited && retain === 'pulled' && forced !== true) return
     const noting = createNoting(entry)
     const hasFetched = await shared.hold({ stream, image, platforms }, signal, noting.progress)
     await noting.ended()
-    if (awaits !== undefined) await moveAwaited(writer, awaiting)
+    if (isAwaited) await moveAwaited(writer, awaiting)
     if (hasFetched && upstreamGone?.image === image) await reportSeen(writer, entry.name, tag.name, image)
   }
 

@@ -1,0 +1,178 @@
+import { pino } from 'pino'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { RegistryError } from '../../src/oci/errors.ts'
+import { createSlots } from '../../src/retention/slots.ts'
+import { createRetention, type Retention } from '../../src/retention.ts'
+import { makeImage } from '../support/images.ts'
+import { app, type RetentionWorld, retentionWorld } from './world.ts'
+
+const v1 = makeImage('v1', { layers: ['one', 'two', 'three'].map((text) => Buffer.from(`layer ${text}`)) })
+const whenHeld = { 'weir.dev/move': 'when-held' }
+
+async function imported(there: RetentionWorld, tag = 'prod', wait?: AbortSignal) {
+  there.registry.put('lib/app', v1, { tag: 'v1' })
+  return there.importImage('app', tag, `${there.repository}:v1`, wait && { wait })
+}
+
+function never(): AbortSignal {
+  return new AbortController().signal
+}
+
+/** Retention over a content that is as `change` says. */
+function over(
+  there: RetentionWorld,
+  change: Partial<RetentionWorld['content']>,
+): { retention: Retention; pauses: number[]; goOn(): void } {
+  const pauses: number[] = []
+  const ends = new Set<() => void>()
+  const retention = createRetention({
+    ...there,
+    content: { ...there.content, ...change },
+    policy: { retain: 'pinned', platforms: [], historyKeep: 1, historyKeepDays: 0, move: 'at-once' },
+    keepManifest: (name, digest) => there.pullThrough.manifest(name, digest, { head: false }),
+    backgroundDownloads: 4,
+    backgroundDownloadsPerHost: 2,
+    reviewIntervalMs: 24 * 3_600_000,
+    now: there.clock.now,
+    log: pino({ level: 'silent' }),
+    pause: async (ms, signal) => {
+      pauses.push(ms)
+      await new Promise<void>((resolve) => {
+        ends.add(resolve)
+        signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+    },
+  })
+  const stopping = new AbortController()
+  const ended = retention.run(stopping.signal)
+  onTestFinished(async () => {
+    stopping.abort()
+    await ended
+  })
+  const goOn = () => {
+    there.clock.advance(10 * 60_000)
+    for (const end of ends) end()
+    ends.clear()
+  }
+  return { retention, pauses, goOn }
+}
+
+describe('what is not to be had for now', () => {
+  test('for want of room is tried again later, without asking for the rest', async () => {
+    const there = await retentionWorld()
+    await imported(there)
+    let isFull = true
+    const fetched: string[] = []
+    const { goOn } = over(there, {
+      fetch: async (link, options) => {
+        fetched.push(link.digest)
+        if (isFull) throw new RegistryError('UNAVAILABLE', { message: 'there is no room: maxBytes reached' })
+        return there.content.fetch(link, options)
+      },
+    })
+    await vi.waitFor(async () => expect(await there.unheld()).toMatchObject({ failure: { reason: 'Unavailable' } }))
+    const { at = '', retryAt = '' } = (await there.unheld())?.failure ?? {}
+    expect(Date.parse(retryAt) - Date.parse(at)).toBeGreaterThanOrEqual(30_000)
+    expect(fetched.length).toBeLessThan(3)
+    expect((await there.tagOf())?.record.upstreamGone).toBeUndefined()
+    isFull = false
+    goOn()
+    await there.settled()
+    expect(await there.isHeld(v1)).toBe(true)
+  })
+
+  test('for a mistake of the programmer is told as that, and tried again', async () => {
+    const there = await retentionWorld()
+    await imported(there)
+    over(there, {
+      fetch: async () => {
+        throw new TypeError('secret of the house')
+      },
+    })
+    await vi.waitFor(async () => expect(await there.unheld()).toMatchObject({ failure: { reason: 'Failed' } }))
+    expect((await there.unheld())?.failure?.message).not.toContain('secret')
+  })
+})
+
+test('two tags at one image fetch it once', async () => {
+  const there = await retentionWorld()
+  await imported(there)
+  await imported(there, 'other')
+  there.start()
+  await there.settled()
+  const fetched = there.fetched()
+  expect(new Set(fetched).size).toBe(fetched.length)
+  expect(await there.isHeld(v1)).toBe(true)
+})
+
+test('a download for a client and the one for the pin are one', async () => {
+  const there = await retentionWorld()
+  await imported(there)
+  const [layer] = v1.layers
+  if (layer === undefined) throw new Error('no layer')
+  const held = there.registry.hold(new RegExp(layer.digest))
+  const opening = there.pullThrough.blob(app, layer.digest)
+  await held.arrived()
+  there.start()
+  await vi.waitFor(() => expect(there.fetched()).toContain(v1.layers[1]?.digest))
+  held.release()
+  ;(await opening).reader.close()
+  await there.settled()
+  expect(there.fetched().filter((digest) => digest === layer.digest)).toHaveLength(1)
+})
+
+describe('who waits for a tag to move', () => {
+  test('is told that it goes on, when that takes too long', async () => {
+    const there = await retentionWorld({ retention: { longestWaitMs: 1 } })
+    await there.annotate('stream', whenHeld)
+    const held = there.registry.hold(new RegExp(`${v1.layers[0]?.digest}`))
+    const { images } = await imported(there, 'prod', never())
+    expect(images).toMatchObject([{ error: { code: 'UNAVAILABLE', message: expect.stringContaining('still being') } }])
+    expect((await there.tagOf())?.record.condition).toMatchObject({ reason: 'ContentIncomplete' })
+    held.release()
+  })
+
+  test('does not wait when eight of the project do already, and the tag moves later', async () => {
+    const there = await retentionWorld()
+    await there.annotate('stream', whenHeld)
+    const held = there.registry.hold(new RegExp(`${v1.layers[0]?.digest}`))
+    const waiting = Array.from({ length: 8 }, (_, i) => imported(there, `t${i}`, never()))
+    await vi.waitFor(async () => {
+      const tags = await there.reader.tags(app)
+      expect(tags.filter(({ record }) => record.awaits !== undefined)).toHaveLength(8)
+    })
+    await held.arrived()
+    const { images } = await imported(there, 'late', never())
+    expect(images).toMatchObject([{ to: 'late', error: { code: 'UNAVAILABLE' } }])
+    held.release()
+    for (const result of await Promise.all(waiting)) expect(result.images[0]).not.toHaveProperty('error')
+    there.start()
+    await vi.waitFor(async () => expect(await there.pin('late')).toBe(v1.manifest.digest))
+  })
+})
+
+describe('slots', () => {
+  test('are not taken by who leaves while he waits', async () => {
+    const slots = createSlots({ total: 1, perHost: 1 })
+    const place = { project: 'demo', host: 'a' }
+    const first = Promise.withResolvers<string>()
+    const leaving = new AbortController()
+    const one = slots.run(place, never(), () => first.promise)
+    const two = slots.run(place, leaving.signal, async () => 'two')
+    const three = slots.run(place, never(), async () => 'three')
+    leaving.abort(new Error('left'))
+    await expect(two).rejects.toThrow('left')
+    first.resolve('one')
+    expect(await Promise.all([one, three])).toEqual(['one', 'three'])
+  })
+
+  test('come free when the work fails', async () => {
+    const slots = createSlots({ total: 1, perHost: 1 })
+    const place = { project: 'demo', host: 'a' }
+    const failing = slots.run(place, never(), async () => {
+      throw new Error('failed')
+    })
+    await expect(failing).rejects.toThrow('failed')
+    expect(await slots.run(place, never(), async () => 'next')).toBe('next')
+  })
+})
