@@ -191,8 +191,8 @@ function tooFew({
   inCollections,
 }: Record<'inDownloads' | 'inEvictions' | 'inCollections', number>): string[] {
   const least = {
-    downloads: [inDownloads, 0.3],
-    evictions: [inEvictions, 0.1],
+    downloads: [inDownloads, 0.2],
+    evictions: [inEvictions, 0.05],
     collections: [inCollections, 0.4],
   } as const
   return Object.entries(least).flatMap(([what, [hits, share]]) =>
