@@ -32,7 +32,6 @@ export function createDownloadReader(
 ): BlobReader {
   const { members, size } = shared
   const end = extent.offset + extent.length
-  const isWhole = extent.length === size
   let at = extent.offset
   let buffer: Buffer | undefined
   let rest: BlobReader | undefined
@@ -55,11 +54,9 @@ export function createDownloadReader(
     members.leave(member)
   }
 
-  /** Up to where it may read what is there. A part that goes on apart is given out as it comes. */
+  /** Up to where it may read what is there. */
   function readable(): number {
-    const there = shared.bytes?.received ?? 0
-    const isPart = shared.course === 'apart' && !isWhole
-    return Math.min(end, there, isPart ? there : shared.free)
+    return Math.min(end, shared.bytes?.received ?? 0, shared.free)
   }
 
   async function readShared(bytes: Growing, until: number): Promise<Buffer> {

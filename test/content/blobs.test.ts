@@ -94,6 +94,14 @@ test('I4: a small blob with wrong bytes fails before there is a reader', async (
   await expect(content.open(link)).rejects.toMatchObject({ code: 'UNAVAILABLE', upstream: { reason: 'BadDigest' } })
 })
 
+test('I4: an empty blob is fetched and verified like any other', async () => {
+  const { content, source } = await contentWorld()
+  const link = { ...linkTo(small, first), size: 0 }
+  await expect(content.open(link)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+  source.put(first, link.digest, { bytes: Buffer.alloc(0) })
+  await expect(content.open(link)).rejects.toMatchObject({ upstream: { reason: 'BadDigest' } })
+})
+
 test('a location that tells another size is not read', async () => {
   const { content, source } = await contentWorld()
   const link = linkTo(big, first)

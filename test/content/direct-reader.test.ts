@@ -114,6 +114,17 @@ test('I4: a whole is verified, from several locations too, and its end held back
   expect(got.bytes.length).toBeLessThanOrEqual(big.length - 64 * 1024)
 })
 
+test('I4: who has got wrong bytes is told so, and gets no others in their place', async () => {
+  const source = memorySource()
+  const wrong = Buffer.from(big)
+  wrong[10] = (wrong[10] ?? 0) ^ 1
+  source.put(first, digest, { bytes: wrong })
+  source.put(second, digest, { bytes: big })
+  const got = await received(direct(source, { locations: [first, second], isVerified: true }))
+  expect(got.error).toMatchObject({ upstream: { host: first.host, reason: 'BadDigest' } })
+  expect(got.bytes.length).toBeLessThanOrEqual(big.length - 64 * 1024)
+})
+
 test('of a whole that can not be given out before it is verified, another location may have the right bytes', async () => {
   const source = memorySource()
   const small = Buffer.from('a small blob')

@@ -144,6 +144,23 @@ test.each([0, 1_000_000, bytes.length - 1])(
   },
 )
 
+test('what was held back when the disk became full comes with the rest', async () => {
+  const world = await fullWorld()
+  const readers = [opening(world), opening(world, bytes.length - 20_000)]
+  const body = (await world.source.next()).answer()
+  body.send(bytes.subarray(0, bytes.length - 1000))
+  const rests = readers.map(async (reader) => drain(await reader))
+  for (let i = 0; i < 2; i++) {
+    const ask = await world.source.next()
+    const rest = ask.answer()
+    rest.send(bytes.subarray(ask.range?.start))
+    rest.end()
+  }
+  const [whole, end] = await Promise.all(rests)
+  expect(whole?.bytes.equals(bytes)).toBe(true)
+  expect(end?.bytes.equals(bytes.subarray(-20_000))).toBe(true)
+})
+
 test('a blob that was all there when the disk became full comes whole', async () => {
   const world = await fullWorld()
   const readers = [opening(world), opening(world, bytes.length - 10)]

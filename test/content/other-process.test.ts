@@ -206,6 +206,24 @@ test('I5: who has another location gets nothing of what another process writes, 
   expect((await own).bytes.equals(bytes)).toBe(true)
 })
 
+test('I5: who has not all locations that another process may read from does not follow it', async () => {
+  const { one, two, link } = await processes()
+  const both = { ...link, locations: [first, second] }
+  const { body, reader } = await begin(one, both, 1_500_000)
+  const own = drain(reader)
+  const followed = drain((await two.content.open(both)).reader)
+  const apart = two.content.open(link)
+  const ask = await two.source.next()
+  expect(ask).toMatchObject({ location: first, range: undefined })
+  const answer = ask.answer()
+  answer.send(bytes)
+  answer.end()
+  expect((await readAll(await apart)).equals(bytes)).toBe(true)
+  body.send(bytes.subarray(1_500_000))
+  body.end()
+  for (const got of [own, followed]) expect((await got).bytes.equals(bytes)).toBe(true)
+})
+
 test('a process that lost its lease goes on for its readers alone, and leaves the file to the other', async () => {
   const { one, two, link, directory } = await processes()
   const { body, reader } = await begin(one, link, 1_500_000)
