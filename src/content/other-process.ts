@@ -32,7 +32,7 @@ const mostLooks = 3
  * grow any more. `ended`: by the signal.
  */
 export async function followOther(path: string, options: FollowOptions): Promise<'whole' | 'alone' | 'ended'> {
-  const { size, signal, pause } = options
+  const { size, signal, pause, onBytes } = options
   let file: FollowedFile | undefined
   try {
     for (let looks = 0; !signal.aborted; ) {
@@ -44,7 +44,9 @@ export async function followOther(path: string, options: FollowOptions): Promise
       if (isCurrent !== true && looks++ >= mostLooks) return 'alone'
       await pause(pollMs, signal).catch(() => undefined)
     }
-    return 'ended'
+    // Who had the lease when it ended has written all that it ever will.
+    while (file !== undefined && (await file.readOn())) onBytes(file)
+    return file?.received === size ? 'whole' : 'ended'
   } finally {
     // Nobody was told of it.
     if (file?.received === 0) file.close()
