@@ -52,6 +52,16 @@ describe('guardedBody()', () => {
     expect(await read(body)).toHaveLength(1024 * 64 * 1024)
   })
 
+  test('is left as soon as it has more bytes than promised', async () => {
+    const source = new Readable({
+      read() {
+        this.push(Buffer.alloc(1000))
+      },
+    })
+    await expect(read(guardedBody(source, 2500, asFailure))).rejects.toThrow('failed')
+    expect(source.destroyed).toBe(true)
+  })
+
   test('fails with what is made of the error of the source', async () => {
     const source = new Readable({ read: () => undefined })
     const body = guardedBody(source, undefined, asFailure)
