@@ -33,6 +33,13 @@ export interface Tagging {
   /** @throws RegistryError INVALID, NOT_FOUND, CONFLICT */
   updateStream(request: StreamRequest): Promise<StreamChangeResult>
   /**
+   * Makes sure that nothing is removed of an image that a stream has before a tag of it moves there, within minutes.
+   *
+   * @returns whether the stream still has it
+   * @throws RegistryError INVALID when nobody can give its bytes any more
+   */
+  relyOn(stream: StreamName & { uid: string }, tag: string, digest: Digest): Promise<boolean>
+  /**
    * Takes items out of what status shows (`imagestreams/status`): `shown` are the tags with the items that are to stay. Anything
    * else that differs is INVALID: status is the server's.
    */
@@ -84,5 +91,6 @@ export function createTagging(options: TaggingOptions): Tagging {
     return writer.changeStream({ project: name.project, stream: name.stream }, decide, { dryRun })
   }
 
-  return { setTag: createSetTag({ ...options, prepare }), ...createSetStream({ ...options, prepare }), hideItems }
+  const sets = { setTag: createSetTag({ ...options, prepare }), ...createSetStream({ ...options, prepare }) }
+  return { ...sets, relyOn: prepare.relyOn, hideItems }
 }

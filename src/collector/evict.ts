@@ -3,6 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
 import { fateOf, isEvictable } from './fate.ts'
+import type { GoneUpstream } from './gone.ts'
 import type { LocationCheck, Obtainable } from './location-check.ts'
 import type { HeldMarks } from './marks.ts'
 import { type Place, placesOf } from './places.ts'
@@ -24,38 +25,38 @@ export interface EvictOptions {
   signal: AbortSignal
 }
 
-/** What no upstream has any more, as far as it was asked. */
-export interface GoneUpstream {
-  has(digest: Digest): boolean
-  add(digest: Digest): void
-  /** Told of a stream that has it from nowhere else. */
-  tell(stream: StreamName, digest: Digest, host: string): Promise<void>
-}
-
 /** What was used so shortly before is not evicted. */
 export const recentUseMs = 600_000
 /** Questions to upstreams at the same time. */
 const atOnce = 4
 /** Looked at together: their locations are found by reading all links once. */
 const maxCandidates = 10_000
+/** Streams that are told of in one pass that they lost something. */
+const maxTold = 100
+
+/** What turned out to be gone, by one of the streams that can not have it again. */
+type Lost = Map<string, { stream: StreamName; digests: Set<Digest>; host: string }>
 
 /** Removes least recently used bytes that a location can give again, until `neededBytes` are free or nothing is left to ask for. */
 export async function evict(options: EvictOptions, neededBytes: number): Promise<void> {
-  const { store, report, signal } = options
+  const { store, gone, report, dryRun, signal } = options
   const goal = report.freedBytes + neededBytes
+  const lost: Lost = new Map()
   let last: HeldContent | undefined
   while (report.freedBytes < goal) {
     const candidates = await leastRecentlyUsed(options, last)
     last = candidates.at(-1)
-    if (last === undefined) return
+    if (last === undefined) break
     const places = await placesOf(store, new Set(candidates.map(({ digest }) => digest)))
     await evictInOrder(
       options,
       candidates.filter(({ digest }) => places.has(digest)),
-      { goal, places },
+      { goal, places, lost },
     )
     signal.throwIfAborted()
   }
+  const told = dryRun ? [] : [...lost.values()].slice(0, maxTold)
+  for (const { stream, digests, host } of told) await gone.tell(stream, digests, host)
 }
 
 /** Those that may be evicted and were used after `last`, the least recently used first. */
@@ -84,7 +85,7 @@ function byUse(a: HeldContent, b: HeldContent): number {
 async function evictInOrder(
   options: EvictOptions,
   candidates: readonly HeldContent[],
-  { goal, places }: { goal: number; places: ReadonlyMap<Digest, readonly Place[]> },
+  { goal, places, lost }: { goal: number; places: ReadonlyMap<Digest, readonly Place[]>; lost: Lost },
 ): Promise<void> {
   const { report } = options
   let next = 0
@@ -98,7 +99,7 @@ async function evictInOrder(
       next += 1
       pendingBytes += candidate.size
       try {
-        await evictOne(options, candidate, places.get(candidate.digest) ?? [])
+        await evictOne(options, candidate, places.get(candidate.digest) ?? [], lost)
       } finally {
         pendingBytes -= candidate.size
       }
@@ -110,7 +111,12 @@ async function evictInOrder(
   }
 }
 
-async function evictOne(options: EvictOptions, candidate: HeldContent, places: readonly Place[]): Promise<void> {
+async function evictOne(
+  options: EvictOptions,
+  candidate: HeldContent,
+  places: readonly Place[],
+  lost: Lost,
+): Promise<void> {
   const { content, held, changes, gone, report, dryRun, now } = options
   const { digest, size } = candidate
   const fate = fateOf(held.get(digest) ?? 0)
@@ -120,7 +126,10 @@ async function evictOne(options: EvictOptions, candidate: HeldContent, places: r
     gone.add(digest)
     report.keep(reason, -size, -1)
     report.keep('gone upstream', size)
-    if (!dryRun) await gone.tell(answer.stream, digest, answer.host)
+    const path = `${answer.stream.project}/${answer.stream.stream}`
+    const known = lost.get(path) ?? { stream: answer.stream, digests: new Set(), host: answer.host }
+    lost.set(path, known)
+    known.digests.add(digest)
   }
   if (answer.can !== 'yes') return
   await changes.markChanged()

@@ -1,4 +1,3 @@
-import type { Digest } from '../oci/digest.ts'
 import { isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Entry, Store } from '../store/store.ts'
@@ -6,15 +5,11 @@ import { type ContentPolicy, contentPolicy } from '../streams/content-policy.ts'
 import {
   decode,
   digestOfLink,
-  exactly,
   lifeKey,
-  linksRange,
   projectKey,
-  streamLedgerRange,
   streamObjectKey,
   tagOfKey,
   tagOfLedgerKey,
-  tagsRange,
 } from '../streams/keys.ts'
 import { youngSince } from '../streams/link-records.ts'
 import { projectOf } from '../streams/open-project.ts'
@@ -23,6 +18,7 @@ import { createHistoryKeep } from './history-keep.ts'
 import { type HeldMarks, marks } from './marks.ts'
 import { createReach, type Reach } from './reach.ts'
 import { createSomeAtOnce } from './some-at-once.ts'
+import type { Cursor, StreamRecords } from './stream-records.ts'
 
 export interface MarkOptions {
   store: Pick<Store, 'get' | 'range' | 'ranges' | 'commit'>
@@ -47,32 +43,21 @@ export type Policies = (ofTag: Readonly<Record<string, string>> | null | undefin
 /** Links that are younger may be those of an import that is under way. */
 export const minLinkAgeMs = 86_400_000
 
-const noTags = undefined
-
 /**
- * Marks what a stream needs, from one snapshot: its pins, what they wait for, candidates and the revisions in keep, with all that
- * these name; and what it has links to.
+ * Marks what a stream needs: its pins, what they wait for, candidates and the revisions in keep, with all that these name; what only
+ * older revisions lead to; and what it has links to.
  *
- * @returns the stream, and how many of its links nothing of this leads to: the ledger beyond the revisions in keep may
+ * @returns the stream, and how many of its links nothing leads to
  */
 export async function markStream(
   options: MarkOptions,
-  name: StreamName,
+  { name, tags, ledgers, links }: StreamRecords,
 ): Promise<{ view: StreamView; unreached: number }> {
-  const { store } = options
-  const project = await store.get(projectKey(name.project))
-  const [lives, objects, tags, ledger, links] = await store.ranges([
-    exactly(lifeKey(name)),
-    exactly(streamObjectKey(name)),
-    { ...tagsRange(name, noTags), reverse: true },
-    streamLedgerRange(name),
-    linksRange(name, '', undefined),
-  ])
-  if (!lives || !objects || !tags || !ledger || !links)
-    throw new TypeError('a snapshot has as many ranges as asked for')
-  const [life, object] = [await first(lives), await first(objects)]
+  const { store, policy } = options
+  const keys = [lifeKey(name), projectKey(name.project), streamObjectKey(name)]
+  const [life, project, object] = await Promise.all(keys.map((key) => store.get(key)))
   const view = viewOf(options, name, life, project)
-  await markTags(options, view, policiesOf(options.policy, project, object), { tags, ledger })
+  await markTags(options, view, policiesOf(policy, project, object), { tags, ledgers })
   return { view, unreached: await markLinks(options, view, links) }
 }
 
@@ -103,42 +88,37 @@ export async function markTag({ reach }: StreamView, record: TagRecord, policy: 
   if (record.candidate !== undefined) await reach.from(record.candidate.image, marks.history)
 }
 
-/** Both ranges come from the last tag down, and a tag's revisions the newest first. */
+/** Also of tags and streams that were deleted, since they can be rolled back. */
 async function markTags(
   { nowMs }: MarkOptions,
   view: StreamView,
   policies: Policies,
-  { tags, ledger }: Record<'tags' | 'ledger', AsyncIterable<Entry>>,
+  { tags, ledgers }: Pick<StreamRecords, 'tags' | 'ledgers'>,
 ): Promise<void> {
-  const { life, reach } = view
-  await using entries = await openEntries(ledger)
+  const { life, projectUid, reach } = view
   const work = createSomeAtOnce()
-  for await (const tagEntry of tags) {
-    // What was deleted needs nothing.
-    if (life === undefined) break
-    const tag = tagOfKey(tagEntry.key)
-    const record = decode<TagRecord>(tagEntry)
-    const isPresent = record.uid === life.uid
+  for (; tags.current !== undefined; await tags.advance()) {
+    const tag = tagOfKey(tags.current.key)
+    const record = decode<TagRecord>(tags.current)
+    const isPresent = record.uid === life?.uid
     const policy = policies(isPresent ? record.spec?.annotations : undefined)
     if (isPresent) await work.add(() => markTag(view, record, policy))
     const keep = createHistoryKeep(policy, nowMs)
-    for (; entries.current && tagOfLedgerKey(entries.current.key) >= tag; await entries.advance()) {
-      if (keep.isOver || tagOfLedgerKey(entries.current.key) !== tag) continue
-      const { created, image, projectUid } = decode<LedgerEntry>(entries.current)
-      const isKept = keep.next(created) && image !== '' && projectUid === life.projectUid
-      if (isKept) await work.add(() => reach.from(image as Digest, marks.history))
+    for (; ledgers.current && tagOfLedgerKey(ledgers.current.key) >= tag; await ledgers.advance()) {
+      const entry = decode<LedgerEntry>(ledgers.current)
+      const bits = keep.next(entry.created) ? marks.history : marks.beyond
+      const { image } = entry
+      // An earlier project's revisions are nowhere to go back to.
+      if (image !== '' && entry.projectUid === projectUid) await work.add(() => reach.from(image, bits))
     }
   }
   await work.done()
 }
 
-async function markLinks(
-  { held, nowMs }: MarkOptions,
-  { life, reach }: StreamView,
-  links: AsyncIterable<Entry>,
-): Promise<number> {
+async function markLinks({ held, nowMs }: MarkOptions, { life, reach }: StreamView, links: Cursor): Promise<number> {
   let unreached = 0
-  for await (const entry of links) {
+  for (; links.current !== undefined; await links.advance()) {
+    const entry = links.current
     const digest = digestOfLink(entry.key)
     const isReached = reach.has(digest)
     if (isReached && held.get(digest) === undefined) continue
@@ -155,30 +135,4 @@ export function marksOfLink({ mediaType, otherType, locations }: LinkRecord): nu
   const isHere = locations.every(({ kind }) => kind === 'here')
   const isManifest = [mediaType, otherType].some((type) => type !== undefined && isManifestType(type))
   return marks.linked | (isHere ? marks.here : 0) | (isManifest ? marks.manifest : 0)
-}
-
-interface Entries extends AsyncDisposable {
-  readonly current: Entry | undefined
-  advance(): Promise<void>
-}
-
-async function openEntries(entries: AsyncIterable<Entry>): Promise<Entries> {
-  const iterator = entries[Symbol.asyncIterator]()
-  let result = await iterator.next()
-  return {
-    get current() {
-      return result.done ? undefined : result.value
-    },
-    async advance() {
-      result = await iterator.next()
-    },
-    async [Symbol.asyncDispose]() {
-      await iterator.return?.()
-    },
-  }
-}
-
-async function first(entries: AsyncIterable<Entry>): Promise<Entry | undefined> {
-  for await (const entry of entries) return entry
-  return undefined
 }

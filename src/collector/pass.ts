@@ -1,13 +1,14 @@
 import type { Content, HeldContent } from '../content/content.ts'
 import type { Store } from '../store/store.ts'
 import type { ContentPolicy } from '../streams/content-policy.ts'
-import { evict, type GoneUpstream, recentUseMs } from './evict.ts'
-import { fateOf } from './fate.ts'
-import { linkedStreams } from './linked-streams.ts'
+import { evict, recentUseMs } from './evict.ts'
+import { fateOf, isEvictable } from './fate.ts'
+import type { GoneUpstream } from './gone.ts'
 import type { LocationCheck } from './location-check.ts'
 import { markStream } from './mark-stream.ts'
 import { createHeldMarks, type HeldMarks, marks } from './marks.ts'
 import { createReport, type FreeReason, type PruneReport, type Report } from './report.ts'
+import { streamRecords } from './stream-records.ts'
 import { followTagChanges, type TagChanges } from './tag-changes.ts'
 import { removeUnreached } from './unreached-links.ts'
 
@@ -70,26 +71,32 @@ export async function runPass(options: PassOptions, request: PassRequest): Promi
   const pass: Pass = { ...options, ...request, held, changes, report, nowMs, unusedSince }
   for await (const { digest } of content.list()) held.hold(digest)
   await markStreams(pass)
-  const keptBytes = await removeUnneeded(pass)
-  await evict(pass, missingBytes(pass, keptBytes))
+  const kept = await removeUnneeded(pass)
+  await evict(pass, missingBytes(pass, kept))
   return { ...report.done(), ...(swept && { swept }) }
 }
 
 async function markStreams(pass: Pass): Promise<void> {
   const { store, report, signal } = pass
-  for await (const name of linkedStreams(store)) {
+  for await (const records of streamRecords(store)) {
     signal.throwIfAborted()
-    const { view, unreached } = await markStream(pass, name)
+    const { view, unreached } = await markStream(pass, records)
     if (unreached > 0) report.removedLinks(await removeUnreached(pass, view))
   }
 }
 
-/** @returns the bytes that stay */
-async function removeUnneeded(pass: Pass): Promise<number> {
+/** What stays, and how much of it may be evicted, in bytes. */
+interface Kept {
+  bytes: number
+  evictableBytes: number
+}
+
+async function removeUnneeded(pass: Pass): Promise<Kept> {
   const { content, held, report, unusedSince, signal } = pass
-  let keptBytes = 0
+  const kept: Kept = { bytes: 0, evictableBytes: 0 }
   const keep = (content: HeldContent) => {
-    keptBytes += content.size
+    kept.bytes += content.size
+    if (isEvictable(held.get(content.digest) ?? 0)) kept.evictableBytes += content.size
     report.keep(keepReason(pass, content), content.size)
   }
   const removable: HeldContent[] = []
@@ -100,7 +107,7 @@ async function removeUnneeded(pass: Pass): Promise<number> {
     else if (removable.push(each) >= removedAtOnce) await removeAll()
   }
   await removeAll()
-  return keptBytes
+  return kept
 
   async function removeAll(): Promise<void> {
     await pass.changes.markChanged()
@@ -130,7 +137,9 @@ function keepReason({ held, gone, nowMs }: Pass, { digest, usedAt }: HeldContent
   return isWanted && gone.has(digest) ? 'gone upstream' : fate.keep
 }
 
-function missingBytes({ report, maxBytes, neededBytes }: Pass, keptBytes: number): number {
-  const tooMany = keptBytes > pressedShare * maxBytes ? keptBytes - relievedShare * maxBytes : 0
-  return Math.max(tooMany, neededBytes - report.freedBytes, 0)
+function missingBytes({ report, maxBytes, neededBytes }: Pass, { bytes, evictableBytes }: Kept): number {
+  const tooMany = bytes > pressedShare * maxBytes ? bytes - relievedShare * maxBytes : 0
+  const missing = neededBytes - report.freedBytes
+  // For a file that has no room in any case nothing else is to go.
+  return missing > evictableBytes ? tooMany : Math.max(tooMany, missing, 0)
 }

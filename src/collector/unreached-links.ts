@@ -3,13 +3,12 @@ import { RegistryError } from '../oci/errors.ts'
 import { isIndexType, isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Entry, type Operation, type Store } from '../store/store.ts'
-import { decode, digestOfLink, imageIndexKey, linksRange, streamLedgerRange } from '../streams/keys.ts'
+import { decode, digestOfLink, imageIndexKey, linksRange } from '../streams/keys.ts'
 import { youngSince } from '../streams/link-records.ts'
-import type { LedgerEntry, LinkRecord } from '../streams/records.ts'
+import type { LinkRecord } from '../streams/records.ts'
 import { createDigestTable } from './digest-table.ts'
 import { type MarkOptions, marksOfLink, minLinkAgeMs, type StreamView } from './mark-stream.ts'
 import { marks } from './marks.ts'
-import { createSomeAtOnce } from './some-at-once.ts'
 
 /** A link as read, and what it says. */
 interface ReadLink {
@@ -46,11 +45,10 @@ export interface UnreachedOptions extends MarkOptions {
  */
 export async function removeUnreached(options: UnreachedOptions, view: StreamView): Promise<number> {
   const { store, held, nowMs, dryRun, onUnlinked } = options
-  const { name, life, projectUid, reach } = view
+  const { name, life, reach } = view
   const links = linksRange(name, '', undefined)
-  const [ledger, all, ...byLevel] = await store.ranges([streamLedgerRange(name), links, ...levels.map(() => links)])
-  if (!ledger || !all) throw new TypeError('a snapshot has as many ranges as asked for')
-  await reachLedger(ledger)
+  const [all, ...byLevel] = await store.ranges([links, ...levels.map(() => links)])
+  if (!all) throw new TypeError('a snapshot has as many ranges as asked for')
   const named = await reachYoung(all)
   let removed = 0
   for (const [i, level] of levels.entries()) {
@@ -102,15 +100,6 @@ export async function removeUnreached(options: UnreachedOptions, view: StreamVie
     removed += batch.length - conflicting.length
     if (!dryRun && life !== undefined && conflicting.length < batch.length) onUnlinked(life.uid)
     for (const link of conflicting) await keepWhole(link)
-  }
-
-  async function reachLedger(entries: AsyncIterable<Entry>): Promise<void> {
-    const work = createSomeAtOnce()
-    for await (const entry of entries) {
-      const { image, projectUid: ofEntry } = decode<LedgerEntry>(entry)
-      if (image !== '' && ofEntry === projectUid) await work.add(() => reach.from(image, marks.beyond))
-    }
-    await work.done()
   }
 }
 

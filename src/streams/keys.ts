@@ -140,20 +140,22 @@ export function ledgerRange(name: StreamName, tag: string, before: number | unde
     : { prefix, end: prefix + padded(Math.max(before, 0)), reverse: true }
 }
 
-/** The ledgers of all tags that a stream ever had: the tags as {@link tagsRange} has them, each newest first, from the last down. */
-export function streamLedgerRange(name: StreamName): RangeQuery {
-  return { prefix: `event/${path(name)}/`, reverse: true }
-}
-
-/** The tag of a key of {@link ledgerRange} or {@link streamLedgerRange}. */
+/** The tag of a key of {@link ledgerRange} or {@link streamRanges}. */
 export function tagOfLedgerKey(key: string): string {
   return key.slice(key.lastIndexOf('/') + 1, key.lastIndexOf('!'))
 }
 
-/** The first link of the next stream that has any, living or not, after those of the stream `after`. */
-export function nextLinkRange(after: StreamName | undefined): RangeQuery {
-  // '0' is the character after '/'.
-  return { prefix: linkPrefix, limit: 1, ...(after === undefined ? {} : { start: `${linkPrefix}${path(after)}0` }) }
+/**
+ * The records of all streams that there ever were, from the last down: of each its tags, their ledgers in the same order and each
+ * newest first, and its links.
+ */
+export function streamRanges(): [tags: RangeQuery, ledgers: RangeQuery, links: RangeQuery] {
+  const reverse = true
+  return [
+    { prefix: tagPrefix, reverse },
+    { prefix: 'event/', reverse },
+    { prefix: linkPrefix, reverse },
+  ]
 }
 
 /** All links, in the order of streams. */

@@ -135,7 +135,10 @@ export function createPrepare(options: PrepareOptions) {
       if (!isSameStream(from, own) && !asking.mayPull(from)) return notLinked
       return copyOnce(from, standing.link.digest)
     })
-    for (const [i, { lost }] of copied.entries()) requireHad(own, checked[i]?.wish, lost)
+    for (const [i, { lost }] of copied.entries()) {
+      const wish = checked[i]?.wish
+      if (wish !== undefined) requireHad(own, wish.tag, `${wish.field}.from.name`, lost)
+    }
     return copied.every(({ isLinked }) => isLinked) ? checked.map((one) => ({ ...one, uid: to.uid })) : undefined
   }
 
@@ -181,7 +184,13 @@ export function createPrepare(options: PrepareOptions) {
     return { ...change, event: eventOf(ready.standing, { ...asking, own, isReference, registryHost }) }
   }
 
-  return { check, link, changeOf }
+  async function relyOn(own: StreamName & { uid: string }, tag: string, digest: Digest): Promise<boolean> {
+    const { isLinked, lost } = await copy(own, own, digest)
+    requireHad(own, tag, 'image.metadata.name', lost)
+    return isLinked
+  }
+
+  return { check, link, changeOf, relyOn }
 }
 
 /** What became of giving a stream the links of an image. `lost` are parts of it that nobody can give any more. */
@@ -193,11 +202,10 @@ interface Copied {
 const notLinked: Copied = { isLinked: false, lost: [] }
 
 /** @throws RegistryError INVALID */
-function requireHad({ stream }: StreamName, wish: Wish | undefined, lost: readonly Digest[]): void {
-  if (wish === undefined || lost.length === 0) return
+function requireHad({ stream }: StreamName, tag: string, field: string, lost: readonly Digest[]): void {
+  if (lost.length === 0) return
   const message = `Invalid value: its content is not kept any more, and no upstream has it: ${lost[0]} is gone`
-  const cause = { field: `${wish.field}.from.name`, reason: 'FieldValueInvalid', message }
-  requireValid('ImageStreamTag', `${stream}:${wish.tag}`, [cause])
+  requireValid('ImageStreamTag', `${stream}:${tag}`, [{ field, reason: 'FieldValueInvalid', message }])
 }
 
 /** A source in another stream is taken once: nobody would see that there was nothing to take. */

@@ -83,6 +83,21 @@ describe('without room', () => {
     expect(await world.layersHeld()).toEqual([2, 3, 4, 5, 6, 7, 8, 9])
   })
 
+  test('nothing is evicted for a file that would have no room in any case', async () => {
+    const world = await full(4, { maxBytes: 100 * layerBytes })
+    const passed = Promise.withResolvers<void>()
+    const content = {
+      ...world.content,
+      sweep: () => world.content.sweep().finally(() => setImmediate(passed.resolve)),
+    }
+    const collector = world.open({ content })
+    collector.press(50 * layerBytes)
+    await passed.promise
+    // Passes come one after the other.
+    await collector.prune(real)
+    expect(await world.layersHeld()).toHaveLength(4)
+  })
+
   test('a dry run asks, tells the same, and leaves all', async () => {
     const world = await full(10)
     const dry = await world.collector.prune({ dryRun: true })
@@ -140,9 +155,25 @@ describe('eviction spares', () => {
     world.later(9 * 60_000)
     await world.open({ maxBytes: 10 }).prune(real)
     expect(await world.layersHeld()).toHaveLength(4)
+    // Their configs alone were asked for.
+    expect(asksOf(world)).toHaveLength(4)
     world.later(2 * 60_000)
     await world.open({ maxBytes: 10 }).prune(real)
     expect(await world.layersHeld()).toHaveLength(0)
+  })
+
+  test('what is used while an upstream is asked for it', async () => {
+    const world = await full(4)
+    const [image = imageOf('')] = world.images
+    const source: CollectorWorld['source'] = {
+      ...world.source,
+      async size(location, digest) {
+        if (digest === layerOf(image)) await world.content.touch(digest)
+        return world.source.size(location, digest)
+      },
+    }
+    await world.open({ maxBytes: 10, source }).prune(real)
+    expect(await world.layersHeld()).toEqual([0])
   })
 
   test('what one of many streams could not have again', async () => {
@@ -232,7 +263,7 @@ describe('content that is gone upstream', () => {
 
 describe('upstreams are asked', () => {
   test('two questions at a time each, four in all', async () => {
-    const world = await full(12, { location: (n) => ({ ...upstream, host: `${'abc'[n % 3]}.example` }) })
+    const world = await full(12, { location: (n) => ({ ...upstream, host: n < 8 ? 'a.example' : 'b.example' }) })
     const active = new Map<string, number>()
     let most = 0
     let mostOfHost = 0

@@ -281,10 +281,15 @@ describe('links of a deleted stream', () => {
     await move(app, 'prod', one)
     await writer.delete(app)
     await project('demo', 'another-uid')
+    await admit(app, makeImage('other', { layers: [layer] }))
     await admit(app, two)
     later(2 * dayMs)
     await collector.prune(real)
-    // Those that the new stream has too were written anew for it, but nothing leads to them there.
+    expect(await dump('link/')).toEqual([])
+    // What the earlier ledger leads to can not be rolled back to, though the new stream has it too.
+    await admit(app, one)
+    later(2 * dayMs)
+    await collector.prune(real)
     expect(await dump('link/')).toEqual([])
   })
 })
@@ -298,6 +303,8 @@ test('what a later dry run tells is what a real one then does, and it changes no
   await move({ project: 'demo', stream: 'gone' }, 'prod', makeImage('gone'))
   await writer.delete({ project: 'demo', stream: 'gone' })
   later(3 * dayMs)
+  await content.touch(makeImage('gone').config.digest)
+  later(hourMs)
   const before = [await dump(''), await Array.fromAsync(content.list())]
   const dry = await collector.prune({ dryRun: true })
   expect([await dump(''), await Array.fromAsync(content.list())]).toEqual(before)

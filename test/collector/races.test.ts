@@ -1,6 +1,7 @@
 /** Whoever moves a tag while the collector passes: each step of one is a moment at which all of the other happens. */
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
+import { imageStreamMappings } from '../../src/api/kinds/image-stream-mappings.ts'
 import type { Content } from '../../src/content/content.ts'
 import { createImporter } from '../../src/importer.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
@@ -57,7 +58,7 @@ function flowsOn(world: CollectorWorld, store: Store, content: Content) {
   const importer = createImporter({ ...parts, allowed, keepManifest: obtain })
   const tagging = createTagging({ ...parts, allowed, registryHost: 'weir.test:5000', obtain })
   const tagEvents = createTagEvents({ ...parts, pullThrough, importer })
-  return { importer, tagging, tagEvents, pullThrough, end: () => ending.abort() }
+  return { ...streams, importer, tagging, tagEvents, pullThrough, end: () => ending.abort() }
 }
 
 function tagged(reference: string): AnyImage {
@@ -81,6 +82,13 @@ function taggedAs(flows: Flows, to: typeof app, tag: string, digest: string): Pr
   const from = { kind: 'ImageStreamImage' as const, name: `app@${digest}`, namespace: 'demo' }
   const wanted = { name: tag, annotations: null, from, importPolicy: {}, referencePolicy: { type: 'Local' as const } }
   return flows.tagging.setTag({ ...to, ...asking, tag, wanted })
+}
+
+function mappedTo(flows: Flows, digest: string): Promise<unknown> | undefined {
+  const image = { metadata: { name: digest }, dockerImageReference: `weir.test:5000/demo/app@${digest}` }
+  const call = { project: 'demo', subject: { name: 'ann', groups: [] }, options: { dryRun: false } } as never
+  const { handlers } = imageStreamMappings({ ...flows, pins: { reached: async () => undefined } })
+  return handlers.create?.(call, { metadata: { name: 'app' }, image, tag: 'prod' })
 }
 
 const importOf = (reference: string) => async (flows: Flows) => {
@@ -108,6 +116,13 @@ const moves: Move[] = [
     name: 'a tag of an image by its digest',
     before: (world) => world.admit(app, image, here),
     move: (flows) => taggedAs(flows, app, 'prod', image.manifest.digest),
+    at: { stream: app, tag: 'prod', image },
+    isHere: true,
+  },
+  {
+    name: 'a mapping to an image of the stream',
+    before: (world) => world.admit(app, image, here),
+    move: async (flows) => mappedTo(flows, image.manifest.digest),
     at: { stream: app, tag: 'prod', image },
     isHere: true,
   },

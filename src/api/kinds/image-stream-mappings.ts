@@ -4,6 +4,7 @@ import { type FieldCause, RegistryError } from '../../oci/errors.ts'
 import { isTag, parseImageReference } from '../../oci/reference.ts'
 import { requireNotHeld } from '../../streams/hold.ts'
 import type { Links, Pins, StreamLink, StreamReader, StreamWriter } from '../../streams/streams.ts'
+import type { Tagging } from '../../tagging.ts'
 import { parseObject } from '../body.ts'
 import { invalid, required, requireValid } from '../fields.ts'
 import { imageGroup } from '../groups.ts'
@@ -16,6 +17,7 @@ export interface ImageStreamMappingsOptions {
   reader: Pick<StreamReader, 'stream' | 'tag'>
   writer: Pick<StreamWriter, 'changeTag'>
   links: Pick<Links, 'get'>
+  tagging: Pick<Tagging, 'relyOn'>
   pins: Pick<Pins, 'reached'>
 }
 
@@ -48,7 +50,7 @@ export function imageStreamMappings(options: ImageStreamMappingsOptions): Resour
 }
 
 async function mapImage(
-  { reader, writer, links, pins }: ImageStreamMappingsOptions,
+  { reader, writer, links, tagging, pins }: ImageStreamMappingsOptions,
   call: Call,
   body: Record<string, unknown>,
 ): Promise<ApiObject> {
@@ -72,6 +74,7 @@ async function mapImage(
     requireNotHeld((await reader.tag(stream, tag))?.record, 'push', wanted, tag)
     return success
   }
+  if (!(await tagging.relyOn(stream, tag, digest))) throw new RegistryError('CONFLICT', { subject })
   const result = await writer.changeTag(wanted, tag, ({ stream: current }) => {
     // The image was found in this very stream.
     if (current.uid !== stream.uid) throw new RegistryError('CONFLICT', { subject })
