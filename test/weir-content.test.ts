@@ -154,9 +154,9 @@ describe('readiness and metrics', () => {
   })
 
   test('say that nothing can be kept while pulls go on', async () => {
-    const image = makeImage('big', { layers: [randomBytes(2 ** 21)] })
-    const world = await holding(image, { retain: 'pulled', maxBytes: '1MiB' })
-    expect(await pullAll(world, image)).toEqual([200, 200, 200])
+    const image = makeImage('big', { layers: [randomBytes(2 ** 21), randomBytes(2 ** 21)] })
+    const world = await holding(image, { retain: 'pulled', maxBytes: '3MiB' })
+    expect(await pullAll(world, image)).toEqual([200, 200, 200, 200])
     const ready = await world.request('/readyz')
     expect(ready.status).toBe(200)
     expect(ready.body.toString()).toContain(
@@ -166,6 +166,17 @@ describe('readiness and metrics', () => {
     expect(await metric(world, /^weir_content_problem.* 1$/m)).toBe(
       'weir_content_problem{problem="maxBytes reached"} 1',
     )
+    expect(await metric(world, /^weir_content_streamed_through_total .*$/m)).toBe(
+      'weir_content_streamed_through_total 1',
+    )
+  })
+
+  test('stay as they are when one blob alone is more than can be kept', async () => {
+    const image = makeImage('big', { layers: [randomBytes(2 ** 21)] })
+    const world = await holding(image, { retain: 'pulled', maxBytes: '1MiB' })
+    expect(await pullAll(world, image)).toEqual([200, 200, 200])
+    expect((await world.request('/readyz')).body.toString()).toBe('ok')
+    expect(await metric(world, /^weir_content_problem.* 1$/m)).toBeUndefined()
     expect(await metric(world, /^weir_content_streamed_through_total .*$/m)).toBe(
       'weir_content_streamed_through_total 1',
     )

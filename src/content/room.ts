@@ -7,7 +7,12 @@ import { codeOf } from './layout.ts'
 
 /** How many bytes are held and may yet be, and why none can be kept. */
 export interface Room {
-  /** Takes room for a file. @returns what gives it back, when the file is held or gone. @throws NoRoomError */
+  /**
+   * Takes room for a file. What can never fit is refused and is no problem.
+   *
+   * @returns what gives it back, when the file is held or gone
+   * @throws NoRoomError
+   */
   take(bytes: number): Promise<() => void>
   /** The file of a digest has come, gone or grown: its size before and after, 0 for none. */
   changed(digest: Digest, before: number, after: number): void
@@ -79,10 +84,11 @@ export function createRoom({ directory, maxBytes, counters, onPressure, log }: R
 
   return {
     async take(bytes) {
+      // Nothing else is to go for it, and everything else can be kept.
+      if (bytes > maxBytes) throw new NoRoomError('maxBytes reached')
       if (counters.heldBytes + taken + bytes > maxBytes) {
-        // For what can never fit nothing else is to go.
-        wanted = bytes <= maxBytes ? bytes : 0
-        if (wanted > 0) onPressure(bytes)
+        wanted = bytes
+        onPressure(bytes)
         throw refused('maxBytes reached')
       }
       taken += bytes

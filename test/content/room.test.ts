@@ -129,6 +129,18 @@ test('a disk that tells nothing of itself gives no room, and takes none', async 
   expect(counters.problem).toBeUndefined()
 })
 
+test('what can never fit is refused, which is no problem, and ends none', async () => {
+  const { room, counters, pressure } = await opened()
+  await expect(room.take(1001)).rejects.toMatchObject({ name: 'NoRoomError', problem: 'maxBytes reached' })
+  expect(counters.problem).toBeUndefined()
+  room.changed(a, 0, 850)
+  await expect(room.take(200)).rejects.toMatchObject({ problem: 'maxBytes reached' })
+  await expect(room.take(1001)).rejects.toMatchObject({ problem: 'maxBytes reached' })
+  room.changed(b, 0, 1)
+  expect(counters.problem).toBe('maxBytes reached')
+  expect(pressure).toEqual([200])
+})
+
 test('room is given back once', async () => {
   const { room, pressure } = await opened()
   const giveBack = await room.take(500)
