@@ -8,7 +8,9 @@ import type { HeldProofRecord } from './records.ts'
 
 const pageEntries = 500
 
-/** Of how many locations a link's pairs are looked for. */
+/** Up to so many locations of a link all that some of them may have proved together is looked for: 31 lookups at most. */
+const mostCombined = 5
+/** Of a link with more, of how many the pairs are. */
 const mostPaired = 8
 
 /** Which locations proved the bytes that are held, a record for each proof: whoever adds one overwrites none. */
@@ -66,11 +68,20 @@ export function createHeldRecords({ store, now }: { store: Store; now: () => num
   }
 }
 
-/** What several of a link's locations may have proved: two of them, or all. More is rare, and is fetched again. */
+/**
+ * What several of a link's locations may have proved together. Of a link with many locations that is two of them, or all: what
+ * another number of those gave together does not count as held for it, and is fetched again. It depends on the link alone (I5).
+ */
 function jointProofs(through: Proof): Proof[] {
+  if (through.length <= mostCombined) return subsetsOf(through).filter(({ length }) => length > 1)
   const few = through.slice(0, mostPaired)
   const pairs = few.flatMap((first, i) => few.slice(i + 1).map((second) => [first, second]))
-  return through.length > 2 ? [...pairs, through] : pairs
+  return [...pairs, through]
+}
+
+/** In the order of `keys` each. */
+function subsetsOf(keys: Proof): Proof[] {
+  return keys.reduceRight<Proof[]>((subsets, key) => [...subsets, ...subsets.map((rest) => [key, ...rest])], [[]])
 }
 
 function recordOf(digest: Digest, entries: readonly Entry[]): HeldRecord | undefined {

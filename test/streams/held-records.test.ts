@@ -121,21 +121,59 @@ test('what is removed or added while the list is read spoils nothing else of it'
   expect(await listed(records)).toEqual([])
 })
 
-test('any proofs allow exactly the links that have all locations of a single one, a pair, or all of theirs', async () => {
-  const keys = [a, b, c, digestOf('d').slice(7)].sort()
-  const some = fc.subarray(keys)
+const six = [a, b, c, ...['d', 'e', 'f'].map((name) => digestOf(name).slice(7))].sort()
+
+test('any proofs allow exactly the links of few locations that have all of a single one', async () => {
+  const some = fc.subarray(six)
   const { records } = await opened()
   await fc.assert(
-    fc.asyncProperty(fc.array(some, { maxLength: 5 }), some, fc.boolean(), async (proofs, through, isHere) => {
-      await records.remove(digest)
-      for (const proof of proofs) await records.add(digest, 9, proof)
-      const isProof = (proof: string[]) =>
-        proof.length > 0 &&
-        (proof.length <= 2 || proof.length === through.length) &&
-        proof.every((key) => through.includes(key))
-      const may = isHere ? proofs.length > 0 : proofs.some(isProof)
-      expect(await records.find(digest, { through, isHere })).toBe(may ? 9 : undefined)
-    }),
+    fc.asyncProperty(
+      fc.array(some, { maxLength: 5 }),
+      fc.subarray(six, { maxLength: 5 }),
+      fc.boolean(),
+      async (proofs, through, isHere) => {
+        await records.remove(digest)
+        for (const proof of proofs) await records.add(digest, 9, proof)
+        const isProof = (proof: string[]) => proof.length > 0 && proof.every((key) => through.includes(key))
+        const may = isHere ? proofs.length > 0 : proofs.some(isProof)
+        expect(await records.find(digest, { through, isHere })).toBe(may ? 9 : undefined)
+      },
+    ),
     { numRuns: 200 },
   )
 })
+
+test('of a link with many locations a proof of one, of two or of all of them counts, and others do not', async () => {
+  const { records } = await opened()
+  const find = async (proof: Proof) => {
+    await records.remove(digest)
+    await records.add(digest, 9, proof)
+    return records.find(digest, { through: six, isHere: false })
+  }
+  for (const proof of [six.slice(2, 3), [six[1], six[5]] as Proof, six]) expect(await find(proof)).toBe(9)
+  for (const proof of [six.slice(0, 3), six.slice(1)]) expect(await find(proof)).toBeUndefined()
+})
+
+test.each([
+  [1, 1],
+  [2, 3],
+  [3, 7],
+  [4, 15],
+  [5, 31],
+  [6, 6 + 15 + 1],
+  [8, 8 + 28 + 1],
+  [1000, 1000 + 28 + 1],
+])(
+  'I5: a link of %i locations that may not have the bytes takes %i lookups, whatever is proved',
+  async (count, lookups) => {
+    const { records, asked } = await opened()
+    const through = Array.from({ length: count }, (_, i) => digestOf(`of the link ${i}`).slice(7)).sort()
+    for (const proofs of [[], [[a]], [[a, through[0]].sort() as Proof, [a, b]]]) {
+      for (const proof of proofs) await records.add(digest, 9, proof)
+      asked.length = 0
+      expect(await records.find(digest, { through, isHere: false })).toBeUndefined()
+      expect(asked).toHaveLength(lookups)
+      expect(new Set(asked).size).toBe(lookups)
+    }
+  },
+)
