@@ -98,9 +98,19 @@ test('two tags at one image fetch it once', async () => {
   const there = await retentionWorld()
   await imported(there)
   await imported(there, 'other')
-  there.start()
+  const fetched: string[] = []
+  const held = there.registry.hold(/\/blobs\//)
+  over(there, {
+    fetch: (link, options) => {
+      fetched.push(link.digest)
+      return there.content.fetch(link, options)
+    },
+  })
+  await held.arrived(2)
+  // The other tag's turn has come as well.
+  for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  held.release()
   await there.settled()
-  const fetched = there.fetched()
   expect(new Set(fetched).size).toBe(fetched.length)
   expect(await there.isHeld(v1)).toBe(true)
 })

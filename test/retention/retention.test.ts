@@ -116,6 +116,17 @@ describe('an image that a tag was moved to', () => {
     expect(await there.isHeld(v1)).toBe(true)
   })
 
+  test('is not fetched for a tag that needs another by now, whatever an old entry says', async () => {
+    const there = await imported()
+    there.registry.put('lib/app', v2, { tag: 'v2' })
+    const old = (await there.store.get('index/unheld/demo/app/prod'))?.value ?? ''
+    await there.importImage('app', 'prod', `${there.repository}:v2`)
+    await there.store.commit({ operations: [{ type: 'put', key: 'index/unheld/demo/app/prod', value: old }] })
+    there.start()
+    await there.settled()
+    expect(await there.isHeld(v1)).toBe(false)
+  })
+
   test('is left when its tag moves meanwhile', async () => {
     const there = await imported()
     there.registry.put('lib/app', v2, { tag: 'v2' })
@@ -189,12 +200,31 @@ describe('an upstream in trouble', () => {
     expect(await there.isHeld(v1)).toBe(true)
   })
 
+  test('that asks to wait is left alone by who imports by hand, and by the next process', async () => {
+    const there = await imported()
+    there.registry.intercept(answering(/\/blobs\//, fakeAnswer(429, '', { 'retry-after': '600' })))
+    const first = there.start()
+    await vi.waitFor(async () => expect(await there.unheld()).toMatchObject({ failure: { attempts: 1 } }))
+    const asked = counted(there, /\/blobs\//)
+    await there.annotate('stream', { 'weir.dev/move': 'when-held' })
+    const wait = new AbortController().signal
+    const { images } = await there.importImage('app', 'next', `${there.repository}:v1`, { wait })
+    expect(images).toMatchObject([{ error: { code: 'UNAVAILABLE', retryAfterSeconds: 600 } }])
+    await first.stop()
+    const pauses = there.pauses.length
+    const { attempts } = (await there.unheld())?.failure ?? {}
+    there.start()
+    await vi.waitFor(() => expect(there.pauses.slice(pauses)).toContain(600_000))
+    expect(asked()).toBe(0)
+    expect((await there.unheld())?.failure?.attempts).toBe(attempts)
+  })
+
   test('that has lost a part is told on the tag, asked again rarely, and the pin stays (I7)', async () => {
     const there = await imported()
     const [lost] = v1.layers
     if (lost === undefined) throw new Error('no layer')
     there.registry.remove(lost.digest)
-    there.start()
+    const first = there.start()
     await vi.waitFor(async () => expect((await there.tagOf())?.record.upstreamGone).toBeDefined())
     expect(await there.unheld()).toMatchObject({ failure: { reason: 'NotFound', attempts: 1 } })
     expect((await there.tagOf())?.record.upstreamGone).toMatchObject({
@@ -206,6 +236,12 @@ describe('an upstream in trouble', () => {
     expect(await there.retention.state(app, 'prod')).toMatchObject({ state: 'failed', parts: 5, heldParts: 4 })
     const asked = counted(there)
     there.goOn(20 * minuteMs)
+    // Nor is it by the next process.
+    await first.stop()
+    const pauses = there.pauses.length
+    there.start()
+    const rests = () => there.pauses.slice(pauses).filter((ms) => ms < hourMs && ms > minuteMs)
+    await vi.waitFor(() => expect(rests()).toHaveLength(1))
     expect(asked()).toBe(0)
     there.registry.put('lib/app', v1)
     there.goOn(hourMs)

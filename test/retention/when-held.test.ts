@@ -157,6 +157,20 @@ describe('a tag that moves only when its content is held', () => {
     ])
   })
 
+  test('moves to nothing that is not held when who waited for another image has it', async () => {
+    const there = await standing()
+    const first = holdLast(there)
+    const importing = byHand(there, never())
+    await first.arrived()
+    const v3 = makeImage('v3')
+    there.registry.put('lib/app', v3, { tag: 'v3' })
+    await there.importImage('app', 'prod', `${there.repository}:v3`)
+    first.release()
+    await importing
+    expect(await there.pin()).toBe(v1.manifest.digest)
+    expect((await there.tagOf())?.record.awaits).toMatchObject({ image: v3.manifest.digest })
+  })
+
   test('is rolled back at once, and does not move when what it waited for is held', async () => {
     const there = await standing()
     there.start()

@@ -101,14 +101,18 @@ describe('the index of unheld tags', () => {
     const w = await world()
     await change(w, { event: event('a') }, 'a')
     const tags = Array.from({ length: 24 }, (_, i) => `f${i}`)
-    for (const [i, tag] of tags.entries()) await change(w, follows(tag, 'a', i > 20 ? whenHeld : null), tag)
+    for (const [i, tag] of tags.entries()) {
+      await change(w, follows(tag, 'a', i > 20 ? whenHeld : null), tag)
+      // Each has two things to tell then.
+      if (i <= 20) await change(w, { condition: { reason: 'NotFound', message: 'gone' } }, tag)
+    }
     await w.store.commit({
       operations: tags.map((tag) => ({ type: 'delete' as const, key: `index/unheld/demo/app/${tag}` })),
     })
     await change(w, { event: event('b') }, 'a')
     const told = await Promise.all(tags.map(async (tag) => [tag, (await unheld(w, tag))?.image]))
     for (const [tag, image] of told.slice(21)) expect(image, tag).toBe(digest('b'))
-    expect(told.filter(([, image]) => image !== undefined).length).toBeGreaterThan(10)
+    expect(told.filter(([, image]) => image !== undefined).length).toBeLessThan(tags.length)
   })
 })
 

@@ -151,7 +151,10 @@ describe('the annotation weir.dev/content of a tag', () => {
     const lie = { 'weir.dev/content': 'held', own: 'yes' }
     const { body: live } = await api.asAdmin('GET', tagPath)
     const metadata = { ...(live.metadata as object), annotations: lie }
+    const stored = async () =>
+      (await api.reader.tag({ project: 'demo', stream: 'app' }, 'prod'))?.record.spec?.annotations
     expect((await api.asAdmin('PUT', tagPath, { ...live, metadata })).status).toBe(200)
+    expect(await stored()).toEqual({ own: 'yes' })
     const headers = { 'content-type': 'application/merge-patch+json' }
     const token = api.adminToken
     await api.send('PATCH', tagPath, {
@@ -159,8 +162,7 @@ describe('the annotation weir.dev/content of a tag', () => {
       headers,
       body: { metadata: { annotations: { 'weir.dev/content': null } } },
     })
-    const stored = (await api.reader.tag({ project: 'demo', stream: 'app' }, 'prod'))?.record.spec?.annotations
-    expect(stored).toEqual({ own: 'yes' })
+    expect(await stored()).toEqual({ own: 'yes' })
     expect(annotationOf((await api.asAdmin('GET', tagPath)).body)).toMatch(/^fetching/)
   })
 })
