@@ -253,7 +253,7 @@ test('I8, I9: who pulls is told that the image is gone upstream, that the tag is
 
   upstream.remove(index.manifest.digest)
   await fails()
-  const gone = `${upstream.host} no longer has this image; it is served from Weir's own copy`
+  const gone = `${upstream.host} no longer has all of this image; Weir serves what it holds of it`
   for (const options of [{}, { method: 'HEAD' }, { headers: { 'if-none-match': index.manifest.digest } }]) {
     expect(await told(options)).toBe(`299 - "${gone}; ${stale}"`)
   }

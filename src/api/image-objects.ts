@@ -214,7 +214,7 @@ function conditionsOf({ condition, upstreamGone, items }: TagRecord): { conditio
     status: 'True',
     lastTransitionTime: upstreamGone.at,
     reason: 'NotFound',
-    message: `${upstreamGone.host} no longer has this image (${upstreamGone.image}); it is served from Weir's own copy`,
+    message: `${upstreamGone.host} no longer has all of this image (${upstreamGone.image}); Weir serves what it holds of it`,
     generation: items[0]?.generation ?? 0,
   }
   const conditions = [condition, gone].filter((each) => each !== undefined)

@@ -16,7 +16,9 @@ export function warningOf({ hold, upstreamGone, condition }: Pin): string | unde
   const facts: string[] = []
   if (hold !== undefined) facts.push(`held at revision ${hold.revision} by ${cut(hold.by, maxNameLength)}`)
   if (upstreamGone !== undefined) {
-    facts.push(`${cut(upstreamGone.host, maxNameLength)} no longer has this image; it is served from Weir's own copy`)
+    facts.push(
+      `${cut(upstreamGone.host, maxNameLength)} no longer has all of this image; Weir serves what it holds of it`,
+    )
   }
   if (condition !== undefined) {
     const { reason, lastTransitionTime } = condition

@@ -49,6 +49,8 @@ export interface TagEventCondition {
 /** The registry that said it no longer has the image a tag stands at, and when it first said so, RFC 3339. */
 export interface UpstreamGone {
   image: Digest
+  /** It is a part of the image that is gone; its manifest may be there. */
+  isPart?: true
   /** With its port, as image references have it. */
   host: string
   at: string

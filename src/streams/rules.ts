@@ -224,15 +224,20 @@ function nextCondition(
   }
 }
 
-/** What was said of the image that the tag stands at counts until an upstream is seen to have it, whoever said it last. */
+/**
+ * What was said of the image that the tag stands at counts until an upstream is seen to have it, whoever said it last. Who sees
+ * the manifest has not seen a part that is gone.
+ */
 function nextUpstreamGone(
   before: TagRecord,
   { lastSeen, upstreamGone }: TagChange,
   head: TagEvent | undefined,
   at: string,
 ): UpstreamGone | undefined {
-  if (upstreamGone === null || (lastSeen !== undefined && lastSeen === head?.image)) return undefined
-  if (before.upstreamGone !== undefined && before.upstreamGone.image === head?.image) return before.upstreamGone
+  const standing = before.upstreamGone?.image === head?.image ? before.upstreamGone : undefined
+  const isSeen = lastSeen !== undefined && lastSeen === head?.image && standing?.isPart !== true
+  if (upstreamGone === null || isSeen) return undefined
+  if (standing !== undefined) return standing
   return upstreamGone !== undefined && upstreamGone.image === head?.image ? { ...upstreamGone, at } : undefined
 }
 

@@ -19,7 +19,7 @@ export function reportGone(
   image: Digest,
   host: string,
 ): Promise<boolean> {
-  return change(writer, name, tag, image, { upstreamGone: { image, host } })
+  return change(writer, name, tag, image, { upstreamGone: { image, host, isPart: true } })
 }
 
 /**

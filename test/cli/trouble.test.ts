@@ -74,7 +74,7 @@ test('an image that its upstream deleted is told, and that pulls go on, until it
   await weir(['import-image', 'demo/app:prod', ...source])
   registry.remove(image as Digest)
   await weir(['import-image', 'demo/app:prod'])
-  const told = `${registry.host} no longer has this image (${image.slice(0, 19)}); it is served from Weir's own copy\n`
+  const told = `${registry.host} no longer has all of this image (${image.slice(0, 19)}); Weir serves what it holds of it\n`
   for (const named of ['demo/app', 'demo/app:prod']) {
     const { stdout } = await weir(['describe', named])
     expect(stdout).toMatch(/! import fails since .*: NotFound: /)

@@ -284,6 +284,13 @@ describe('an image that no upstream has any more', () => {
     expect(recordOf([imported('1'), gone, change]).upstreamGone).toMatchObject({ at })
   })
 
+  test('is still gone for want of a part when an import sees its manifest, until the part is seen', () => {
+    const part: TagChange = { upstreamGone: { image: digest('1'), host: 'quay.io', isPart: true } }
+    const seen: TagChange = { ...imported('1'), lastSeen: digest('1') }
+    expect(recordOf([imported('1'), part, seen]).upstreamGone).toMatchObject({ host: 'quay.io', isPart: true })
+    expect(recordOf([imported('1'), part, seen, { upstreamGone: null }])).not.toHaveProperty('upstreamGone')
+  })
+
   test('is said of a held tag, and taken back when an import in the background sees it', () => {
     const held = [imported('1'), imported('2'), { event: event('1', 'rollback') }, gone] as const
     expect(recordOf(held)).toMatchObject({ hold: { revision: 3 }, upstreamGone: { image: digest('1') } })

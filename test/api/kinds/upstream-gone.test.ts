@@ -26,7 +26,7 @@ async function world(): Promise<GoneWorld> {
     type: 'UpstreamGone',
     status: 'True',
     reason: 'NotFound',
-    message: `${host} no longer has this image (${digest}); it is served from Weir's own copy`,
+    message: `${host} no longer has all of this image (${digest}); Weir serves what it holds of it`,
     lastTransitionTime: new Date(api.clock.now()).toISOString().replace(/\.\d+Z$/, 'Z'),
     generation: 2,
   }
