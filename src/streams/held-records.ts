@@ -80,8 +80,10 @@ function jointProofs(through: Proof): Proof[] {
 }
 
 /** In the order of `keys` each. */
-function subsetsOf(keys: Proof): Proof[] {
-  return keys.reduceRight<Proof[]>((subsets, key) => [...subsets, ...subsets.map((rest) => [key, ...rest])], [[]])
+function subsetsOf([first, ...others]: Proof): Proof[] {
+  if (first === undefined) return [[]]
+  const without = subsetsOf(others)
+  return [...without, ...without.map((rest) => [first, ...rest])]
 }
 
 function recordOf(digest: Digest, entries: readonly Entry[]): HeldRecord | undefined {
