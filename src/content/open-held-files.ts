@@ -37,6 +37,8 @@ export interface HeldFilesOptions {
   signal: AbortSignal
 }
 
+/** Other processes on the directory keep and remove too. */
+const recountMs = 5 * 60_000
 /** The most that is read into memory at once. */
 const maxWholeBytes = 32 * 1024 * 1024
 
@@ -57,6 +59,7 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
   const sweep = createSweep({ layout, records, quarantine, partials, room, alone, uses, now, signal, log })
   // A crash can not have left more than downloads that were under way; the rest waits for whoever collects.
   void count().then(() => sweep.unfinished().catch(tellUnlessClosed))
+  countAgainAndAgain()
 
   /** Does something as the only one that writes or removes these bytes; undefined when another process does. */
   async function alone<T>(digest: Digest, work: () => Promise<T>): Promise<T | undefined> {
@@ -83,6 +86,18 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
 
   function count(): Promise<void> {
     return room.count(sizes()).catch(tellUnlessClosed)
+  }
+
+  function countAgainAndAgain(): void {
+    let isCounting = false
+    async function countOnce(): Promise<void> {
+      if (isCounting) return
+      isCounting = true
+      await count()
+      isCounting = false
+    }
+    const timer = setInterval(countOnce, recountMs).unref()
+    signal.addEventListener('abort', () => clearInterval(timer), { once: true })
   }
 
   function tellUnlessClosed(error: unknown): void {

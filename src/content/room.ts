@@ -39,7 +39,9 @@ const reservedShare = 0.02
 
 /**
  * Keeps account of the room. Until what was there at the start is counted, only what came since counts: meanwhile the cap may be
- * exceeded by what comes in those seconds.
+ * exceeded by what comes in those seconds. What other processes on the directory keep or remove is known from the next count on,
+ * and what they are writing never is: they may exceed the cap together by what each of them keeps between two counts, which is
+ * no more than the room that it saw free, and who counts it next refuses more and tells of the pressure.
  */
 export function createRoom({ directory, maxBytes, counters, onPressure, log }: RoomOptions): Room {
   let taken = 0

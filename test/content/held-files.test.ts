@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { AcquireLease, HeldContent } from '../../src/content/content.ts'
 import { type HeldFiles, NoRoomError } from '../../src/content/held-files.ts'
 import { readAll } from '../../src/content/reader.ts'
@@ -175,6 +175,28 @@ test('what was held before the start is counted in the background', async () => 
   const { files, counters } = await open()
   await keep(files, others)
   await expect.poll(() => counters.heldBytes).toBe(bytes.length + others.length)
+})
+
+test('what another process keeps is counted every 5 minutes, until the signal ends it', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const { open } = await heldWorld()
+  const ending = new AbortController()
+  const { files, counters } = await open({ maxBytes: bytes.length, signal: ending.signal })
+  const other = await open()
+  const lease = await other.acquireLease(`content/${digest}`, new AbortController().signal)
+  await keep(other.files, bytes)
+  await lease.release()
+  vi.advanceTimersByTime(5 * minute)
+  await expect.poll(() => counters.heldBytes).toBe(bytes.length)
+  await expect(files.begin(digestOf(others), 'download', others.length)).rejects.toBeInstanceOf(NoRoomError)
+  expect(counters.problem).toBe('maxBytes reached')
+  await other.files.remove(digest, { unusedSince: Infinity })
+  vi.advanceTimersByTime(5 * minute)
+  await expect.poll(() => counters).toMatchObject({ heldBytes: 0, problem: undefined })
+  const before = vi.getTimerCount()
+  ending.abort()
+  expect(vi.getTimerCount()).toBe(before - 1)
 })
 
 test('what is kept and removed while it is counted is counted once', async () => {
