@@ -105,14 +105,19 @@ async function markTags(
     if (isPresent) await work.add(() => markTag(view, record, policy))
     const keep = createHistoryKeep(policy, nowMs)
     for (; ledgers.current && tagOfLedgerKey(ledgers.current.key) >= tag; await ledgers.advance()) {
+      const isOwn = tagOfLedgerKey(ledgers.current.key) === tag
       const entry = decode<LedgerEntry>(ledgers.current)
-      const bits = keep.next(entry.created) ? marks.history : marks.beyond
-      const { image } = entry
-      // An earlier project's revisions are nowhere to go back to.
-      if (image !== '' && entry.projectUid === projectUid) await work.add(() => reach.from(image, bits))
+      await markEntry(entry, isOwn && keep.next(entry.created) ? marks.history : marks.beyond)
     }
   }
+  // Of tags that have a ledger and no record.
+  for (; ledgers.current; await ledgers.advance()) await markEntry(decode<LedgerEntry>(ledgers.current), marks.beyond)
   await work.done()
+
+  async function markEntry({ image, projectUid: ofEntry }: LedgerEntry, bits: number): Promise<void> {
+    // An earlier project's revisions are nowhere to go back to.
+    if (image !== '' && ofEntry === projectUid) await work.add(() => reach.from(image, bits))
+  }
 }
 
 async function markLinks({ held, nowMs }: MarkOptions, { life, reach }: StreamView, links: Cursor): Promise<number> {

@@ -276,6 +276,21 @@ describe('links of a deleted stream', () => {
     expect(left).toEqual(digestsOf(one))
   })
 
+  test('stay where a ledger leads to them whose tag has no record', async () => {
+    const { collector, store, move, later, dump } = await collectorWorld()
+    const three = makeImage('three')
+    await move(app, 'a', one)
+    await move(app, 'b', three)
+    await move(app, 'c', two)
+    for (const tag of ['a', 'c']) {
+      await store.commit({ operations: [{ type: 'delete', key: `tag/demo/app/${tag}` }] })
+    }
+    later(2 * dayMs)
+    expect(await collector.prune(real)).toMatchObject({ removedLinks: 0 })
+    const left = (await dump('link/')).map(({ key }) => key.slice('link/demo/app/'.length))
+    expect(left).toEqual(digestsOf(one, two, three))
+  })
+
   test('go when they are of an earlier project of the name', async () => {
     const { collector, move, writer, project, later, dump, admit } = await collectorWorld()
     await move(app, 'prod', one)
