@@ -286,8 +286,9 @@ describe('an image that no upstream has any more', () => {
 
   test('is still gone for want of a part when an import sees its manifest, until the part is seen', () => {
     const part: TagChange = { upstreamGone: { image: digest('1'), host: 'quay.io', isPart: true } }
+    const failed: TagChange = { condition: notFound }
     const seen: TagChange = { ...imported('1'), lastSeen: digest('1') }
-    expect(recordOf([imported('1'), part, seen]).upstreamGone).toMatchObject({ host: 'quay.io', isPart: true })
+    expect(recordOf([imported('1'), part, failed, seen]).upstreamGone).toMatchObject({ isPart: true })
     expect(recordOf([imported('1'), part, seen, { upstreamGone: null }])).not.toHaveProperty('upstreamGone')
   })
 
