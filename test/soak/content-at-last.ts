@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BlobUpstream } from '../support/blob-upstream.ts'
 import { type Connection, pullBlob, pullManifest, pullToken, requestApi } from './content-requests.ts'
-import { pinnedTags, projects, streams } from './content-session.ts'
+import { pinnedStreams, pinnedTags, projects } from './content-session.ts'
 
 const longestMs = 180_000
 
@@ -16,7 +16,7 @@ export async function checkWholeAtLast(running: Connection, upstream: BlobUpstre
   }
   await upstream.close()
   let pulled = 0
-  for (const stream of streams) {
+  for (const stream of pinnedStreams) {
     const repository = `${projects.pinned}/${stream}`
     const token = await pullToken(running, repository)
     for (const reference of pinnedTags) {
@@ -34,7 +34,8 @@ export async function checkWholeAtLast(running: Connection, upstream: BlobUpstre
   return faults
 }
 
-async function unheldTags(connection: Connection): Promise<string[]> {
+/** The pinned tags that are not held, with what is told of each. */
+export async function unheldTags(connection: Connection): Promise<string[]> {
   const path = `/apis/image.openshift.io/v1/namespaces/${projects.pinned}/imagestreamtags`
   const { body } = await requestApi(connection, 'GET', path)
   const tags = body.items as { metadata: { name: string; annotations?: Record<string, string> } }[]

@@ -15,7 +15,7 @@ import { closureOf } from '../../src/streams/closure.ts'
 import { createStreams, type Streams } from '../../src/streams/create-streams.ts'
 import { createHeldRecords } from '../../src/streams/held-records.ts'
 import { unheldKey } from '../../src/streams/keys.ts'
-import { projects, type Session, streams as streamNames } from './content-session.ts'
+import { pinnedStreams, projects, type Session } from './content-session.ts'
 
 /** What one check found. */
 export interface ContentCheck {
@@ -128,7 +128,7 @@ interface PinsOptions {
 async function checkPins({ store, streams, content, session }: PinsOptions, faults: string[]) {
   let pins = 0
   let heldPins = 0
-  for (const stream of streamNames) {
+  for (const stream of pinnedStreams) {
     const name: StreamName = { project: projects.pinned, stream }
     for (const tag of await streams.reader.tags(name)) {
       const image = parseDigest(tag.record.items[0]?.image ?? '')

@@ -11,12 +11,12 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startBlobUpstream } from '../support/blob-upstream.ts'
-import { checkWholeAtLast } from './content-at-last.ts'
+import { checkWholeAtLast, unheldTags } from './content-at-last.ts'
 import { checkContent } from './content-check.ts'
 import { aheadMs } from './content-clock.ts'
 import { requestApi } from './content-requests.ts'
 import { maxBytes, type Prepared, prepare, spawnWeir, start } from './content-running.ts'
-import { drive, newSession, projects, type Session } from './content-session.ts'
+import { drive, importImage, newSession, pinnedTags, projects, type Session, stillStream } from './content-session.ts'
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '200' } } })
 const kills = Number(values.kills)
@@ -177,6 +177,10 @@ async function fill(prepared: Prepared): Promise<void> {
     const { status, body: answer } = await requestApi(running, 'POST', '/api/v1/namespaces', body)
     if (status !== 201) throw new Error(`project ${name}: ${status} ${JSON.stringify(answer)}`)
   }
+  for (const tag of pinnedTags) {
+    await importImage(running, upstream, { project: projects.pinned, stream: stillStream, tag })
+  }
+  while ((await unheldTags(running)).length > 0) await delay(50)
   const driven = drive(running, upstream, newSession())
   const deadline = Date.now() + longestFillingMs
   while (upstream.sentBytes() < 1.5 * maxBytes && Date.now() < deadline) await delay(50)

@@ -7,7 +7,10 @@ import { type Connection, pullBlob, pullManifest, pullToken, requestApi } from '
 /** Whose pins are kept whole, and where only what was pulled is. */
 export const projects = { pinned: 'keep', pulled: 'cache' } as const
 
-export const streams = ['app', 'web'] as const
+const streams = ['app', 'web'] as const
+/** Nobody moves or pulls its tags after the first session: whatever is evicted by age would go first. */
+export const stillStream = 'still'
+export const pinnedStreams = [...streams, stillStream] as const
 export const pinnedTags = ['a', 'b', 'c'] as const
 const tags = { keep: pinnedTags, cache: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'] } as const
 
@@ -88,6 +91,25 @@ async function importTag(
   const tag = anyOf(tags[project])
   const place = `${project}/${stream}:${tag}`
   if (session.moving.has(place)) return void (await delay(5))
+  session.moving.add(place)
+  const { answer, digest } = await importImage(connection, upstream, { project, stream, tag })
+  // A tag that was rolled back is held: that is an answer of its own.
+  const [imported] =
+    (answer.body.status as { images?: { image?: object; status?: { status?: string } }[] })?.images ?? []
+  if (answer.status === 201 && imported?.image !== undefined) {
+    session.acknowledged.set(place, digest)
+    session.imports += 1
+  } else if (answer.status >= 500) session.faults.push(`import: ${answer.status} ${JSON.stringify(answer.body)}`)
+  session.moving.delete(place)
+  await delay(Math.random() * 60)
+}
+
+/** Puts an image upstream that was never there, and imports it. */
+export async function importImage(
+  connection: Connection,
+  upstream: BlobUpstream,
+  { project, stream, tag }: { project: string; stream: string; tag: string },
+): Promise<{ answer: Awaited<ReturnType<typeof requestApi>>; digest: string }> {
   made += 1
   const own = generatedBlob(`own ${made}`, 200_000 + Math.floor(Math.random() * 1_500_000))
   const layers: GeneratedBlob[] = [own, anyOf(sharedLayers)]
@@ -97,24 +119,18 @@ async function importTag(
     to: { name: tag },
     importPolicy: {},
   }
-  session.moving.add(place)
-  const path = `/apis/image.openshift.io/v1/namespaces/${project}/imagestreamimports`
-  const body = {
-    kind: 'ImageStreamImport',
-    apiVersion: 'image.openshift.io/v1',
-    metadata: { name: stream },
-    spec: { import: true, images: [image] },
-  }
-  const answer = await requestApi(connection, 'POST', path, body)
-  // A tag that was rolled back is held: that is an answer of its own.
-  const [imported] =
-    (answer.body.status as { images?: { image?: object; status?: { status?: string } }[] })?.images ?? []
-  if (answer.status === 201 && imported?.image !== undefined) {
-    session.acknowledged.set(place, manifest.digest)
-    session.imports += 1
-  } else if (answer.status >= 500) session.faults.push(`import: ${answer.status} ${JSON.stringify(answer.body)}`)
-  session.moving.delete(place)
-  await delay(Math.random() * 60)
+  const answer = await requestApi(
+    connection,
+    'POST',
+    `/apis/image.openshift.io/v1/namespaces/${project}/imagestreamimports`,
+    {
+      kind: 'ImageStreamImport',
+      apiVersion: 'image.openshift.io/v1',
+      metadata: { name: stream },
+      spec: { import: true, images: [image] },
+    },
+  )
+  return { answer, digest: manifest.digest }
 }
 
 async function pullTag(connection: Connection, session: Session): Promise<void> {
