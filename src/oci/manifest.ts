@@ -96,6 +96,19 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
 }
 
 /**
+ * The media type that a manifest says it has; undefined when it says none.
+ *
+ * @throws RegistryError MANIFEST_INVALID for what is no manifest
+ */
+export function writtenMediaType(bytes: Uint8Array): string | undefined {
+  if (bytes.length > maxManifestBytes) throw invalid(`is larger than ${maxManifestBytes} bytes`)
+  const document = parseDocument(bytes)
+  if (typeof document !== 'object' || document === null) throw invalid('is not an object')
+  const written = 'mediaType' in document ? document.mediaType : undefined
+  return typeof written === 'string' ? written : undefined
+}
+
+/**
  * What a manifest gives access to, each digest once: the children of an index, the config and layers of an image. Its
  * `subject` is something it says about other content and opens nothing.
  */

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import type { Content, UpstreamLocation } from '../content/content.ts'
 import { firstAnswer } from '../content/locations.ts'
 import type { Digest } from '../oci/digest.ts'
-import { parseManifest } from '../oci/manifest.ts'
+import { parseManifest, writtenMediaType } from '../oci/manifest.ts'
 import { isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { imageRecord, linksOf } from '../streams/admission.ts'
@@ -127,6 +127,6 @@ function keyOf(uid: string, digest: string): string {
 /** Bytes that another stream received: their own word goes before what this stream's manifests say of them. */
 function typeOfHeld(bytes: Buffer, link: StreamLink): string {
   if (link.received) return link.mediaType
-  const { mediaType } = JSON.parse(bytes.toString('utf8')) as { mediaType?: unknown }
-  return typeof mediaType === 'string' && isManifestType(mediaType) ? mediaType : (link.manifestType ?? link.mediaType)
+  const written = writtenMediaType(bytes)
+  return written !== undefined && isManifestType(written) ? written : (link.manifestType ?? link.mediaType)
 }

@@ -307,6 +307,30 @@ test('I4: short, overlong and altered blobs never come whole', async () => {
   expect((await readAll(await world.pullThrough.blob(app, digest))).equals(bytes)).toBe(true)
 })
 
+const traps: [string, Buffer][] = [
+  ['no JSON', Buffer.from('layer')],
+  ['null', Buffer.from('null')],
+  ['deeper than anybody nests', Buffer.from('['.repeat(100_000))],
+  ['more values than a manifest has', Buffer.from(`[${'[],'.repeat(300_000)}[]]`)],
+  ['larger than a manifest', Buffer.from(JSON.stringify({ schemaVersion: 2, more: 'x'.repeat(5 * 1024 * 1024) }))],
+]
+
+test.each(traps)('a held layer that an index names as a manifest is none: it is %s', async (_what, bytes) => {
+  const world = await pullWorld()
+  const image = makeImage('trap', { layers: [bytes] })
+  const [layer] = image.layers
+  if (layer === undefined) throw new TypeError('the image has a layer')
+  await world.import(image)
+  const child = { mediaType: mediaTypes.ociManifest, digest: layer.digest, size: bytes.length }
+  const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [child] }
+  await world.import(piece(mediaTypes.ociIndex, JSON.stringify(index)), { tag: 'index' })
+  const link = await world.links.get(app, layer.digest)
+  if (link === undefined) throw new TypeError('the layer is linked')
+  await world.content.fetch(link, { signal: AbortSignal.timeout(30_000) })
+  expect(await answer(world.pullThrough.manifest(app, layer.digest, get))).not.toMatchObject({ code: 'UNKNOWN' })
+  expect(await answer(world.pullThrough.blob(app, digestOf('nowhere')))).toMatchObject({ code: 'BLOB_UNKNOWN' })
+})
+
 test('I5: a stream made anew has nothing of the one before it', async () => {
   const world = await pullWorld()
   const index = makeIndex('before')
