@@ -1,14 +1,21 @@
 import type { BlobReader, OpenBlob } from './content.ts'
 
-/** Reads an open blob to its end and closes it. For small ones: all of it is in memory. */
-export async function readAll({ reader, length }: Pick<OpenBlob, 'reader' | 'length'>): Promise<Buffer> {
+/** Reads an open blob to its end and closes it, which `signal` does before. For small ones: all of it is in memory. */
+export async function readAll(
+  { reader, length }: Pick<OpenBlob, 'reader' | 'length'>,
+  signal?: AbortSignal,
+): Promise<Buffer> {
   const whole = Buffer.allocUnsafe(length)
   let filled = 0
+  const leave = (): void => reader.close()
+  signal?.addEventListener('abort', leave, { once: true })
   try {
+    signal?.throwIfAborted()
     for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
       filled += piece.copy(whole, filled)
     }
   } finally {
+    signal?.removeEventListener('abort', leave)
     reader.close()
   }
   if (filled !== length) throw new TypeError(`a reader gave ${filled} of ${length} bytes and no error`)

@@ -30,7 +30,7 @@ export function createConfigurations({ content, timeoutMs, log }: Configurations
   async function fetch(link: Link, left: AbortSignal | undefined): Promise<Buffer> {
     const deadline = AbortSignal.timeout(timeoutMs)
     const signal = left === undefined ? deadline : AbortSignal.any([left, deadline])
-    return readAll(await content.open(link, undefined, signal))
+    return readAll(await content.open(link, undefined, signal), signal)
   }
 
   return {

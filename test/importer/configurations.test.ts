@@ -195,6 +195,19 @@ describe('I7: a config that is a trap fails no import and is not kept', () => {
     expect(await pin(there)).toBe(image.manifest.digest)
   })
 
+  test('is large and stops half-way: likewise', async () => {
+    const bytes = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', more: 'x'.repeat(300_000) }))
+    const there = await world(withConfig(bytes))
+    there.registry.intercept((req, res, next) => {
+      if (!blobs.test(`${req.method} ${req.url}`)) return next()
+      res.writeHead(200, { 'content-length': String(bytes.length) })
+      res.write(bytes.subarray(0, 200_000))
+      return undefined
+    })
+    expect((await imported(there)).image.configuration).toBeUndefined()
+    expect(await pin(there)).toBeDefined()
+  })
+
   test('is said to be huge: it is not asked for', async () => {
     const there = await world(withConfig('{}', image.config.mediaType, 5 * 1024 * 1024))
     expect((await imported(there)).image.configuration).toBeUndefined()
