@@ -216,6 +216,7 @@ async function openParts(options: PartsOptions) {
   const source = createBlobSource(upstream)
   const directory = join(config.data, 'content')
   let press: (neededBytes: number) => void = () => undefined
+  let lose: () => void = () => undefined
   const content = await createContent({
     directory,
     source,
@@ -224,6 +225,7 @@ async function openParts(options: PartsOptions) {
     maxBytes: config.content.maxBytes,
     finishBytes: config.content.finishBytes,
     onPressure: (neededBytes) => press(neededBytes),
+    onLost: () => lose(),
     log,
     now,
   }).catch((error: unknown) => {
@@ -251,6 +253,7 @@ async function openParts(options: PartsOptions) {
     now,
     log,
   })
+  lose = retention.lookAgain
   const { awaitMove } = retention
   const importer = createImporter({ ...streams, content, upstream, allowed, keepManifest, awaitMove, log })
   const leaving = new AbortController()

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
@@ -85,6 +85,23 @@ describe('what a tag needs', () => {
     expect((await weir(world, 'prefetch', 'demo/app:prd')).stderr).toContain('did you mean demo/app:prod?')
     expect(await weir(world, 'prefetch', 'demo/apps')).toMatchObject({ code: 1 })
   })
+})
+
+test('a pinned blob that a pull finds wrong is fetched again, though nobody pulls it any more', async () => {
+  const image = makeImage('big', { layers: [randomBytes(2 ** 21)] })
+  const world = await holding(image, { retain: 'pinned' })
+  expect(await weir(world, 'prefetch', 'demo/app:prod')).toMatchObject({ code: 0 })
+  const { digest, bytes } = image.layers[0] ?? expect.unreachable()
+  const wrong = Buffer.from(bytes)
+  wrong[0] = (wrong[0] ?? 0) ^ 1
+  // Another file: what notes its last use at the same time may give this one the times of before.
+  const other = join(world.dataDirectory, 'wrong')
+  await writeFile(other, wrong)
+  await rename(other, heldFile(world, digest))
+  const token = await world.pullToken('repository:demo/app:pull')
+  // It is too large to be seen wrong before its first bytes are given out.
+  await expect(world.request(`/v2/demo/app/blobs/${digest}`, { token })).rejects.toThrow()
+  await expect.poll(() => readFile(heldFile(world, digest)).catch(() => undefined), { timeout: 10_000 }).toEqual(bytes)
 })
 
 describe('prune', () => {

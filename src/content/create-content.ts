@@ -24,6 +24,11 @@ export interface ContentOptions {
    * it is no news.
    */
   onPressure?: (neededBytes: number) => void
+  /**
+   * Told when held bytes turned out wrong or gone, and count as absent from then on: whoever needs them has to fetch them again.
+   * Often: one look at everything that is needed may serve many calls.
+   */
+  onLost?: () => void
   log?: Logger
   /** Milliseconds since the epoch; default the system's clock. */
   now?: () => number

@@ -29,6 +29,8 @@ export interface HeldFilesOptions {
   counters: Counters
   maxBytes: number
   onPressure: (neededBytes: number) => void
+  /** Told, often more than once, when bytes turned out not to be held any more though nobody removed them. */
+  onLost?: () => void
   log: Logger | undefined
   now: () => number
   /** How long the lease of a digest is waited for before it counts as another's; default 2 s. */
@@ -45,6 +47,7 @@ const maxWholeBytes = 32 * 1024 * 1024
 /** Opens the directory; what an older Weir laid out in it otherwise is moved to its new place. */
 export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFiles> {
   const { directory, records, acquireLease, buffers, counters, log, now, leaseWaitMs = 2000, signal } = options
+  const { onLost = () => undefined } = options
   const layout = layoutOf(directory)
   await makeDirectories(layout)
   await takeOver({ layout, records, log })
@@ -53,15 +56,14 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
   const uses = createUses(now)
   const trust = createTrust()
   const room = createRoom(options)
-  const quarantine = createQuarantine({ layout, records, room, inTurn, counters, log })
+  const quarantine = createQuarantine({ layout, records, room, inTurn, alone, onLost, counters, log })
   const partials = createPartialFiles({ layout, records, quarantine, room, trust, inTurn, now })
   const files = createWholeFiles({ layout, records, quarantine, trust, buffers, log })
-  const sweep = createSweep({ layout, records, quarantine, partials, room, alone, uses, now, signal, log })
+  const sweep = createSweep({ layout, records, quarantine, partials, room, alone, uses, onLost, now, signal, log })
   // A crash can not have left more than downloads that were under way; the rest waits for whoever collects.
   void count().then(() => sweep.unfinished().catch(tellUnlessClosed))
   countAgainAndAgain()
 
-  /** Does something as the only one that writes or removes these bytes; undefined when another process does. */
   async function alone<T>(digest: Digest, work: () => Promise<T>): Promise<T | undefined> {
     const soon = AbortSignal.any([signal, AbortSignal.timeout(leaseWaitMs)])
     const lease = await acquireLease(`content/${digest}`, soon).catch((error: unknown) => {

@@ -8,6 +8,7 @@ import { blobEntries, type Layout, parseFileName, unlessAbsent } from './layout.
 import type { PartialFiles } from './partial-file.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Room } from './room.ts'
+import type { Alone } from './turns.ts'
 import type { Uses } from './uses.ts'
 
 /** Clears away what crashes left. */
@@ -23,9 +24,10 @@ export interface SweepOptions {
   quarantine: Quarantine
   partials: PartialFiles
   room: Room
-  /** Does something as the only process that writes or removes these bytes; undefined when another does. */
-  alone: <T>(digest: Digest, work: () => Promise<T>) => Promise<T | undefined>
+  alone: Alone
   uses: Uses
+  /** Called when something was found not to be held any more. */
+  onLost: () => void
   now: () => number
   signal: AbortSignal
   log: Logger | undefined
@@ -36,7 +38,7 @@ const settledAfterMs = 600_000
 const quarantinedForMs = 7 * 86_400_000
 
 export function createSweep(options: SweepOptions): Sweep {
-  const { layout, records, quarantine, partials, room, alone, uses, now, signal, log } = options
+  const { layout, records, quarantine, partials, room, alone, uses, onLost, now, signal, log } = options
   const isSettled = ({ mtimeMs, ctimeMs }: Stats) => Math.max(mtimeMs, ctimeMs) < now() - settledAfterMs
 
   async function removePartial(file: string, digest: Digest, name: string): Promise<number | undefined> {
@@ -113,6 +115,7 @@ export function createSweep(options: SweepOptions): Sweep {
         signal.throwIfAborted()
         if (await removeOrphanRecord(record)) report.orphanRecords++
       }
+      if (report.orphanRecords > 0) onLost()
       await quarantine.clear(now() - quarantinedForMs)
       const { orphanFiles, orphanRecords } = report
       if (report.unfinished + orphanFiles + orphanRecords > 0) log?.info(report, 'leftovers were cleared away')

@@ -99,9 +99,10 @@ test('I6: a process that ends while it puts wrong bytes aside gives none of them
   await keep((await w.open()).files, bytes)
   await writeFile(fileOf(w.directory, digest), Buffer.alloc(bytes.length))
   const { stopping, reached } = await begun(w.records, 'remove', true)
-  const { files } = await w.open({ records: stopping })
+  const { files, die } = await w.open({ records: stopping })
   void files.verify(digest)
   await reached
+  die()
   await restarted(w, false)
 })
 
@@ -158,6 +159,18 @@ test('what another process works on is not swept away', async () => {
   await file.keep(proof)
   await lease.release()
   expect(await other.files.held(link)).toBe(bytes.length)
+})
+
+test('a sweep tells that something was lost when it finds records without a file, and else not', async () => {
+  const w = await heldWorld()
+  const lost: true[] = []
+  const { files } = await w.open({ onLost: () => void lost.push(true) })
+  await keep(files, bytes)
+  await files.sweep()
+  expect(lost).toEqual([])
+  await rm(fileOf(w.directory, digest))
+  expect(await files.sweep()).toEqual({ ...nothing, orphanRecords: 1 })
+  expect(lost).toEqual([true])
 })
 
 test('a record that lost its file is kept when a manifest is put by another process just then', async () => {

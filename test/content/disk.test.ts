@@ -14,7 +14,7 @@ import type { Extent } from '../../src/content/range.ts'
 import { readAll } from '../../src/content/reader.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { temporaryDirectory } from '../support/directory.ts'
-import { heldWorld, keep } from './held-world.ts'
+import { heldWorld, keep, proof } from './held-world.ts'
 import { contentWorld, fileOf, first, linkTo, second } from './world.ts'
 
 const run = promisify(execFile)
@@ -151,6 +151,19 @@ test.each([0, 2 * 1024 * 1024, big.length - 1])(
   },
 )
 
+test('what turns out wrong when it is read is told as lost, once its records are gone', async () => {
+  const lost: Promise<unknown>[] = []
+  const { content, directory, records } = await contentWorld({
+    onLost: () => void lost.push(records.get(digestOf(big))),
+  })
+  await content.putManifest(digestOf(big), big, first)
+  await readAll(await content.open(linkTo(big, first)))
+  expect(lost).toEqual([])
+  await flip(fileOf(directory, digestOf(big)), 5)
+  await received((await content.open(linkTo(big, first))).reader)
+  expect(await Promise.all(lost)).toEqual([undefined])
+})
+
 test('a small file with wrong bytes is made good from a location before anybody notices', async () => {
   const { content, source, directory } = await contentWorld()
   const link = linkTo(small, first)
@@ -269,6 +282,68 @@ test('a good file that came in the place of a wrong one is not put aside for it'
   await files.touch(link.digest)
   expect(await files.held(link)).toBe(big.length)
   expect(await readdir(join(directory, 'quarantine'))).toEqual([])
+})
+
+describe('a good file that another process puts in the place of a wrong one', () => {
+  /** A wrong file, another process, and what a process is like whose steps can be stopped. */
+  async function rotten() {
+    const { files: other, ...w } = await opened(big)
+    await flip(w.path, 5)
+    const expectGood = async () => {
+      expect(await readAll(must(await other.open(w.link)))).toEqual(big)
+      expect((await w.records.get(w.link.digest))?.proofs).toEqual([proof])
+      expect(await readdir(join(w.directory, 'quarantine'))).toEqual([])
+      expect((await other.sweep()).orphanRecords).toBe(0)
+    }
+    return { ...w, other, expectGood }
+  }
+
+  test('under its lease stays: the lease is waited for', async () => {
+    const { open, other, acquireLease, link, expectGood } = await rotten()
+    const lease = await acquireLease(`content/${link.digest}`, new AbortController().signal)
+    const asked: string[] = []
+    const waiting = await open({ leaseWaitMs: 60_000 })
+    const { files, counters } = await open({
+      acquireLease: (name, signal) => {
+        asked.push(name)
+        return waiting.acquireLease(name, signal)
+      },
+      leaseWaitMs: 60_000,
+    })
+    const reading = received(must(await files.open(link)).reader)
+    await expect.poll(() => asked).toEqual([`content/${link.digest}`])
+    await keep(other, big)
+    await lease.release()
+    expect((await reading).error).toBeInstanceOf(CorruptError)
+    expect(counters.quarantined).toBe(0)
+    await expectGood()
+  })
+
+  test('between two steps of putting aside stays, with its records', async () => {
+    const { open, other, records, link, expectGood } = await rotten()
+    const { files, counters } = await open({
+      records: {
+        ...records,
+        async remove(digest) {
+          await keep(other, big)
+          await records.remove(digest)
+        },
+      },
+    })
+    expect((await received(must(await files.open(link)).reader)).error).toBeInstanceOf(CorruptError)
+    expect(counters.quarantined).toBe(0)
+    await expectGood()
+  })
+
+  test('has not come yet while it downloads: the wrong one goes', async () => {
+    const { open, acquireLease, records, link, directory } = await rotten()
+    await acquireLease(`content/${link.digest}`, new AbortController().signal)
+    const { files, counters } = await open()
+    expect((await received(must(await files.open(link)).reader)).error).toBeInstanceOf(CorruptError)
+    expect(counters.quarantined).toBe(1)
+    expect(await records.get(link.digest)).toBeUndefined()
+    expect(await readdir(join(directory, 'quarantine'))).toHaveLength(1)
+  })
 })
 
 test.each([
