@@ -10,6 +10,9 @@ import { RegistryError } from '../../src/oci/errors.ts'
 import type { MemorySource } from './memory-source.ts'
 import { contentWorld, first, linkTo, second } from './world.ts'
 
+/** For what a busy machine takes longer to do. */
+const soon = { timeout: 10_000 }
+
 const heldBack = 64 * 1024
 const big = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 251))
 const small = Buffer.from('a small blob')
@@ -47,7 +50,7 @@ test.each([
   const opened = await content.open(link)
   expect(opened).toMatchObject({ size: bytes.length, offset: 0, length: bytes.length })
   expect(bytes.equals(await readAll(opened))).toBe(true)
-  await expect.poll(() => content.held(link)).toBe(bytes.length)
+  await expect.poll(() => content.held(link), soon).toBe(bytes.length)
   expect(bytes.equals(await readAll(await content.open(link)))).toBe(true)
   expect(source.asked).toEqual(['open a.example/lib/app whole'])
   expect(await unfinished(directory)).toEqual([])
@@ -83,7 +86,7 @@ test('I4: whatever is wrong with a whole body, a client never gets as many bytes
     }),
     { numRuns: 200 },
   )
-  await expect.poll(() => unfinished(directory)).toEqual([])
+  await expect.poll(() => unfinished(directory), soon).toEqual([])
   expect(source.bodies.every((body) => body.destroyed)).toBe(true)
 })
 
@@ -210,12 +213,12 @@ test('a client that leaves before its first byte ends the upstream request, and 
   source.put(second, link.digest, { bytes: big })
   const left = new AbortController()
   const opened = content.open(link, { start: 250_000 }, left.signal)
-  await expect.poll(() => source.bodies.length).toBe(1)
+  await expect.poll(() => source.bodies.length, soon).toBe(1)
   left.abort()
   await expect(opened).rejects.toThrow()
-  await expect.poll(() => source.bodies[0]?.destroyed).toBe(true)
+  await expect.poll(() => source.bodies[0]?.destroyed, soon).toBe(true)
   expect(source.asked).toHaveLength(1)
-  await expect.poll(() => unfinished(directory)).toEqual([])
+  await expect.poll(() => unfinished(directory), soon).toEqual([])
 })
 
 test('a client that left before it asks nothing', async () => {
@@ -246,7 +249,7 @@ test('closing ends what waits for its first byte, and no other location is asked
   source.put(second, link.digest, { bytes: small })
   const opened = content.open(link)
   const failed = expect(opened).rejects.toThrow()
-  await expect.poll(() => source.bodies.length).toBe(1)
+  await expect.poll(() => source.bodies.length, soon).toBe(1)
   await content.close()
   await failed
   expect(source.asked).toEqual(['open a.example/lib/app whole'])

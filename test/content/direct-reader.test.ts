@@ -8,6 +8,9 @@ import { RegistryError } from '../../src/oci/errors.ts'
 import { type MemorySource, memorySource } from './memory-source.ts'
 import { first, second } from './world.ts'
 
+/** For what a busy machine takes longer to do. */
+const soon = { timeout: 10_000 }
+
 const big = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 251))
 const digest = digestOf(big)
 
@@ -154,7 +157,7 @@ test('closing ends a read that waits, also between two attempts', async () => {
   source.put(first, digest, { bytes: big, stallsAfter: 0 })
   const reader = direct(source)
   const reading = reader.read()
-  await expect.poll(() => source.bodies.length).toBe(1)
+  await expect.poll(() => source.bodies.length, soon).toBe(1)
   reader.close()
   await expect(reading).rejects.toThrow('closed')
   const left = new AbortController()

@@ -12,6 +12,9 @@ import { RegistryError } from '../../src/oci/errors.ts'
 import { connectionLost, type ScriptedSource, scriptedSource } from './scripted-source.ts'
 import { contentWorld, first, linkTo, second } from './world.ts'
 
+/** For what a busy machine takes longer to do. */
+const soon = { timeout: 10_000 }
+
 const heldBack = 64 * 1024
 const mebibyte = 1024 * 1024
 const bytes = randomBytes(3 * mebibyte + 12_345)
@@ -74,7 +77,7 @@ test('I10: 32 clients of one cold blob are one request, and each gets bytes at o
   body.end()
   for (const rest of await Promise.all(rests)) expect(rest.bytes.equals(bytes.subarray(1000))).toBe(true)
   expect(source.asks).toHaveLength(1)
-  await expect.poll(() => content.held(link)).toBe(bytes.length)
+  await expect.poll(() => content.held(link), soon).toBe(bytes.length)
   expect(content.counters).toMatchObject({ upstreamBytes: bytes.length, downloads: 0, resumes: 0, streamedThrough: 0 })
   expect(content.counters.deliveredBytes).toBe(32 * bytes.length)
 })
@@ -177,7 +180,7 @@ test('a client that reads nothing holds nobody up, and gets everything later', a
   body.send(bytes.subarray(1000))
   body.end()
   expect((await other).bytes.equals(bytes)).toBe(true)
-  await expect.poll(() => content.held(link)).toBe(bytes.length)
+  await expect.poll(() => content.held(link), soon).toBe(bytes.length)
   expect((await drain(reader)).bytes.equals(bytes)).toBe(true)
 })
 
@@ -210,8 +213,8 @@ test('a download that all leave ends when much is missing, and leaves nothing', 
   const { content, source, link, directory } = await world({ finishBytes: bytes.length - 1001 })
   const { reader, body } = await startOf(content, source, link)
   reader.close()
-  await expect.poll(() => body.isClosed).toBe(true)
-  await expect.poll(() => unfinished(directory)).toEqual([])
+  await expect.poll(() => body.isClosed, soon).toBe(true)
+  await expect.poll(() => unfinished(directory), soon).toEqual([])
   const again = content.open(link)
   const anew = (await source.next()).answer()
   anew.send(bytes)
@@ -253,7 +256,7 @@ test('an upstream that breaks off twice is asked for the rest, on condition of i
   expect((await rest).bytes.equals(bytes)).toBe(true)
   expect(content.counters).toMatchObject({ resumes: 2, upstreamBytes: bytes.length })
   expect(pauses).toEqual([250, 250])
-  await expect.poll(() => content.held(link)).toBe(bytes.length)
+  await expect.poll(() => content.held(link), soon).toBe(bytes.length)
 })
 
 test('an upstream that does not get on is given up after five more attempts, later and later', async () => {
@@ -282,7 +285,7 @@ test.each([
   whole.send(bytes.subarray(0, 999), bytes.subarray(999, 2_000_000), bytes.subarray(2_000_000))
   whole.end()
   expect((await rest).bytes.equals(bytes)).toBe(true)
-  await expect.poll(() => content.held(link)).toBe(bytes.length)
+  await expect.poll(() => content.held(link), soon).toBe(bytes.length)
   expect(content.counters.upstreamBytes).toBe(bytes.length + 1000)
 })
 
@@ -325,7 +328,7 @@ test('where one location fails for good another goes on, and the proof is of bot
   other.send(bytes.subarray(1000))
   other.end()
   expect((await rest).bytes.equals(bytes)).toBe(true)
-  await expect.poll(() => content.held(both)).toBe(bytes.length)
+  await expect.poll(() => content.held(both), soon).toBe(bytes.length)
   expect(await content.held({ ...link, locations: [first] })).toBeUndefined()
   expect(await content.held({ ...link, locations: [second] })).toBeUndefined()
 })
@@ -359,7 +362,7 @@ test('I5: only who has all locations that gave the bytes shares them', async () 
   expect((await readAll(await apart)).equals(bytes)).toBe(true)
   source.asks.at(-1)?.refuse(new RegistryError('BLOB_UNKNOWN'))
   await expect(now).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
-  await expect.poll(() => content.held(linked(second))).toBe(bytes.length)
+  await expect.poll(() => content.held(linked(second)), soon).toBe(bytes.length)
   expect(await content.held(linked(first))).toBeUndefined()
 })
 
@@ -484,7 +487,7 @@ test('a fetch that is given up ends its download, and tells why another failed',
   const body = (await source.next()).answer()
   enough.abort(new Error('enough'))
   await expect(fetched).rejects.toThrow('enough')
-  await expect.poll(() => body.isClosed).toBe(true)
+  await expect.poll(() => body.isClosed, soon).toBe(true)
   const failing = content.fetch(link, { signal: AbortSignal.timeout(60_000) })
   const failed = expect(failing).rejects.toMatchObject({ code: 'TOOMANYREQUESTS' })
   ;(await source.next()).refuse(new RegistryError('TOOMANYREQUESTS'))
@@ -544,7 +547,7 @@ test('closing fails who reads on alone, and who reads what is whole', async () =
   const { reader, body } = await startOf(content, source, link)
   body.send(bytes.subarray(1000))
   body.end()
-  await expect.poll(() => content.held(link)).toBe(bytes.length)
+  await expect.poll(() => content.held(link), soon).toBe(bytes.length)
   const large = randomBytes(200_000)
   const opening = content.open(linkTo(large, first))
   const alone = (await source.next()).answer({ size: large.length })
@@ -578,5 +581,5 @@ test('a blob by sha512 is shared and held like any other', async () => {
   const [whole, part] = await Promise.all(opening.map(async (opened) => readAll(await opened)))
   expect(whole?.equals(bytes)).toBe(true)
   expect(part?.equals(bytes.subarray(1))).toBe(true)
-  await expect.poll(() => content.held(by512)).toBe(bytes.length)
+  await expect.poll(() => content.held(by512), soon).toBe(bytes.length)
 })
