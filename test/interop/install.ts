@@ -14,6 +14,8 @@ const debian = {
   containerd: 'containerd',
   ctr: 'containerd',
   strace: 'strace',
+  curl: 'curl',
+  mke2fs: 'e2fsprogs',
   wrk: 'wrk',
 } as const
 
