@@ -175,7 +175,8 @@ export interface Content {
   stat(link: Link): Promise<number>
   /**
    * Opens a blob through `link`: from disk, or from a download that all who want it share. A whole body is verified while it
-   * passes: the last piece is held back until the digest matches, and on a mismatch the reader fails (I4). `signal` ends the
+   * passes: the last piece is held back until the digest matches, and on a mismatch the reader fails (I4). A part of what is
+   * held is not: wrong bytes on the disk are found when the whole is read for the first time since the start. `signal` ends the
    * waiting for its first byte, which the upstream may never send; later the reader is closed instead.
    *
    * @throws RegistryError RANGE_INVALID with `detail.size`, or the upstream's failure

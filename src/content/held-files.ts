@@ -37,8 +37,9 @@ export interface PartialFile {
 export interface HeldFiles
   extends Pick<Content, 'manifest' | 'putManifest' | 'held' | 'touch' | 'list' | 'remove' | 'verify' | 'sweep'> {
   /**
-   * Reads what is held and may be given out through `link`; undefined when that is nothing, or turned out short. A read fails
-   * with an UnreadableError where other bytes may follow, and with a CorruptError when wrong ones were given out.
+   * Reads what is held and may be given out through `link`; undefined when that is nothing, or turned out short. The whole is
+   * hashed along unless it was since the start and is the same file; a part never is. A read fails with an UnreadableError where
+   * other bytes may follow, and with a CorruptError when wrong ones were given out.
    *
    * @throws RegistryError RANGE_INVALID with `detail.size`
    */
