@@ -1,3 +1,4 @@
+import type { Hash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { type Digest, digestHex, digestOf, hashFor } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
@@ -10,7 +11,7 @@ import { endingWith } from './ending.ts'
 import { beginFilling, type Filling } from './filling.ts'
 import type { Growing } from './growing-file.ts'
 import { type HeldFiles, NoRoomError } from './held-files.ts'
-import { isWrongBytes, upstreamsOf } from './locations.ts'
+import { isWrongBytes, upstreamsOf, wrongBytes } from './locations.ts'
 import { createMembers, type Member } from './members.ts'
 import { followOther } from './other-process.ts'
 import { locationKey, proofOf } from './proof.ts'
@@ -183,7 +184,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     lease.lost.addEventListener('abort', lose, { once: true })
     try {
       ending.signal.throwIfAborted()
-      if ((await files.held(link).catch(() => undefined)) !== undefined) becomeHeld()
+      if ((await files.held(link).catch(() => undefined)) !== undefined) await becomeHeld()
       else if (shared.course === 'coming') await fillAll(writing.signal)
       else throw busy(digest)
       kept.resolve()
@@ -196,13 +197,24 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     }
   }
 
-  /** Another process has kept it, or this one a moment ago. */
-  function becomeHeld(): void {
+  /** Another process has kept it, or this one a moment ago: who has begun goes on in it where it begins with the same bytes. */
+  async function becomeHeld(): Promise<void> {
     if (shared.course !== 'coming') return
-    for (const member of members) if (member.hasBegun) members.fail(member, busy(digest))
-    showBytes(undefined)
-    hash = hashFor(digest)
+    if (!(await isBeginningOfHeld())) {
+      const other = wrongBytes(undefined, 'begins otherwise than before')
+      for (const member of members) if (member.hasBegun) members.fail(member, other)
+      showBytes(undefined)
+      hash = hashFor(digest)
+    }
     goApart('held', busy(digest))
+  }
+
+  async function isBeginningOfHeld(): Promise<boolean> {
+    const end = shared.bytes?.received ?? 0
+    if (end === 0) return true
+    const held = await files.open(link, { start: 0, end: end - 1 }).catch(() => undefined)
+    const heldHash = held && (await hashOf(held.reader, hashFor(digest)).catch(() => undefined))
+    return heldHash?.digest().equals(hash.copy().digest()) === true
   }
 
   /** Fetches it, and where a location's bytes were wrong, from those that are left, for those who have got nothing yet. */
@@ -320,6 +332,16 @@ function busy(digest: Digest): RegistryError {
 
 function noRoom(digest: Digest, error: NoRoomError): RegistryError {
   return new RegistryError('UNAVAILABLE', { message: `there is no room for ${digest}: ${error.problem}`, cause: error })
+}
+
+/** Reads to the end, and closes. */
+async function hashOf(reader: BlobReader, hash: Hash): Promise<Hash> {
+  try {
+    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) hash.update(piece)
+    return hash
+  } finally {
+    reader.close()
+  }
 }
 
 /** Bytes that are there: no more than is held back of a blob. */

@@ -25,6 +25,8 @@ interface Process {
   source: ScriptedSource
   /** Its leases go to others, as when it does not answer for long. */
   lose(): void
+  /** From when it settles the process pauses until it learns something. */
+  rest(): Promise<void>
 }
 
 /** Leases as a store grants them: each to one process at a time. */
@@ -79,6 +81,7 @@ async function processes(): Promise<{ one: Process; two: Process; directory: str
   const start = async (): Promise<Process> => {
     const { acquire, lose } = grant()
     const source = scriptedSource(bytes.length)
+    let resting: PromiseWithResolvers<void> | undefined
     const content = await createContent({
       directory,
       source,
@@ -86,10 +89,17 @@ async function processes(): Promise<{ one: Process; two: Process; directory: str
       acquireLease: acquire,
       maxBytes: 1024 ** 3,
       finishBytes: 0,
-      pause: async (milliseconds, signal) => void (await setTimeout(Math.min(milliseconds, 5), undefined, { signal })),
+      async pause(milliseconds, signal) {
+        resting?.resolve()
+        await setTimeout(resting === undefined ? Math.min(milliseconds, 5) : 2 ** 31 - 1, undefined, { signal })
+      },
     })
     onTestFinished(() => content.close())
-    return { content, source, lose }
+    const rest = (): Promise<void> => {
+      resting = Promise.withResolvers()
+      return resting.promise
+    }
+    return { content, source, lose, rest }
   }
   return { one: await start(), two: await start(), directory, link: linkTo(bytes, first) }
 }
@@ -271,4 +281,50 @@ test('what another process has kept meanwhile is read from there', async () => {
   expect((await own).bytes.equals(bytes)).toBe(true)
   await waiting
   expect(two.source.asks).toEqual([])
+})
+
+test('who reads what another process keeps between two looks gets it whole', async () => {
+  const { one, two, link } = await processes()
+  const { body, reader } = await begin(one, link, 1_500_000)
+  const own = drain(reader)
+  const followed = drain((await two.content.open(link)).reader)
+  await expect.poll(() => two.content.counters.deliveredBytes, soon).toBe(1_500_000)
+  await two.rest()
+  body.send(bytes.subarray(1_500_000))
+  body.end()
+  expect((await own).bytes.equals(bytes)).toBe(true)
+  expect((await followed).bytes.equals(bytes)).toBe(true)
+  expect(two.source.asks).toEqual([])
+})
+
+/** Two reads what one writes of `start`, and misses that one begins anew and keeps it. */
+async function missing(start: Buffer) {
+  const { one, two, link } = await processes()
+  const both = { ...link, locations: [first, second] }
+  const kept = one.content.fetch(both, { signal: AbortSignal.timeout(60_000) })
+  const short = (await one.source.next()).answer()
+  short.send(start)
+  const followed = drain((await two.content.open(both)).reader)
+  await expect.poll(() => two.content.counters.deliveredBytes, soon).toBe(start.length)
+  await two.rest()
+  short.end()
+  const right = (await one.source.next()).answer()
+  right.send(bytes)
+  right.end()
+  await kept
+  return { two, followed }
+}
+
+test('who reads a file that another process gave up goes on in the one that it kept instead', async () => {
+  const { two, followed } = await missing(bytes.subarray(0, 1_500_000))
+  expect((await followed).bytes.equals(bytes)).toBe(true)
+  expect(two.source.asks).toEqual([])
+})
+
+test('I4: nobody goes on in a held file that begins otherwise', async () => {
+  const start = Buffer.from(bytes.subarray(0, 1_500_000))
+  start[7] = (start[7] ?? 0) ^ 1
+  const got = await (await missing(start)).followed
+  expect(got.error).toMatchObject({ upstream: { reason: 'BadDigest' } })
+  expect(got.bytes).toHaveLength(1_500_000)
 })
