@@ -49,7 +49,7 @@ function createVerifiedReader(
     hash.update(piece)
     const isFree = Math.max(0, Math.min(piece.length, free - at))
     at += piece.length
-    if (isFree < piece.length) heldBack.push(piece.subarray(isFree))
+    if (isFree < piece.length) heldBack.push(Buffer.from(piece.subarray(isFree)))
     return isFree > 0 ? piece.subarray(0, isFree) : undefined
   }
 

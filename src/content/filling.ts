@@ -1,6 +1,6 @@
 import type { Hash } from 'node:crypto'
 import { type Digest, hashFor } from '../oci/digest.ts'
-import { bufferBytes } from './buffers.ts'
+import { type Buffers, bufferBytes } from './buffers.ts'
 import type { UpstreamLocation } from './content.ts'
 import { fetchBytes } from './fetching.ts'
 import { type Growing, type GrowingFile, openGrowingFile } from './growing-file.ts'
@@ -22,6 +22,7 @@ export interface FillRequest {
 
 export interface FillOptions extends FetchOptions {
   files: Pick<HeldFiles, 'begin' | 'refuse'>
+  buffers: Buffers
   now: () => number
   signal: AbortSignal
   /** Called before a location is asked, with those that gave what is there, and it, and why the one before failed. */
@@ -61,8 +62,8 @@ export async function beginFilling(request: FillRequest, options: FillOptions): 
 }
 
 async function copy(from: Growing, to: GrowingFile): Promise<void> {
-  const take = (): Buffer => Buffer.allocUnsafe(bufferBytes)
-  while (to.received < from.received) await to.append(await from.read(to.received, from.received, take))
+  const buffer = Buffer.allocUnsafe(bufferBytes)
+  while (to.received < from.received) await to.append(await from.read(to.received, from.received, () => buffer))
 }
 
 function createFilling(

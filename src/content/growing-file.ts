@@ -1,22 +1,23 @@
 import { read as readFile, writev } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { type Buffers, bufferBytes } from './buffers.ts'
+import { createTail } from './tail.ts'
 
 /** The beginning of a blob, of which more and more is there. */
 export interface Growing {
   /** How many bytes of it are there. */
   readonly received: number
   /**
-   * Bytes from `at` on, before `end`, at least one: all of these are there. Where they have to be read from a file, they are
-   * read into the buffer that `take` gives.
+   * Bytes from `at` on, before `end`, at least one, in the buffer that `take` gives: all of these are there.
    */
   read(at: number, end: number, take: () => Buffer): Buffer | Promise<Buffer>
   /** To be called when nothing is read any more. */
   close(): void
 }
 
-/** A file that is written at its end and read anywhere. The newest pieces, which are not written yet, are read from memory. */
+/** A file that is written at its end and read anywhere. The newest bytes, which are not written yet, are read from memory. */
 export interface GrowingFile extends Growing {
-  /** Adds a piece, whose memory is not to change. When the disk is slower than the pieces come, gives what to wait for. */
+  /** Adds a copy of a piece. When the disk is slower than the pieces come, gives what to wait for. */
   append(piece: Buffer): Promise<void> | undefined
   /** Settles when everything is written. */
   flush(): Promise<void>
@@ -24,10 +25,8 @@ export interface GrowingFile extends Growing {
   readonly failed: AbortSignal
 }
 
-/** Bytes that are written at once, when the disk keeps up; up to twice as many are in memory. */
-const batchBytes = 1024 * 1024
-/** Tiny pieces cost more than their bytes. */
-const batchPieces = 256
+/** Bytes that are written at once, when the disk keeps up; up to twice as many wait for it. */
+const batchBytes = bufferBytes
 /** So long what has come waits for more: other processes see what is written. */
 const batchMs = 200
 
@@ -35,37 +34,34 @@ const batchMs = 200
 export async function openGrowingFile(
   path: string,
   handle: FileHandle,
-  { now }: { now: () => number },
+  { buffers, now }: { buffers: Buffers; now: () => number },
 ): Promise<GrowingFile> {
   const shared = createSharedFile(await open(path, 'r'))
-  const pieces: Buffer[] = []
-  let pieceBytes = 0
+  const tail = createTail(buffers)
   let written = 0
   let writtenAt = now()
   let writing: Promise<void> | undefined
   const failing = new AbortController()
   const failed = failing.signal
 
-  async function writePieces(): Promise<void> {
-    const batch = [...pieces]
-    const bytes = pieceBytes
-    await writeWhole(handle.fd, batch, written)
-    pieces.splice(0, batch.length)
-    pieceBytes -= bytes
-    written += bytes
+  async function writeTail(): Promise<void> {
+    const { end } = tail
+    await writeWhole(handle.fd, tail.views(written), written)
+    written = end
+    tail.dropBefore(written)
     writtenAt = now()
   }
 
   function write(): Promise<void> {
     if (failed.aborted) return Promise.reject(failed.reason)
-    writing ??= writePieces()
+    writing ??= writeTail()
       .catch((error: unknown) => {
         failing.abort(error)
         throw error
       })
       .finally(() => {
         writing = undefined
-        if (!failed.aborted && isFull()) writeOn()
+        if (!failed.aborted && unwritten() >= batchBytes) writeOn()
       })
     return writing
   }
@@ -75,37 +71,29 @@ export async function openGrowingFile(
     write().catch(() => undefined)
   }
 
-  function isFull(): boolean {
-    return pieceBytes >= batchBytes || pieces.length >= batchPieces
-  }
-
-  function fromMemory(at: number, end: number): Buffer {
-    let start = written
-    for (const piece of pieces) {
-      if (at < start + piece.length) return piece.subarray(at - start, end - start)
-      start += piece.length
-    }
-    throw new RangeError(`byte ${at} of ${start} is not there yet`)
+  function unwritten(): number {
+    return tail.end - written
   }
 
   return {
     failed,
     get received() {
-      return written + pieceBytes
+      return tail.end
     },
     append(piece) {
-      pieces.push(piece)
-      pieceBytes += piece.length
-      if (!isFull() && now() - writtenAt < batchMs) return undefined
-      const isBehind = writing !== undefined && (pieceBytes >= 2 * batchBytes || pieces.length >= 2 * batchPieces)
+      tail.append(piece)
+      if (unwritten() < batchBytes && now() - writtenAt < batchMs) return undefined
+      const isBehind = writing !== undefined && unwritten() >= 2 * batchBytes
       if (isBehind) return write()
       writeOn()
       return undefined
     },
     async flush() {
-      while (pieces.length > 0) await write()
+      while (unwritten() > 0) await write()
     },
-    read: (at, end, take) => (at < written ? shared.read(at, Math.min(end, written), take) : fromMemory(at, end)),
+    read(at, end, take) {
+      return at < written ? shared.read(at, Math.min(end, written), take) : tail.read(at, end, take())
+    },
     close: () => shared.close(),
   }
 }

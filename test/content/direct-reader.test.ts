@@ -38,7 +38,9 @@ function direct(source: MemorySource, options: Options = {}): BlobReader {
 async function received(reader: BlobReader): Promise<{ bytes: Buffer; error?: unknown }> {
   const pieces: Buffer[] = []
   try {
-    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) pieces.push(piece)
+    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
+      pieces.push(Buffer.from(piece))
+    }
     return { bytes: Buffer.concat(pieces) }
   } catch (error) {
     return { bytes: Buffer.concat(pieces), error }
