@@ -2,6 +2,7 @@ import { lookup as systemLookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector } from 'undici'
 import { isPublicAddress } from './address.ts'
+import { bulkRead } from './bulk-read.ts'
 import type { Hosts } from './hosts.ts'
 
 /** Code of the error that refuses an address; its message says which, and what to do. */
@@ -11,6 +12,8 @@ export interface ConnectorOptions {
   hosts: Hosts
   /** Longest time until a connection stands, TLS included. */
   connectTimeoutMs: number
+  /** For answers that are large, and read as `bulkRead` wants it. */
+  bulk?: boolean
   /** Resolves names; default the system's resolver. */
   lookup?: LookupFunction
 }
@@ -19,9 +22,14 @@ export interface ConnectorOptions {
  * Makes connections for undici. A host that no rule names is reached at public addresses only: the address that is
  * checked is the one connected to, so a name that resolves differently the next time gains nothing (DNS rebinding).
  */
-export function createConnector({ hosts, connectTimeoutMs, lookup }: ConnectorOptions): buildConnector.connector {
+export function createConnector({ hosts, connectTimeoutMs, bulk, lookup }: ConnectorOptions): buildConnector.connector {
   const resolve = lookup ?? (systemLookup as LookupFunction)
-  const common = { allowH2: false, timeout: connectTimeoutMs, minVersion: 'TLSv1.2' as const }
+  const common = {
+    allowH2: false,
+    timeout: connectTimeoutMs,
+    minVersion: 'TLSv1.2' as const,
+    ...(bulk === true ? bulkRead() : {}),
+  }
   const guarded = buildConnector({ ...common, lookup: publicOnly(resolve) })
   const named = buildConnector({ ...common, lookup: resolve })
   const insecure = buildConnector({ ...common, lookup: resolve, rejectUnauthorized: false })

@@ -1,8 +1,9 @@
 import type { LookupFunction } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Logger } from 'pino'
-import { Agent, type Dispatcher, request } from 'undici'
+import { Agent, request as undiciRequest } from 'undici'
 import { unlessAborted } from './abort.ts'
+import { type Arriving, type SendRequest, send } from './arriving.ts'
 import { readWhole } from './body.ts'
 import { createConnector } from './connector.ts'
 import { connectionFailure, upstreamFailure } from './failure.ts'
@@ -58,7 +59,7 @@ export interface Answer extends Attempt {
 }
 
 export interface OpenAnswer extends Answer {
-  body: Readable
+  body: Arriving
 }
 
 export interface WholeAnswer extends Answer {
@@ -88,6 +89,13 @@ interface Agents {
   large: Agent
 }
 
+/** What came of one request. */
+interface Sent<B> extends Attempt {
+  body: B
+}
+
+type SendOne<B> = (agents: Agents, request: SendRequest) => Promise<Sent<B>>
+
 /** Most redirects from a request to its answer. */
 const maxRedirects = 5
 const redirectStatuses = new Set([301, 302, 303, 307, 308])
@@ -100,16 +108,21 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
   function agentsOf(rules: Hosts): Agents {
     const made = allAgents.get(rules)
     if (made !== undefined) return made
-    const connect = createConnector({ hosts: rules, connectTimeoutMs: connectMs, ...(lookup && { lookup }) })
+    const connector = { hosts: rules, connectTimeoutMs: connectMs, ...(lookup && { lookup }) }
     const agents = {
-      small: new Agent({ connect, headersTimeout: headersMs, bodyTimeout: headersMs }),
-      large: new Agent({ connect, headersTimeout: headersMs, bodyTimeout: blobIdleMs }),
+      small: new Agent({ connect: createConnector(connector), headersTimeout: headersMs, bodyTimeout: headersMs }),
+      large: new Agent({
+        connect: createConnector({ ...connector, bulk: true }),
+        headersTimeout: headersMs,
+        bodyTimeout: blobIdleMs,
+      }),
     }
     allAgents.set(rules, agents)
     return agents
   }
 
-  async function hop(ask: Ask, dispatcher: Dispatcher): Promise<Dispatcher.ResponseData> {
+  /** Sends one request; an abort reaches undici's request only once its connection stands. */
+  async function hop<B>(ask: Ask, sendOne: (request: SendRequest) => Promise<Sent<B>>): Promise<Sent<B>> {
     const headers = {
       'user-agent': userAgent,
       'accept-encoding': 'identity',
@@ -119,23 +132,23 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
     }
     const { url, method, form, signal } = ask
     const body = form === undefined ? null : new URLSearchParams(form).toString()
-    const sent = request(url, { dispatcher, method, headers, body, ...(signal && { signal }) })
-    // An abort reaches undici's request only once its connection stands.
-    const response = await unlessAborted(sent, signal)
+    const sent = await unlessAborted(sendOne({ url, method, headers, body, signal }), signal)
     // Where a registry sends on to, path and query may hold what opens the content to anybody.
-    log.debug({ host: ask.host, method, to: url.host, status: response.statusCode }, 'asked')
-    return response
+    log.debug({ host: ask.host, method, to: url.host, status: sent.status }, 'asked')
+    return sent
   }
 
-  async function follow(ask: Ask, answers: keyof Agents): Promise<OpenAnswer> {
+  async function follow<B>(ask: Ask, sendOne: SendOne<B>): Promise<Answer & { body: B }> {
     const rules = hosts.seenFrom(ask.url)
-    const dispatcher = agentsOf(rules)[answers]
+    const agents = agentsOf(rules)
     let { url, authorization } = ask
     for (let redirects = 0; ; redirects++) {
-      const response = await hop({ ...ask, url, authorization }, dispatcher).catch((error: unknown) => {
-        throw broken(ask, url, error)
-      })
-      const answer = openAnswer(response, url, url.origin !== ask.url.origin)
+      const sent = await hop({ ...ask, url, authorization }, (request) => sendOne(agents, request)).catch(
+        (error: unknown) => {
+          throw broken(ask, url, error)
+        },
+      )
+      const answer = { ...sent, url, foreign: url.origin !== ask.url.origin }
       if (ask.redirects === 'none' || ask.form !== undefined || !redirectStatuses.has(answer.status)) return answer
       answer.discard()
       if (redirects >= maxRedirects) {
@@ -148,7 +161,7 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
   }
 
   async function read(ask: Ask, maxBytes: number): Promise<WholeAnswer> {
-    const { body, ...answer } = await follow(ask, 'small')
+    const { body, ...answer } = await follow(ask, sendSmall)
     if (answer.status !== 200) {
       answer.discard()
       return { ...answer, bytes: Buffer.alloc(0) }
@@ -161,7 +174,7 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
   }
 
   return {
-    open: (ask) => follow(ask, 'large'),
+    open: (ask) => follow(ask, sendLarge),
     async whole(ask, maxBytes) {
       const deadline = new AbortController()
       const timer = setTimeout(() => deadline.abort(), wholeMs)
@@ -182,10 +195,18 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
   }
 }
 
-function openAnswer({ statusCode, headers, body }: Dispatcher.ResponseData, url: URL, foreign: boolean): OpenAnswer {
+async function sendSmall({ small }: Agents, { url, ...request }: SendRequest): Promise<Sent<Readable>> {
+  const { method, headers, body, signal } = request
+  const options = { dispatcher: small, method, headers, body, ...(signal && { signal }) }
+  const { statusCode, ...answer } = await undiciRequest(url, options)
   // Reads a short rest, so that the connection can be used again, and else destroys it.
-  const discard = (): void => void body.dump({ limit: 16 * 1024 }).catch(() => undefined)
-  return { status: statusCode, headers, url, foreign, body, discard }
+  const discard = (): void => void answer.body.dump({ limit: 16 * 1024 }).catch(() => undefined)
+  return { status: statusCode, headers: answer.headers, body: answer.body, discard }
+}
+
+async function sendLarge({ large }: Agents, request: SendRequest): Promise<Sent<Arriving>> {
+  const arrived = await send(large, request)
+  return { ...arrived, discard: () => arrived.body.discard() }
 }
 
 /** Where a redirect leads. @throws RegistryError when that may not be followed */

@@ -3,6 +3,7 @@ import type { BlobSource, UpstreamLocation } from '../../src/content/content.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { guardedBody } from '../../src/upstream/body.ts'
+import { arrivingFrom } from '../support/arriving.ts'
 
 /** What one location gives for one digest. */
 export interface MemoryBlob {
@@ -63,7 +64,11 @@ export function memorySource(): MemorySource {
       const stream = streamOf(bytes, blob)
       source.bodies.push(stream)
       const size = blob.size === null ? undefined : (blob.size ?? blob.bytes.length)
-      return { size, offset: ranged ? start : 0, body: guardedBody(stream, undefined, (cause) => cause as Error) }
+      return {
+        size,
+        offset: ranged ? start : 0,
+        body: guardedBody(arrivingFrom(stream), undefined, (cause) => cause as Error),
+      }
     },
   }
   return source

@@ -69,7 +69,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<RegistryErro
 /** Reads a body to its end. */
 export async function read(body: AsyncIterable<unknown>): Promise<Buffer> {
   const chunks: Buffer[] = []
-  for await (const chunk of body) chunks.push(chunk as Buffer)
+  for await (const chunk of body) chunks.push(Buffer.from(chunk as Buffer))
   return Buffer.concat(chunks)
 }
 

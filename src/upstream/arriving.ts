@@ -1,0 +1,138 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Dispatcher } from 'undici'
+import { createPieces } from './pieces.ts'
+
+/** An answer whose body is on its way. */
+export interface Arrived {
+  status: number
+  headers: IncomingHttpHeaders
+  body: Arriving
+}
+
+/** The body of an answer. What comes fast is given out in large pieces. */
+export interface Arriving {
+  /**
+   * The next piece, never empty, good until the next call, which uses its memory again; undefined at the end. Fails when the body
+   * breaks off, after the pieces before.
+   */
+  read(): Promise<Buffer | undefined>
+  /** Lets go of the rest: the connection ends with it. A read that is under way fails. */
+  close(): void
+  /** Takes a short rest off the connection, so that it can be used again, and else ends it. */
+  discard(): void
+}
+
+export interface SendRequest {
+  url: URL
+  method: Dispatcher.HttpMethod
+  headers: Record<string, string>
+  body: string | null
+  /** Ends the request, and the body too. */
+  signal: AbortSignal | undefined
+}
+
+/** Sends a request. What undici hands on of the body is copied at once: the connection may use its memory again. */
+export function send(dispatcher: Dispatcher, { url, signal, ...request }: SendRequest): Promise<Arrived> {
+  const answered = Promise.withResolvers<Arrived>()
+  const body = createArriving(signal)
+  const target = { origin: url.origin, path: `${url.pathname}${url.search}` }
+  dispatcher.dispatch(
+    { ...request, ...target },
+    {
+      onRequestStart: (controller) => body.begin(controller),
+      onResponseStart(_controller, status, headers) {
+        // Early hints are no answer.
+        if (status >= 200) answered.resolve({ status, headers, body })
+      },
+      onResponseData: (_controller, chunk) => body.put(chunk),
+      onResponseEnd: () => body.end(undefined),
+      onResponseError(_controller, error) {
+        answered.reject(error)
+        body.end(error)
+      },
+    },
+  )
+  return answered.promise
+}
+
+interface ArrivingBody extends Arriving {
+  begin(controller: Dispatcher.DispatchController): void
+  put(chunk: Buffer): void
+  end(error: Error | undefined): void
+}
+
+/** A longer rest is not worth a connection. */
+const mostDiscardedBytes = 16 * 1024
+
+function createArriving(signal: AbortSignal | undefined): ArrivingBody {
+  const pieces = createPieces()
+  let controller: Dispatcher.DispatchController | undefined
+  let over: { error: Error | undefined } | undefined
+  let waiting: PromiseWithResolvers<Buffer | undefined> | undefined
+  let skipped: number | undefined
+
+  const abort = (): void => controller?.abort(signal?.reason)
+  signal?.addEventListener('abort', abort, { once: true })
+
+  function answer(): void {
+    const { resolve } = waiting ?? {}
+    waiting = undefined
+    resolve?.(next())
+  }
+
+  /** What there is to say now. */
+  function next(): Promise<undefined> | Buffer | undefined {
+    if (pieces.isEmpty) return over?.error === undefined ? undefined : Promise.reject(over.error)
+    const piece = pieces.take()
+    if (!pieces.isFull) controller?.resume()
+    return piece
+  }
+
+  function end(error: Error | undefined): void {
+    if (over !== undefined) return
+    over = { error }
+    signal?.removeEventListener('abort', abort)
+    if (pieces.isEmpty) answer()
+  }
+
+  function close(): void {
+    signal?.removeEventListener('abort', abort)
+    const error = new Error('the body is closed')
+    over = { error }
+    pieces.take()
+    controller?.abort(error)
+    answer()
+  }
+
+  function skip(bytes: number): void {
+    skipped = (skipped ?? 0) + bytes
+    if (skipped > mostDiscardedBytes) close()
+  }
+
+  return {
+    begin(started) {
+      controller = started
+      if (signal?.aborted) abort()
+    },
+    put(chunk) {
+      if (over !== undefined) return
+      if (skipped !== undefined) return skip(chunk.length)
+      // All that comes in one turn of the event loop is one piece.
+      if (pieces.isEmpty && waiting !== undefined) setImmediate(answer)
+      pieces.put(chunk)
+      if (pieces.isFull) controller?.pause()
+    },
+    end,
+    async read() {
+      if (waiting !== undefined) throw new TypeError('a read is under way')
+      if (!pieces.isEmpty || over !== undefined) return next()
+      waiting = Promise.withResolvers()
+      return waiting.promise
+    },
+    close,
+    discard() {
+      skip(pieces.take().length)
+      controller?.resume()
+    },
+  }
+}
