@@ -6,6 +6,7 @@ import type { Audit } from '../audit.ts'
 import type { PullThrough } from '../pull-through.ts'
 import type { StreamReader } from '../streams/streams.ts'
 import { createAuthorize } from './authorize.ts'
+import type { BlobBodies } from './blob-bodies.ts'
 import type { HttpContext, HttpEnv } from './exchange.ts'
 import { addHealthRoutes, type HealthCheck } from './health.ts'
 import { addLoginRoute } from './login.ts'
@@ -30,6 +31,8 @@ export interface AppDeps {
   /** `/api`, `/apis`, `/version`, `/openapi`. */
   api: Hono<ApiEnv>
   checks: readonly HealthCheck[]
+  /** Default: as many bodies of blobs at the same time as its own defaults say. */
+  blobBodies?: BlobBodies
   audit: Pick<Audit, 'write'>
   metrics: Metrics
   renderFailure: RenderFailure

@@ -6,7 +6,8 @@ import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { PullThrough } from '../pull-through.ts'
-import { parseRange, placeRanges } from './byte-range.ts'
+import { type BlobBodies, createBlobBodies } from './blob-bodies.ts'
+import { parseRange, placeRanges, type RequestedRange } from './byte-range.ts'
 import type { HttpContext } from './exchange.ts'
 import { immutable, matchesEtag } from './manifest-answer.ts'
 import { contentRange, layOutMultipart, type Multipart } from './multipart.ts'
@@ -15,6 +16,8 @@ import { sendBody } from './sending.ts'
 export interface BlobRouteDeps {
   pullThrough: Pick<PullThrough, 'blob' | 'blobSize'>
   log: Logger
+  /** Default: as many bodies as its own defaults say. */
+  blobBodies?: BlobBodies
 }
 
 export type ServeBlob = (c: HttpContext, name: StreamName, digest: string) => Promise<Response>
@@ -26,7 +29,7 @@ const blobType = 'application/octet-stream'
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-blobs
  */
-export function createServeBlob({ pullThrough, log }: BlobRouteDeps): ServeBlob {
+export function createServeBlob({ pullThrough, log, blobBodies = createBlobBodies() }: BlobRouteDeps): ServeBlob {
   async function serveOne(c: HttpContext, name: StreamName, digest: string, range?: RangeRequest): Promise<Response> {
     const { outgoing } = c.env
     const blob = await whileWaiting(outgoing, (signal) => pullThrough.blob(name, digest, range, signal))
@@ -71,6 +74,16 @@ export function createServeBlob({ pullThrough, log }: BlobRouteDeps): ServeBlob 
     if (failure !== undefined) log.warn({ err: failure, requestId, path: incoming.url }, 'blob cut off')
   }
 
+  async function serveBody(c: HttpContext, name: StreamName, digest: string, asked: RequestedRange): Promise<Response> {
+    if (asked.kind === 'whole') return serveOne(c, name, digest)
+    if (asked.kind === 'range') return serveOne(c, name, digest, asked.range)
+    const { size } = await pullThrough.blobSize(name, digest)
+    const placed = asked.kind === 'ranges' ? placeRanges(asked.ranges, size) : asked
+    if (placed.kind === 'unsatisfiable') throw new RegistryError('RANGE_INVALID', { detail: { size } })
+    if (placed.kind === 'whole') return serveOne(c, name, digest)
+    return serveParts(c, name, digest, layOutMultipart(placed.parts, size, blobType))
+  }
+
   return async (c, name, digest) => {
     const ifNoneMatch = c.req.header('if-none-match')
     const unchanged = ifNoneMatch !== undefined && matchesEtag(ifNoneMatch, digest)
@@ -82,13 +95,9 @@ export function createServeBlob({ pullThrough, log }: BlobRouteDeps): ServeBlob 
         : new Response(null, { headers: { ...describe(found.digest), 'Content-Length': String(found.size) } })
     }
     const asked = parseRange(c.req.header('range'), c.req.header('if-range'), `"${digest}"`)
-    if (asked.kind === 'whole') return serveOne(c, name, digest)
-    if (asked.kind === 'range') return serveOne(c, name, digest, asked.range)
-    const { size } = await pullThrough.blobSize(name, digest)
-    const placed = asked.kind === 'ranges' ? placeRanges(asked.ranges, size) : asked
-    if (placed.kind === 'unsatisfiable') throw new RegistryError('RANGE_INVALID', { detail: { size } })
-    if (placed.kind === 'whole') return serveOne(c, name, digest)
-    return serveParts(c, name, digest, layOutMultipart(placed.parts, size, blobType))
+    const leave = await blobBodies.enter(c.env)
+    if (leave === undefined) return RESPONSE_ALREADY_SENT
+    return serveBody(c, name, digest, asked).finally(leave)
   }
 }
 

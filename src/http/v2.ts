@@ -10,6 +10,7 @@ import type { PullThrough } from '../pull-through.ts'
 import type { StreamReader } from '../streams/streams.ts'
 import { createAuditedPull, type Learned, pulledObject } from './audited-pull.ts'
 import type { Authorize } from './authorize.ts'
+import type { BlobBodies } from './blob-bodies.ts'
 import { createServeBlob } from './blobs.ts'
 import { type CatalogDeps, visibleStreams } from './catalog.ts'
 import type { HttpContext, HttpEnv } from './exchange.ts'
@@ -23,6 +24,7 @@ export interface V2Deps extends CatalogDeps {
   reader: Pick<StreamReader, 'streams'>
   authorizer: Pick<Authorizer, 'can'>
   audit: Pick<Audit, 'write'>
+  blobBodies?: BlobBodies
   log: Logger
 }
 

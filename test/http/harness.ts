@@ -11,6 +11,7 @@ import type { BlobReader, ContentCounters, OpenBlob, RangeRequest } from '../../
 import { createCounters } from '../../src/content/counters.ts'
 import { extentOf } from '../../src/content/range.ts'
 import { type ApiEnv, type AppDeps, createApp } from '../../src/http/app.ts'
+import type { BlobBodies } from '../../src/http/blob-bodies.ts'
 import { createClientOf, type Network } from '../../src/http/client-address.ts'
 import { createRequestIds } from '../../src/http/exchange.ts'
 import type { HealthCheck } from '../../src/http/health.ts'
@@ -60,6 +61,7 @@ export interface HarnessOptions {
   readBlob?: (bytes: Buffer, range?: RangeRequest) => Readable | BlobReader
   /** What a blob waits for before there is a stream. */
   beforeBlob?: (signal: AbortSignal | undefined) => Promise<void>
+  blobBodies?: BlobBodies
 }
 
 export interface Harness {
@@ -106,6 +108,7 @@ export async function startHttp(options: HarnessOptions = {}): Promise<Harness> 
     providers: options.providers ?? [],
     api: options.api ?? new Hono<ApiEnv>(),
     checks: options.checks ?? [],
+    ...(options.blobBodies && { blobBodies: options.blobBodies }),
     metrics,
     renderFailure,
     log,
