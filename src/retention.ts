@@ -49,7 +49,7 @@ export interface Retention {
   ): Promise<void>
   /**
    * Wants the content of a tag's pin held now, whatever its policy says; fetched in the background. Asked again it tells how far
-   * that is, and tries again at once what failed a while ago.
+   * that is, and tries again at once what failed, or was left out, a while ago.
    *
    * @throws RegistryError NOT_FOUND
    */
@@ -95,8 +95,8 @@ const mostWaiting = { ofProject: 8, total: 64 }
 const restFactor = 9
 const retryMs = 1000
 const stillFetched = 'it is still being fetched'
-/** A failure that is as old is not what a prefetch tells: it tries again. */
-const staleFailureMs = 10_000
+/** What an upstream said so long ago is not what a prefetch tells: it asks again. Whoever follows one asks more often than that. */
+const staleMs = 10_000
 
 /** Creates what holds the content of pins. */
 export function createRetention(options: RetentionOptions): Retention {
@@ -126,10 +126,12 @@ export function createRetention(options: RetentionOptions): Retention {
     for (;;) {
       const about = await told(name, tag)
       if (about === undefined) throw notFound(name, tag)
-      const { state, entry, stream, found, isWanted } = about
-      const failedMs = entry?.record.failure && Date.parse(entry.record.failure.at)
-      const isStale = failedMs !== undefined && now() - failedMs >= staleFailureMs
-      if (state.state === 'held' || (entry !== undefined && isWanted && !isStale)) return state
+      const { state, entry, leftOut, stream, found, isWanted } = about
+      if (state.state === 'held' && leftOut === undefined) return state
+      const askedAt = leftOut?.at ?? entry?.record.failure?.at
+      const isStale = askedAt !== undefined && now() - Date.parse(askedAt) >= staleMs
+      const isKnown = leftOut !== undefined || (entry !== undefined && isWanted)
+      if (isKnown && !isStale) return state
       const record: UnheldRecord = {
         uid: stream.uid,
         image: state.image,

@@ -2,7 +2,7 @@ import type { RetainedState } from '../retention.ts'
 
 /**
  * Shown on an ImageStreamTag: how much of what its image needs is held, `held`, `fetching: 3 of 7 parts, 120 MiB of 500 MiB` or
- * `failed: WHY`; absent where nothing is kept of a tag. Read-only: it is computed when it is read, whatever a client writes.
+ * `failed: WHY`, `held: WHAT WAS LEFT OUT`; absent where nothing is kept of a tag. Read-only: it is computed when it is read, whatever a client writes.
  */
 export const contentAnnotation = 'weir.dev/content'
 
@@ -15,7 +15,7 @@ export function contentText(
 ): string {
   const then = standsAt === image ? '' : `; moves to ${image} when all is held`
   if (state === 'failed') return `failed: ${message ?? 'unknown'}${then}`
-  if (state === 'held') return `held${then}`
+  if (state === 'held') return `held${message === undefined ? '' : `: ${message}`}${then}`
   if (parts === 0) return `fetching${then}`
   return `fetching: ${heldParts} of ${parts} parts, ${size(heldBytes)} of ${size(bytes)}${then}`
 }

@@ -12,7 +12,7 @@ export interface PrefetchStatus {
   heldParts?: number
   bytes?: number
   heldBytes?: number
-  /** Why it failed. */
+  /** Why it failed; of what is held, what was left out. */
   message?: string
 }
 

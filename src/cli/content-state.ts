@@ -8,7 +8,7 @@ import { shortDigests } from './output.ts'
 import { formatStreamReference, type TagName } from './references.ts'
 import { tagTarget } from './tag-write.ts'
 
-/** Read-only annotation: `held`, `fetching: 3 of 7 parts, ...` or `failed: why`; then perhaps `; moves to ... when all is held`. */
+/** Read-only annotation: `held`, perhaps `: what was left out`, `fetching: 3 of 7 parts, ...` or `failed: why`; then perhaps `; moves to ... when all is held`. */
 export const contentAnnotation = 'weir.dev/content'
 
 /** What is kept, and when a tag moves. Of project, stream and tag the most specific one counts. */
@@ -67,7 +67,7 @@ export function contentTroubles(name: TagName, content: string | undefined, wide
   const detail = wide ? whole : shortDigests(whole)
   const more = detail === '' ? '' : `: ${detail}`
   if (state === 'fetching') return [`~ content is being fetched${more}`]
-  // Of an image that the tag does not stand at yet.
+  // What was left out, or that it is of an image that the tag does not stand at yet.
   if (state === 'held' && detail !== '') return [`~ ${detail}`]
   if (state !== 'failed') return []
   return [

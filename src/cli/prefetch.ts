@@ -179,8 +179,9 @@ function sumOf(all: readonly PrefetchStatus[]): PrefetchStatus {
 function printOutcome({ stdout }: VerbContext, format: Format | undefined, { name, told }: Outcome): void {
   if (format === 'json' || format === 'yaml') return
   const called = formatStreamReference(name)
-  const { image = '', state = 'unknown' } = told?.status ?? {}
-  const line = format === 'name' ? called : `${called}  ${state}  ${image}  ${heldText(told?.status)}`
+  const { image = '', state = 'unknown', message } = told?.status ?? {}
+  const fields = [called, state, image, heldText(told?.status), ...(message ? [message] : [])]
+  const line = format === 'name' ? called : fields.join('  ')
   stdout.write(`${printable(line)}\n`)
 }
 

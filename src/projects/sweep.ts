@@ -29,6 +29,7 @@ const families = [
   'index/followers',
   'index/pending',
   'index/unheld',
+  'index/left-out',
 ]
 
 /** Swept before all else: a project may have streams for a minute, and none of its robots is to outlive it anywhere so long. */

@@ -1,11 +1,12 @@
 import type { Logger } from 'pino'
+import type { Digest } from '../oci/digest.ts'
 import type { HeldProgress } from '../streams/records.ts'
 import type { Stream, StreamReader, StreamWriter, Tag } from '../streams/streams.ts'
 import type { PolicyOf } from '../streams/tag-policy.ts'
 import { neededImage } from '../streams/unheld.ts'
 import { reportGone, reportSeen } from '../streams/upstream-gone.ts'
 import { type AwaitingTag, moveAwaited, noteIncomplete } from './awaited.ts'
-import { currentRecord, dropEntry, type EntriesStore, noteOnEntry, type UnheldEntry } from './entries.ts'
+import { currentRecord, dropEntry, type EntriesStore, finishEntry, noteOnEntry, type UnheldEntry } from './entries.ts'
 import { failureAfter, isGone } from './failures.ts'
 import type { SharedHold } from './shared-hold.ts'
 
@@ -39,7 +40,12 @@ export function createAttempt(options: AttemptOptions): Attempt {
     return stream && found && neededImage(found.record) === record.image ? { stream, tag: found } : undefined
   }
 
-  async function holdFor(entry: UnheldEntry, stream: Stream, tag: Tag, signal: AbortSignal): Promise<void> {
+  /** @returns what was left out; undefined when nothing was to be held */
+  async function holdFor(
+    entry: UnheldEntry,
+    { stream, tag }: { stream: Stream; tag: Tag },
+    signal: AbortSignal,
+  ): Promise<readonly Digest[] | undefined> {
     const { image, forced } = entry.record
     const { awaits, upstreamGone, spec } = tag.record
     const awaiting: AwaitingTag = { name: stream, tag: tag.name, image }
@@ -47,12 +53,13 @@ export function createAttempt(options: AttemptOptions): Attempt {
     const isAwaited = awaits !== undefined && move === 'when-held'
     // It was to wait when it was set to move, and is not any more.
     if (awaits !== undefined && !isAwaited) await moveAwaited(writer, awaiting)
-    if (!isAwaited && retain === 'pulled' && forced !== true) return
+    if (!isAwaited && retain === 'pulled' && forced !== true) return undefined
     const noting = createNoting(entry)
-    const hasFetched = await shared.hold({ stream, image, platforms }, signal, noting.progress)
+    const { hasFetched, leftOut } = await shared.hold({ stream, image, platforms }, signal, noting.progress)
     await noting.ended()
     if (isAwaited) await moveAwaited(writer, awaiting)
     if (hasFetched && upstreamGone?.image === image) await reportSeen(writer, entry.name, tag.name, image)
+    return leftOut
   }
 
   /** Notes how far an entry is, not too often; what can not be noted is no trouble. */
@@ -92,13 +99,15 @@ export function createAttempt(options: AttemptOptions): Attempt {
     if (waitMs > 0) return waitMs
     // Read after the entry: a commit that gave the tag another image wrote another entry.
     const found = await standing(entry)
+    let leftOut: readonly Digest[] | undefined
     try {
-      if (found !== undefined) await holdFor(entry, found.stream, found.tag, signal)
+      leftOut = found && (await holdFor(entry, found, signal))
     } catch (error) {
       signal.throwIfAborted()
       if (found !== undefined) return failed(entry, found, error)
     }
-    await dropEntry(store, entry)
+    if (leftOut === undefined) await dropEntry(store, entry)
+    else await finishEntry(store, entry, leftOut, now())
     return undefined
   }
 }

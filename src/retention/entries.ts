@@ -1,10 +1,11 @@
 /** The index of unheld tags, read and written by those who work it off. */
 import { randomUUID } from 'node:crypto'
+import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
-import type { Store } from '../store/store.ts'
+import type { Operation, Store } from '../store/store.ts'
 import { formatTime } from '../streams/events.ts'
-import { decode, encode, placeOfUnheld, tagKey, unheldKey } from '../streams/keys.ts'
-import type { UnheldRecord } from '../streams/records.ts'
+import { decode, encode, leftOutKey, placeOfUnheld, tagKey, unheldKey } from '../streams/keys.ts'
+import type { LeftOutRecord, UnheldRecord } from '../streams/records.ts'
 
 /** What is to be held for one tag. */
 export interface UnheldEntry {
@@ -48,11 +49,31 @@ export async function currentRecord(
 
 /** Removes an entry unless it wants something else by now. */
 export async function dropEntry(store: EntriesStore, entry: UnheldEntry): Promise<void> {
+  await drop(store, entry, [])
+}
+
+/** Removes an entry whose image is held, likewise, and says which manifests were left out of it because nobody has them. */
+export async function finishEntry(
+  store: EntriesStore,
+  entry: UnheldEntry,
+  leftOut: readonly Digest[],
+  nowMs: number,
+): Promise<void> {
+  const { name, tag } = entry
+  const { uid, image } = entry.record
+  const key = leftOutKey(name, tag)
+  const record: LeftOutRecord = { uid, image, digests: [...leftOut], at: formatTime(nowMs) }
+  await drop(store, entry, [
+    leftOut.length === 0 ? { type: 'delete', key } : { type: 'put', key, value: encode(record) },
+  ])
+}
+
+async function drop(store: EntriesStore, entry: UnheldEntry, more: readonly Operation[]): Promise<void> {
   const { key } = entry
   const current = await currentRecord(store, entry)
   if (current === undefined) return
   const preconditions = [{ key, revision: current.revision }]
-  await store.commit({ operations: [{ type: 'delete', key }], preconditions })
+  await store.commit({ operations: [{ type: 'delete', key }, ...more], preconditions })
 }
 
 /** Writes how far an entry is, or why it failed, unless it wants something else by now. */

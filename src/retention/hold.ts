@@ -33,6 +33,14 @@ export interface HeldWork {
   tell(progress: HeldProgress): void
 }
 
+/** What became of an image, all that can be had of it held. */
+export interface Outcome {
+  /** Whether anything had to be fetched. */
+  hasFetched: boolean
+  /** Children of indexes that the registry does not have. */
+  leftOut: readonly Digest[]
+}
+
 /** How deep indexes may name indexes. */
 const maxDepth = 8
 /** How often what went missing while the rest was fetched is fetched again. */
@@ -43,10 +51,9 @@ const maxPasses = 3
  * read first, since only they tell which blobs there are. Settles when all is held. Children of an index that the registry does
  * not have are left out as long as it has one: sparse indexes are legal.
  *
- * @returns whether anything had to be fetched
  * @throws RegistryError the most telling failure, after everything else that can be had was fetched
  */
-export async function holdAll(options: HoldOptions, work: HeldWork): Promise<boolean> {
+export async function holdAll(options: HoldOptions, work: HeldWork): Promise<Outcome> {
   const { content } = options
   const { stream, image, signal } = work
   const left = new Set<Digest>()
@@ -59,7 +66,7 @@ export async function holdAll(options: HoldOptions, work: HeldWork): Promise<boo
     if (wanted.length === 0) {
       // Until a tag stands at it, nothing else keeps what was fetched first.
       for (const { digest } of parts) await content.touch(digest)
-      return hasFetched
+      return { hasFetched, leftOut: missing.map(({ digest }) => digest) }
     }
     hasFetched = true
     await fetchAll(options, work, wanted, progress)

@@ -2,7 +2,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { HeldProgress } from '../streams/records.ts'
 import type { Stream } from '../streams/streams.ts'
 import { unlessAborted } from '../upstream/abort.ts'
-import { type HoldOptions, holdAll } from './hold.ts'
+import { type HoldOptions, holdAll, type Outcome } from './hold.ts'
 
 /** What is to be held of which image. */
 export interface Wanted {
@@ -16,16 +16,15 @@ export interface SharedHold {
   /**
    * Settles when all that is wanted is held. Whoever leaves by `signal` ends the fetching only when he was the last.
    *
-   * @returns whether anything had to be fetched
    * @throws as `holdAll`
    */
-  hold(wanted: Wanted, signal: AbortSignal, onProgress?: (progress: HeldProgress) => void): Promise<boolean>
+  hold(wanted: Wanted, signal: AbortSignal, onProgress?: (progress: HeldProgress) => void): Promise<Outcome>
   /** How far the fetching is; undefined when nothing is under way here. */
   progress(wanted: Wanted): HeldProgress | undefined
 }
 
 interface Running {
-  ended: Promise<boolean>
+  ended: Promise<Outcome>
   leaving: AbortController
   waiting: number
   listeners: Set<(progress: HeldProgress) => void>

@@ -3,8 +3,8 @@ import type { Content } from '../content/content.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Store } from '../store/store.ts'
 import type { ContentPolicy } from '../streams/content-policy.ts'
-import { decode, tagOfKey, unheldKey, unheldRange } from '../streams/keys.ts'
-import type { HeldProgress, UnheldRecord } from '../streams/records.ts'
+import { decode, leftOutKey, tagOfKey, unheldKey, unheldRange } from '../streams/keys.ts'
+import type { HeldProgress, LeftOutRecord, UnheldRecord } from '../streams/records.ts'
 import type { Links, Stream, Tag } from '../streams/streams.ts'
 import { tagPolicies } from '../streams/tag-policy.ts'
 import { neededImage } from '../streams/unheld.ts'
@@ -21,7 +21,7 @@ export interface RetainedState {
   heldParts: number
   bytes: number
   heldBytes: number
-  /** Why it failed the last time; it is tried again. */
+  /** Why it failed the last time; it is tried again. Of what is held, what was left out. */
   message?: string
 }
 
@@ -39,7 +39,12 @@ export interface Told {
   /** Whether its policy, or a prefetch, wants it held. */
   isWanted: boolean
   entry: { record: UnheldRecord; revision: number } | undefined
+  /** What is not held because its registry did not have it, where that is all that is missing and there is no entry. */
+  leftOut: LeftOutRecord | undefined
 }
+
+/** Manifests that were left out, as far as they are named. */
+const mostNamed = 4
 
 const unknown: HeldProgress = { parts: 0, heldParts: 0, bytes: 0, heldBytes: 0 }
 
@@ -55,8 +60,27 @@ export async function tell(options: TellOptions, stream: Stream, tag: Tag): Prom
   const entry = found && record && isOf(record, stream, image) ? { record, revision: found.revision } : undefined
   const look = await lookAt(options, stream, image, platforms)
   const isWanted = retain === 'pinned' || tag.record.awaits !== undefined || entry?.record.forced === true
+  if (entry === undefined && look.missing.length > 0) {
+    // Sparse indexes are legal: whoever worked the entry off found so.
+    const leftOut = await readLeftOut(store, stream, tag.name)
+    const known = new Set(leftOut && isOf(leftOut, stream, image) ? leftOut.digests : [])
+    if (look.missing.every(({ isUnread, digest }) => isUnread && known.has(digest))) {
+      return { state: { image, ...heldState(look), message: leftOutText(look.missing) }, isWanted, entry, leftOut }
+    }
+  }
   const live = shared.progress({ stream, image, platforms })
-  return { state: { image, ...stateOf(look, entry?.record, live) }, isWanted, entry }
+  return { state: { image, ...stateOf(look, entry?.record, live) }, isWanted, entry, leftOut: undefined }
+}
+
+async function readLeftOut(store: Pick<Store, 'get'>, stream: Stream, tag: string): Promise<LeftOutRecord | undefined> {
+  const found = await store.get(leftOutKey(stream, tag))
+  return found && decode<LeftOutRecord>(found)
+}
+
+function leftOutText(missing: Look['missing']): string {
+  const some = missing.slice(0, mostNamed).map(({ digest }) => digest)
+  const more = missing.length > some.length ? ` and ${missing.length - some.length} more` : ''
+  return `all is held but what its registry does not have: ${some.join(', ')}${more}`
 }
 
 /**
@@ -92,21 +116,22 @@ export async function tellListed(
   return told
 }
 
-function isOf(record: UnheldRecord, { uid }: Stream, image: Digest): boolean {
+function isOf(record: Pick<UnheldRecord, 'uid' | 'image'>, { uid }: Stream, image: Digest): boolean {
   return record.uid === uid && record.image === image
 }
 
+/** Of what is held: the counts leave out what is not. */
+function heldState({ progress: { heldParts, heldBytes } }: Look): Omit<RetainedState, 'image'> {
+  return { state: 'held', parts: heldParts, heldParts, bytes: heldBytes, heldBytes }
+}
+
 function stateOf(
-  { missing, progress }: Look,
+  look: Look,
   entry: UnheldRecord | undefined,
   live: HeldProgress | undefined,
 ): Omit<RetainedState, 'image'> {
-  // Children that their registry does not have are left out: whoever worked the entry off found so.
-  const isSparse = entry === undefined && progress.heldParts > 0 && missing.every(({ isUnread }) => isUnread)
-  if (missing.length === 0 || isSparse) {
-    const { heldParts, heldBytes } = progress
-    return { state: 'held', parts: heldParts, heldParts, bytes: heldBytes, heldBytes }
-  }
+  const { missing, progress } = look
+  if (missing.length === 0) return heldState(look)
   const heldBytes = Math.min(progress.bytes, Math.max(progress.heldBytes, (live ?? entry?.progress)?.heldBytes ?? 0))
   const message = live === undefined ? entry?.failure?.message : undefined
   const state = message === undefined ? 'fetching' : 'failed'

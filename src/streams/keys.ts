@@ -71,6 +71,11 @@ export function unheldKey(name: StreamName, tag: string): string {
   return `${unheldPrefix}${path(name)}/${tag}`
 }
 
+/** Says what was left out when a tag's image was fetched. */
+export function leftOutKey(name: StreamName, tag: string): string {
+  return `index/left-out/${path(name)}/${tag}`
+}
+
 /** What is not held yet of a stream's tags. */
 export function unheldRange(name: StreamName): RangeQuery {
   return { prefix: unheldKey(name, '') }

@@ -173,6 +173,19 @@ export interface UnheldRecord {
   failure?: HoldFailure
 }
 
+/**
+ * `index/left-out/<project>/<stream>/<tag>`: what an index names and its registry did not have when all else of the tag's image
+ * was fetched, the last time. Of no meaning once the tag needs another image.
+ */
+export interface LeftOutRecord {
+  uid: string
+  image: Digest
+  /** Manifests. */
+  digests: Digest[]
+  /** RFC 3339. */
+  at: string
+}
+
 /** Manifests and blobs that are wanted and known of, and how many of them are held. */
 export interface HeldProgress {
   parts: number

@@ -48,6 +48,13 @@ describe('prefetch of a tag', () => {
     expect(clock.now()).toBe(runsAt)
   })
 
+  test('that is held but for what its registry does not have says so', async () => {
+    const message = `all is held but what its registry does not have: ${b}`
+    const api = await answering({ prod: [{ ...held, message }] })
+    const { code, stdout } = await weir(api, ['prefetch', 'demo/app:prod'])
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `demo/app:prod  held  ${a}  ${whole}  ${message}\n` })
+  })
+
   test('waits a second, then longer, at most five', async () => {
     const api = await answering({ prod: [...Array(8).fill(fetching()), held] })
     const pauses: number[] = []

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
-import { makeImage, makeIndex } from '../support/images.ts'
+import { readAll } from '../../src/content/reader.ts'
+import { makeImage, makeIndex, type TestImage, type TestIndex } from '../support/images.ts'
 import { app, type RetentionWorld, retentionWorld } from './world.ts'
 
 const v1 = makeImage('v1')
@@ -18,8 +19,24 @@ async function forgotten(there: RetentionWorld, tag = 'prod'): Promise<void> {
   await there.store.commit({ operations: [{ type: 'delete', key: `index/unheld/demo/app/${tag}` }] })
 }
 
-async function held(there: RetentionWorld, image = v1): Promise<void> {
+async function held(there: RetentionWorld, image: TestImage | TestIndex = v1): Promise<void> {
   await vi.waitFor(async () => expect(await there.isHeld(image)).toBe(true), { timeout: 10_000 })
+}
+
+/** `demo/app:prod` at an index for amd64 and arm64. */
+async function importedIndex(there: RetentionWorld) {
+  const { children, ...index } = makeIndex('multi', ['amd64', 'arm64'])
+  const [amd64, arm64] = children
+  if (amd64 === undefined || arm64 === undefined) throw new Error('no children')
+  there.registry.put('lib/app', { ...index, children }, { tag: 'v1' })
+  await there.importImage('app', 'prod', `${there.repository}:v1`)
+  return { ...index, children: [amd64, arm64] as [TestImage, TestImage] }
+}
+
+/** As a client pulls it: all of it, by digest. */
+async function pull(there: RetentionWorld, { manifest, config, layers }: TestImage): Promise<void> {
+  await there.pullThrough.manifest(app, manifest.digest, { head: false })
+  for (const { digest } of [config, ...layers]) await readAll(await there.pullThrough.blob(app, digest))
 }
 
 /** Waits until the pins are about to be looked at. */
@@ -53,6 +70,20 @@ describe('a look at all pins', () => {
     expect(await there.retention.state(app, 'prod')).toMatchObject({ state: 'fetching' })
     there.goOn(dayMs)
     await held(there)
+  })
+
+  test('finds an index that nobody read, and nobody calls it held before', async () => {
+    const there = await retentionWorld()
+    const index = await importedIndex(there)
+    await forgotten(there)
+    expect(await there.retention.state(app, 'prod')).toMatchObject({ state: 'fetching', heldParts: 1 })
+    there.start()
+    await waiting(there, firstReviewMs)
+    expect(await there.retention.state(app, 'prod')).toMatchObject({ state: 'fetching', heldParts: 1 })
+    there.goOn(firstReviewMs)
+    await held(there, index)
+    await there.settled()
+    expect(await there.retention.state(app, 'prod')).toMatchObject({ state: 'held', parts: 7 })
   })
 
   test('asks no upstream and writes nothing where everything is held', async () => {
@@ -189,6 +220,77 @@ describe('a prefetch', () => {
     there.clock.advance(11_000)
     expect(await there.retention.prefetch(app, 'prod', 'ann')).toMatchObject({ state: 'fetching' })
     await held(there)
+  })
+
+  test('holds an index that nobody pulled, where only what is pulled is kept', async () => {
+    const there = await retentionWorld({ policy: { retain: 'pulled' } })
+    const index = await importedIndex(there)
+    there.start()
+    await there.settled()
+    expect(await there.isHeld(index)).toBe(false)
+    expect(await there.retention.prefetch(app, 'prod', 'ann')).toMatchObject({ state: 'fetching' })
+    await there.settled()
+    expect(await there.isHeld(index)).toBe(true)
+    expect(await there.retention.prefetch(app, 'prod', 'ann')).toMatchObject({ state: 'held', parts: 7, heldParts: 7 })
+  })
+
+  test('holds the whole of an index of which one child was pulled', async () => {
+    const there = await retentionWorld({ policy: { retain: 'pulled' } })
+    const index = await importedIndex(there)
+    there.start()
+    await there.settled()
+    const [pulled] = index.children
+    await pull(there, pulled)
+    await there.settled()
+    expect(await there.retention.prefetch(app, 'prod', 'ann')).toMatchObject({ state: 'fetching' })
+    await there.settled()
+    expect(await there.isHeld(index)).toBe(true)
+  })
+
+  test('of an index with a child that its registry does not have ends as held, and tells what was left out', async () => {
+    const there = await retentionWorld({ policy: { retain: 'pulled' } })
+    const index = await importedIndex(there)
+    const [amd64, arm64] = index.children
+    there.registry.remove(arm64.manifest.digest)
+    there.start()
+    await there.settled()
+    expect(await there.retention.prefetch(app, 'prod', 'ann')).toMatchObject({ state: 'fetching' })
+    await there.settled()
+    const told = await there.retention.prefetch(app, 'prod', 'ann')
+    expect(told).toMatchObject({ state: 'held', message: expect.stringContaining(arm64.manifest.digest) })
+    expect(told.heldParts).toBe(told.parts)
+    expect(await there.isHeld(amd64)).toBe(true)
+    expect(await there.unheld()).toBeUndefined()
+    // Its registry may have it by now.
+    there.registry.put('lib/app', arm64)
+    there.clock.advance(61_000)
+    expect(await there.retention.prefetch(app, 'prod', 'ann')).toMatchObject({ state: 'fetching' })
+    await there.settled()
+    const whole = await there.retention.prefetch(app, 'prod', 'ann')
+    expect(whole).toMatchObject({ state: 'held', parts: 7, heldParts: 7 })
+    expect(whole).not.toHaveProperty('message')
+    expect(await there.isHeld(index)).toBe(true)
+    expect(await there.store.get('index/left-out/demo/app/prod')).toBeUndefined()
+  })
+
+  test('is not content with what was left out of another image, or for a stream that is gone', async () => {
+    for (const other of [{ image: v1.manifest.digest }, { uid: 'another' }]) {
+      const there = await retentionWorld({ policy: { retain: 'pulled' } })
+      const index = await importedIndex(there)
+      const [, arm64] = index.children
+      there.registry.remove(arm64.manifest.digest)
+      const running = there.start()
+      await there.settled()
+      await there.retention.prefetch(app, 'prod', 'ann')
+      await there.settled()
+      await running.stop()
+      const key = 'index/left-out/demo/app/prod'
+      const record = JSON.parse((await there.store.get(key))?.value ?? '')
+      expect(record).toMatchObject({ image: index.manifest.digest, digests: [arm64.manifest.digest] })
+      await there.store.commit({ operations: [{ type: 'put', key, value: JSON.stringify({ ...record, ...other }) }] })
+      expect(await there.retention.prefetch(app, 'prod', 'ann')).toMatchObject({ state: 'fetching' })
+      expect(await there.unheld()).toMatchObject({ forced: true })
+    }
   })
 
   test('of what is not there is NOT_FOUND', async () => {

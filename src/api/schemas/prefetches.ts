@@ -16,7 +16,7 @@ const prefetchStatus = z
     heldParts: integer('How many of them are held.'),
     bytes: integer('The bytes of all parts.'),
     heldBytes: integer('How many of them are held.'),
-    message: string('Why it failed the last time; it is tried again.'),
+    message: string('Why it failed the last time; it is tried again. Of what is held, what was left out.'),
   })
   .meta({ id: `${group}.PrefetchStatus`, description: 'How much is held of what a tag needs.' })
 

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { makeImage } from '../../support/images.ts'
+import { makeImage, makeIndex } from '../../support/images.ts'
 import { type ApiWorld, apiWorld, imageApi, inDemo, invalidFields, names, refusal, weirApi } from '../world.ts'
 
 const image = makeImage('prefetched')
@@ -135,6 +135,21 @@ describe('the annotation weir.dev/content of a tag', () => {
     })
     const list = await api.asAdmin('GET', isTagPath)
     expect(annotationOf((list.body.items as unknown[])[0])).toMatch(/^failed: /)
+  })
+
+  test('tells what of an index was left out because its registry does not have it', async () => {
+    const api = await pinned()
+    const index = makeIndex('sparse', ['amd64', 'arm64'])
+    const [, arm64] = index.children
+    api.registry.put('lib/app', index, { tag: 'v2' })
+    if (arm64 === undefined) throw new Error('no child')
+    api.registry.remove(arm64.manifest.digest)
+    await api.importImage('app', 'prod', `${api.registry.host}/lib/app:v2`)
+    fetching(api)
+    await vi.waitFor(async () => {
+      const { body } = await api.asAdmin('GET', `${isTagPath}/app:prod`)
+      expect(annotationOf(body)).toBe(`held: all is held but what its registry does not have: ${arm64.manifest.digest}`)
+    })
   })
 
   test('is not there where nothing is kept', async () => {
