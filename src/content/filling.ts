@@ -4,7 +4,7 @@ import { type Buffers, bufferBytes } from './buffers.ts'
 import type { UpstreamLocation } from './content.ts'
 import { fetchBytes } from './fetching.ts'
 import { type Growing, type GrowingFile, openGrowingFile } from './growing-file.ts'
-import type { HeldFiles, PartialFile } from './held-files.ts'
+import { type HeldFiles, NoRoomError, type PartialFile } from './held-files.ts'
 import { proofOf } from './proof.ts'
 import type { FetchOptions } from './resume.ts'
 import { requireDigest } from './verified.ts'
@@ -51,13 +51,18 @@ export async function beginFilling(request: FillRequest, options: FillOptions): 
   const { digest, size, name, before } = request
   const { files } = options
   const partial = await files.begin(digest, name, size)
+  let bytes: GrowingFile | undefined
   try {
-    const bytes = await openGrowingFile(partial.path, partial.handle, options)
-    if (before !== undefined) await copy(before.bytes, bytes)
+    bytes = await openGrowingFile(partial.path, partial.handle, options)
+    if (before !== undefined && before.bytes.received > 0) {
+      await partial.takeRoom()
+      await copy(before.bytes, bytes)
+    }
     return createFilling(request, options, partial, bytes)
   } catch (error) {
+    bytes?.close()
     await partial.discard()
-    throw files.refuse(error)
+    throw error instanceof NoRoomError ? error : files.refuse(error)
   }
 }
 
@@ -79,6 +84,7 @@ function createFilling(
     ...options,
     turnTo: (location, failure) => turnTo(new Set([...through, ...fetching.used, location]), failure),
   })
+  let hasRoom = bytes.received > 0
   let isKept = false
   // It may be that nothing comes any more that could not be written.
   bytes.failed.addEventListener('abort', fetching.close, { once: true })
@@ -93,6 +99,9 @@ function createFilling(
 
   async function fetchAll(): Promise<void> {
     for (let piece = await fetching.read(); piece !== undefined; piece = await fetching.read()) {
+      // The answer was not of another size than was promised.
+      if (!hasRoom) await partial.takeRoom()
+      hasRoom = true
       hash.update(piece)
       const written = bytes.append(piece)
       onBytes()

@@ -18,6 +18,8 @@ export class NoRoomError extends Error {
 export interface PartialFile {
   readonly path: string
   readonly handle: FileHandle
+  /** Takes the room for its bytes, once there is reason to believe that they will come. @throws NoRoomError */
+  takeRoom(): Promise<void>
   /**
    * Makes the file, of which `size` bytes with the right digest were written, the one that is held: fsync, rename, fsync of the
    * directory, then the records (I6). Closes it.
@@ -25,7 +27,7 @@ export interface PartialFile {
    * @throws NoRoomError
    */
   keep(proof: Proof): Promise<void>
-  /** Closes and removes it, and gives its room back. */
+  /** Closes and removes it, and gives back the room that it took. */
   discard(): Promise<void>
 }
 
@@ -47,10 +49,10 @@ export interface HeldFiles
   /** Where the pieces of a download are. `name` tells it from other downloads of the digest: letters, digits, `_` and `-`. */
   partialPath(digest: Digest, name: string): string
   /**
-   * Begins a file for `size` bytes, and takes the room for them. Whoever begins has the lease for it: what is left there of a
+   * Begins a file for `size` bytes, which takes no room yet: anybody can claim a size. Whoever begins has the lease for it: what is left there of a
    * process that died gives way to a new file, and whoever reads that goes on reading it as it was.
    *
-   * @throws NoRoomError
+   * @throws NoRoomError also for what can never fit
    */
   begin(digest: Digest, name: string, size: number): Promise<PartialFile>
   /** What a failed write to a partial file comes to. */

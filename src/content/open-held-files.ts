@@ -9,7 +9,7 @@ import type { AcquireLease, HeldRecords, OpenBlob } from './content.ts'
 import type { Counters } from './counters.ts'
 import type { HeldFiles, PartialFile } from './held-files.ts'
 import { algorithms, blobEntries, codeOf, type Layout, layoutOf, syncDirectory, unlessAbsent } from './layout.ts'
-import { createPartialFiles } from './partial-file.ts'
+import { createPartialFiles, type UnroomedFile } from './partial-file.ts'
 import { proofOf, proofOfLink } from './proof.ts'
 import { createQuarantine } from './quarantine.ts'
 import { createRoom } from './room.ts'
@@ -106,10 +106,14 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
     if (!signal.aborted) log?.error({ err: error, directory }, 'what is held can not be looked through')
   }
 
-  /** A partial file for which room was taken, whose failures are those of keeping. */
-  function roomed(file: PartialFile, giveBack: () => void): PartialFile {
+  /** A partial file that can take room, whose failures are those of keeping. */
+  function roomed(file: UnroomedFile, size: number): PartialFile {
+    let giveBack = (): void => undefined
     return {
       ...file,
+      async takeRoom() {
+        giveBack = await room.take(size)
+      },
       async keep(proof) {
         try {
           await file.keep(proof)
@@ -235,11 +239,10 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
     },
     partialPath: partials.path,
     async begin(digest, name, size) {
-      const giveBack = await room.take(size)
+      room.requireFit(size)
       try {
-        return roomed(await partials.begin(digest, name, size), giveBack)
+        return roomed(await partials.begin(digest, name, size), size)
       } catch (error) {
-        giveBack()
         throw error instanceof TypeError ? error : room.refuse(error)
       }
     },

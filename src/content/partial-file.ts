@@ -9,11 +9,14 @@ import type { Room } from './room.ts'
 import type { Trust } from './trust.ts'
 import type { InTurn } from './turns.ts'
 
+/** A partial file, whose room is somebody else's matter. */
+export type UnroomedFile = Omit<PartialFile, 'takeRoom'>
+
 /** The files that are being written in this process. */
 export interface PartialFiles {
   path(digest: Digest, name: string): string
   /** Begins a file, in the place of what a dead process left. It fails with the system's errors, or those of the records. */
-  begin(digest: Digest, name: string, size: number): Promise<PartialFile>
+  begin(digest: Digest, name: string, size: number): Promise<UnroomedFile>
   isWritten(digest: Digest): boolean
 }
 
@@ -51,7 +54,7 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
     await records.add(digest, size, proof)
   }
 
-  async function beginFile(digest: Digest, name: string, size: number, end: () => void): Promise<PartialFile> {
+  async function beginFile(digest: Digest, name: string, size: number, end: () => void): Promise<UnroomedFile> {
     const file = path(digest, name)
     await rm(file, { force: true })
     const handle = await open(file, 'wx+', 0o600)

@@ -7,6 +7,8 @@ import { codeOf } from './layout.ts'
 
 /** How many bytes are held and may yet be, and why none can be kept. */
 export interface Room {
+  /** Refuses what can never fit, which is no problem. @throws NoRoomError */
+  requireFit(bytes: number): void
   /**
    * Takes room for a file. What can never fit is refused and is no problem.
    *
@@ -84,10 +86,15 @@ export function createRoom({ directory, maxBytes, counters, onPressure, log }: R
     throw refused('disk full')
   }
 
+  function requireFit(bytes: number): void {
+    // Nothing else is to go for it, and everything else can be kept.
+    if (bytes > maxBytes) throw new NoRoomError('maxBytes reached')
+  }
+
   return {
+    requireFit,
     async take(bytes) {
-      // Nothing else is to go for it, and everything else can be kept.
-      if (bytes > maxBytes) throw new NoRoomError('maxBytes reached')
+      requireFit(bytes)
       if (counters.heldBytes + taken + bytes > maxBytes) {
         wanted = bytes
         onPressure(bytes)

@@ -550,6 +550,7 @@ test('closing fails who reads on alone, and who reads what is whole', async () =
   await expect.poll(() => content.held(link), soon).toBe(bytes.length)
   const large = randomBytes(200_000)
   const opening = content.open(linkTo(large, first))
+  ;(await source.next()).answer({ size: large.length }).send(large.subarray(0, 1))
   const alone = (await source.next()).answer({ size: large.length })
   alone.send(large.subarray(0, 100_000))
   const rest = drain((await opening).reader)

@@ -6,7 +6,7 @@ import { type HeldFiles, NoRoomError } from '../../src/content/held-files.ts'
 import { readAll } from '../../src/content/reader.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
-import { heldWorld, keep, proof, written } from './held-world.ts'
+import { beginRoomed, heldWorld, keep, proof, written } from './held-world.ts'
 import { fileOf, first, linkTo, second } from './world.ts'
 
 const bytes = Buffer.from('the bytes of a layer')
@@ -127,21 +127,34 @@ test.each([
   expect(counters.problem).toBe(problem)
 })
 
-test('room is taken when a file begins, and given back when it is held or gone', async () => {
+test('room is given back when a file is held or gone', async () => {
   const { open, pressure } = await heldWorld()
   const { files, counters } = await open({ maxBytes: 100 })
-  const one = await files.begin(digest, 'one', 60)
-  await expect(files.begin(digest, 'two', 50)).rejects.toMatchObject({ problem: 'maxBytes reached' })
+  const one = await beginRoomed(files, digest, 'one', 60)
+  await expect(beginRoomed(files, digest, 'two', 50)).rejects.toMatchObject({ problem: 'maxBytes reached' })
   expect(counters.problem).toBe('maxBytes reached')
   expect(pressure).toEqual([50])
   await one.discard()
   expect(counters.problem).toBeUndefined()
-  const two = await files.begin(digestOf(Buffer.alloc(50)), 'two', 50)
+  const two = await beginRoomed(files, digestOf(Buffer.alloc(50)), 'two', 50)
   await two.handle.writeFile(Buffer.alloc(50))
   await two.keep(proof)
   expect(counters.heldBytes).toBe(50)
-  await expect(files.begin(digest, 'three', 51)).rejects.toBeInstanceOf(NoRoomError)
-  await (await files.begin(digest, 'three', 50)).discard()
+  await expect(beginRoomed(files, digest, 'three', 51)).rejects.toBeInstanceOf(NoRoomError)
+  await (await beginRoomed(files, digest, 'three', 50)).discard()
+})
+
+test('a file takes no room before it is told to', async () => {
+  const { open, pressure } = await heldWorld()
+  const { files, counters } = await open({ maxBytes: 100 })
+  const claimed = await files.begin(digest, 'claimed', 95)
+  const other = await beginRoomed(files, digest, 'other', 90)
+  expect(pressure).toEqual([])
+  await expect(claimed.takeRoom()).rejects.toMatchObject({ problem: 'maxBytes reached' })
+  await claimed.discard()
+  await expect(beginRoomed(files, digest, 'one', 11)).rejects.toBeInstanceOf(NoRoomError)
+  await other.discard()
+  expect(counters.problem).toBeUndefined()
 })
 
 test('a file that can never fit drives nothing else out', async () => {
@@ -151,10 +164,10 @@ test('a file that can never fit drives nothing else out', async () => {
   expect(pressure).toEqual([])
 })
 
-test('a file that no disk can hold is refused before it begins', async () => {
+test('a file that no disk can hold is refused before anything is written', async () => {
   const { open, pressure } = await heldWorld()
   const { files, counters } = await open({ maxBytes: 1024 ** 5 })
-  await expect(files.begin(digest, 'one', 1024 ** 5)).rejects.toMatchObject({ problem: 'disk full' })
+  await expect(beginRoomed(files, digest, 'one', 1024 ** 5)).rejects.toMatchObject({ problem: 'disk full' })
   expect(pressure).toEqual([1024 ** 5])
   expect(counters.problem).toBe('disk full')
 })
@@ -162,10 +175,10 @@ test('a file that no disk can hold is refused before it begins', async () => {
 test('more than 90 % tell that room is short', async () => {
   const { open, pressure } = await heldWorld()
   const { files } = await open({ maxBytes: 100 })
-  const file = await files.begin(digest, 'one', 90)
+  const file = await beginRoomed(files, digest, 'one', 90)
   expect(pressure).toEqual([])
   await file.discard()
-  await (await files.begin(digest, 'one', 91)).discard()
+  await (await beginRoomed(files, digest, 'one', 91)).discard()
   expect(pressure).toEqual([0])
 })
 
@@ -189,7 +202,7 @@ test('what another process keeps is counted every 5 minutes, until the signal en
   await lease.release()
   vi.advanceTimersByTime(5 * minute)
   await expect.poll(() => counters.heldBytes).toBe(bytes.length)
-  await expect(files.begin(digestOf(others), 'download', others.length)).rejects.toBeInstanceOf(NoRoomError)
+  await expect(beginRoomed(files, digestOf(others), 'download', others.length)).rejects.toBeInstanceOf(NoRoomError)
   expect(counters.problem).toBe('maxBytes reached')
   await other.files.remove(digest, { unusedSince: Infinity })
   vi.advanceTimersByTime(5 * minute)

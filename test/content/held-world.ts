@@ -8,7 +8,7 @@ import { type Counters, createCounters } from '../../src/content/counters.ts'
 import type { HeldFiles, PartialFile } from '../../src/content/held-files.ts'
 import { type HeldFilesOptions, openHeldFiles } from '../../src/content/open-held-files.ts'
 import { proofOf } from '../../src/content/proof.ts'
-import { digestOf } from '../../src/oci/digest.ts'
+import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { createLevelStore } from '../../src/store/level.ts'
 import { createHeldRecords } from '../../src/streams/held-records.ts'
 import { temporaryDirectory } from '../support/directory.ts'
@@ -113,9 +113,21 @@ function exclusiveLeases(): () => Pick<HeldProcess, 'acquireLease' | 'die'> {
 /** The proof of the first location alone. */
 export const proof: Proof = proofOf([first])
 
+/** A file that has its room. */
+export async function beginRoomed(files: HeldFiles, digest: Digest, name: string, size: number): Promise<PartialFile> {
+  const file = await files.begin(digest, name, size)
+  try {
+    await file.takeRoom()
+    return file
+  } catch (error) {
+    await file.discard()
+    throw error
+  }
+}
+
 /** A file with all its bytes, which nobody said to keep yet. */
 export async function written(files: HeldFiles, bytes: Buffer, name = 'download'): Promise<PartialFile> {
-  const file = await files.begin(digestOf(bytes), name, bytes.length)
+  const file = await beginRoomed(files, digestOf(bytes), name, bytes.length)
   await file.handle.writeFile(bytes)
   return file
 }
