@@ -5,6 +5,8 @@ import { must } from '../interop/support/process.ts'
 import { startWeir } from '../interop/support/weir.ts'
 import type { Blob, Door, StaticUpstream } from './blobs-upstream.ts'
 
+export const proxyName = 'docker-registry (proxy)'
+
 /** A server that gives blobs of the upstream out. */
 export interface Contestant {
   name: string
@@ -58,7 +60,15 @@ export async function startWeirContestant(directory: string, door: Door): Promis
 export async function startProxyContestant(directory: string, door: Door): Promise<Contestant> {
   await mkdir(directory, { recursive: true })
   const registry = await startDockerRegistry(directory, { proxyTo: door.url })
-  return { ...registryContestant(directory, registry, 'docker-registry (proxy)'), admit: async () => undefined }
+  return { ...registryContestant(directory, registry, proxyName), admit: async () => undefined }
+}
+
+/** The two that can have a blob of the upstream which they have not got yet. */
+export async function startCaches(directory: string, door: Door): Promise<Contestant[]> {
+  return [
+    await startWeirContestant(join(directory, 'weir'), door),
+    await startProxyContestant(join(directory, 'proxy'), door),
+  ]
 }
 
 /** docker-registry as a registry: what it admits is pushed to it. */

@@ -2,8 +2,18 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { must } from '../interop/support/process.ts'
 import { type Pull, pullAtOnce } from './blobs-client.ts'
 import type { Contestant } from './blobs-contestants.ts'
-import type { Blob } from './blobs-upstream.ts'
+import type { Blob, StaticUpstream } from './blobs-upstream.ts'
 import { cpuSeconds, residentBytes } from './measure.ts'
+
+export interface PartOptions {
+  directory: string
+  upstream: StaticUpstream
+  rounds: number
+  blobBytes: number
+}
+
+/** How many clients many are. */
+export const manyClients = 32
 
 /** What pulls of one blob came to. */
 export interface Figures {
@@ -65,7 +75,7 @@ export async function measurePulls({ contestant, idleBytes, blob, clients, times
 }
 
 /** Resident memory when nothing was asked for a while. */
-export async function idleResident({ pid }: Contestant): Promise<number> {
+async function idleResident({ pid }: Contestant): Promise<number> {
   await settled(pid)
   return residentBytes(pid)
 }
@@ -77,6 +87,17 @@ async function becameKept(contestant: Contestant, blob: Blob): Promise<boolean> 
     await pause(5)
   }
   return false
+}
+
+/** Of each, before its first blob. */
+export async function idleOf(all: readonly Contestant[]): Promise<Map<Contestant, number>> {
+  const idle = new Map<Contestant, number>()
+  for (const one of all) idle.set(one, await idleResident(one))
+  return idle
+}
+
+export function resultsOf<F extends Figures>(all: readonly Contestant[]): Map<string, F[]> {
+  return new Map(all.map(({ name }) => [name, []]))
 }
 
 /** Waits until the process has used no CPU for a third of a second, at most 10 s. */

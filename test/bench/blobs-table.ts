@@ -26,10 +26,10 @@ export function printBound(what: string, values: readonly number[], bound: numbe
 }
 
 /** Of one figure, one contestant's over another's, round by round. */
-export function ratios(
-  results: ReadonlyMap<string, readonly Figures[]>,
+export function ratios<F extends Figures>(
+  results: ReadonlyMap<string, readonly F[]>,
   [one, other]: readonly [string, string],
-  value: (figures: Figures) => number,
+  value: (figures: F) => number,
 ): number[] {
   const others = results.get(other) ?? []
   return (results.get(one) ?? []).map((figures, i) => {
@@ -39,10 +39,10 @@ export function ratios(
 }
 
 /** One figure of all rounds of a contestant. */
-export function valuesOf(
-  results: ReadonlyMap<string, readonly Figures[]>,
+export function valuesOf<F extends Figures>(
+  results: ReadonlyMap<string, readonly F[]>,
   name: string,
-  value: (figures: Figures) => number,
+  value: (figures: F) => number,
 ): number[] {
   return (results.get(name) ?? []).map(value)
 }

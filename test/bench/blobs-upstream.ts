@@ -21,6 +21,10 @@ export interface Asked {
   range: string | undefined
 }
 
+export function sentBytes(asked: readonly Asked[]): number {
+  return asked.reduce((sum, one) => sum + one.sentBytes, 0)
+}
+
 /** nginx with a registry's answers as static files: the upstream of the others, and the floor beside them. */
 export interface StaticUpstream extends Service {
   /** As fast as it goes. */

@@ -9,8 +9,10 @@ import { join } from 'node:path'
 import { nginx } from '../interop/install.ts'
 import { must } from '../interop/support/process.ts'
 import { buildClient } from './blobs-client.ts'
-import { cold, ranges, shared, warm } from './blobs-parts.ts'
+import { cold, shared } from './blobs-cold.ts'
+import { ranges } from './blobs-ranges.ts'
 import { startUpstream } from './blobs-upstream.ts'
+import { warm } from './blobs-warm.ts'
 
 const rounds = Number(process.env.BENCH_ROUNDS ?? 5)
 const blobBytes = Number(process.env.BENCH_MB ?? 500) * 1e6
