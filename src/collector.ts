@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createGoneUpstream } from './collector/gone.ts'
 import { createLocationCheck } from './collector/location-check.ts'
+import { createMayGive } from './collector/may-give.ts'
 import { runPass } from './collector/pass.ts'
 import type { PruneReport } from './collector/report.ts'
 import { runPasses } from './collector/run.ts'
@@ -12,6 +13,7 @@ import type { Digest } from './oci/digest.ts'
 import type { Store } from './store/store.ts'
 import type { ContentPolicy } from './streams/content-policy.ts'
 import { createGate } from './streams/gate.ts'
+import { createHeldRecords } from './streams/held-records.ts'
 import type { Links, StreamReader, StreamWriter } from './streams/streams.ts'
 
 export type { FreedContent, FreeReason, KeepReason, PruneReport } from './collector/report.ts'
@@ -66,6 +68,7 @@ export function createCollector(options: CollectorOptions): Collector {
   const { store, content, intervalMs, firstMs = 300_000, onMissing, now, pause = sleep, log } = options
   const check = createLocationCheck(options)
   const gone = createGoneUpstream(options)
+  const mayGive = createMayGive(createHeldRecords(options))
   const enter = createGate({ most: 1, mostWaiting: 8 })
   const ending = (signal: AbortSignal | undefined) =>
     signal === undefined ? options.signal : AbortSignal.any([options.signal, signal])
@@ -86,7 +89,7 @@ export function createCollector(options: CollectorOptions): Collector {
 
   const pass = (request: { dryRun: boolean; keepYoungerThanMs?: number; neededBytes: number }, left?: AbortSignal) =>
     alone(ending(left), (signal) =>
-      runPass({ ...options, check, gone, signal }, { keepYoungerThanMs: dayMs, ...request }),
+      runPass({ ...options, mayGive, check, gone, signal }, { keepYoungerThanMs: dayMs, ...request }),
     )
 
   const running = runPasses({

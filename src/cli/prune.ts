@@ -34,8 +34,8 @@ export function addPruneVerb(program: Command, context: VerbContext): void {
     words: `The server does this by itself (content.pruneInterval). It takes the right to create contentprunes, which cluster-admin has.
 Freed is what is unlinked (no stream has it any more), beyond history-keep (only revisions need it that keep no bytes), or
 evicted (there is no room, and an upstream has it). Kept is what is pinned (a tag that retains it needs it), pulled (a tag needs
-it that retains only what is pulled), in a history that keeps it, pushed or gone upstream (nobody else has it), being used, or
-too young. -o wide lists the digests.`,
+it that retains only what is pulled), in a history that keeps it, pushed or gone upstream (nobody else has it), had from too many
+places to ask them all, being used, or too young. -o wide lists the digests.`,
   })
     .option('--dry-run', 'only tell what would be freed')
     .option(

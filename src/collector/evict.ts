@@ -6,7 +6,8 @@ import { fateOf, isEvictable } from './fate.ts'
 import type { GoneUpstream } from './gone.ts'
 import type { LocationCheck, Obtainable } from './location-check.ts'
 import type { HeldMarks } from './marks.ts'
-import { type Place, placesOf } from './places.ts'
+import type { MayGive } from './may-give.ts'
+import { type Place, type Places, placesOf } from './places.ts'
 import type { Report } from './report.ts'
 import type { TagChanges } from './tag-changes.ts'
 
@@ -15,13 +16,15 @@ export interface EvictOptions {
   content: Pick<Content, 'list' | 'remove'>
   held: HeldMarks
   changes: Pick<TagChanges, 'markChanged'>
+  /** When the pass began: what was used since is kept by links that it saw before they were used. */
+  nowMs: number
+  mayGive: MayGive
   check: LocationCheck
   gone: GoneUpstream
   report: Report
   dryRun: boolean
   /** What nothing needs and was not used after it went already, or would have gone. */
   unusedSince: number
-  now: () => number
   signal: AbortSignal
 }
 
@@ -39,7 +42,7 @@ type Lost = Map<string, { stream: StreamName; digests: Set<Digest>; host: string
 
 /** Removes least recently used bytes that a location can give again, until `neededBytes` are free or nothing is left to ask for. */
 export async function evict(options: EvictOptions, neededBytes: number): Promise<void> {
-  const { store, gone, report, dryRun, signal } = options
+  const { store, mayGive, gone, report, dryRun, signal } = options
   const goal = report.freedBytes + neededBytes
   const lost: Lost = new Map()
   let last: HeldContent | undefined
@@ -47,7 +50,7 @@ export async function evict(options: EvictOptions, neededBytes: number): Promise
     const candidates = await leastRecentlyUsed(options, last)
     last = candidates.at(-1)
     if (last === undefined) break
-    const places = await placesOf(store, new Set(candidates.map(({ digest }) => digest)))
+    const places = await placesOf(store, new Set(candidates.map(({ digest }) => digest)), mayGive)
     await evictInOrder(
       options,
       candidates.filter(({ digest }) => places.has(digest)),
@@ -61,11 +64,11 @@ export async function evict(options: EvictOptions, neededBytes: number): Promise
 
 /** Those that may be evicted and were used after `last`, the least recently used first. */
 async function leastRecentlyUsed(
-  { content, held, gone, unusedSince, now }: EvictOptions,
+  { content, held, gone, unusedSince, nowMs }: EvictOptions,
   last: HeldContent | undefined,
 ): Promise<HeldContent[]> {
   let oldest: HeldContent[] = []
-  const before = now() - recentUseMs
+  const before = nowMs - recentUseMs
   for await (const each of content.list()) {
     const bits = held.get(each.digest) ?? 0
     if (each.usedAt > before || !isEvictable(bits) || gone.has(each.digest)) continue
@@ -85,7 +88,7 @@ function byUse(a: HeldContent, b: HeldContent): number {
 async function evictInOrder(
   options: EvictOptions,
   candidates: readonly HeldContent[],
-  { goal, places, lost }: { goal: number; places: ReadonlyMap<Digest, readonly Place[]>; lost: Lost },
+  { goal, places, lost }: { goal: number; places: Places; lost: Lost },
 ): Promise<void> {
   const { report } = options
   let next = 0
@@ -114,13 +117,18 @@ async function evictInOrder(
 async function evictOne(
   options: EvictOptions,
   candidate: HeldContent,
-  places: readonly Place[],
+  places: readonly Place[] | 'many',
   lost: Lost,
 ): Promise<void> {
-  const { content, held, changes, gone, report, dryRun, now } = options
+  const { content, held, changes, gone, report, dryRun, nowMs } = options
   const { digest, size } = candidate
   const fate = fateOf(held.get(digest) ?? 0)
   const reason = 'keep' in fate ? fate.keep : 'too young'
+  if (places === 'many') {
+    report.keep(reason, -size, -1)
+    report.keep('too many places', size)
+    return
+  }
   const answer = await askAll(options, candidate, places)
   if (answer.can === 'gone') {
     gone.add(digest)
@@ -134,7 +142,7 @@ async function evictOne(
   if (answer.can !== 'yes') return
   await changes.markChanged()
   if (!isEvictable(held.get(digest) ?? 0)) return
-  const freed = dryRun ? size : await content.remove(digest, { unusedSince: now() - recentUseMs })
+  const freed = dryRun ? size : await content.remove(digest, { unusedSince: nowMs - recentUseMs })
   if (freed === 0) return
   report.keep(reason, -size, -1)
   report.free(digest, freed, 'evicted')

@@ -16,6 +16,7 @@ import { projectOf } from '../streams/open-project.ts'
 import type { LedgerEntry, LifeRecord, LinkRecord, TagRecord } from '../streams/records.ts'
 import { createHistoryKeep } from './history-keep.ts'
 import { type HeldMarks, marks } from './marks.ts'
+import type { MayGive } from './may-give.ts'
 import { createReach, type Reach } from './reach.ts'
 import { createSomeAtOnce } from './some-at-once.ts'
 import type { Cursor, StreamRecords } from './stream-records.ts'
@@ -25,6 +26,7 @@ export interface MarkOptions {
   /** What holds where no annotation says otherwise. */
   policy: ContentPolicy
   held: HeldMarks
+  mayGive: MayGive
   /** When the pass began. */
   nowMs: number
 }
@@ -62,14 +64,14 @@ export async function markStream(
 }
 
 export function viewOf(
-  { store, held }: Pick<MarkOptions, 'store' | 'held'>,
+  { store, held, mayGive }: Pick<MarkOptions, 'store' | 'held' | 'mayGive'>,
   name: StreamName,
   lifeEntry: Entry | undefined,
   project: Entry | undefined,
 ): StreamView {
   const life = lifeEntry && decode<LifeRecord>(lifeEntry)
   const projectUid = life?.projectUid ?? (project && projectOf(project).uid)
-  const reach = createReach({ store, name, projectUid, held: life === undefined ? undefined : held })
+  const reach = createReach({ store, name, projectUid, held: life === undefined ? undefined : held, mayGive })
   return { name, life, projectUid, reach }
 }
 
@@ -130,7 +132,8 @@ async function markLinks({ held, nowMs }: MarkOptions, { life, reach }: StreamVi
     const record = decode<LinkRecord>(entry)
     const isYoung = youngSince(record) > nowMs - minLinkAgeMs
     if (!isReached && !isYoung) unreached += 1
-    else if (record.uid === life?.uid) held.mark(digest, marksOfLink(record) | (isYoung ? marks.fresh : 0))
+    else if (record.uid === life?.uid)
+      await reach.markLink(digest, record, marksOfLink(record) | (isYoung ? marks.fresh : 0))
   }
   return unreached
 }

@@ -7,6 +7,7 @@ import type { GoneUpstream } from './gone.ts'
 import type { LocationCheck } from './location-check.ts'
 import { markStream } from './mark-stream.ts'
 import { createHeldMarks, type HeldMarks, marks } from './marks.ts'
+import type { MayGive } from './may-give.ts'
 import { createReport, type FreeReason, type PruneReport, type Report } from './report.ts'
 import { streamRecords } from './stream-records.ts'
 import { followTagChanges, type TagChanges } from './tag-changes.ts'
@@ -16,6 +17,7 @@ export interface PassOptions {
   store: Store
   content: Pick<Content, 'list' | 'remove' | 'sweep'>
   policy: ContentPolicy
+  mayGive: MayGive
   maxBytes: number
   check: LocationCheck
   gone: GoneUpstream

@@ -1,9 +1,12 @@
 import type { UpstreamLocation } from '../content/content.ts'
+import { upstreamsOf } from '../content/locations.ts'
+import { proofOf } from '../content/proof.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
 import { allLinksRange, decode, digestOfLink, lifeKey, streamOfKey } from '../streams/keys.ts'
 import type { LifeRecord, LinkRecord } from '../streams/records.ts'
+import type { MayGive } from './may-give.ts'
 
 /** Where streams can have bytes again: the ways of each are its own. */
 export interface Place {
@@ -12,39 +15,61 @@ export interface Place {
   locations: readonly UpstreamLocation[]
 }
 
-/** Of how many places a digest may be had, so that all can be asked. */
-const maxPlaces = 8
+export type Places = ReadonlyMap<Digest, readonly Place[] | 'many'>
+
+/** Of how many places a digest may be had, so that all are asked. */
+const maxPlaces = 64
 
 /**
- * The places of all living streams that have links to these digests, each once. A digest that has too many, or one with no
- * upstream, is left out: it could not be had again by everyone who can have it now.
+ * The places of all living streams that may give out these digests, each once; `many` for a digest that has too many to ask. One
+ * that a stream has from no upstream is left out: it could not be had again by everyone who can have it now.
  */
 export async function placesOf(
   store: Pick<Store, 'get' | 'range'>,
   digests: ReadonlySet<Digest>,
-): Promise<ReadonlyMap<Digest, readonly Place[]>> {
-  const places = new Map<Digest, Map<string, Place>>()
+  mayGive: MayGive,
+): Promise<Places> {
+  const places = new Map<Digest, Map<Ways, StreamName>>()
   const left = new Set<Digest>()
-  let last: { path: string; uid: string | undefined } | undefined
+  const waysByKey = new Map<string, Ways>()
+  let last: { path: string; stream: StreamName; uid: string | undefined } | undefined
   for await (const { key, value, revision } of await store.range(allLinksRange())) {
     const digest = digestOfLink(key)
     if (!digests.has(digest) || left.has(digest)) continue
     const stream = streamOfKey(key)
     const path = lifeKey(stream)
-    if (last?.path !== path) last = { path, uid: await uidOf(path) }
-    const { uid, locations } = decode<LinkRecord>({ key, value, revision })
-    if (uid !== last.uid) continue
-    const upstreams = locations.filter((location) => location.kind === 'upstream')
-    const known = places.get(digest) ?? new Map<string, Place>()
-    places.set(digest, known.set(JSON.stringify(upstreams), { stream, locations: upstreams }))
-    if (upstreams.length > 0 && known.size <= maxPlaces) continue
+    if (last?.path !== path) last = { path, stream, uid: await uidOf(path) }
+    const link = decode<LinkRecord>({ key, value, revision })
+    if (link.uid !== last.uid) continue
+    const ways = waysOf(link)
+    const known = places.get(digest) ?? new Map<Ways, StreamName>()
+    const isTold = known.has(ways) || (known.size > maxPlaces && ways.length > 0)
+    if (isTold || !(await mayGive(digest, link))) continue
+    places.set(digest, known.set(ways, last.stream))
+    if (ways.length > 0) continue
     places.delete(digest)
     left.add(digest)
   }
-  return new Map([...places].map(([digest, known]) => [digest, [...known.values()]]))
+  return new Map([...places].map(([digest, known]) => [digest, known.size > maxPlaces ? 'many' : placesIn(known)]))
 
   async function uidOf(path: string): Promise<string | undefined> {
     const entry = await store.get(path)
     return entry && decode<LifeRecord>(entry).uid
   }
+
+  /** The same for the same locations, in whatever order they are. */
+  function waysOf(link: LinkRecord): Ways {
+    const upstreams = upstreamsOf(link)
+    const key = proofOf(upstreams).join()
+    const ways = waysByKey.get(key) ?? upstreams
+    waysByKey.set(key, ways)
+    return ways
+  }
+}
+
+/** One object for all streams with these locations. */
+type Ways = readonly UpstreamLocation[]
+
+function placesIn(known: ReadonlyMap<Ways, StreamName>): Place[] {
+  return [...known].map(([locations, stream]) => ({ stream, locations }))
 }

@@ -7,15 +7,18 @@ import { decode, imageKey, linkKey } from '../streams/keys.ts'
 import type { ImageRecord, LinkRecord } from '../streams/records.ts'
 import { createDigestTable, type DigestTable } from './digest-table.ts'
 import { type HeldMarks, marks } from './marks.ts'
+import type { MayGive } from './may-give.ts'
 
 /** What is found to be needed in one stream. */
 export interface Reach {
   /**
-   * Marks a manifest of the stream and all that it is known to name. What is `pinned` is so for `platforms` alone, and `pulled`
-   * for others.
+   * Finds a manifest of the stream and all that it is known to name, and marks of it what the stream may give out. What is `pinned`
+   * is so for `platforms` alone, and `pulled` for others.
    */
   from(digest: Digest, bits: number, platforms?: readonly string[]): Promise<void>
   has(digest: Digest): boolean
+  /** Marks what is held by what a link of the stream says, if it may be given out through that. */
+  markLink(digest: Digest, link: LinkRecord, bits: number): Promise<void>
 }
 
 export interface ReachOptions {
@@ -24,7 +27,8 @@ export interface ReachOptions {
   /** Links of another project's uid lead nowhere. */
   projectUid: string | undefined
   /** Absent for a stream that does not live: it keeps links, and no bytes. */
-  held: Pick<HeldMarks, 'mark'> | undefined
+  held: Pick<HeldMarks, 'get' | 'mark'> | undefined
+  mayGive: MayGive
 }
 
 interface Step {
@@ -34,8 +38,12 @@ interface Step {
   isManifest: boolean
 }
 
-export function createReach({ store, name, projectUid, held }: ReachOptions): Reach {
+/** Of what is held: whether the stream may give it out. */
+const answers = { yes: 1, no: 2 } as const
+
+export function createReach({ store, name, projectUid, held, mayGive }: ReachOptions): Reach {
   const reached = createDigestTable()
+  const answered = createDigestTable()
   /** What was looked at already, for the same bits and platforms. */
   const walks = new Map<string, DigestTable>()
 
@@ -46,17 +54,28 @@ export function createReach({ store, name, projectUid, held }: ReachOptions): Re
     return walk
   }
 
-  function mark(digest: Digest, bits: number): void {
-    reached.add(digest, bits)
-    held?.mark(digest, bits)
+  async function linkOf(digest: Digest): Promise<LinkRecord | undefined> {
+    const entry = await store.get(linkKey(name, digest))
+    const link = entry && decode<LinkRecord>(entry)
+    return link?.projectUid === projectUid ? link : undefined
+  }
+
+  /** Each link is looked up once: what it comes to prove meanwhile is used meanwhile. */
+  async function markHeld(digest: Digest, bits: number, read: () => Promise<LinkRecord | undefined>): Promise<void> {
+    if (held?.get(digest) === undefined) return
+    if (answered.get(digest) === 0) {
+      const link = await read()
+      answered.add(digest, link !== undefined && (await mayGive(digest, link)) ? answers.yes : answers.no)
+    }
+    if (answered.get(digest) & answers.yes) held.mark(digest, bits)
   }
 
   /** What a manifest names, as far as this stream knows it as one; marks it where the stream has it. */
   async function visit({ digest, bits }: Step, platforms: readonly string[]): Promise<Step[]> {
-    const entry = await store.get(linkKey(name, digest))
-    const link = entry && decode<LinkRecord>(entry)
-    if (link === undefined || link.projectUid !== projectUid) return []
-    mark(digest, bits)
+    const link = await linkOf(digest)
+    if (link === undefined) return []
+    reached.add(digest, bits)
+    await markHeld(digest, bits, async () => link)
     const manifestType = [link.mediaType, link.otherType].find((type) => type !== undefined && isManifestType(type))
     if (manifestType === undefined) return []
     const stored = await store.get(imageKey(digest, manifestType))
@@ -78,8 +97,12 @@ export function createReach({ store, name, projectUid, held }: ReachOptions): Re
       for (const step of queue) {
         if (walkFor(step.bits, platforms).add(step.digest, 1) !== 0) continue
         if (step.isManifest) queue.push(...(await visit(step, platforms)))
-        else mark(step.digest, step.bits)
+        else {
+          reached.add(step.digest, step.bits)
+          await markHeld(step.digest, step.bits, () => linkOf(step.digest))
+        }
       }
     },
+    markLink: (digest, link, bits) => markHeld(digest, bits, async () => link),
   }
 }

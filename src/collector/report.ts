@@ -4,9 +4,18 @@ import type { Digest } from '../oci/digest.ts'
 /**
  * Why bytes are kept. `pinned`: a pin needs them, and its tag's policy keeps that. `pulled`: a pin needs them that keeps only what
  * is pulled, or for another platform. `history`: a revision in keep needs them. `pushed`: one of these two, and nobody else has
- * them. `gone upstream`: the same, since no upstream has them any more.
+ * them. `gone upstream`: the same, since no upstream has them any more. `too many places`: the same, and more
+ * streams have them, each its own way, than are asked whether they can have them again.
  */
-export type KeepReason = 'pinned' | 'history' | 'pulled' | 'pushed' | 'gone upstream' | 'being used' | 'too young'
+export type KeepReason =
+  | 'pinned'
+  | 'history'
+  | 'pulled'
+  | 'pushed'
+  | 'gone upstream'
+  | 'too many places'
+  | 'being used'
+  | 'too young'
 /** Why they go. `unlinked`: no stream has them. `beyond history-keep`: only revisions need them that keep no bytes. */
 export type FreeReason = 'unlinked' | 'beyond history-keep' | 'evicted'
 

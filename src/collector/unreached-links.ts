@@ -44,7 +44,7 @@ export interface UnreachedOptions extends MarkOptions {
  * @throws RegistryError UNAVAILABLE
  */
 export async function removeUnreached(options: UnreachedOptions, view: StreamView): Promise<number> {
-  const { store, held, nowMs, dryRun, onUnlinked } = options
+  const { store, nowMs, dryRun, onUnlinked } = options
   const { name, life, reach } = view
   const links = linksRange(name, '', undefined)
   const [all, ...byLevel] = await store.ranges([links, ...levels.map(() => links)])
@@ -55,7 +55,7 @@ export async function removeUnreached(options: UnreachedOptions, view: StreamVie
     let batch: ReadLink[] = []
     for await (const link of linksOf(byLevel[i] ?? [])) {
       if (levelOf(link.record) !== level) continue
-      if (reach.has(link.digest) || isYoung(link.record)) markLink(link)
+      if (reach.has(link.digest) || isYoung(link.record)) await markLink(link)
       // It would go before the index that names it.
       else if (level === 'index' && named.get(link.digest) !== 0) await keepWhole(link)
       else if (batch.push(link) >= maxOperations / 2) {
@@ -71,14 +71,15 @@ export async function removeUnreached(options: UnreachedOptions, view: StreamVie
     return youngSince(record) > nowMs - minLinkAgeMs
   }
 
-  function markLink({ digest, record }: ReadLink): void {
+  async function markLink({ digest, record }: ReadLink): Promise<void> {
     const isFresh = isYoung(record) || !reach.has(digest)
-    if (record.uid === life?.uid) held.mark(digest, marksOfLink(record) | (isFresh ? marks.fresh : 0))
+    if (record.uid === life?.uid)
+      await reach.markLink(digest, record, marksOfLink(record) | (isFresh ? marks.fresh : 0))
   }
 
   async function keepWhole(link: ReadLink): Promise<void> {
     await reach.from(link.digest, marks.fresh)
-    markLink(link)
+    await markLink(link)
   }
 
   /** @returns what old indexes name that nothing leads to */

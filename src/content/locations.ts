@@ -2,7 +2,7 @@ import { type ErrorCode, RegistryError } from '../oci/errors.ts'
 import type { Link, UpstreamLocation } from './content.ts'
 
 /** The locations of a link that are upstream, in order. */
-export function upstreamsOf(link: Link): UpstreamLocation[] {
+export function upstreamsOf(link: Pick<Link, 'locations'>): UpstreamLocation[] {
   return link.locations.filter((location) => location.kind === 'upstream')
 }
 

@@ -15,6 +15,6 @@ export function proofOf(locations: Iterable<UpstreamLocation>): Proof {
 }
 
 /** The most that a link may show to be given held bytes. */
-export function proofOfLink(link: Link): { through: Proof; isHere: boolean } {
+export function proofOfLink(link: Pick<Link, 'locations'>): { through: Proof; isHere: boolean } {
   return { through: proofOf(upstreamsOf(link)), isHere: link.locations.some(({ kind }) => kind === 'here') }
 }

@@ -187,15 +187,37 @@ describe('eviction spares', () => {
     expect(await world.layersHeld()).toEqual([0])
   })
 
-  test('what more streams have, each in its own way, than can be asked for', async () => {
+  test('what more streams have, each in its own way, than are asked', async () => {
     const world = await full(2)
     const [image = imageOf('')] = world.images
-    for (let n = 0; n < 9; n += 1) {
-      const location = { ...upstream, repository: `lib/app-${n}` }
+    for (let n = 0; n < 64; n += 1) {
+      const location = { ...upstream, project: `p${n}` }
       await world.move({ project: 'demo', stream: `other-${n}` }, 'prod', image, { location })
     }
     world.later(dayMs)
-    await world.open({ maxBytes: 10 }).prune(real)
+    const { kept } = await world.open({ maxBytes: 10 }).prune(real)
+    expect(await world.layersHeld()).toEqual([0])
+    expect(kept.find(({ reason }) => reason === 'too many places')).toEqual({
+      reason: 'too many places',
+      count: 2,
+      bytes: layerBytes + image.config.bytes.length,
+    })
+  })
+
+  test('what was used since the pass began, however long it takes', async () => {
+    const world = await full(2)
+    const [image = imageOf('')] = world.images
+    const source: CollectorWorld['source'] = {
+      ...world.source,
+      async size(location, digest) {
+        if (digest === layerOf(image)) {
+          await world.content.touch(digest)
+          world.later(3_600_000)
+        }
+        return world.source.size(location, digest)
+      },
+    }
+    await world.open({ maxBytes: 10, source }).prune(real)
     expect(await world.layersHeld()).toEqual([0])
   })
 
@@ -262,6 +284,33 @@ describe('content that is gone upstream', () => {
 })
 
 describe('upstreams are asked', () => {
+  test('for each project that has a blob there, and once for all streams with the same locations', async () => {
+    const world = await full(1)
+    const [image = imageOf('')] = world.images
+    const other = { ...upstream, host: 'b.example' }
+    for (let n = 0; n < 40; n += 1) {
+      for (const location of n % 2 === 0 ? [upstream, other] : [other, upstream]) {
+        await world.move({ project: 'demo', stream: `same-${n}` }, 'prod', image, { location })
+      }
+      const location = { ...upstream, project: `p${n}` }
+      await world.move({ project: 'demo', stream: `project-${n}` }, 'prod', image, { location })
+    }
+    world.later(dayMs)
+    const asked: string[] = []
+    const source: CollectorWorld['source'] = {
+      ...world.source,
+      async size(location, digest) {
+        if (digest === layerOf(image)) asked.push(location.project)
+        return world.source.size(location, digest)
+      },
+    }
+    await world.open({ maxBytes: 10, source }).prune(real)
+    expect(await world.layersHeld()).toEqual([])
+    // Once for the streams that have it from there alone, once for those that have it from two.
+    const projects = Array.from({ length: 40 }, (_, n) => `p${n}`)
+    expect(asked.sort()).toEqual(['demo', 'demo', ...projects].sort())
+  })
+
   test('two questions at a time each, four in all', async () => {
     const world = await full(12, { location: (n) => ({ ...upstream, host: n < 8 ? 'a.example' : 'b.example' }) })
     const active = new Map<string, number>()

@@ -5,6 +5,7 @@ import { onTestFinished } from 'vitest'
 import { type Collector, type CollectorOptions, createCollector } from '../../src/collector.ts'
 import type { Content, Location, UpstreamLocation } from '../../src/content/content.ts'
 import { createContent } from '../../src/content/create-content.ts'
+import { proofOf } from '../../src/content/proof.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { parseManifest } from '../../src/oci/manifest.ts'
 import { isManifestType } from '../../src/oci/media-types.ts'
@@ -82,10 +83,11 @@ export async function collectorWorld(options: Partial<CollectorOptions> = {}): P
   const source = memorySource()
   const ending = new AbortController()
   const directory = join(await temporaryDirectory(), 'content')
+  const records = createHeldRecords({ store, now })
   const content = await createContent({
     directory,
     source,
-    records: createHeldRecords({ store, now }),
+    records,
     acquireLease: (name, signal) => store.lease(name, signal),
     maxBytes: options.maxBytes ?? 1024 ** 3,
     finishBytes: 0,
@@ -135,6 +137,7 @@ export async function collectorWorld(options: Partial<CollectorOptions> = {}): P
       const held = new Set(await made.heldDigests())
       for (const { digest, bytes } of piecesOf(image)) {
         if (!held.has(digest)) await content.putManifest(digest, bytes, location)
+        else await records.add(digest, bytes.length, proofOf(location.kind === 'upstream' ? [location] : []))
       }
       // An index comes before its children, as it does from an upstream.
       for (const piece of manifestsOf(image).reverse()) {

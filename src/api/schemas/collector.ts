@@ -23,7 +23,7 @@ const freedContent = z
 
 const keptContent = z
   .object({
-    reason: string('pinned, history, pulled, pushed, gone upstream, being used or too young.'),
+    reason: string('pinned, history, pulled, pushed, gone upstream, too many places, being used or too young.'),
     count: integer('How many digests.'),
     bytes: integer('Their bytes.'),
   })
