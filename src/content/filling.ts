@@ -82,6 +82,7 @@ function createFilling(
   const request = { digest, size, start: bytes.received, end: size, locations }
   const fetching = fetchBytes(request, {
     ...options,
+    rateClock: options.now,
     turnTo: (location, failure) => turnTo(new Set([...through, ...fetching.used, location]), failure),
   })
   let hasRoom = bytes.received > 0

@@ -3,6 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { BlobReader, BlobSource, FetchedBytes, UpstreamLocation } from './content.ts'
 import type { Counters } from './counters.ts'
+import { createLeastRate } from './least-rate.ts'
 import { isWrongBytes, wrongBytes } from './locations.ts'
 
 /** Which bytes of a blob of `size` bytes: from `start` up to `end` (exclusive). */
@@ -17,6 +18,8 @@ export interface FetchOptions {
   source: BlobSource
   counters: Pick<Counters, 'upstreamBytes' | 'resumes'>
   pause: (milliseconds: number, signal: AbortSignal) => Promise<void>
+  /** In milliseconds: with it an upstream that sends less than the least rate counts as stalled. Absent: however slow. */
+  rateClock?: () => number
   log?: Logger
 }
 
@@ -59,7 +62,8 @@ interface Answer {
  */
 export function createResuming(wanted: WantedBytes, location: UpstreamLocation, options: ResumeOptions): Resuming {
   const { digest, size, end } = wanted
-  const { source, counters, pause, log, signal, hasNext } = options
+  const { source, counters, pause, rateClock, log, signal, hasNext } = options
+  const rate = rateClock && createLeastRate(rateClock)
   let answer: Answer | undefined
   let isOpened = false
   let etag: string | undefined
@@ -107,7 +111,8 @@ export function createResuming(wanted: WantedBytes, location: UpstreamLocation, 
 
   async function readAnswer(from: Answer): Promise<Buffer | undefined> {
     for (;;) {
-      const piece = await from.body.read()
+      if (rate?.endsSlow()) throw tooSlow()
+      const piece = await (rate?.timed(from.body.read) ?? from.body.read())
       counters.upstreamBytes += piece?.length ?? 0
       if (piece === undefined || from.skip === 0) return piece
       const skipped = Math.min(from.skip, piece.length)
@@ -138,6 +143,11 @@ export function createResuming(wanted: WantedBytes, location: UpstreamLocation, 
     return new RegistryError('UNAVAILABLE', { message, upstream: { host: location.host, reason: 'Unreachable' } })
   }
 
+  function tooSlow(): RegistryError {
+    const message = `${location.host} sent less than 512 KiB in 2 minutes`
+    return new RegistryError('UNAVAILABLE', { message, upstream: { host: location.host, reason: 'Unreachable' } })
+  }
+
   function tooShort(at: number): RegistryError {
     return wrongBytes(location, `ended after ${at} of ${size} bytes`)
   }
@@ -149,7 +159,8 @@ export function createResuming(wanted: WantedBytes, location: UpstreamLocation, 
       givenBefore = given
     }
     const pauseMs = Math.max(firstPauseMs * 2 ** attempts, retryAfterMs(error))
-    const isLast = attempts >= (hasNext ? mostAttemptsWithNext : mostAttempts)
+    const most = hasNext ? mostAttemptsWithNext : mostAttempts
+    const isLast = attempts >= most || (rate?.slowStretches ?? 0) > most
     if (!isOpened || isLast || !isPassing(error) || pauseMs > longestPauseMs) throw error
     attempts++
     log?.info({ err: error, digest, host: location.host, attempts, pauseMs }, 'blob broke off, and is asked for again')

@@ -28,6 +28,8 @@ export interface ScriptedBody {
   cut(error?: unknown): void
   /** Settles when all that was sent has been taken. */
   taken(): Promise<void>
+  /** Settles when somebody waits for what was not sent yet. */
+  awaited(): Promise<void>
   readonly isClosed: boolean
 }
 
@@ -89,6 +91,8 @@ function scriptedBody(): { body: ScriptedBody; reader: BlobReader } {
   let end: { error?: unknown } | undefined
   let isClosed = false
   let news = Promise.withResolvers<void>()
+  let isAwaited = false
+  let awaiting = Promise.withResolvers<void>()
 
   function tell(): void {
     news.resolve()
@@ -104,7 +108,11 @@ function scriptedBody(): { body: ScriptedBody; reader: BlobReader } {
         if (piece !== undefined) return piece
         if (end !== undefined && 'error' in end) throw end.error
         if (end !== undefined) return undefined
+        isAwaited = true
+        awaiting.resolve()
+        awaiting = Promise.withResolvers()
         await news.promise
+        isAwaited = false
       }
     },
     close() {
@@ -127,6 +135,9 @@ function scriptedBody(): { body: ScriptedBody; reader: BlobReader } {
     },
     async taken() {
       while (pieces.length > 0 && !isClosed) await news.promise
+    },
+    async awaited() {
+      if (pieces.length > 0 || !isAwaited) await awaiting.promise
     },
     get isClosed() {
       return isClosed
