@@ -112,7 +112,7 @@ export function createResuming(wanted: WantedBytes, location: UpstreamLocation, 
   async function readAnswer(from: Answer): Promise<Buffer | undefined> {
     for (;;) {
       if (rate?.endsSlow()) throw tooSlow()
-      const piece = await (rate?.timed(from.body.read) ?? from.body.read())
+      const piece = await (rate === undefined ? from.body.read() : rate.timed(() => from.body.read()))
       counters.upstreamBytes += piece?.length ?? 0
       if (piece === undefined || from.skip === 0) return piece
       const skipped = Math.min(from.skip, piece.length)
