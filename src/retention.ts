@@ -102,7 +102,7 @@ const staleMs = 10_000
 export function createRetention(options: RetentionOptions): Retention {
   const { store, reader, writer, links, content, policy: defaults, now, log } = options
   const { pause = sleep, longestWaitMs = 10 * 60_000 } = options
-  const budgets = { total: options.backgroundDownloads, perHost: options.backgroundDownloadsPerHost }
+  const budgets = budgetsOf(options.backgroundDownloads, options.backgroundDownloadsPerHost)
   const quiet = createQuietHosts(now)
   const { keepManifest, forget = () => undefined } = options
   const slots = createSlots(budgets)
@@ -214,7 +214,7 @@ export function createRetention(options: RetentionOptions): Retention {
 
   async function runOnce(signal: AbortSignal): Promise<void> {
     // More are looked at than blobs fetched: what is held already, or fails at once, takes nothing from the budgets.
-    const many = { total: 2 * budgets.total, perHost: 2 * budgets.perHost }
+    const many = budgetsOf(2 * budgets.total, 2 * budgets.perHost)
     following = followUnheld({ store, attempt, hostOf: hostOfEntry, quiet, ...many, pause, log }, signal)
     const reviewing = reviewAgainAndAgain(signal)
     await following.ended.finally(() => {
@@ -255,6 +255,11 @@ export function createRetention(options: RetentionOptions): Retention {
       }
     },
   }
+}
+
+/** A project whose registries never come to an end leaves half of the places to others. */
+function budgetsOf(total: number, perHost: number) {
+  return { total, perHost, perProject: Math.ceil(total / 2) }
 }
 
 function notFound({ stream }: StreamName, tag: string): RegistryError {

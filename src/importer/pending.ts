@@ -97,9 +97,8 @@ async function followWishes(options: PendingImportsOptions, signal: AbortSignal)
 
   function runNext(): void {
     for (let next = signal.aborted ? undefined : queue.take(); next !== undefined; next = queue.take()) {
-      const { host, item } = next
-      if (wishes.get(item.key) !== item) queue.done(host)
-      else begin(run(host, item))
+      if (wishes.get(next.item.key) !== next.item) queue.done(next)
+      else begin(run(next.host, next.item))
     }
   }
 
@@ -110,7 +109,7 @@ async function followWishes(options: PendingImportsOptions, signal: AbortSignal)
       return true
     })
     running.delete(wish.key)
-    queue.done(host)
+    queue.done({ project: wish.name.project, host })
     const newest = wishes.get(wish.key)
     if (newest === wish && isLeft) begin(rest(wish))
     else if (newest === wish) wishes.delete(wish.key)

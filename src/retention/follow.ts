@@ -17,6 +17,7 @@ export interface FollowOptions {
   /** Most entries worked at together, and of one host: what is fetched for them has budgets of its own. */
   total: number
   perHost: number
+  perProject: number
   pause(ms: number, signal: AbortSignal): Promise<void>
   log: Logger
 }
@@ -36,11 +37,11 @@ const troublePauseMs = 60_000
  * is under way for an image that its tag no longer needs is ended.
  */
 export function followUnheld(options: FollowOptions, signal: AbortSignal): Following {
-  const { store, attempt, quiet, total, perHost, pause, log } = options
+  const { store, attempt, quiet, total, perHost, perProject, pause, log } = options
   /** The newest entry of each key. Whatever else is queued or pauses was superseded. */
   const entries = new Map<string, UnheldEntry>()
   const arrivals = new Map<string, UnheldEntry>()
-  const queue = createHostQueue<UnheldEntry>({ total, perHost })
+  const queue = createHostQueue<UnheldEntry>({ total, perHost, perProject })
   const running = new Map<string, AbortController>()
   const work = new Set<Promise<void>>()
   let sorting = false
@@ -75,9 +76,8 @@ export function followUnheld(options: FollowOptions, signal: AbortSignal): Follo
 
   function runNext(): void {
     for (let next = signal.aborted ? undefined : queue.take(); next !== undefined; next = queue.take()) {
-      const { host, item } = next
-      if (entries.get(item.key) !== item) queue.done(host)
-      else begin(run(host, item))
+      if (entries.get(next.item.key) !== next.item) queue.done(next)
+      else begin(run(next.host, next.item))
     }
   }
 
@@ -86,7 +86,7 @@ export function followUnheld(options: FollowOptions, signal: AbortSignal): Follo
     running.set(entry.key, superseded)
     const waitMs = await tryOnce(host, entry, AbortSignal.any([signal, superseded.signal]))
     running.delete(entry.key)
-    queue.done(host)
+    queue.done({ project: entry.name.project, host })
     const newest = entries.get(entry.key)
     if (newest !== undefined && newest !== entry) arrive(newest)
     else if (newest === entry && waitMs === undefined) entries.delete(entry.key)

@@ -17,7 +17,7 @@ export function createSlots(options: HostQueueOptions): Slots {
 
   function beginNext(): void {
     for (let next = queue.take(); next !== undefined; next = queue.take()) {
-      if (next.item.hasLeft) queue.done(next.host)
+      if (next.item.hasLeft) queue.done(next)
       else next.item.begin()
     }
   }
@@ -43,7 +43,7 @@ export function createSlots(options: HostQueueOptions): Slots {
       try {
         return await work()
       } finally {
-        queue.done(place.host)
+        queue.done(place)
         beginNext()
       }
     },

@@ -4,10 +4,10 @@ export interface HostQueue<T> {
   add(place: Place, key: string, item: T): void
   /**
    * The next item that may be begun: projects in turn, and of each its hosts in turn. Undefined when there is none. Whoever
-   * takes it says when it is `done`.
+   * takes it says when it is `done`, with the same place.
    */
-  take(): { host: string; item: T } | undefined
-  done(host: string): void
+  take(): (Place & { item: T }) | undefined
+  done(place: Place): void
 }
 
 export interface Place {
@@ -20,19 +20,25 @@ export interface HostQueueOptions {
   total: number
   /** Of them, most for one host. */
   perHost: number
+  /** Of them, most of one project; default all. */
+  perProject?: number
 }
 
-/** A project with ten thousand items keeps another waiting for those of it that are under way, and no longer. */
-export function createHostQueue<T>({ total, perHost }: HostQueueOptions): HostQueue<T> {
+/**
+ * A project with ten thousand items keeps another waiting for those of it that are under way, and no longer; where it may not have
+ * all places, not even for those.
+ */
+export function createHostQueue<T>({ total, perHost, perProject = total }: HostQueueOptions): HostQueue<T> {
   /** Projects, and hosts of each, in the order in which they take their turns. */
   const projects = new Map<string, Map<string, Map<string, T>>>()
-  const busy = new Map<string, number>()
+  const busyHosts = createCounts()
+  const busyProjects = createCounts()
   let underWay = 0
 
   function takeFrom(queues: Map<string, Map<string, T>>): { host: string; item: T } | undefined {
     for (const [host, queue] of queues) {
       const [first] = queue
-      if (first === undefined || (busy.get(host) ?? 0) >= perHost) continue
+      if (first === undefined || busyHosts.of(host) >= perHost) continue
       queue.delete(first[0])
       toTheEnd(queues, host, queue)
       return { host, item: first[1] }
@@ -48,20 +54,35 @@ export function createHostQueue<T>({ total, perHost }: HostQueueOptions): HostQu
     take() {
       if (underWay >= total) return undefined
       for (const [project, queues] of projects) {
+        if (busyProjects.of(project) >= perProject) continue
         const taken = takeFrom(queues)
         if (taken === undefined) continue
         toTheEnd(projects, project, queues)
-        busy.set(taken.host, (busy.get(taken.host) ?? 0) + 1)
+        busyHosts.add(taken.host, 1)
+        busyProjects.add(project, 1)
         underWay += 1
-        return taken
+        return { project, ...taken }
       }
       return undefined
     },
-    done(host) {
-      const count = (busy.get(host) ?? 0) - 1
-      if (count > 0) busy.set(host, count)
-      else busy.delete(host)
+    done({ project, host }) {
+      busyHosts.add(host, -1)
+      busyProjects.add(project, -1)
       underWay -= 1
+    },
+  }
+}
+
+/** Of each name how many; those of none are forgotten. */
+function createCounts() {
+  const counts = new Map<string, number>()
+  const of = (name: string): number => counts.get(name) ?? 0
+  return {
+    of,
+    add(name: string, more: number): void {
+      const count = of(name) + more
+      if (count > 0) counts.set(name, count)
+      else counts.delete(name)
     },
   }
 }

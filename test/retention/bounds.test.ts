@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { createSlots } from '../../src/retention/slots.ts'
-import { createRetention, type Retention } from '../../src/retention.ts'
+import { createRetention, type Retention, type RetentionOptions } from '../../src/retention.ts'
 import { makeImage } from '../support/images.ts'
 import { app, type RetentionWorld, retentionWorld } from './world.ts'
 
@@ -22,6 +22,7 @@ function never(): AbortSignal {
 function over(
   there: RetentionWorld,
   change: Partial<RetentionWorld['content']>,
+  budgets: Partial<RetentionOptions> = {},
 ): { retention: Retention; pauses: number[]; goOn(): void } {
   const pauses: number[] = []
   const ends = new Set<() => void>()
@@ -35,6 +36,7 @@ function over(
     reviewIntervalMs: 24 * 3_600_000,
     now: there.clock.now,
     log: pino({ level: 'silent' }),
+    ...budgets,
     pause: async (ms, signal) => {
       pauses.push(ms)
       await new Promise<void>((resolve) => {
@@ -161,6 +163,29 @@ describe('who waits for a tag to move', () => {
   })
 })
 
+test('a project whose registries never end keeps no other waiting', async () => {
+  const there = await retentionWorld()
+  await there.objects.create('namespaces', '', { metadata: { name: 'evil' } })
+  const images = Array.from({ length: 12 }, (_, i) => makeImage(`endless ${i}`))
+  for (const [i, image] of images.entries()) {
+    there.registry.put(`lib/evil${i}`, image, { tag: 'v1' })
+    await there.writer.create({ project: 'evil', stream: `s${i}` })
+    const from = `${there.registry.host}/lib/evil${i}:v1`
+    await there.importer.import({
+      project: 'evil',
+      stream: `s${i}`,
+      by: 'eve',
+      images: [{ from, to: 'x', importPolicy: {} }],
+    })
+  }
+  const held = there.registry.hold(/\/evil\d+\/blobs\//)
+  over(there, {}, { backgroundDownloadsPerHost: 4 })
+  await held.arrived(2)
+  await imported(there)
+  await vi.waitFor(async () => expect(await there.isHeld(v1)).toBe(true), { timeout: 10_000 })
+  held.release()
+})
+
 describe('slots', () => {
   test('are not taken by who leaves while he waits', async () => {
     const slots = createSlots({ total: 1, perHost: 1 })
@@ -174,6 +199,18 @@ describe('slots', () => {
     await expect(two).rejects.toThrow('left')
     first.resolve('one')
     expect(await Promise.all([one, three])).toEqual(['one', 'three'])
+  })
+
+  test('are left to others by a project whose registries never end', async () => {
+    const slots = createSlots({ total: 4, perHost: 2, perProject: 2 })
+    const endless = Array.from({ length: 10 }, (_, i) =>
+      slots.run({ project: 'evil', host: `trickle ${i}` }, never(), () => new Promise(() => undefined)),
+    )
+    const done = await Promise.all(
+      [1, 2, 3].map((i) => slots.run({ project: 'demo', host: 'a' }, never(), async () => i)),
+    )
+    expect(done).toEqual([1, 2, 3])
+    expect(endless).toHaveLength(10)
   })
 
   test('come free when the work fails', async () => {

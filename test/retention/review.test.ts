@@ -241,7 +241,7 @@ describe('a prefetch', () => {
     await there.settled()
     const [pulled] = index.children
     await pull(there, pulled)
-    await there.settled()
+    await held(there, pulled)
     expect(await there.retention.prefetch(app, 'prod', 'ann')).toMatchObject({ state: 'fetching' })
     await there.settled()
     expect(await there.isHeld(index)).toBe(true)
