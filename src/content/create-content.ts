@@ -4,9 +4,10 @@ import { createBuffers } from './buffers.ts'
 import type { AcquireLease, BlobReader, BlobSource, Content, HeldRecords, Link, UpstreamLocation } from './content.ts'
 import { createCounters } from './counters.ts'
 import { createDownloads } from './downloads.ts'
-import { firstAnswer, wrongBytes } from './locations.ts'
+import { firstAnswer, upstreamsOf, wrongBytes } from './locations.ts'
 import { openHeldFiles } from './open-held-files.ts'
 import { createPatchedReader } from './patched-reader.ts'
+import { locationKey } from './proof.ts'
 import { extentOf } from './range.ts'
 
 export interface ContentOptions {
@@ -57,6 +58,8 @@ export async function createContent(options: ContentOptions): Promise<Content> {
     ...(log === undefined ? {} : { log }),
   })
   const writes = new Set<Promise<void>>()
+  /** Sizes that upstreams are being asked for. */
+  const sizes = new Map<string, Promise<number>>()
 
   async function sizeAt(link: Link, location: UpstreamLocation): Promise<number> {
     const size = await source.size(location, link.digest)
@@ -64,9 +67,19 @@ export async function createContent(options: ContentOptions): Promise<Content> {
     throw wrongBytes(location, `is ${size} bytes long and not ${link.size}`)
   }
 
+  /** Many may ask at once. */
+  function askedSize(link: Link): Promise<number> {
+    const key = JSON.stringify([link.digest, link.size, upstreamsOf(link).map(locationKey)])
+    const asked =
+      sizes.get(key) ??
+      firstAnswer(link, 'BLOB_UNKNOWN', (location) => sizeAt(link, location)).finally(() => sizes.delete(key))
+    sizes.set(key, asked)
+    return asked
+  }
+
   async function stat(link: Link): Promise<number> {
     const held = await files.held(link).catch(() => undefined)
-    return held ?? (await firstAnswer(link, 'BLOB_UNKNOWN', (location) => sizeAt(link, location)))
+    return held ?? (await askedSize(link))
   }
 
   function counted(reader: BlobReader): BlobReader {

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Buffers } from './buffers.ts'
 import type { AcquireLease, BlobReader, BlobSource, Content, Link } from './content.ts'
@@ -8,6 +9,7 @@ import { type Download, startDownload } from './download.ts'
 import type { HeldFiles } from './held-files.ts'
 import { firstAnswer, upstreamsOf } from './locations.ts'
 import type { Extent } from './range.ts'
+import { createRangeIgnorers } from './range-ignorers.ts'
 import { primed } from './reader.ts'
 
 /** Blobs that are not held yet: fetched once for all who want them, kept as they come. */
@@ -35,14 +37,20 @@ export interface DownloadsOptions {
 
 /** Who wants bytes so far ahead of what is there would wait too long for them. */
 const farBytes = 16 * 1024 * 1024
+/** Most who go upstream for parts of one blob at once. */
+const mostAlone = 8
 /** Most downloads that go on though nobody wants them any more. */
 const mostUnwanted = 16
 
-export function createDownloads(options: DownloadsOptions): Downloads {
+export function createDownloads(given: DownloadsOptions): Downloads {
+  const rangeIgnorers = createRangeIgnorers(given.now)
+  const options = { ...given, onRangeIgnored: rangeIgnorers.add }
   const closing = new AbortController()
   /** By digest and size: a manifest may lie about the size. */
   const joinable = new Map<string, Set<Download>>()
   const running = new Set<Download>()
+  /** Readers that go upstream each for a part. */
+  const alone = new Map<Digest, number>()
 
   function start(link: Link, size: number): Download {
     const key = `${link.digest} ${size}`
@@ -73,10 +81,30 @@ export function createDownloads(options: DownloadsOptions): Downloads {
 
   function reader(link: Link, size: number, extent: Extent): BlobReader {
     const joined = joinableBy(link, size)
-    if (extent.offset <= (joined?.received ?? 0) + farBytes) return (joined ?? start(link, size)).read(link, extent)
+    const isFar = extent.offset > (joined?.received ?? 0) + farBytes
+    if (!isFar || !mayGoAlone(link)) return (joined ?? start(link, size)).read(link, extent)
     const { offset, length } = extent
     const request = { digest: link.digest, size, start: offset, end: offset + length, locations: upstreamsOf(link) }
-    return createDirectReader(request, { ...options, signal: closing.signal })
+    return countedAlone(link.digest, createDirectReader(request, { ...options, signal: closing.signal }))
+  }
+
+  function mayGoAlone(link: Link): boolean {
+    return (alone.get(link.digest) ?? 0) < mostAlone && !upstreamsOf(link).some(rangeIgnorers.has)
+  }
+
+  function countedAlone(digest: Digest, reader: BlobReader): BlobReader {
+    let isClosed = false
+    alone.set(digest, (alone.get(digest) ?? 0) + 1)
+    return {
+      read: () => reader.read(),
+      close() {
+        reader.close()
+        const left = (alone.get(digest) ?? 0) - 1
+        if (!isClosed && left > 0) alone.set(digest, left)
+        else if (!isClosed) alone.delete(digest)
+        isClosed = true
+      },
+    }
   }
 
   return {

@@ -20,6 +20,8 @@ export interface FetchOptions {
   pause: (milliseconds: number, signal: AbortSignal) => Promise<void>
   /** In milliseconds: with it an upstream that sends less than the least rate counts as stalled. Absent: however slow. */
   rateClock?: () => number
+  /** Told of a location that sends the whole where a part was asked for. */
+  onRangeIgnored?: (location: UpstreamLocation) => void
   log?: Logger
 }
 
@@ -79,7 +81,10 @@ export function createResuming(wanted: WantedBytes, location: UpstreamLocation, 
   }
 
   async function open(at: number): Promise<Answer> {
+    // With an ETag the whole comes also when the blob is another one.
+    const wasAskedForPart = at > 0 && etag === undefined
     const opened = await ask(at)
+    if (wasAskedForPart && opened.offset === 0) options.onRangeIgnored?.(location)
     if (signal.aborted) opened.body.close()
     signal.throwIfAborted()
     answer = { body: opened.body, skip: at - opened.offset, isPart: at > 0 && opened.offset === at, given: 0 }
