@@ -162,7 +162,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   async function follow(signal: AbortSignal): Promise<void> {
     const all = keysOf(locations)
     const mayFollow = [...members].every((member) => mayHave(member, all))
-    if (!mayFollow) return goApart('no lease', busy(digest))
+    if (!mayFollow) return goApart('no lease', new BusyError(digest))
     through = all
     const path = files.partialPath(digest, nameOf(locations, size))
     const onBytes = (bytes: Growing): void => {
@@ -170,7 +170,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
       members.tell()
     }
     const result = await followOther(path, { ...options, size, hash, signal, onBytes })
-    if (result === 'alone') goApart('no lease', busy(digest))
+    if (result === 'alone') goApart('no lease', new BusyError(digest))
     if (result !== 'whole') return
     requireDigest(hash, digest, [])
     becomeWhole()
@@ -179,14 +179,14 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   async function run(): Promise<void> {
     const lease = await takeLease()
     const writing = endingWith(ending.signal)
-    const lose = (): void => writing.end(new Error('another process has the lease'))
+    const lose = (): void => writing.end(new BusyError(digest))
     if (lease.lost.aborted) lose()
     lease.lost.addEventListener('abort', lose, { once: true })
     try {
       ending.signal.throwIfAborted()
       if ((await files.held(link).catch(() => undefined)) !== undefined) await becomeHeld()
       else if (shared.course === 'coming') await fillAll(writing.signal)
-      else throw busy(digest)
+      else throw new BusyError(digest)
       kept.resolve()
     } catch (error) {
       conclude(error, lease.lost.aborted)
@@ -206,7 +206,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
       showBytes(undefined)
       hash = hashFor(digest)
     }
-    goApart('held', busy(digest))
+    goApart('held', new BusyError(digest))
   }
 
   async function isBeginningOfHeld(): Promise<boolean> {
@@ -326,8 +326,12 @@ function nameOf(locations: readonly UpstreamLocation[], size: number): string {
   return digestHex(digestOf(JSON.stringify([size, ...proofOf(locations)]))).slice(0, 40)
 }
 
-function busy(digest: Digest): RegistryError {
-  return new RegistryError('UNAVAILABLE', { message: `another process is busy with ${digest}, try again` })
+/** Another process writes it, or took that over: whoever asks again waits for its turn. What that process is, is not told. */
+export class BusyError extends RegistryError {
+  constructor(digest: Digest) {
+    super('UNAVAILABLE', { message: `${digest} is busy, try again` })
+    this.name = 'BusyError'
+  }
 }
 
 function noRoom(digest: Digest, error: NoRoomError): RegistryError {

@@ -5,7 +5,7 @@ import type { Buffers } from './buffers.ts'
 import type { AcquireLease, BlobReader, BlobSource, Content, Link } from './content.ts'
 import type { Counters } from './counters.ts'
 import { createDirectReader } from './direct-reader.ts'
-import { type Download, startDownload } from './download.ts'
+import { BusyError, type Download, startDownload } from './download.ts'
 import type { HeldFiles } from './held-files.ts'
 import { firstAnswer, upstreamsOf } from './locations.ts'
 import type { Extent } from './range.ts'
@@ -37,6 +37,8 @@ export interface DownloadsOptions {
 
 /** Who wants bytes so far ahead of what is there would wait too long for them. */
 const farBytes = 16 * 1024 * 1024
+/** So long a fetch waits before it asks again for what another process is busy with. */
+const busyPauseMs = 1000
 /** Most who go upstream for parts of one blob at once. */
 const mostAlone = 8
 /** Most downloads that go on though nobody wants them any more. */
@@ -116,9 +118,17 @@ export function createDownloads(given: DownloadsOptions): Downloads {
       requireLocations(link)
       const ask = (location: Parameters<BlobSource['size']>[0]) => options.source.size(location, link.digest, signal)
       const size = link.size ?? (await firstAnswer(link, 'BLOB_UNKNOWN', ask))
-      closing.signal.throwIfAborted()
-      const download = joinableBy(link, size) ?? start(link, size)
-      await download.wait(link, { signal, ...(onProgress && { onProgress }) })
+      for (;;) {
+        closing.signal.throwIfAborted()
+        try {
+          const download = joinableBy(link, size) ?? start(link, size)
+          return await download.wait(link, { signal, ...(onProgress && { onProgress }) })
+        } catch (error) {
+          if (!(error instanceof BusyError)) throw error
+        }
+        await options.pause(busyPauseMs, AbortSignal.any([signal, closing.signal])).catch(() => undefined)
+        signal.throwIfAborted()
+      }
     },
     async close() {
       const reason = new RegistryError('UNAVAILABLE', { message: 'the content store is closing' })

@@ -328,3 +328,38 @@ test('I4: nobody goes on in a held file that begins otherwise', async () => {
   expect(got.error).toMatchObject({ upstream: { reason: 'BadDigest' } })
   expect(got.bytes).toHaveLength(1_500_000)
 })
+
+test('a fetch waits until another process is no longer busy with the blob, and then gets it', async () => {
+  const { one, two, link } = await processes()
+  const { body, reader } = await begin(one, link, 1000)
+  const own = drain(reader)
+  const others = { ...link, locations: [second] }
+  const fetched = two.content.fetch(others, { signal: AbortSignal.timeout(60_000) })
+  const apart = expect(two.content.open(others)).rejects.toMatchObject({ code: 'DENIED' })
+  // There is nothing for it to follow: who reads goes on alone.
+  ;(await two.source.next()).refuse(new RegistryError('DENIED'))
+  await apart
+  body.cut(new RegistryError('DENIED'))
+  await own
+  const ask = await two.source.next()
+  expect(ask).toMatchObject({ location: second, range: undefined })
+  const answer = ask.answer()
+  answer.send(bytes)
+  answer.end()
+  await fetched
+  expect(await two.content.held(others)).toBe(bytes.length)
+})
+
+test('a fetch goes on when its process lost the lease, and got it again', async () => {
+  const { one, link } = await processes()
+  const fetched = one.content.fetch(link, { signal: AbortSignal.timeout(60_000) })
+  const body = (await one.source.next()).answer()
+  body.send(bytes.subarray(0, 1000))
+  await body.awaited()
+  one.lose()
+  const again = (await one.source.next()).answer()
+  again.send(bytes)
+  again.end()
+  await fetched
+  expect(await one.content.held(link)).toBe(bytes.length)
+})
