@@ -1,4 +1,6 @@
+import { LRUCache } from 'lru-cache'
 import type { BlobSource, UpstreamLocation } from '../content/content.ts'
+import { locationKey } from '../content/proof.ts'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { createGate } from '../streams/gate.ts'
@@ -16,10 +18,11 @@ export interface LocationCheck {
 const perHost = { most: 2, mostWaiting: 64 }
 /** A registry that asks for quiet and does not say how long. */
 const quietMs = 60_000
-/** A registry that failed so often in a row is left alone for a while. */
+/** A registry that failed so often in a row is left alone for a while, and so is a location that was refused so often. */
 const maxFailures = 3
 const troubledMs = 300_000
 const timeoutMs = 30_000
+const maxRemembered = 10_000
 
 export function createLocationCheck({
   source,
@@ -29,17 +32,30 @@ export function createLocationCheck({
   now: () => number
 }): LocationCheck {
   const enter = createGate(perHost)
-  const quietUntil = new Map<string, number>()
-  const failures = new Map<string, number>()
+  /** By host, or by location. */
+  const quietUntil = new LRUCache<string, number>({ max: maxRemembered })
+  const failures = new LRUCache<string, number>({ max: maxRemembered })
 
-  function failed(host: string, error: unknown): void {
+  function isQuiet(of: string): boolean {
+    return now() < (quietUntil.get(of) ?? 0)
+  }
+
+  function failed(location: UpstreamLocation, error: unknown): void {
+    const { host } = location
     if (error instanceof RegistryError && error.code === 'TOOMANYREQUESTS') {
       quietUntil.set(host, now() + (error.retryAfterSeconds === undefined ? quietMs : error.retryAfterSeconds * 1000))
       return
     }
-    const count = (failures.get(host) ?? 0) + 1
-    if (count >= maxFailures) quietUntil.set(host, now() + troubledMs)
-    failures.set(host, count >= maxFailures ? 0 : count)
+    // What one project may not have, others may.
+    const of = error instanceof RegistryError && error.code === 'DENIED' ? locationKey(location) : host
+    const count = (failures.get(of) ?? 0) + 1
+    if (count >= maxFailures) quietUntil.set(of, now() + troubledMs)
+    failures.set(of, count >= maxFailures ? 0 : count)
+  }
+
+  function answered(location: UpstreamLocation): void {
+    failures.delete(location.host)
+    failures.delete(locationKey(location))
   }
 
   async function askOne(
@@ -51,18 +67,18 @@ export function createLocationCheck({
     const { host } = location
     const leave = await enter(host)
     try {
-      if (now() < (quietUntil.get(host) ?? 0)) return 'unsure'
+      if (isQuiet(host) || isQuiet(locationKey(location))) return 'unsure'
       const told = await source.size(location, digest, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]))
-      failures.delete(host)
+      answered(location)
       // Bytes of another length are not those.
       return told === size ? 'yes' : 'unsure'
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof RegistryError && error.status === 404) {
-        failures.delete(host)
+        answered(location)
         return 'gone'
       }
-      failed(host, error)
+      failed(location, error)
       return 'unsure'
     } finally {
       leave()
