@@ -64,14 +64,14 @@ export async function evict(options: EvictOptions, neededBytes: number): Promise
 
 /** Those that may be evicted and were used after `last`, the least recently used first. */
 async function leastRecentlyUsed(
-  { content, held, gone, unusedSince, nowMs }: EvictOptions,
+  { content, held, unusedSince, nowMs }: EvictOptions,
   last: HeldContent | undefined,
 ): Promise<HeldContent[]> {
   let oldest: HeldContent[] = []
   const before = nowMs - recentUseMs
   for await (const each of content.list()) {
     const bits = held.get(each.digest) ?? 0
-    if (each.usedAt > before || !isEvictable(bits) || gone.has(each.digest)) continue
+    if (each.usedAt > before || !isEvictable(bits)) continue
     if ('free' in fateOf(bits) && each.usedAt <= unusedSince) continue
     if (last !== undefined && byUse(each, last) <= 0) continue
     oldest.push(each)
@@ -122,20 +122,22 @@ async function evictOne(
 ): Promise<void> {
   const { content, held, changes, gone, report, dryRun, nowMs } = options
   const { digest, size } = candidate
-  const fate = fateOf(held.get(digest) ?? 0)
+  const fate = fateOf((held.get(digest) ?? 0) | gone.mark(digest))
   const reason = 'keep' in fate ? fate.keep : 'too young'
   if (places === 'many') {
     report.keep(reason, -size, -1)
     report.keep('too many places', size)
     return
   }
+  if (gone.isAtOneOf(digest, places)) return
   const answer = await askAll(options, candidate, places)
   if (answer.can === 'gone') {
-    gone.add(digest)
+    gone.add(digest, answer.place)
     report.keep(reason, -size, -1)
     report.keep('gone upstream', size)
-    const path = `${answer.stream.project}/${answer.stream.stream}`
-    const known = lost.get(path) ?? { stream: answer.stream, digests: new Set(), host: answer.host }
+    const { stream } = answer.place
+    const path = `${stream.project}/${stream.stream}`
+    const known = lost.get(path) ?? { stream, digests: new Set(), host: answer.host }
     lost.set(path, known)
     known.digests.add(digest)
   }
@@ -153,10 +155,10 @@ async function askAll(
   { check, signal }: EvictOptions,
   { digest, size }: HeldContent,
   places: readonly Place[],
-): Promise<Exclude<Obtainable, { can: 'gone' }> | { can: 'gone'; host: string; stream: StreamName }> {
-  for (const { stream, locations } of places) {
-    const answer = await check.ask(locations, digest, size, signal)
-    if (answer.can === 'gone') return { ...answer, stream }
+): Promise<Exclude<Obtainable, { can: 'gone' }> | { can: 'gone'; host: string; place: Place }> {
+  for (const place of places) {
+    const answer = await check.ask(place.locations, digest, size, signal)
+    if (answer.can === 'gone') return { ...answer, place }
     if (answer.can === 'unsure') return answer
   }
   return { can: places.length > 0 ? 'yes' : 'unsure' }

@@ -1,13 +1,20 @@
+import { LRUCache } from 'lru-cache'
+import { proofOf } from '../content/proof.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { closureOf } from '../streams/closure.ts'
 import type { Links, StreamReader, StreamWriter } from '../streams/streams.ts'
 import { reportGone } from '../streams/upstream-gone.ts'
+import { marks } from './marks.ts'
+import type { Place } from './places.ts'
 
-/** What no upstream has any more, as far as it was asked. */
+/** What was not there any more at one of the places where streams had it from. Another stream knows nothing by that. */
 export interface GoneUpstream {
-  has(digest: Digest): boolean
-  add(digest: Digest): void
+  /** `marks.gone`, or none. */
+  mark(digest: Digest): number
+  /** Whether these are the places still. */
+  isAtOneOf(digest: Digest, places: readonly Place[]): boolean
+  add(digest: Digest, place: Place): void
   /** Tells it as a condition of those tags of a stream that need any of these. `host` said so. */
   tell(stream: StreamName, digests: ReadonlySet<Digest>, host: string): Promise<void>
 }
@@ -26,17 +33,20 @@ const maxRemembered = 20_000
 const maxTags = 1000
 
 export function createGoneUpstream({ reader, writer, links, now }: GoneOptions): GoneUpstream {
-  /** Until when, the first to be forgotten first. */
-  const known = new Map<Digest, number>()
+  const known = new LRUCache<Digest, { at: string; until: number }>({ max: maxRemembered })
+
+  function placeOf(digest: Digest): string | undefined {
+    const found = known.get(digest)
+    return found !== undefined && now() < found.until ? found.at : undefined
+  }
 
   return {
-    has: (digest) => now() < (known.get(digest) ?? 0),
-    add(digest) {
-      known.delete(digest)
-      known.set(digest, now() + rememberedMs)
-      const [oldest] = known.keys()
-      if (known.size > maxRemembered && oldest !== undefined) known.delete(oldest)
+    mark: (digest) => (placeOf(digest) === undefined ? 0 : marks.gone),
+    isAtOneOf(digest, places) {
+      const at = placeOf(digest)
+      return at !== undefined && places.some(({ locations }) => nameOf(locations) === at)
     },
+    add: (digest, { locations }) => void known.set(digest, { at: nameOf(locations), until: now() + rememberedMs }),
     async tell(stream, digests, host) {
       for (const { name, record } of await reader.tags(stream, { limit: maxTags })) {
         const image = record.items[0]?.image
@@ -46,4 +56,8 @@ export function createGoneUpstream({ reader, writer, links, now }: GoneOptions):
       }
     },
   }
+}
+
+function nameOf(locations: Place['locations']): string {
+  return proofOf(locations).join()
 }

@@ -84,9 +84,10 @@ export function policiesOf(defaults: ContentPolicy, project: Entry | undefined, 
 /** Marks where a tag stands, where it waits to go, and where it would have gone. */
 export async function markTag({ reach }: StreamView, record: TagRecord, policy: ContentPolicy): Promise<void> {
   const bits = policy.retain === 'pinned' ? marks.pinned : marks.pulled
-  for (const image of [record.items[0]?.image, record.awaits?.image]) {
-    if (image) await reach.from(image, bits, policy.platforms)
-  }
+  const { items, awaits, upstreamGone } = record
+  const head = items[0]?.image
+  if (head) await reach.from(head, upstreamGone?.image === head ? bits | marks.gone : bits, policy.platforms)
+  if (awaits !== undefined) await reach.from(awaits.image, bits, policy.platforms)
   if (record.candidate !== undefined) await reach.from(record.candidate.image, marks.history)
 }
 

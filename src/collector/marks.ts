@@ -19,10 +19,12 @@ export const marks = {
   manifest: 64,
   /** A living stream has it from nowhere but here. */
   here: 128,
+  /** A pin needs it that says that its image is gone upstream. */
+  gone: 256,
 } as const
 
 /** Set for everything that is held. */
-const held = 256
+const held = 512
 
 /** What needs its bytes. */
 export const needs = marks.pinned | marks.pulled | marks.history | marks.fresh

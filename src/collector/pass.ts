@@ -132,11 +132,9 @@ async function removeOne(
 }
 
 function keepReason({ held, gone, nowMs }: Pass, { digest, usedAt }: HeldContent) {
-  const bits = held.get(digest)
-  const fate = fateOf(bits ?? marks.fresh)
-  if (!('keep' in fate)) return usedAt > nowMs - recentUseMs ? 'being used' : 'too young'
-  const isWanted = fate.keep === 'pulled' || fate.keep === 'history'
-  return isWanted && gone.has(digest) ? 'gone upstream' : fate.keep
+  const fate = fateOf((held.get(digest) ?? marks.fresh) | gone.mark(digest))
+  if ('keep' in fate) return fate.keep
+  return usedAt > nowMs - recentUseMs ? 'being used' : 'too young'
 }
 
 function missingBytes({ report, maxBytes, neededBytes }: Pass, { bytes, evictableBytes }: Kept): number {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { UpstreamLocation } from '../../src/content/content.ts'
 import { RegistryError, type UpstreamReason } from '../../src/oci/errors.ts'
+import { reportGone, reportSeen } from '../../src/streams/upstream-gone.ts'
 import { makeImage, type TestImage } from '../support/images.ts'
-import { type CollectorWorld, collectorWorld, dayMs, digestsOf, here, policy, upstream } from './world.ts'
+import { type CollectorWorld, collectorWorld, dayMs, digestsOf, here, policy, sizeOf, upstream } from './world.ts'
 
 const pulled = { ...policy, retain: 'pulled' as const }
 const real = { dryRun: false }
@@ -234,6 +235,22 @@ describe('eviction spares', () => {
     expect(asksOf(world).length).toBeLessThanOrEqual(4)
   })
 
+  test('what one project may not have any more, and nothing that others have from there', async () => {
+    const world = await full(20, { location: (n) => ({ ...upstream, project: n < 10 ? 'locked' : 'demo' }) })
+    let refused = 0
+    const source: CollectorWorld['source'] = {
+      ...world.source,
+      async size(location, digest) {
+        if (location.project !== 'locked') return world.source.size(location, digest)
+        refused += 1
+        throw refusing('DENIED')
+      },
+    }
+    await world.open({ maxBytes: 10, source }).prune(real)
+    expect(await world.layersHeld()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    expect(refused).toBeLessThanOrEqual(4)
+  })
+
   test('what an upstream has with another length', async () => {
     const world = await full(4)
     const [image = imageOf('')] = world.images
@@ -244,6 +261,51 @@ describe('eviction spares', () => {
 })
 
 describe('content that is gone upstream', () => {
+  test('is kept whole while its tag says so, though parts of it are still there', async () => {
+    const world = await full(3)
+    const [image = imageOf('')] = world.images
+    const digest = image.manifest.digest
+    await reportGone(world.writer, streamOf(0), 'prod', digest, upstream.host)
+    await world.move(streamOf(1), 'canary', image)
+    world.later(dayMs)
+    const collector = world.open({ maxBytes: 10 })
+    const { kept } = await collector.prune(real)
+    expect(await world.layersHeld()).toEqual([0])
+    expect(kept.find(({ reason }) => reason === 'gone upstream')).toEqual({
+      reason: 'gone upstream',
+      count: digestsOf(image).length,
+      bytes: sizeOf(image),
+    })
+    await reportSeen(world.writer, streamOf(0), 'prod', digest)
+    await collector.prune(real)
+    expect(await world.layersHeld()).toEqual([])
+  })
+
+  test('is kept when its tag comes to say so while it is asked for', async () => {
+    const world = await full(1)
+    const [image = imageOf('')] = world.images
+    const source: CollectorWorld['source'] = {
+      ...world.source,
+      async size(location, digest) {
+        await reportGone(world.writer, streamOf(0), 'prod', image.manifest.digest, upstream.host)
+        return world.source.size(location, digest)
+      },
+    }
+    await world.open({ maxBytes: 10, source }).prune(real)
+    expect(await world.layersHeld()).toEqual([0])
+  })
+
+  test('is not kept for a tag that stands elsewhere by now', async () => {
+    const world = await full(1)
+    const [image = imageOf('')] = world.images
+    await reportGone(world.writer, streamOf(0), 'prod', image.manifest.digest, upstream.host)
+    await world.move(streamOf(0), 'prod', imageOf('newer'))
+    await world.stream(streamOf(0), { 'weir.dev/history-keep': '2' })
+    world.later(dayMs)
+    await world.open({ maxBytes: 10 }).prune(real)
+    expect(await world.layersHeld()).toEqual([])
+  })
+
   test('is kept, told of, and recorded as a condition of its tags', async () => {
     const world = await full(4)
     const [image = imageOf('')] = world.images
@@ -267,8 +329,41 @@ describe('content that is gone upstream', () => {
     const tag = await world.reader.tag(streamOf(0), 'prod')
     expect(tag?.record.upstreamGone).toMatchObject({ image: image.manifest.digest, host: upstream.host })
     expect((await world.reader.tag(streamOf(1), 'prod'))?.record.upstreamGone).toBeUndefined()
+    // Its manifest too, now that the tag says so.
     const again = await collector.prune(real)
-    expect(again.kept.find(({ reason }) => reason === 'gone upstream')).toMatchObject({ count: 1 })
+    expect(again.kept.find(({ reason }) => reason === 'gone upstream')).toMatchObject({ count: 2 })
+  })
+
+  test('is forgotten with the stream that could not have it again', async () => {
+    const world = await full(2)
+    const [image = imageOf('')] = world.images
+    const other = { ...upstream, project: 'other' }
+    const name = { project: 'demo', stream: 'other' }
+    await world.move(name, 'prod', image, { location: other })
+    // A revision has no condition that tells it.
+    await world.move(name, 'prod', imageOf('newest'), { location: other })
+    await world.stream(name, { 'weir.dev/history-keep': '2' })
+    world.later(dayMs)
+    const asked: string[] = []
+    const source: CollectorWorld['source'] = {
+      ...world.source,
+      async size(location, digest) {
+        if (location.project !== 'other' || !digestsOf(image).includes(digest))
+          return world.source.size(location, digest)
+        asked.push(digest)
+        throw refusing('BLOB_UNKNOWN')
+      },
+    }
+    const collector = world.open({ maxBytes: 10, source })
+    await collector.prune(real)
+    expect(await world.layersHeld()).toEqual([0])
+    expect(asked).toHaveLength(2)
+    const { kept } = await collector.prune(real)
+    expect(asked).toHaveLength(2)
+    expect(kept.find(({ reason }) => reason === 'gone upstream')).toMatchObject({ count: 2 })
+    await world.writer.delete(name)
+    expect((await collector.prune(real)).kept.map(({ reason }) => reason)).toEqual(['pulled'])
+    expect(await world.layersHeld()).toEqual([])
   })
 
   test('is had again at another location of the same stream', async () => {
