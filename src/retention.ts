@@ -96,7 +96,7 @@ const restFactor = 9
 const retryMs = 1000
 const stillFetched = 'it is still being fetched'
 /** What an upstream said so long ago is not what a prefetch tells: it asks again. Whoever follows one asks more often than that. */
-const staleMs = 10_000
+const staleMs = 60_000
 
 /** Creates what holds the content of pins. */
 export function createRetention(options: RetentionOptions): Retention {

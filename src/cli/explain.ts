@@ -51,6 +51,9 @@ async function missingRight(error: ApiError, client: Client, nowMs: number): Pro
   }
   const { verb, resource, role } = neededRight(error)
   const { project, name } = error.target
+  // What anonymous may does not count there.
+  const isForNames = error.target.resource === resources.prefetches
+  if (isForNames && client.server.token === undefined) return notLoggedIn(client.server, nowMs)
   if (role === undefined || project === undefined) {
     if (client.server.token === undefined) return notLoggedIn(client.server, nowMs)
     if (error.target.resource === resources.projectRequests) {

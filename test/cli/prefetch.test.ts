@@ -17,7 +17,7 @@ import {
   weir,
 } from './content-api.ts'
 import { type FakeApi, failure, startFakeApi } from './fake-api.ts'
-import { pausingClock, runsAt } from './run.ts'
+import { pausingClock, run, runsAt } from './run.ts'
 
 const whole = '7 parts, 500 MiB'
 const some = '3 of 7 parts, 120 MiB of 500 MiB'
@@ -46,6 +46,15 @@ describe('prefetch of a tag', () => {
     const clock = pausingClock()
     expect(await weir(api, ['prefetch', 'demo/app:prod'], { clock })).toMatchObject({ code: 0, stderr: '' })
     expect(clock.now()).toBe(runsAt)
+  })
+
+  test('is for who is logged in, and says so', async () => {
+    const api = await answering({ prod: [] })
+    api.answer('POST', prefetches, failure(403, 'Forbidden', 'prefetches is forbidden'))
+    const { code, stderr } = await run(['prefetch', 'demo/app:prod', '--server', api.url])
+    expect(code).toBe(1)
+    expect(stderr).toContain(`weir login ${api.url}`)
+    expect(stderr).not.toContain('weir grant')
   })
 
   test('that is held but for what its registry does not have says so', async () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import type { FieldCause } from '../../oci/errors.ts'
+import { anonymous, type Subject } from '../../access/access.ts'
+import { type FieldCause, RegistryError } from '../../oci/errors.ts'
 import { isTag } from '../../oci/reference.ts'
 import type { Retention } from '../../retention.ts'
 import { parseObject } from '../body.ts'
@@ -20,7 +21,7 @@ const wish = z.object({ spec: z.object({ stream: z.string().nullish(), tag: z.st
 
 /**
  * Wants all that a tag needs held now, whatever its policy says. What is sent is not stored: asking again is how a client follows
- * it. Who may pull the stream may: pulls would fetch the same.
+ * it. Who may pull the stream may, since pulls would fetch the same, and has a name: what is fetched for a prefetch is kept.
  */
 export function prefetches({ retention }: PrefetchesOptions): Resource {
   return {
@@ -38,6 +39,7 @@ export function prefetches({ retention }: PrefetchesOptions): Resource {
         const stream = spec?.stream ?? ''
         const tag = spec?.tag ?? ''
         require({ verb: 'get', group: imageGroup, resource: 'imagestreams/layers', name: stream, project })
+        requireLogin(subject, `${stream}:${tag}`)
         requireValid(checkWish(stream, tag), { name: `${stream}:${tag}`, kind: resource, group })
         const status = await retention.prefetch({ project, stream }, tag, subject.name)
         const metadata = { name: `${stream}:${tag}`, namespace: project, creationTimestamp: null }
@@ -45,6 +47,14 @@ export function prefetches({ retention }: PrefetchesOptions): Resource {
       },
     },
   }
+}
+
+function requireLogin({ name: user }: Subject, name: string): void {
+  if (user !== anonymous.name) return
+  throw new RegistryError('FORBIDDEN', {
+    message: `${resource}.${group} ${JSON.stringify(name)} is forbidden: it is for who has a name: log in (weir login), or pull instead`,
+    subject: { name, group, kind: resource },
+  })
 }
 
 function checkWish(stream: string, tag: string): FieldCause[] {

@@ -64,6 +64,21 @@ describe('a prefetch', () => {
     expect((await api.send('POST', path, { body: prod })).status).toBe(403)
   })
 
+  test('is for who has a name, also where anonymous may pull', async () => {
+    const api = await world()
+    const bound = await api.objects.create('rolebindings', 'demo', {
+      metadata: { name: 'everybody' },
+      subjects: [{ kind: 'Group', name: 'system:unauthenticated' }],
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'system:image-puller' },
+    })
+    await api.authorizer.reached(Number(bound.metadata.resourceVersion))
+    const refused = await api.send('POST', path, { body: prod })
+    expect(refused).toMatchObject(refusal(403, 'Forbidden'))
+    expect(refused.body.message).toMatch(/^prefetches.weir.dev "app:prod" is forbidden: .*log in/)
+    expect((await api.store.get('index/unheld/demo/app/prod'))?.value).not.toContain('"forced"')
+    expect((await api.send('POST', path, { token: await api.robot('stranger'), body: prod })).status).toBe(201)
+  })
+
   test('has a line in the audit log', async () => {
     const api = await world()
     await api.asAdmin('POST', path, prod)
