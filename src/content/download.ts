@@ -76,6 +76,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   let through: ReadonlySet<string> = keysOf(locations.slice(0, 1))
   let apart: { why: Apart; error: unknown } | undefined
   let isOver = false
+  let endUse: (() => void) | undefined = files.use(digest)
 
   function leaveUnwanted(): void {
     if (isOver) letGo()
@@ -87,6 +88,8 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
 
   function letGo(): void {
     showBytes(undefined)
+    endUse?.()
+    endUse = undefined
     options.onGone()
   }
 

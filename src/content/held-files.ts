@@ -55,6 +55,8 @@ export interface HeldFiles
    * @throws NoRoomError also for what can never fit
    */
   begin(digest: Digest, name: string, size: number): Promise<PartialFile>
+  /** Counts the bytes as being read until what it returns is called, once: what is removed under a reader frees no disk. */
+  use(digest: Digest): () => void
   /** What a failed write to a partial file comes to. */
   refuse(error: unknown): NoRoomError
 }

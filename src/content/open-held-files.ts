@@ -246,6 +246,7 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
         throw error instanceof TypeError ? error : room.refuse(error)
       }
     },
+    use: uses.begin,
     refuse: room.refuse,
   }
 }

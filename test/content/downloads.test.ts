@@ -560,6 +560,18 @@ test('closing fails who reads on alone, and who reads what is whole', async () =
   expect((await drain(reader)).error).toMatchObject({ code: 'UNAVAILABLE' })
 })
 
+test('what somebody still reads is not removed, since its room would not come free', async () => {
+  const { content, source, link } = await world()
+  const { reader, body } = await startOf(content, source, link)
+  body.send(bytes.subarray(1000))
+  body.end()
+  await expect.poll(() => content.held(link), soon).toBe(bytes.length)
+  await expect.poll(() => content.counters.downloads, soon).toBe(0)
+  expect(await content.remove(link.digest, { unusedSince: Infinity })).toBe(0)
+  reader.close()
+  expect(await content.remove(link.digest, { unusedSince: Infinity })).toBe(bytes.length)
+})
+
 test('what fails once is asked for again', async () => {
   const { content, source, link } = await world()
   const failing = content.open(link)
