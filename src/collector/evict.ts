@@ -59,7 +59,10 @@ export async function evict(options: EvictOptions, neededBytes: number): Promise
     signal.throwIfAborted()
   }
   const told = dryRun ? [] : [...lost.values()].slice(0, maxTold)
-  for (const { stream, digests, host } of told) await gone.tell(stream, digests, host)
+  for (const { stream, digests, host } of told) {
+    signal.throwIfAborted()
+    await gone.tell(stream, digests, host)
+  }
 }
 
 /** Those that may be evicted and were used after `last`, the least recently used first. */
@@ -120,7 +123,7 @@ async function evictOne(
   places: readonly Place[] | 'many',
   lost: Lost,
 ): Promise<void> {
-  const { content, held, changes, gone, report, dryRun, nowMs } = options
+  const { content, held, changes, gone, report, dryRun, nowMs, signal } = options
   const { digest, size } = candidate
   const fate = fateOf((held.get(digest) ?? 0) | gone.mark(digest))
   const reason = 'keep' in fate ? fate.keep : 'too young'
@@ -143,6 +146,7 @@ async function evictOne(
   }
   if (answer.can !== 'yes') return
   await changes.markChanged()
+  signal.throwIfAborted()
   if (!isEvictable(held.get(digest) ?? 0)) return
   const freed = dryRun ? size : await content.remove(digest, { unusedSince: nowMs - recentUseMs })
   if (freed === 0) return

@@ -29,6 +29,7 @@ export interface UnreachedOptions extends MarkOptions {
   dryRun: boolean
   /** Told of a living stream's uid when links of it are gone: what memory knows through them is to be forgotten. */
   onUnlinked(uid: string): void
+  signal: AbortSignal
 }
 
 /**
@@ -44,7 +45,7 @@ export interface UnreachedOptions extends MarkOptions {
  * @throws RegistryError UNAVAILABLE
  */
 export async function removeUnreached(options: UnreachedOptions, view: StreamView): Promise<number> {
-  const { store, nowMs, dryRun, onUnlinked } = options
+  const { store, nowMs, dryRun, onUnlinked, signal } = options
   const { name, life, reach } = view
   const links = linksRange(name, '', undefined)
   const [all, ...byLevel] = await store.ranges([links, ...levels.map(() => links)])
@@ -97,6 +98,7 @@ export async function removeUnreached(options: UnreachedOptions, view: StreamVie
 
   async function remove(batch: readonly ReadLink[]): Promise<void> {
     if (batch.length === 0) return
+    signal.throwIfAborted()
     const conflicting = dryRun ? [] : await removeLinks(store, name, batch)
     removed += batch.length - conflicting.length
     if (!dryRun && life !== undefined && conflicting.length < batch.length) onUnlinked(life.uid)
