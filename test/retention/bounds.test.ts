@@ -1,10 +1,8 @@
-import { pino } from 'pino'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { createSlots } from '../../src/retention/slots.ts'
-import { createRetention, type Retention, type RetentionOptions } from '../../src/retention.ts'
 import { makeImage } from '../support/images.ts'
-import { app, type RetentionWorld, retentionWorld } from './world.ts'
+import { app, over, type RetentionWorld, retentionWorld } from './world.ts'
 
 const v1 = makeImage('v1', { layers: ['one', 'two', 'three'].map((text) => Buffer.from(`layer ${text}`)) })
 const whenHeld = { 'weir.dev/move': 'when-held' }
@@ -16,47 +14,6 @@ async function imported(there: RetentionWorld, tag = 'prod', wait?: AbortSignal)
 
 function never(): AbortSignal {
   return new AbortController().signal
-}
-
-/** Retention over a content that is as `change` says. */
-function over(
-  there: RetentionWorld,
-  change: Partial<RetentionWorld['content']>,
-  budgets: Partial<RetentionOptions> = {},
-): { retention: Retention; pauses: number[]; goOn(): void } {
-  const pauses: number[] = []
-  const ends = new Set<() => void>()
-  const retention = createRetention({
-    ...there,
-    content: { ...there.content, ...change },
-    policy: { retain: 'pinned', platforms: [], historyKeep: 1, historyKeepDays: 0, move: 'at-once' },
-    keepManifest: (name, digest) => there.pullThrough.manifest(name, digest, { head: false }),
-    backgroundDownloads: 4,
-    backgroundDownloadsPerHost: 2,
-    reviewIntervalMs: 24 * 3_600_000,
-    now: there.clock.now,
-    log: pino({ level: 'silent' }),
-    ...budgets,
-    pause: async (ms, signal) => {
-      pauses.push(ms)
-      await new Promise<void>((resolve) => {
-        ends.add(resolve)
-        signal.addEventListener('abort', () => resolve(), { once: true })
-      })
-    },
-  })
-  const stopping = new AbortController()
-  const ended = retention.run(stopping.signal)
-  onTestFinished(async () => {
-    stopping.abort()
-    await ended
-  })
-  const goOn = () => {
-    there.clock.advance(10 * 60_000)
-    for (const end of ends) end()
-    ends.clear()
-  }
-  return { retention, pauses, goOn }
 }
 
 describe('what is not to be had for now', () => {

@@ -1,4 +1,6 @@
+import { pino } from 'pino'
 import { onTestFinished, vi } from 'vitest'
+import { createRetention, type Retention, type RetentionOptions } from '../../src/retention.ts'
 import type { UnheldRecord } from '../../src/streams/records.ts'
 import type { Tag } from '../../src/streams/streams.ts'
 import { type FlowsOptions, type FlowsWorld, flowsWorld } from '../support/flows.ts'
@@ -128,4 +130,46 @@ export async function retentionWorld({ policy, retention, ...options }: FlowsOpt
     },
   }
   return world
+}
+
+/** Retention that works in the background, over a content that is as `change` says. */
+export function over(
+  there: RetentionWorld,
+  change: Partial<RetentionWorld['content']>,
+  options: Partial<RetentionOptions> = {},
+): Running & { retention: Retention; pauses: number[]; goOn(): void } {
+  const pauses: number[] = []
+  const ends = new Set<() => void>()
+  const retention = createRetention({
+    ...there,
+    content: { ...there.content, ...change },
+    policy: { retain: 'pinned', platforms: [], historyKeep: 1, historyKeepDays: 0, move: 'at-once' },
+    keepManifest: (name, digest) => there.pullThrough.manifest(name, digest, { head: false }),
+    backgroundDownloads: 4,
+    backgroundDownloadsPerHost: 2,
+    reviewIntervalMs: 24 * 3_600_000,
+    now: there.clock.now,
+    log: pino({ level: 'silent' }),
+    pause: async (ms, signal) => {
+      pauses.push(ms)
+      await new Promise<void>((resolve) => {
+        ends.add(resolve)
+        signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+    },
+    ...options,
+  })
+  const stopping = new AbortController()
+  const ended = retention.run(stopping.signal)
+  const stop = (): Promise<void> => {
+    stopping.abort()
+    return ended
+  }
+  onTestFinished(stop)
+  const goOn = () => {
+    there.clock.advance(10 * 60_000)
+    for (const end of ends) end()
+    ends.clear()
+  }
+  return { retention, pauses, goOn, stop }
 }
