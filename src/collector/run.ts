@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { recentUseMs } from './evict.ts'
 import type { PruneReport } from './report.ts'
 
 export interface RunOptions {
@@ -20,9 +21,9 @@ export interface Running {
   readonly ended: Promise<void>
 }
 
-/** Between two passes for lack of room; doubled while they find nothing that may go. */
+/** Between two passes for lack of room; doubled while they find nothing that may go, until what is being used now may go. */
 const firstPressedPauseMs = 10_000
-const longestPressedPauseMs = 3_600_000
+const longestPressedPauseMs = recentUseMs
 const longestPauseMs = 86_400_000
 
 /** Passes from time to time, and as soon as there is no room. */

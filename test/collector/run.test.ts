@@ -78,9 +78,10 @@ describe('the collector', () => {
       press(1)
       await advance(minuteMs)
     }
-    expect(passes.length).toBeLessThan(16)
+    expect(passes.length).toBeLessThan(6 * 6 + 10)
     const last = passes.at(-1)?.at ?? 0
-    expect(last - (passes.at(-2)?.at ?? 0)).toBeGreaterThanOrEqual(45)
+    // What was being used may go by then.
+    expect(last - (passes.at(-2)?.at ?? 0)).toBe(10)
   })
 
   test('passes as often as it helps', async () => {
