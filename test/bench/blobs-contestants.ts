@@ -22,14 +22,20 @@ export interface Contestant {
   stop(): Promise<void>
 }
 
+export interface WeirContestant extends Contestant {
+  /** Starts it again, on its data: what it knew in memory alone is gone. */
+  restart(): Promise<void>
+}
+
 /** Weir as pull-through of the upstream's door, its token checked on each request; it fetches what is pulled, nothing else. */
-export async function startWeirContestant(directory: string, door: Door): Promise<Contestant> {
+export async function startWeirContestant(directory: string, door: Door): Promise<WeirContestant> {
   await mkdir(directory, { recursive: true })
-  const weir = await startWeir(directory, {
+  const config = {
     upstreams: [{ host: door.host, insecure: true }],
     auth: { tokenLifetime: '1d' },
     content: { retain: 'pulled' },
-  })
+  }
+  let weir = await startWeir(directory, config)
   await weir.weir('new-project', 'demo')
   const password = (await weir.weir('token', 'ci', '-n', 'demo')).trim()
   await weir.weir('grant', 'pull', 'serviceaccount:ci', '-n', 'demo')
@@ -40,20 +46,28 @@ export async function startWeirContestant(directory: string, door: Door): Promis
     return ((await answer.json()) as { token: string }).token
   }
   const fileOf = ({ digest }: Blob) => join(directory, 'data/content/blobs', ...digest.split(':'))
-  const contestant = {
+  let authorization: string | undefined
+  return {
     name: 'weir',
-    pid: weir.pid,
-    authorization: undefined as string | undefined,
-    urlOf: ({ digest }: Blob) => `${weir.url}/v2/demo/app/blobs/${digest}`,
-    async admit({ tag }: Blob) {
-      await weir.weir('import-image', `demo/app:${tag}`, '--from', `${door.host}/lib/app:${tag}`)
-      contestant.authorization ??= `Bearer ${await token()}`
+    get pid() {
+      return weir.pid
     },
-    keeps: (blob: Blob) => isWhole(fileOf(blob), blob),
-    forget: (blob: Blob) => rm(fileOf(blob), { force: true }),
+    get authorization() {
+      return authorization
+    },
+    urlOf: ({ digest }) => `${weir.url}/v2/demo/app/blobs/${digest}`,
+    async admit({ tag }) {
+      await weir.weir('import-image', `demo/app:${tag}`, '--from', `${door.host}/lib/app:${tag}`)
+      authorization ??= `Bearer ${await token()}`
+    },
+    keeps: (blob) => isWhole(fileOf(blob), blob),
+    forget: (blob) => rm(fileOf(blob), { force: true }),
     stop: () => weir.stop(),
+    async restart() {
+      await weir.stop()
+      weir = await startWeir(directory, config, weir.ports)
+    },
   }
-  return contestant
 }
 
 /** docker-registry as a pull-through cache of the upstream's door. */

@@ -1,7 +1,13 @@
 import { join } from 'node:path'
-import { startRegistryContestant, startWeirContestant, staticContestant } from './blobs-contestants.ts'
-import { idleOf, manyClients, measurePulls, type PartOptions, resultsOf } from './blobs-measure.ts'
+import {
+  startRegistryContestant,
+  startWeirContestant,
+  staticContestant,
+  type WeirContestant,
+} from './blobs-contestants.ts'
+import { type Figures, idleOf, manyClients, measurePulls, type PartOptions, resultsOf } from './blobs-measure.ts'
 import { memoryBoundMiB, printBound, printFigures, ratios, residentMiB, valuesOf } from './blobs-table.ts'
+import type { Blob } from './blobs-upstream.ts'
 
 /** A blob that is held: DESIGN section 8, row 3. */
 export async function warm({ directory, upstream, rounds, blobBytes }: PartOptions): Promise<void> {
@@ -33,7 +39,22 @@ export async function warm({ directory, upstream, rounds, blobBytes }: PartOptio
     }
     const asked = (await upstream.fast.asked(blob)).length - askedBefore - askedOfNginx
     console.log(`  upstream requests during the rounds: ${asked}`)
+    await firstServings(weir, blob, rounds)
   } finally {
     for (const one of all) await one.stop()
   }
+}
+
+/** What Weir did not write itself since its start it hashes when it gives it out for the first time. */
+async function firstServings(contestant: WeirContestant, blob: Blob, rounds: number): Promise<void> {
+  const results = new Map<string, Figures[]>([['weir', []]])
+  for (let round = 0; round < rounds; round += 1) {
+    await contestant.restart()
+    const [idleBytes = 0] = (await idleOf([contestant])).values()
+    results.get('weir')?.push(await measurePulls({ contestant, idleBytes, blob, clients: 1 }))
+  }
+  printFigures(
+    `warm, ${blob.bytes / 1e6} MB, 1 client, the first serving since the start: verified while it passes`,
+    results,
+  )
 }
