@@ -31,6 +31,9 @@ const rememberedMs = 6 * 3_600_000
 const maxRemembered = 20_000
 /** Tags of a stream that are looked at to find those that need what is gone. */
 const maxTags = 1000
+/** Of an image, and of all images of these tags: an index names as many parts as it likes, and a tag that is not told costs one question. */
+const maxPartsOfImage = 2000
+const maxPartsOfStream = 20_000
 
 export function createGoneUpstream({ reader, writer, links, now }: GoneOptions): GoneUpstream {
   const known = new LRUCache<Digest, { at: string; until: number }>({ max: maxRemembered })
@@ -48,11 +51,20 @@ export function createGoneUpstream({ reader, writer, links, now }: GoneOptions):
     },
     add: (digest, { locations }) => void known.set(digest, { at: nameOf(locations), until: now() + rememberedMs }),
     async tell(stream, digests, host) {
+      const needed = new Map<Digest, boolean>()
+      let left = maxPartsOfStream
       for (const { name, record } of await reader.tags(stream, { limit: maxTags })) {
         const image = record.items[0]?.image
         if (!image || record.upstreamGone?.image === image) continue
-        const parts = await closureOf(links, stream, image, [])
-        if (parts.some(({ digest }) => digests.has(digest))) await reportGone(writer, stream, name, image, host)
+        if (!needed.has(image) && left > 0) {
+          const parts = await closureOf(links, stream, image, [], { maxParts: Math.min(left, maxPartsOfImage) })
+          left -= parts.length
+          needed.set(
+            image,
+            parts.some(({ digest }) => digests.has(digest)),
+          )
+        }
+        if (needed.get(image)) await reportGone(writer, stream, name, image, host)
       }
     },
   }
