@@ -23,7 +23,7 @@ const condition = {
 
 const stale = `served from the pin: the newest import failed (NotFound) at ${at}`
 const held = 'held at revision 3 by jane'
-const gone = "quay.io no longer has all of this image; Weir serves what it holds of it"
+const gone = 'quay.io no longer has all of this image; Weir serves what it holds of it'
 
 /** What a client that reads the header by RFC 9110 shows; undefined for one that it must refuse. */
 function shown(header: string): string | undefined {

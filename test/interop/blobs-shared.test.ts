@@ -47,9 +47,9 @@ test('I10: 32 clients on one cold blob of 500 MB cost one upstream GET, and all 
 
 test('I10: an upstream that breaks off twice is asked for the rest alone, and no client notices', async () => {
   const world = await startBlobWorld()
-  const layer = generatedBlob('cut twice', 60 * MB)
+  const layer = generatedBlob('cut twice', 500 * MB)
   const { pull } = await world.image('app', [layer])
-  world.upstream.fault = (_, before) => (before < 2 ? { cutAt: (before + 1) * 20 * MB } : undefined)
+  world.upstream.fault = (_, before) => (before < 2 ? { cutAt: (before + 1) * 160 * MB } : undefined)
   const clients = start(clientCount, () => pull.blob(layer.digest))
   await expectAllRight(clients, layer.digest)
   const gets = world.upstream.gets(layer.digest)
@@ -59,14 +59,14 @@ test('I10: an upstream that breaks off twice is asked for the rest alone, and no
   // What was in flight when a socket was destroyed is sent again.
   expect(world.upstream.sentBytes(layer.digest)).toBeLessThan(layer.size * 1.2)
   expect(await world.metric('weir_content_resumes_total')).toBe(2)
-})
+}, 180_000)
 
 test('clients that are killed and stopped in the middle keep nothing from the others', async () => {
   const world = await startBlobWorld()
-  const layer = generatedBlob('killed and stopped', 60 * MB)
+  const layer = generatedBlob('killed and stopped', 500 * MB)
   const { pull } = await world.image('app', [layer])
-  world.upstream.bytesPerSecond = 30 * MB
-  world.upstream.fault = (_, before) => (before < 2 ? { cutAt: (before + 1) * 20 * MB } : undefined)
+  world.upstream.bytesPerSecond = 60 * MB
+  world.upstream.fault = (_, before) => (before < 2 ? { cutAt: (before + 1) * 160 * MB } : undefined)
   const [killed, stopped, others] = [8, 4, 20].map((count) => start(count, () => pull.blob(layer.digest)))
   if (killed === undefined || stopped === undefined || others === undefined) throw new TypeError('three groups')
   await sent(world, 5 * MB)
@@ -79,7 +79,7 @@ test('clients that are killed and stopped in the middle keep nothing from the ot
   await expectAllRight(stopped, layer.digest)
   expect(world.upstream.gets(layer.digest)).toHaveLength(3)
   expect(await filesBelow(join(world.contentDirectory, 'partial'))).toEqual([])
-})
+}, 180_000)
 
 test('the first client being killed ends nothing for those who came later', async () => {
   const world = await startBlobWorld()
