@@ -1,6 +1,7 @@
 /** Makes room: removes links that nothing leads to any more, bytes that no revision in keep needs, and evicts what can be had again. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { createClockWatch } from './collector/clock-watch.ts'
 import { createGoneUpstream } from './collector/gone.ts'
 import { createLocationCheck } from './collector/location-check.ts'
 import { createMayGive } from './collector/may-give.ts'
@@ -24,7 +25,7 @@ export interface Collector {
    * One pass over everything that leads to content. `keepYoungerThanMs`: what was used since is kept; default 24 h, at least ten
    * minutes. One runs at a time. A dry run changes nothing, and says what a real one would do.
    *
-   * @throws RegistryError UNAVAILABLE; TOOMANYREQUESTS when many wait already
+   * @throws RegistryError UNAVAILABLE, also for an hour after the clock was set; TOOMANYREQUESTS when many wait already
    */
   prune(options: { dryRun: boolean; keepYoungerThanMs?: number; signal?: AbortSignal }): Promise<PruneReport>
   /** Hashes what is held again, after a digest, about `maxBytes` of it (default 1 GiB). */
@@ -55,6 +56,8 @@ export interface CollectorOptions {
   /** Told when bytes turned out wrong, which a pin may need. */
   onMissing?: () => void
   now: () => number
+  /** Milliseconds since any moment, which nobody sets: passes are refused for an hour when `now` was set. Default the process's. */
+  monotonic?: () => number
   pause?: (ms: number, signal: AbortSignal) => Promise<void>
   signal: AbortSignal
   log: Logger
@@ -66,6 +69,8 @@ const defaultVerifiedBytes = 1024 ** 3
 /** Starts the collector: it runs by itself until `signal` aborts, in one process at a time. */
 export function createCollector(options: CollectorOptions): Collector {
   const { store, content, intervalMs, firstMs = 300_000, onMissing, now, pause = sleep, log } = options
+  const { monotonic = () => performance.now() } = options
+  const clock = createClockWatch({ now, monotonic })
   const check = createLocationCheck(options)
   const gone = createGoneUpstream(options)
   const mayGive = createMayGive(createHeldRecords(options))
@@ -88,15 +93,16 @@ export function createCollector(options: CollectorOptions): Collector {
   }
 
   const pass = (request: { dryRun: boolean; keepYoungerThanMs?: number; neededBytes: number }, left?: AbortSignal) =>
-    alone(ending(left), (signal) =>
-      runPass({ ...options, mayGive, check, gone, signal }, { keepYoungerThanMs: dayMs, ...request }),
-    )
+    alone(ending(left), async (signal) => {
+      clock.check()
+      return runPass({ ...options, mayGive, check, gone, signal }, { keepYoungerThanMs: dayMs, ...request })
+    })
 
   const running = runPasses({
     pass: (neededBytes) => pass({ dryRun: false, neededBytes }),
     intervalMs,
     firstMs,
-    now,
+    now: monotonic,
     pause,
     signal: options.signal,
     log,

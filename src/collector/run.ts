@@ -8,6 +8,7 @@ export interface RunOptions {
   intervalMs: number
   /** Before the first pass. */
   firstMs: number
+  /** Milliseconds since any moment. */
   now: () => number
   pause: (ms: number, signal: AbortSignal) => Promise<void>
   signal: AbortSignal
@@ -24,6 +25,8 @@ export interface Running {
 /** Between two passes for lack of room; doubled while they find nothing that may go, until what is being used now may go. */
 const firstPressedPauseMs = 10_000
 const longestPressedPauseMs = recentUseMs
+/** After a pass that failed. */
+const retryMs = 3_600_000
 const longestPauseMs = 86_400_000
 
 /** Passes from time to time, and as soon as there is no room. */
@@ -38,6 +41,7 @@ export function runPasses({ pass, intervalMs, firstMs, now, pause, signal, log }
 
   async function runOne(): Promise<void> {
     const needed = neededBytes
+    let untilNextMs = intervalMs
     neededBytes = undefined
     try {
       const { freedBytes, freedCount, removedLinks, kept } = await pass(needed ?? 0)
@@ -49,8 +53,9 @@ export function runPasses({ pass, intervalMs, firstMs, now, pause, signal, log }
     } catch (error) {
       if (!signal.aborted) log.error({ err: error }, 'content could not be collected: it is tried again')
       pressedPauseMs = Math.min(pressedPauseMs * 2, longestPressedPauseMs)
+      untilNextMs = Math.min(intervalMs, retryMs)
     } finally {
-      dueAt = now() + intervalMs
+      dueAt = now() + untilNextMs
       notBefore = now() + pressedPauseMs
     }
   }

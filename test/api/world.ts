@@ -112,6 +112,7 @@ export async function apiWorld(
     intervalMs: 86_400_000,
     onUnlinked: flows.pullThrough.forget,
     now,
+    monotonic: now,
     signal: closing.signal,
     log,
   })

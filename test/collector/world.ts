@@ -112,6 +112,7 @@ export async function collectorWorld(options: Partial<CollectorOptions> = {}): P
       firstMs: 10 * 365 * dayMs,
       onUnlinked: (uid) => void unlinked.push(uid),
       now,
+      monotonic: now,
       signal: ending.signal,
       log: logger,
       ...options,

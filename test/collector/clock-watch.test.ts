@@ -1,0 +1,74 @@
+import { describe, expect, test } from 'vitest'
+import { testClock } from '../support/clock.ts'
+import { makeImage } from '../support/images.ts'
+import { collectorWorld, dayMs, digestsOf, hourMs } from './world.ts'
+
+const real = { dryRun: false }
+const name = { project: 'demo', stream: 'app' }
+const refusal = { code: 'UNAVAILABLE', message: expect.stringContaining('the clock was set by 48 h') }
+
+/** An image that nothing needs, and a clock that is set while the other one goes on. */
+async function unneeded() {
+  const world = await collectorWorld()
+  const monotonic = testClock()
+  const collector = world.open({ monotonic: monotonic.now })
+  const image = makeImage('image')
+  await world.admit(name, image)
+  const pass = (ms: number) => {
+    world.later(ms)
+    monotonic.advance(ms)
+  }
+  return { ...world, collector, pass, isGone: async () => !(await world.isHeld(image.manifest.digest)), image }
+}
+
+describe('when the clock was set', () => {
+  test('nothing is collected, neither at once nor soon', async () => {
+    const { collector, later, pass, isGone } = await unneeded()
+    later(2 * dayMs)
+    await expect(collector.prune(real)).rejects.toMatchObject(refusal)
+    pass(hourMs - 1)
+    await expect(collector.prune(real)).rejects.toMatchObject(refusal)
+    expect(await isGone()).toBe(false)
+  })
+
+  test('it is believed after an hour', async () => {
+    const { collector, later, pass, heldDigests, image } = await unneeded()
+    later(2 * dayMs)
+    await expect(collector.prune(real)).rejects.toMatchObject(refusal)
+    pass(hourMs)
+    expect((await collector.prune(real)).freedCount).toBe(digestsOf(image).length)
+    expect(await heldDigests()).toEqual([])
+  })
+
+  test('it is believed at once when it is set right again', async () => {
+    const { collector, later, isGone } = await unneeded()
+    later(2 * dayMs)
+    await expect(collector.prune(real)).rejects.toMatchObject(refusal)
+    later(-2 * dayMs)
+    expect(await collector.prune(real)).toMatchObject({ freedCount: 0 })
+    expect(await isGone()).toBe(false)
+  })
+
+  test('set again, it is doubted anew', async () => {
+    const { collector, later, pass, isGone } = await unneeded()
+    later(2 * dayMs)
+    await expect(collector.prune(real)).rejects.toMatchObject(refusal)
+    later(2 * dayMs)
+    pass(hourMs / 2)
+    await expect(collector.prune(real)).rejects.toThrow('96 h')
+    pass(hourMs / 2)
+    await expect(collector.prune(real)).rejects.toThrow('96 h')
+    expect(await isGone()).toBe(false)
+  })
+
+  test('by less than an hour, or while time went by, nothing is refused', async () => {
+    const { collector, later, pass, isGone } = await unneeded()
+    for (let n = 0; n < 3; n += 1) {
+      later(hourMs)
+      await collector.prune(real)
+      pass(dayMs)
+    }
+    await collector.prune(real)
+    expect(await isGone()).toBe(true)
+  })
+})
