@@ -305,5 +305,7 @@ describe('an upstream in trouble', () => {
     const told = async () => expect((await there.unheld())?.failure?.message).toMatch(/more than 2000 parts/)
     await vi.waitFor(told, { timeout: 10_000 })
     expect(asked()).toBe(0)
+    // Nor counted to its end.
+    expect(await there.retention.state(app, 'prod')).toMatchObject({ state: 'failed', parts: 2001 })
   })
 })
