@@ -76,6 +76,7 @@ export async function fill({ objects, writer, links, store }: ProjectsWorld, pro
     { length: 150 },
     (_, i) => `event/${project}/app/prod!${String(1000 + i).padStart(12, '0')}`,
   )
+  entries.push(`index/left-out/${project}/app/prod`)
   for (const keys of [entries.slice(0, 100), entries.slice(100)]) {
     await store.commit({ operations: keys.map((key) => ({ type: 'put', key, value: '{}' })) })
   }
