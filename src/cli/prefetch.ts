@@ -1,11 +1,11 @@
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { apiVersion, type ImageStream, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { mapFew } from './concurrent.ts'
 import type { Prefetch, PrefetchStatus } from './content-api.ts'
 import { parseDurationMs } from './duration.ts'
 import { explain } from './explain.ts'
-import { ApiError, CliError, isNotFound, unlessForbidden } from './failures.ts'
+import { ApiError, CliError, isForbidden, isNotFound, unlessForbidden } from './failures.ts'
 import { missingTag, requireStream } from './missing.ts'
 import { type Format, formatOption, printable, printDocuments, printObject } from './output.ts'
 import { formatStreamReference, parseStreamReference, type StreamReference, type TagName } from './references.ts'
@@ -35,6 +35,7 @@ interface Outcome {
 
 /** Tags that are followed at the same time: each asks again and again. */
 const atOnce = 4
+const defaultTimeout = '30m'
 const firstPauseMs = 1000
 const longestPauseMs = 5000
 
@@ -48,7 +49,11 @@ export function addPrefetchVerb(program: Command, context: VerbContext): void {
 of an image for several platforms those that content.platforms, or the annotation weir.dev/platforms, wants.`,
   })
     .option('--no-wait', 'only ask for it, and tell how far it is')
-    .option('--timeout <duration>', 'how long to wait', timeoutOption, { ms: 1_800_000, text: '30m' })
+    .addOption(
+      new Option('--timeout <duration>', 'how long to wait')
+        .argParser(timeoutOption)
+        .default(timeoutOption(defaultTimeout), defaultTimeout),
+    )
     .addOption(formatOption())
     .action(async (target: string, options: PrefetchOptions) => {
       await prefetch(context, parseStreamReference(target), options)
@@ -63,7 +68,7 @@ function timeoutOption(text: string): Timeout {
 
 async function prefetch(context: VerbContext, reference: StreamReference, options: PrefetchOptions): Promise<void> {
   const client = await context.connect()
-  const names = await tagsToFetch(client, reference)
+  const names = await tagsToFetch(client, reference, context.clock.now())
   const progress = context.progress()
   const told = new Map<TagName, Prefetch>()
   const tell = () => progress.show(progressLine(names, told), statesOf(names, told))
@@ -97,11 +102,22 @@ async function prefetch(context: VerbContext, reference: StreamReference, option
 }
 
 /** @throws CliError when there is none */
-async function tagsToFetch(client: Client, { tag, ...name }: StreamReference): Promise<TagName[]> {
+async function tagsToFetch(client: Client, { tag, ...name }: StreamReference, nowMs: number): Promise<TagName[]> {
   if (tag !== undefined) return [{ ...name, tag }]
-  const standing = tagsOf(await requireStream(client, name)).filter(({ image }) => image !== undefined)
+  const found = await requireStream(client, name).catch(async (error: unknown) => {
+    throw error instanceof ApiError && isForbidden(error) ? await mayNotLook(error, client, name, nowMs) : error
+  })
+  const standing = tagsOf(found).filter(({ image }) => image !== undefined)
   if (standing.length > 0) return standing.map((each) => ({ ...name, tag: each.tag }))
   throw new CliError(`no tag of ${formatStreamReference(name)} stands at an image: there is nothing to fetch`)
+}
+
+/** Who may pull may fetch, and need not see which tags there are. What anonymous may does not count. */
+async function mayNotLook(error: ApiError, client: Client, name: StreamReference, nowMs: number): Promise<CliError> {
+  const { message, hints } = await explain(error, client, nowMs)
+  const called = `${formatStreamReference(name)}:TAG`
+  const named = `to look for its tags takes more than to pull; a tag that is named does not: weir prefetch ${called}`
+  return new CliError(message, { hints: client.server.token === undefined ? hints : [named, ...hints], cause: error })
 }
 
 /** Wants the tag's content, and learns how much of it is held: the way to begin is the way to follow. */
@@ -129,10 +145,16 @@ function asCliError(error: unknown): CliError {
   throw error
 }
 
+const moreRoom = 'raise content.maxBytes, or retain: pulled (weir.dev/retain) for what need not be kept'
+
 function failureOf(name: TagName, status: PrefetchStatus | undefined): CliError {
   const called = formatStreamReference(name)
   return new CliError(`${called} can not be held: ${status?.message || 'the server does not say why'}`, {
-    hints: [`so far: ${heldText(status)}`, `the server tries again by itself; how far it is: weir describe ${called}`],
+    hints: [
+      `so far: ${heldText(status)}`,
+      ...(status?.message?.includes('maxBytes reached') ? [moreRoom] : []),
+      `the server tries again by itself; how far it is: weir describe ${called}`,
+    ],
   })
 }
 

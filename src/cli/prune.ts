@@ -24,6 +24,8 @@ type Swept = NonNullable<ContentPrune['status']>['swept']
 
 /** A pass over everything that leads to content. */
 const prunePatienceMs = 3_600_000
+/** What was used since then is being used. */
+const leastKeptMs = 600_000
 
 /** Adds `prune`. */
 export function addPruneVerb(program: Command, context: VerbContext): void {
@@ -35,7 +37,8 @@ export function addPruneVerb(program: Command, context: VerbContext): void {
 Freed is what is unlinked (no stream has it any more), beyond history-keep (only revisions need it that keep no bytes), or
 evicted (there is no room, and an upstream has it). Kept is what is pinned (a tag that retains it needs it), pulled (a tag needs
 it that retains only what is pulled), in a history that keeps it, pushed or gone upstream (nobody else has it), had from too many
-places to ask them all, being used, or too young. -o wide lists the digests.`,
+places to ask them all, being used, or too young: also what streams got within the last 24h, whatever
+--keep-younger-than says, while there is room. -o wide lists the digests of what is freed.`,
   })
     .option('--dry-run', 'only tell what would be freed')
     .option(
@@ -47,10 +50,11 @@ places to ask them all, being used, or too young. -o wide lists the digests.`,
     .action(async (options: PruneOptions) => prune(context, options))
 }
 
-/** A duration as it was written; here it may be none. */
+/** A duration as it was written. Less than the server keeps anyway would promise what it does not do. */
 function durationText(text: string): string {
-  if (parseDurationMs(text) !== undefined || /^0(?:ms|s|m|h|d)$/.test(text)) return text
-  throw new InvalidArgumentError('Write a duration such as 90s, 1h30m or 365d.')
+  const ms = parseDurationMs(text)
+  if (ms !== undefined && ms >= leastKeptMs) return text
+  throw new InvalidArgumentError('Write a duration of at least 10m, such as 90m, 24h or 7d.')
 }
 
 async function prune(context: VerbContext, { dryRun = false, keepYoungerThan, output }: PruneOptions): Promise<void> {

@@ -122,6 +122,27 @@ describe('prefetch of a tag', () => {
     expect(clock.now()).toBe(runsAt + 90_000)
   })
 
+  test('that finds no room says how to make some', async () => {
+    const message = `there is no room for ${b}: maxBytes reached`
+    const api = await answering({ prod: [{ ...failed, message }] })
+    const { code, stderr } = await weir(api, ['prefetch', 'demo/app:prod'])
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: [
+        `error: demo/app:prod can not be held: ${message}`,
+        `  so far: ${some}`,
+        '  raise content.maxBytes, or retain: pulled (weir.dev/retain) for what need not be kept',
+        '  the server tries again by itself; how far it is: weir describe demo/app:prod',
+        '',
+      ].join('\n'),
+    })
+  })
+
+  test('says in its help how long it waits as one writes it', async () => {
+    const { stdout } = await run(['prefetch', '--help'])
+    expect(stdout).toContain('how long to wait (default: 30m)')
+  })
+
   test('waits for half an hour unless told otherwise', async () => {
     const api = await answering({ prod: [fetching()] })
     const { stderr } = await weir(api, ['prefetch', 'demo/app:prod'])
@@ -237,6 +258,32 @@ describe('prefetch of a stream', () => {
 })
 
 describe('prefetch that is refused', () => {
+  test('the tags of a stream says that a tag which is named takes no more than to pull', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', stream, failure(403, 'Forbidden', 'imagestreams is forbidden'))
+    api.answer('POST', review, { body: { status: { userInfo: { username: 'jane' } } } })
+    expect(await weir(api, ['prefetch', 'demo/app'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: [
+        'error: imagestreams is forbidden',
+        '  to look for its tags takes more than to pull; a tag that is named does not: weir prefetch demo/app:TAG',
+        '  missing right: get imagestreams app in demo',
+        '  who administers demo can give it: weir grant registry-viewer jane -n demo',
+        '',
+      ].join('\n'),
+    })
+  })
+
+  test('the tags of a stream does not send who is not logged in to one that is named', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', stream, failure(403, 'Forbidden', 'imagestreams is forbidden'))
+    const { code, stderr } = await run(['prefetch', 'demo/app', '--server', api.url])
+    expect(code).toBe(1)
+    expect(stderr).toContain('weir login')
+    expect(stderr).not.toContain(':TAG')
+  })
+
   test('says which right is missing, and who can give it', async () => {
     const api = await startFakeApi()
     api.answer('POST', prefetches, failure(403, 'Forbidden', 'prefetches is forbidden'))

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { a, b, c, prunes, review, weir } from './content-api.ts'
 import { type FakeApi, failure, startFakeApi } from './fake-api.ts'
+import { run } from './run.ts'
 
 const GiB = 1024 ** 3
 
@@ -121,10 +122,27 @@ describe('prune', () => {
     expect(api.requests).toEqual([])
   })
 
-  test('--keep-younger-than may be nothing', async () => {
+  test.each(['0s', '1s', '1m', '9m59s999ms'])(
+    '--keep-younger-than %s is less than is kept anyway',
+    async (duration) => {
+      const api = await pruning()
+      const { code, stderr } = await weir(api, ['prune', '--keep-younger-than', duration])
+      expect(code).toBe(2)
+      expect(stderr).toContain('Write a duration of at least 10m, such as 90m, 24h or 7d.')
+      expect(api.requests).toEqual([])
+    },
+  )
+
+  test.each(['10m', '600s', '7d'])('--keep-younger-than %s is asked as it was written', async (duration) => {
     const api = await pruning()
-    await weir(api, ['prune', '--keep-younger-than', '0s'])
-    expect(api.sent('POST', prunes)).toMatchObject([{ spec: { keepYoungerThan: '0s' } }])
+    await weir(api, ['prune', '--keep-younger-than', duration])
+    expect(api.sent('POST', prunes)).toMatchObject([{ spec: { keepYoungerThan: duration } }])
+  })
+
+  test('says in its help what stays whatever is asked, and whose digests are listed', async () => {
+    const { stdout } = await run(['prune', '--help'])
+    expect(stdout).toContain('what streams got within the last 24h, whatever\n--keep-younger-than says')
+    expect(stdout).toContain('-o wide lists the digests of what is freed')
   })
 })
 
