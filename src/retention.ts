@@ -1,6 +1,7 @@
 /** Fetches what pins need, in the background, within the upstreams' budgets, and tells how far it is. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { isClosingError } from './content/closing.ts'
 import type { Content } from './content/content.ts'
 import type { Digest } from './oci/digest.ts'
 import { RegistryError } from './oci/errors.ts'
@@ -140,7 +141,7 @@ export function createRetention(options: RetentionOptions): Retention {
         forced: true,
       }
       const revisions = { revision: entry?.revision ?? 0, tagRevision: found.storeRevision }
-      const { message: _old, ...begun } = state
+      const { message: _old, retryAt: _then, ...begun } = state
       const isPut = await putEntry(store, { name, tag, record }, revisions)
       if (isPut) return { ...begun, state: 'fetching' }
     }
@@ -158,7 +159,9 @@ export function createRetention(options: RetentionOptions): Retention {
       await shared.hold({ stream, image, platforms }, waiting)
     } catch (error) {
       const why = waiting.aborted ? stillFetched : messageOf(error)
-      if (patienceMs === undefined || !impatient.aborted) await noteIncomplete(writer, awaiting, why)
+      // What ends because Weir stops says nothing of the content: the next process goes on.
+      const isTold = !isClosingError(error) && (patienceMs === undefined || !impatient.aborted)
+      if (isTold) await noteIncomplete(writer, awaiting, why)
       throw incompleteError(awaiting, why, error)
     } finally {
       leave()

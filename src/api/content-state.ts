@@ -2,7 +2,7 @@ import type { RetainedState } from '../retention.ts'
 
 /**
  * Shown on an ImageStreamTag: how much of what its image needs is held, `held`, `fetching: 3 of 7 parts, 120 MiB of 500 MiB` or
- * `failed: WHY`, `held: WHAT WAS LEFT OUT`; absent where nothing is kept of a tag. Read-only: it is computed when it is read, whatever a client writes.
+ * `failed: WHY; tried again after 2026-11-23T18:12Z`, `held: WHAT WAS LEFT OUT`; absent where nothing is kept of a tag. Read-only: it is computed when it is read, whatever a client writes.
  */
 export const contentAnnotation = 'weir.dev/content'
 
@@ -10,11 +10,12 @@ const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
 
 /** The value of {@link contentAnnotation}. `standsAt` is where the tag stands: what is held for another image, it awaits. */
 export function contentText(
-  { state, image, parts, heldParts, bytes, heldBytes, message }: RetainedState,
+  { state, image, parts, heldParts, bytes, heldBytes, message, retryAt }: RetainedState,
   standsAt: string | undefined,
 ): string {
   const then = standsAt === image ? '' : `; moves to ${image} when all is held`
-  if (state === 'failed') return `failed: ${message ?? 'unknown'}${then}`
+  const again = retryAt === undefined ? '' : `; tried again after ${retryAt.slice(0, 'YYYY-MM-DDTHH:MM'.length)}Z`
+  if (state === 'failed') return `failed: ${message ?? 'unknown'}${again}${then}`
   if (state === 'held') return `held${message === undefined ? '' : `: ${message}`}${then}`
   if (parts === 0) return `fetching${then}`
   return `fetching: ${heldParts} of ${parts} parts, ${size(heldBytes)} of ${size(bytes)}${then}`

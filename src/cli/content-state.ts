@@ -8,7 +8,7 @@ import { shortDigests } from './output.ts'
 import { formatStreamReference, type TagName } from './references.ts'
 import { tagTarget } from './tag-write.ts'
 
-/** Read-only annotation: `held`, perhaps `: what was left out`, `fetching: 3 of 7 parts, ...` or `failed: why`; then perhaps `; moves to ... when all is held`. */
+/** Read-only annotation: `held`, perhaps `: what was left out`, `fetching: 3 of 7 parts, ...` or `failed: why; tried again after 2026-11-23T18:12Z`; then perhaps `; moves to ... when all is held`. */
 export const contentAnnotation = 'weir.dev/content'
 
 /** What is kept, and when a tag moves. Of project, stream and tag the most specific one counts. */
@@ -70,10 +70,12 @@ export function contentTroubles(name: TagName, content: string | undefined, wide
   // What was left out, or that it is of an image that the tag does not stand at yet.
   if (state === 'held' && detail !== '') return [`~ ${detail}`]
   if (state !== 'failed') return []
+  const retry = /; tried again after (\S+Z)(?=; moves to |$)/.exec(detail)
+  const why = retry === null ? more : more.replace(retry[0], '')
   return [
-    `! content can not be fetched${more}`,
+    `! content can not be fetched${why}`,
     '  pulls of what is not held yet go to the upstream',
-    `  it is tried again by itself; at once with: weir prefetch ${formatStreamReference(name)}`,
+    `  it is tried again by itself${retry === null ? '' : `, after ${retry[1]}`}; at once with: weir prefetch ${formatStreamReference(name)}`,
   ]
 }
 

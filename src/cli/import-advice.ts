@@ -13,6 +13,11 @@ export interface Import {
 /** The reason of a tag that moves only when its content is held, which it is not yet. */
 export const incompleteReason = 'ContentIncomplete'
 
+/** What to do about a tag that waits for its content. */
+export function incompleteStep(name: TagName): string {
+  return `it moves by itself; at once with: weir prefetch ${formatStreamReference(name)}`
+}
+
 /** A line for each thing to do, by the reason of the failure; nothing for a reason that says it all. */
 export function nextSteps(reason: string | undefined, { project, from }: Import, retryAfterSeconds?: number): string[] {
   const reference = parseImageReference(from)
@@ -45,8 +50,6 @@ export function nextSteps(reason: string | undefined, { project, from }: Import,
       return [
         `allow ${host} in the server's weir.yaml: under imports.allowedRegistries, or as a host under upstreams where it has a private address`,
       ]
-    case incompleteReason:
-      return ['it is fetched in the background, and the tag moves by itself when all is held']
     case 'BadDigest':
       return [`${host}, or something between, sends other content than it announces; nothing of it was kept`]
     default:

@@ -3,7 +3,7 @@ import type { ImageStreamImport, ImportedImage, Status } from './api.ts'
 import type { Client } from './client.ts'
 import { causesOf } from './explain.ts'
 import { CliError } from './failures.ts'
-import { heldText, nextSteps } from './import-advice.ts'
+import { heldText, incompleteReason, incompleteStep, nextSteps } from './import-advice.ts'
 import type { Wanted } from './import-plan.ts'
 import { newestEvent } from './ledger.ts'
 import { formatStreamReference, type TagName } from './references.ts'
@@ -86,7 +86,10 @@ export function failureOf(attempt: Attempt & { follows?: string }, status: Statu
   const still = follows === from ? [] : [`${name} still follows ${follows}`]
   const policy = heldText(attempt, status)
   if (policy !== undefined) return new CliError(policy, { hints: [...stands, ...still] })
-  const advice = nextSteps(status.reason, attempt, status.details?.retryAfterSeconds)
+  const advice =
+    status.reason === incompleteReason
+      ? [incompleteStep(attempt)]
+      : nextSteps(status.reason, attempt, status.details?.retryAfterSeconds)
   return new CliError(`${name} was not imported from ${from}: ${status.reason ?? 'Unknown'}: ${status.message ?? ''}`, {
     hints: [...causesOf({ status }), ...stands, ...still, ...advice],
   })

@@ -2,7 +2,7 @@ import { type ImageStreamTag, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { explain } from './explain.ts'
 import { ApiError, CliError, unlessForbidden } from './failures.ts'
-import { incompleteReason, nextSteps } from './import-advice.ts'
+import { incompleteReason, incompleteStep } from './import-advice.ts'
 import { failureOf, formatOutcome } from './import-outcome.ts'
 import { newestEvent } from './ledger.ts'
 import { formatStreamReference, type TagName } from './references.ts'
@@ -132,7 +132,7 @@ function requireMoved({ to, before, object }: Written): void {
   throw new CliError(`${called} has not moved yet: ${waits.message ?? ''}`, {
     hints: [
       ...(before?.image === undefined ? [] : [`${called} stays at ${before.image}`]),
-      ...nextSteps(incompleteReason, { project: to.project, from: '' }),
+      incompleteStep(to),
       `how far it is: weir describe ${called}`,
     ],
   })

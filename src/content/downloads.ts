@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Buffers } from './buffers.ts'
+import { closingError } from './closing.ts'
 import type { AcquireLease, BlobReader, BlobSource, Content, Link } from './content.ts'
 import type { Counters } from './counters.ts'
 import { createDirectReader } from './direct-reader.ts'
@@ -131,7 +132,7 @@ export function createDownloads(given: DownloadsOptions): Downloads {
       }
     },
     async close() {
-      const reason = new RegistryError('UNAVAILABLE', { message: 'the content store is closing' })
+      const reason = closingError()
       closing.abort(reason)
       await Promise.all([...running].map((download) => download.end(reason)))
     },

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { isClosingError } from '../content/closing.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { HeldProgress } from '../streams/records.ts'
 import type { Stream, StreamReader, StreamWriter, Tag } from '../streams/streams.ts'
@@ -104,6 +105,7 @@ export function createAttempt(options: AttemptOptions): Attempt {
       leftOut = found && (await holdFor(entry, found, signal))
     } catch (error) {
       signal.throwIfAborted()
+      if (isClosingError(error)) throw error
       if (found !== undefined) return failed(entry, found, error)
     }
     if (leftOut === undefined) await dropEntry(store, entry)

@@ -30,10 +30,18 @@ export async function noteIncomplete(writer: Writer, awaiting: AwaitingTag, why:
   await change(writer, awaiting, () => ({ condition: { reason: incomplete, message: messageOf(awaiting, why) } }))
 }
 
+/** A tag has not moved: not all that it awaits is held. */
+class IncompleteError extends RegistryError {}
+
+/** The reason of the condition of a tag, for an error that says the same; undefined for any other. */
+export function incompleteReason(error: unknown): string | undefined {
+  return error instanceof IncompleteError ? incomplete : undefined
+}
+
 /** What is told to who waits for a tag to move. */
 export function incompleteError(awaiting: AwaitingTag, why: string, cause: unknown): RegistryError {
   const retryAfterSeconds = cause instanceof RegistryError ? cause.retryAfterSeconds : undefined
-  return new RegistryError('UNAVAILABLE', {
+  return new IncompleteError('UNAVAILABLE', {
     message: messageOf(awaiting, why),
     cause,
     ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),

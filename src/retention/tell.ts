@@ -4,7 +4,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Store } from '../store/store.ts'
 import type { ContentPolicy } from '../streams/content-policy.ts'
 import { decode, leftOutKey, tagOfKey, unheldKey, unheldRange } from '../streams/keys.ts'
-import type { HeldProgress, LeftOutRecord, UnheldRecord } from '../streams/records.ts'
+import type { HeldProgress, HoldFailure, LeftOutRecord, UnheldRecord } from '../streams/records.ts'
 import type { Links, Stream, Tag } from '../streams/streams.ts'
 import { tagPolicies } from '../streams/tag-policy.ts'
 import { neededImage } from '../streams/unheld.ts'
@@ -23,6 +23,8 @@ export interface RetainedState {
   heldBytes: number
   /** Why it failed the last time; it is tried again. Of what is held, what was left out. */
   message?: string
+  /** Of what failed: before which nobody tries again by himself, RFC 3339. */
+  retryAt?: string
 }
 
 export interface TellOptions {
@@ -108,7 +110,7 @@ export async function tellListed(
     if (entry !== undefined && isOf(entry, stream, image)) {
       const { failure, progress = unknown } = entry
       const state = failure === undefined ? 'fetching' : 'failed'
-      told.set(name, { image, state, ...progress, ...(failure && { message: failure.message }) })
+      told.set(name, { image, state, ...progress, ...(failure && failedState(failure)) })
     } else if (retain === 'pinned') {
       told.set(name, { image, state: 'held', ...unknown })
     }
@@ -133,7 +135,11 @@ function stateOf(
   const { missing, progress } = look
   if (missing.length === 0) return heldState(look)
   const heldBytes = Math.min(progress.bytes, Math.max(progress.heldBytes, (live ?? entry?.progress)?.heldBytes ?? 0))
-  const message = live === undefined ? entry?.failure?.message : undefined
-  const state = message === undefined ? 'fetching' : 'failed'
-  return { state, ...progress, heldBytes, ...(message === undefined ? {} : { message }) }
+  const failure = live === undefined ? entry?.failure : undefined
+  const state = failure === undefined ? 'fetching' : 'failed'
+  return { state, ...progress, heldBytes, ...(failure && failedState(failure)) }
+}
+
+function failedState({ message, retryAt }: HoldFailure): Pick<RetainedState, 'message' | 'retryAt'> {
+  return { message, retryAt }
 }

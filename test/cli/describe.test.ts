@@ -347,6 +347,14 @@ describe('what is held of a tag', () => {
         '    it is tried again by itself; at once with: weir prefetch demo/app:prod',
       ],
     ],
+    [
+      `failed: quay.io answers 404; tried again after 2026-11-23T18:12Z; moves to ${b} when all is held`,
+      [
+        `  ! content can not be fetched: quay.io answers 404; moves to ${short(b)} when all is held`,
+        '    pulls of what is not held yet go to the upstream',
+        '    it is tried again by itself, after 2026-11-23T18:12Z; at once with: weir prefetch demo/app:prod',
+      ],
+    ],
   ])('is told where the server says "%s"', async (content, lines) => {
     const { show } = await describing(streamOf([standing]), (api) => answerContent(api, content))
     const { stdout } = await show()

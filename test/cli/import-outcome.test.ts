@@ -16,6 +16,7 @@ describe('a failed import', () => {
     ['Unreachable', 'check that localhost:5100 runs'],
     ['Tls', 'insecure: true beside that host, under upstreams'],
     ['NotAllowed', 'imports.allowedRegistries'],
+    ['ContentIncomplete', 'it moves by itself; at once with: weir prefetch demo/app:prod'],
     ['BadDigest', 'nothing of it was kept'],
   ])('%s: the reason, where the tag stays, what to do', async (reason, next) => {
     const api = await startFakeApi()

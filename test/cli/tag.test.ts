@@ -167,7 +167,7 @@ describe('a tag of a stream', () => {
       stderr: [
         'error: demo/app:prod has not moved yet: not all is held: 503',
         `  demo/app:prod stays at ${b}`,
-        '  it is fetched in the background, and the tag moves by itself when all is held',
+        '  it moves by itself; at once with: weir prefetch demo/app:prod',
         '  how far it is: weir describe demo/app:prod',
         '',
       ].join('\n'),

@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
+import { incompleteReason } from '../../src/retention/awaited.ts'
 import type { TagReference } from '../../src/streams/records.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
 import { app, type RetentionWorld, retentionWorld } from './world.ts'
@@ -6,6 +7,7 @@ import { app, type RetentionWorld, retentionWorld } from './world.ts'
 const v1 = makeImage('v1')
 const v2 = makeImage('v2', { layers: ['one', 'two'].map((text) => Buffer.from(`layer ${text}`)) })
 const whenHeld = { 'weir.dev/move': 'when-held' }
+const closingPauseMs = 60_000
 const hourMs = 3_600_000
 const [lost] = v2.layers
 
@@ -96,6 +98,31 @@ describe('a tag that moves only when its content is held', () => {
     held.release()
     await reached(there, v2.manifest.digest)
     expect((await there.tagOf())?.record.condition).toBeUndefined()
+  })
+
+  test('says nothing of content when Weir stops in mid-fetch, to who waits or in the background', async () => {
+    for (const who of ['waiting', 'background']) {
+      const there = await standing()
+      const held = holdLast(there)
+      const running = who === 'background' ? there.start() : undefined
+      const importing = byHand(there, running ? undefined : never())
+      await held.arrived()
+      await there.content.close()
+      const result = await importing
+      if (running === undefined) {
+        expect(result.images).toMatchObject([{ error: { message: expect.stringContaining('is closing') } }])
+        expect(incompleteReason('error' in (result.images[0] ?? {}) && Object(result.images[0]).error)).toBe(
+          'ContentIncomplete',
+        )
+      } else {
+        await vi.waitFor(() => expect(there.pauses).toContain(closingPauseMs))
+        await running.stop()
+      }
+      expect((await there.tagOf())?.record.condition, who).toBeUndefined()
+      expect(await there.unheld(), who).toMatchObject({ image: v2.manifest.digest })
+      expect((await there.unheld())?.failure, who).toBeUndefined()
+      held.release()
+    }
   })
 
   test('I7: never moves while its registry lacks a blob, says so, and moves when that appears', async () => {

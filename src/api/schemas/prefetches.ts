@@ -17,6 +17,7 @@ const prefetchStatus = z
     bytes: integer('The bytes of all parts.'),
     heldBytes: integer('How many of them are held.'),
     message: string('Why it failed the last time; it is tried again. Of what is held, what was left out.'),
+    retryAt: string('Of what failed: before which it is not tried again by itself.'),
   })
   .meta({ id: `${group}.PrefetchStatus`, description: 'How much is held of what a tag needs.' })
 

@@ -146,10 +146,14 @@ describe('the annotation weir.dev/content of a tag', () => {
     fetching(api)
     await vi.waitFor(async () => {
       const { body } = await api.asAdmin('GET', `${isTagPath}/app:prod`)
-      expect(annotationOf(body)).toMatch(new RegExp(`^failed: .*${image.layers[0]?.digest}`))
+      expect(annotationOf(body)).toMatch(
+        new RegExp(`^failed: .*${image.layers[0]?.digest}.*; tried again after [-0-9]{10}T[0-9:]{5}Z$`),
+      )
     })
     const list = await api.asAdmin('GET', isTagPath)
-    expect(annotationOf((list.body.items as unknown[])[0])).toMatch(/^failed: /)
+    expect(annotationOf((list.body.items as unknown[])[0])).toMatch(
+      /^failed: .*; tried again after [-0-9]{10}T[0-9:]{5}Z$/,
+    )
   })
 
   test('tells what of an index was left out because its registry does not have it', async () => {
