@@ -53,7 +53,7 @@ export interface CollectorOptions {
   firstMs?: number
   /** Told of a living stream's uid when links of it were removed: what memory knows by them is to be forgotten. */
   onUnlinked(uid: string): void
-  /** Told when bytes turned out wrong, which a pin may need. */
+  /** Told when bytes turned out wrong or missing, which a pin may need. */
   onMissing?: () => void
   now: () => number
   /** Milliseconds since any moment, which nobody sets: passes are refused for an hour when `now` was set. Default the process's. */
@@ -114,7 +114,7 @@ export function createCollector(options: CollectorOptions): Collector {
     async verify({ maxBytes = defaultVerifiedBytes, signal, after }) {
       const request = { maxBytes, signal: ending(signal), ...(after && { after }) }
       const report = await verifyHeld(content, request)
-      if (report.corrupt.length > 0) onMissing?.()
+      if (report.corrupt.length + report.missing.length > 0) onMissing?.()
       return report
     },
     press: running.press,

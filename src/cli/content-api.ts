@@ -46,6 +46,8 @@ export interface ContentVerification extends ApiObject {
     checked?: number
     bytes?: number
     corrupt?: string[] | null
+    /** Recorded as held, without a file. */
+    missing?: string[] | null
     /** The digest to go on after; absent at the end. */
     continue?: string
   }

@@ -19,6 +19,7 @@ interface Found {
   checked: number
   bytes: number
   corrupt: string[]
+  missing: string[]
   /** To go on after; undefined at the end. */
   next: string | undefined
 }
@@ -29,11 +30,11 @@ const pagePatienceMs = 600_000
 /** Adds `verify`. */
 export function addVerifyVerb(program: Command, context: VerbContext): void {
   addVerb(program, 'verify', {
-    does: 'Reads all that is held, and tells what is not as its digest says.',
+    does: 'Reads all that is held, and tells what is missing or not as its digest says.',
     example: 'weir verify',
     more: ['weir verify --timeout 1h'],
-    words: `What is wrong is put aside, and fetched again when it is needed. It takes the right to create contentverifications, which
-cluster-admin has. The exit code is 1 when something was wrong.`,
+    words: `What is wrong is put aside; like what is missing it is fetched again when it is needed. It takes the right to create
+contentverifications, which cluster-admin has. The exit code is 1 when something was wrong or missing.`,
   })
     .option('--timeout <duration>', 'how long to go on (default: to the end)', durationOption)
     .option('--after <digest>', 'go on after this digest', digestOption)
@@ -51,11 +52,13 @@ async function verify(context: VerbContext, { after, timeout, output }: VerifyOp
   const client = await context.connect()
   const found = await checkAll(context, client, after, timeout ?? Number.POSITIVE_INFINITY)
   printFound(context, output, found)
-  const { corrupt, next } = found
-  const wrong = corrupt.length === 1 ? '1 file was' : `${corrupt.length} files were`
+  const { corrupt, missing, next } = found
   const problems = [
     ...(corrupt.length > 0
-      ? [`${wrong} corrupt: put aside, and fetched again when needed, where an upstream still has it`]
+      ? [`${filesWere(corrupt)} corrupt: put aside, and fetched again when needed, where an upstream still has it`]
+      : []),
+    ...(missing.length > 0
+      ? [`${filesWere(missing)} missing: fetched again when needed, where an upstream still has ${themOf(missing)}`]
       : []),
     ...(next === undefined ? [] : ['not everything was read in the time that --timeout gives']),
   ]
@@ -73,19 +76,21 @@ async function checkAll(
   const { clock } = context
   const endMs = clock.now() + timeoutMs
   const progress = context.progress()
-  const found: Found = { checked: 0, bytes: 0, corrupt: [], next: after }
+  const found: Found = { checked: 0, bytes: 0, corrupt: [], missing: [], next: after }
   try {
     do {
       const { status = {} } = await checkPage(client, found.next)
       found.checked += status.checked ?? 0
       found.bytes += status.bytes ?? 0
       found.corrupt.push(...(status.corrupt ?? []))
+      found.missing.push(...(status.missing ?? []))
       if (status.continue !== undefined && status.continue === found.next) {
         throw new CliError(`the server does not get past ${found.next}`)
       }
       found.next = status.continue
       if (found.next === undefined) break
-      progress.show(`${checkedText(found)}${found.corrupt.length > 0 ? `, ${found.corrupt.length} corrupt` : ''}`)
+      const wrong = found.corrupt.length > 0 ? `, ${found.corrupt.length} corrupt` : ''
+      progress.show(`${checkedText(found)}${wrong}${missingText(found)}`)
     } while (clock.now() < endMs)
   } finally {
     progress.clear()
@@ -101,15 +106,30 @@ async function checkPage(client: Client, after: string | undefined): Promise<Con
 }
 
 function printFound({ stdout }: VerbContext, format: Format | undefined, found: Found): void {
-  const { checked, bytes, corrupt, next } = found
+  const { checked, bytes, corrupt, missing, next } = found
   if (format === 'json' || format === 'yaml') {
-    const status = { checked, bytes, corrupt, ...(next === undefined ? {} : { continue: next }) }
+    const status = { checked, bytes, corrupt, missing, ...(next === undefined ? {} : { continue: next }) }
     const object = { kind: 'ContentVerification', apiVersion: apiVersion(resources.contentVerifications), status }
     printObject(stdout, format, object, { name: '', text: '' })
     return
   }
-  for (const digest of corrupt) stdout.write(`${printable(digest)}${format === 'name' ? '' : '  corrupt'}\n`)
-  if (format !== 'name') stdout.write(`${checkedText(found)}: ${corrupt.length || 'none'} corrupt\n`)
+  const line = (digest: string, problem: string) => `${printable(digest)}${format === 'name' ? '' : `  ${problem}`}\n`
+  for (const digest of corrupt) stdout.write(line(digest, 'corrupt'))
+  for (const digest of missing) stdout.write(line(digest, 'missing'))
+  if (format !== 'name')
+    stdout.write(`${checkedText(found)}: ${corrupt.length || 'none'} corrupt${missingText(found)}\n`)
+}
+
+function missingText({ missing }: Found): string {
+  return missing.length > 0 ? `, ${missing.length} missing` : ''
+}
+
+function filesWere({ length }: string[]): string {
+  return length === 1 ? '1 file was' : `${length} files were`
+}
+
+function themOf({ length }: string[]): string {
+  return length === 1 ? 'it' : 'them'
 }
 
 function checkedText({ checked, bytes }: Found): string {

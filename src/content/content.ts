@@ -191,16 +191,22 @@ export interface Content {
   fetch(link: Link, options: { signal: AbortSignal; onProgress?: (bytes: number) => void }): Promise<void>
   /** Counts held bytes as just used: for some minutes nobody removes them. What is `held` after that is there to stay. */
   touch(digest: Digest): Promise<void>
-  /** Everything that is held, in the order of digests, after `after`. */
-  list(options?: { after?: Digest }): AsyncIterable<HeldContent>
+  /**
+   * Everything that is held, in the order of digests, after `after`; `withMissing` also what is recorded as held though the disk
+   * has no file of it.
+   */
+  list(options?: { after?: Digest; withMissing?: boolean }): AsyncIterable<HeldContent>
   /**
    * Removes held bytes, unless they were used after `unusedSince` (milliseconds since the epoch) or are being read or written.
    *
    * @returns the bytes that came free; 0 when they stay
    */
   remove(digest: Digest, options: { unusedSince: number }): Promise<number>
-  /** Hashes held bytes again; what is wrong is put aside, counts as absent from then on, and is told in the log. */
-  verify(digest: Digest, signal?: AbortSignal): Promise<'whole' | 'corrupt' | 'absent'>
+  /**
+   * Hashes held bytes again; what is wrong is put aside, counts as absent from then on, and is told in the log. Missing is what is
+   * recorded as held though somebody else took its file away.
+   */
+  verify(digest: Digest, signal?: AbortSignal): Promise<'whole' | 'corrupt' | 'missing' | 'absent'>
   /** Clears away what crashes left: safe at any time, beside other processes on the same directory. */
   sweep(): Promise<SweepReport>
   readonly counters: ContentCounters

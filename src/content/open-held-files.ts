@@ -106,6 +106,15 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
     if (!signal.aborted) log?.error({ err: error, directory }, 'what is held can not be looked through')
   }
 
+  /** Looked at while nobody removes or fetches it: what is just being evicted is not missing. */
+  async function isMissing(digest: Digest): Promise<boolean> {
+    const found = await alone(digest, async () => {
+      const record = await records.get(digest)
+      return record !== undefined && (await unlessAbsent(lstat(layout.blob(digest)))) === undefined
+    })
+    return found === true
+  }
+
   /** A partial file that can take room, whose failures are those of keeping. */
   function roomed(file: UnroomedFile, size: number): PartialFile {
     let giveBack = (): void => undefined
@@ -192,10 +201,11 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
           log?.warn({ err: error, digest }, 'the last use of held bytes is known in memory alone')
         })
       }),
-    async *list({ after } = {}) {
+    async *list({ after, withMissing = false } = {}) {
       for await (const { digest, size } of records.list(after === undefined ? {} : { after })) {
         const stats = await unlessAbsent(lstat(layout.blob(digest)))
-        if (stats?.isFile()) yield { digest, size, usedAt: Math.max(stats.atimeMs, uses.lastUse(digest)) }
+        if (!stats?.isFile() && !withMissing) continue
+        yield { digest, size, usedAt: Math.max(stats?.isFile() ? stats.atimeMs : 0, uses.lastUse(digest)) }
       }
     },
     async remove(digest, { unusedSince }) {
@@ -228,8 +238,8 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
         const file = await files.open(digest, record.size)
         return file === undefined ? 'corrupt' : await files.check(file, AbortSignal.any([signal, left]))
       } catch (error) {
-        if (codeOf(error) === 'ENOENT') return 'absent'
-        throw error
+        if (codeOf(error) !== 'ENOENT') throw error
+        return (await isMissing(digest)) ? 'missing' : 'absent'
       }
     },
     async sweep() {

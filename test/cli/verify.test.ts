@@ -62,6 +62,27 @@ describe('verify', () => {
     })
   })
 
+  test('lists what is missing, says what becomes of it, and fails', async () => {
+    const missingPages = [
+      { checked: 3, bytes: GiB, corrupt: [], missing: [a], continue: a },
+      { checked: 2, bytes: GiB, corrupt: [], missing: [c] },
+    ]
+    expect(await weir(await verifying(...missingPages), ['verify'])).toEqual({
+      code: 1,
+      stdout: `${a}  missing\n${c}  missing\n5 files read, 2.0 GiB: none corrupt, 2 missing\n`,
+      stderr: [
+        '3 files read, 1.0 GiB, 1 missing',
+        'error: 2 files were missing: fetched again when needed, where an upstream still has them',
+        '',
+      ].join('\n'),
+    })
+    const json = await weir(await verifying(...missingPages), ['verify', '-o', 'json'])
+    expect(JSON.parse(json.stdout).status).toEqual({ checked: 5, bytes: 2 * GiB, corrupt: [], missing: [a, c] })
+    const both = await weir(await verifying({ checked: 1, bytes: 5, corrupt: [a], missing: [b] }), ['verify'])
+    expect(both.stdout).toBe(`${a}  corrupt\n${b}  missing\n1 file read, 5 B: 1 corrupt, 1 missing\n`)
+    expect(both.stderr).toContain('1 file was missing: fetched again when needed, where an upstream still has it\n')
+  })
+
   test('of nothing held is fine', async () => {
     const api = await verifying()
     expect(await weir(api, ['verify'])).toMatchObject({ code: 0, stdout: '0 files read, 0 B: none corrupt\n' })
@@ -91,7 +112,7 @@ describe('verify', () => {
     expect(JSON.parse(json.stdout)).toEqual({
       kind: 'ContentVerification',
       apiVersion: 'weir.dev/v1',
-      status: { checked: 5, bytes: 2 * GiB, corrupt: [a, c] },
+      status: { checked: 5, bytes: 2 * GiB, corrupt: [a, c], missing: [] },
     })
     expect((await weir(await verifying(...corruptPages), ['verify', '-o', 'name'])).stdout).toBe(`${a}\n${c}\n`)
   })

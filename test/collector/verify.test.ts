@@ -1,7 +1,8 @@
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
+import { verifyHeld } from '../../src/collector/verify.ts'
 import { makeImage } from '../support/images.ts'
-import { collectorWorld, digestsOf, sizeOf } from './world.ts'
+import { collectorWorld, dayMs, digestsOf, sizeOf, upstream } from './world.ts'
 
 const app = { project: 'demo', stream: 'app' }
 const one = makeImage('one', { layers: [Buffer.alloc(5000, 1), Buffer.alloc(5000, 2), Buffer.alloc(5000, 3)] })
@@ -10,7 +11,7 @@ describe('a verification', () => {
   test('reads everything that is held', async () => {
     const { collector, move } = await collectorWorld()
     await move(app, 'prod', one)
-    expect(await collector.verify({})).toEqual({ checked: 5, bytes: sizeOf(one), corrupt: [] })
+    expect(await collector.verify({})).toEqual({ checked: 5, bytes: sizeOf(one), corrupt: [], missing: [] })
   })
 
   test('goes page by page, in the order of digests, and past what is larger than a page', async () => {
@@ -46,6 +47,51 @@ describe('a verification', () => {
     expect(missing).toBe(1)
     expect(await world.isHeld(layer.digest)).toBe(false)
     expect(await collector.verify({})).toMatchObject({ checked: 4, corrupt: [] })
+  })
+
+  test('names what is recorded as held without a file, and has it fetched again', async () => {
+    const world = await collectorWorld()
+    let asked = 0
+    const collector = world.open({ onMissing: () => (asked += 1) })
+    await world.move(app, 'prod', one)
+    const [layer = one.config] = one.layers
+    await rm(world.fileOf(layer.digest))
+    const bytes = sizeOf(one) - layer.bytes.length
+    expect(await collector.verify({})).toEqual({ checked: 4, bytes, corrupt: [], missing: [layer.digest] })
+    expect(asked).toBe(1)
+    await world.content.putManifest(layer.digest, layer.bytes, upstream)
+    expect(await collector.verify({})).toEqual({ checked: 5, bytes: sizeOf(one), corrupt: [], missing: [] })
+    expect(asked).toBe(1)
+  })
+
+  test('goes page by page through what is missing too', async () => {
+    const { collector, move, fileOf } = await collectorWorld()
+    await move(app, 'prod', one)
+    for (const digest of digestsOf(one)) await rm(fileOf(digest))
+    const [first, second] = digestsOf(one)
+    const page = { checked: 0, bytes: 0, corrupt: [] }
+    expect(await collector.verify({ maxBytes: 1 })).toEqual({ ...page, missing: [first], continue: first })
+    expect(await collector.verify({ maxBytes: 1, ...(first && { after: first }) })).toEqual({
+      ...page,
+      missing: [second],
+      continue: second,
+    })
+    expect(await collector.verify({})).toEqual({ ...page, missing: digestsOf(one) })
+  })
+
+  test('does not call missing what is removed while it comes to it', async () => {
+    const { content, move, later, clock } = await collectorWorld()
+    await move(app, 'prod', one)
+    later(2 * dayMs)
+    const list: typeof content.list = async function* (options) {
+      for await (const each of content.list(options)) {
+        expect(await content.remove(each.digest, { unusedSince: clock.now() })).toBe(each.size)
+        yield each
+      }
+    }
+    const evicted = { list, verify: content.verify }
+    const { signal } = new AbortController()
+    expect(await verifyHeld(evicted, { maxBytes: 1e9, signal })).toMatchObject({ checked: 0, missing: [] })
   })
 
   test('ends when it is told to', async () => {

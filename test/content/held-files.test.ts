@@ -328,6 +328,25 @@ test('verifying tells what is whole, and puts aside what is not', async () => {
   expect(counters).toMatchObject({ quarantined: 1, heldBytes: 0 })
 })
 
+test('verifying calls missing what is recorded without a file, but not what is removed meanwhile', async () => {
+  const { open, directory, records } = await heldWorld()
+  const { files } = await open()
+  await keep(files, bytes)
+  await rm(fileOf(directory, digest))
+  expect(await Array.fromAsync(files.list())).toEqual([])
+  expect(await Array.fromAsync(files.list({ withMissing: true }))).toMatchObject([{ digest, size: bytes.length }])
+  expect(await files.verify(digest)).toBe('missing')
+  const { get } = records
+  // Evicted between the look at the record and the look at the file.
+  records.get = async (asked) => {
+    const record = await get(asked)
+    records.get = get
+    await records.remove(asked)
+    return record
+  }
+  expect(await files.verify(digest)).toBe('absent')
+})
+
 test('verifying is no use', async () => {
   const { open, directory } = await heldWorld()
   const { files } = await open()

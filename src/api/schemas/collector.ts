@@ -72,6 +72,7 @@ const verificationStatus = z
     checked: integer('How many files were read.'),
     bytes: integer('Their bytes.'),
     corrupt: atomicList(z.string(), 'The digests of those that were wrong, and are put aside.'),
+    missing: atomicList(z.string(), 'The digests of those that are recorded as held, and whose files are not there.'),
     continue: string('The digest to go on after; absent at the end.'),
   })
   .meta({ id: `${group}.ContentVerificationStatus`, description: 'What was found.' })
@@ -84,5 +85,6 @@ export const contentVerificationSchema = z
   })
   .meta({
     id: `${group}.ContentVerification`,
-    description: 'Reads held bytes again, and puts aside what is not what its digest says. It is not stored.',
+    description:
+      'Reads held bytes again, puts aside what is not what its digest says, and tells what is missing. Not stored.',
   })

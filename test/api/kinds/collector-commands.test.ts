@@ -19,7 +19,7 @@ async function noting() {
     },
     async verify(options) {
       asked.push(options)
-      return { checked: 0, bytes: 0, corrupt: [] }
+      return { checked: 0, bytes: 0, corrupt: [], missing: [] }
     },
   }
   return { ...(await apiWorld(() => ({ collector }))), asked }
@@ -131,10 +131,10 @@ describe('a content verification', () => {
     const page = await asAdmin('POST', verifications, { spec: { maxBytes: 1 } })
     expect(page).toMatchObject({
       status: 201,
-      body: { kind: 'ContentVerification', status: { checked: 1, corrupt: [], continue: first?.digest } },
+      body: { kind: 'ContentVerification', status: { checked: 1, corrupt: [], missing: [], continue: first?.digest } },
     })
     const rest = await asAdmin('POST', verifications, { spec: { after: first?.digest } })
-    expect(rest.body.status).toMatchObject({ checked: held.length - 1, corrupt: [] })
+    expect(rest.body.status).toMatchObject({ checked: held.length - 1, corrupt: [], missing: [] })
     expect(rest.body.status).not.toHaveProperty('continue')
     expect(examineFields(contentVerificationSchema, page.body).unknown).toEqual([])
   })
