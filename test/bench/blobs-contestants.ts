@@ -79,10 +79,18 @@ export async function startProxyContestant(directory: string, door: Door): Promi
 
 /** The two that can have a blob of the upstream which they have not got yet. */
 export async function startCaches(directory: string, door: Door): Promise<Contestant[]> {
-  return [
-    await startWeirContestant(join(directory, 'weir'), door),
-    await startProxyContestant(join(directory, 'proxy'), door),
-  ]
+  const weir = await startWeirContestant(join(directory, 'weir'), door)
+  return [weir, await orStop([weir], startProxyContestant(join(directory, 'proxy'), door))]
+}
+
+/** Starts one more; when that fails, those that run are stopped: processes outlive who started them. */
+export async function orStop<T>(running: readonly Contestant[], start: Promise<T>): Promise<T> {
+  try {
+    return await start
+  } catch (error) {
+    for (const one of running) await one.stop()
+    throw error
+  }
 }
 
 /** docker-registry as a registry: what it admits is pushed to it. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import {
+  orStop,
   startRegistryContestant,
   startWeirContestant,
   staticContestant,
@@ -12,7 +13,7 @@ import type { Blob } from './blobs-upstream.ts'
 /** A blob that is held: DESIGN section 8, row 3. */
 export async function warm({ directory, upstream, rounds, blobBytes }: PartOptions): Promise<void> {
   const weir = await startWeirContestant(join(directory, 'weir'), upstream.fast)
-  const registry = await startRegistryContestant(join(directory, 'registry'), upstream)
+  const registry = await orStop([weir], startRegistryContestant(join(directory, 'registry'), upstream))
   const all = [weir, registry, staticContestant(upstream)]
   try {
     const blob = await upstream.publish(blobBytes, { keep: true })
