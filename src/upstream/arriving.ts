@@ -99,7 +99,7 @@ function createArriving(signal: AbortSignal | undefined): ArrivingBody {
     signal?.removeEventListener('abort', abort)
     const error = new Error('the body is closed')
     over = { error }
-    pieces.take()
+    pieces.clear()
     controller?.abort(error)
     answer()
   }
@@ -131,7 +131,7 @@ function createArriving(signal: AbortSignal | undefined): ArrivingBody {
     },
     close,
     discard() {
-      skip(pieces.take().length)
+      skip(pieces.clear())
       controller?.resume()
     },
   }

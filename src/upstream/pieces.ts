@@ -7,6 +7,8 @@ export interface Pieces {
   put(chunk: Buffer): void
   /** What is there, good until the next call, which uses its memory again. */
   take(): Buffer
+  /** Drops all that is there. @returns how many bytes that was */
+  clear(): number
 }
 
 /** Enough that what is done for each piece costs little beside what is done for its bytes. */
@@ -46,6 +48,12 @@ export function createPieces(): Pieces {
       filled = 0
       if (surplus.length > 0) surplus = fill(surplus)
       return piece
+    },
+    clear() {
+      const dropped = filled + surplus.length
+      filled = 0
+      surplus = Buffer.alloc(0)
+      return dropped
     },
   }
 }

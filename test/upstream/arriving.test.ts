@@ -142,6 +142,20 @@ describe('the body of an answer', () => {
     expect(state.aborted).toBeDefined()
   })
 
+  test('gives nothing out once it is closed, however much had come: it would not follow on what came before', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 2_000_000 }), fc.boolean(), async (length, isAwaited) => {
+        const { data, body } = await opened()
+        const reading = isAwaited ? body.read() : undefined
+        data(Buffer.alloc(length))
+        body.close()
+        await expect(reading ?? body.read()).rejects.toThrow('the body is closed')
+        await expect(body.read()).rejects.toThrow('the body is closed')
+      }),
+      { numRuns: 200 },
+    )
+  })
+
   test('fails for who reads when it is closed', async () => {
     const { state, body } = await opened()
     const reading = body.read()
