@@ -1,6 +1,7 @@
-import { read as readFile, writev } from 'node:fs'
+import { writev } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { type Buffers, bufferBytes } from './buffers.ts'
+import { readAt } from './disk-reader.ts'
 import { createTail } from './tail.ts'
 
 /** The beginning of a blob, of which more and more is there. */
@@ -135,16 +136,6 @@ export function createSharedFile(handle: FileHandle): SharedFile {
       closeWhenIdle()
     },
   }
-}
-
-// The callbacks of node:fs on a descriptor: a FileHandle's methods cost half as much again.
-function readAt(fd: number, buffer: Buffer, length: number, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    readFile(fd, buffer, 0, length, position, (error, bytesRead) => {
-      if (error) reject(error)
-      else resolve(bytesRead)
-    })
-  })
 }
 
 /** A write can end short, when the disk becomes full: the next one then tells. */
