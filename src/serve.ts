@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util'
 import type { Logger } from 'pino'
 import { ConfigError, loadConfig } from './config.ts'
 import { createLog } from './log.ts'
-import { StartError, startWeir, type Weir } from './weir.ts'
+import { StartError } from './start-error.ts'
+import { startWeir, type Weir } from './weir.ts'
 
 /** Runs the server; sets the exit code: 1 when it can not start, 2 when it is misused. */
 export async function serve(argv: readonly string[]): Promise<void> {

@@ -26,12 +26,11 @@ import type { Degraded } from './http/health.ts'
 import { createListener } from './http/listener.ts'
 import { createMetrics } from './http/metrics.ts'
 import { createRenderFailure } from './http/respond.ts'
-import { type Listening, listen } from './http/server.ts'
-import { type Certificate, ownCertificate, readCertificate } from './http/tls.ts'
 import { createWarmManifest } from './http/warm-manifest.ts'
 import { runPendingImports } from './importer/pending.ts'
 import { createStreamImages } from './importer/stream-images.ts'
 import { createImporter } from './importer.ts'
+import { type Address, openCertificate, openListeners, ownHosts } from './listeners.ts'
 import type { StreamName } from './oci/reference.ts'
 import { runProjectRemoval } from './projects/removal.ts'
 import { createProjectGuard, createProjects } from './projects.ts'
@@ -39,6 +38,7 @@ import { pullSecretCredentials } from './pull-secrets.ts'
 import { createBlobSource } from './pull-through/blob-source.ts'
 import { createPullThrough } from './pull-through.ts'
 import { createRetention } from './retention.ts'
+import { codeOf, messageOf, StartError } from './start-error.ts'
 import { isCompacted } from './store/compaction.ts'
 import { createLevelStore } from './store/level.ts'
 import { createObjects } from './store/objects.ts'
@@ -51,13 +51,6 @@ import { createAllowList } from './upstream/allow-list.ts'
 import { createUpstream } from './upstream/client.ts'
 import { credentialsFromRules, credentialsInTurn } from './upstream/credentials.ts'
 import { createDocuments } from './upstream/documents.ts'
-
-/** Where a listener is: `publicUrl` as clients reach it, with the port that is bound where the config left it open. */
-export interface Address {
-  host: string
-  port: number
-  publicUrl: string
-}
 
 export interface Weir {
   readonly http: Address
@@ -74,14 +67,6 @@ export interface WeirOptions {
   now?: () => number
   /** Takes out of the store what the secret keys do not open, instead of refusing to start. Default false. */
   discardUnreadable?: boolean
-}
-
-/** Why Weir can not start, in one line for the person who starts it. */
-export class StartError extends Error {
-  constructor(message: string, cause: unknown) {
-    super(message, { cause })
-    this.name = 'StartError'
-  }
 }
 
 /** What is kept in the change log: everything that somebody watches. */
@@ -333,59 +318,6 @@ async function openStore(data: string, log: Logger): Promise<Store> {
   }
 }
 
-async function openCertificate({ tls, publicUrl, data }: WeirConfig, now: () => number): Promise<Certificate> {
-  const { certFile, keyFile } = tls
-  try {
-    if (certFile !== undefined && keyFile !== undefined) return await readCertificate({ certFile, keyFile })
-    const hosts = ['localhost', '127.0.0.1', '::1', hostOf(publicUrl), hostOf(tls.publicUrl)]
-    return await ownCertificate({ directory: join(data, 'tls'), hosts, now })
-  } catch (error) {
-    throw new StartError(`there is no certificate for HTTPS: ${messageOf(error)}`, error)
-  }
-}
-
-interface Listener {
-  listening: Listening
-  address: Address
-}
-
-async function openListeners(
-  config: WeirConfig,
-  { key, cert }: Certificate,
-  opened: AsyncDisposableStack,
-): Promise<{ http: Listener; https: Listener }> {
-  const open = async (name: string, options: Parameters<typeof listen>[0], publicUrl: string): Promise<Listener> => {
-    try {
-      const listening = await listen(options)
-      opened.defer(() => listening.stop(0))
-      const { port } = listening
-      return { listening, address: { host: options.host, port, publicUrl: withPort(publicUrl, port) } }
-    } catch (error) {
-      throw new StartError(
-        `${name}: ${options.host}:${options.port} can not be listened on: ${listenProblem(error)}`,
-        error,
-      )
-    }
-  }
-  return {
-    http: await open('listen', config.listen, config.publicUrl),
-    https: await open('tls.listen', { ...config.tls.listen, tls: { key, cert } }, config.tls.publicUrl),
-  }
-}
-
-function listenProblem(error: unknown): string {
-  switch (codeOf(error)) {
-    case 'EADDRINUSE':
-      return 'the port is in use; stop what uses it or choose another'
-    case 'EACCES':
-      return 'this user may not use the port; choose one above 1023'
-    case 'EADDRNOTAVAIL':
-      return 'this machine does not have the address'
-    default:
-      return messageOf(error)
-  }
-}
-
 // Any key does: what counts is that the engine answers.
 async function checkStore(store: Store): Promise<void> {
   await store.get('meta/admin')
@@ -397,30 +329,7 @@ function checkContent({ counters }: Pick<Content, 'counters'>): Degraded | undef
   return problem === undefined ? undefined : { degraded: `${problem}: images are passed through and not kept` }
 }
 
-/** A port of 0 in a public URL stands for the one that is bound. */
-function withPort(publicUrl: string, port: number): string {
-  const url = new URL(publicUrl)
-  if (url.port === '0') url.port = String(port)
-  return url.origin
-}
-
-function ownHosts({ host, port, publicUrl }: Address): string[] {
-  return [new URL(publicUrl).host, ...[host, 'localhost', '127.0.0.1'].map((name) => `${name}:${port}`)]
-}
-
-function hostOf(publicUrl: string): string {
-  return new URL(publicUrl).hostname.replace(/^\[(.*)\]$/, '$1')
-}
-
 function readVersion(): string {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
   return String((manifest as { version: string }).version)
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
 }

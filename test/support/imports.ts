@@ -56,6 +56,8 @@ const fileParts: Record<string, readonly string[]> = {
     'config-files',
     'config-issuers',
     'admin-kubeconfig',
+    'listeners',
+    'start-error',
     'log',
   ],
   main: ['main', 'serve', 'rotate-secret-key'],
