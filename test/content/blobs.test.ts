@@ -3,10 +3,10 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { BlobReader } from '../../src/content/content.ts'
 import { readAll } from '../../src/content/reader.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
+import { given } from '../support/given.ts'
 import type { MemorySource } from './memory-source.ts'
 import { contentWorld, first, linkTo, second } from './world.ts'
 
@@ -16,21 +16,6 @@ const soon = { timeout: 10_000 }
 const heldBack = 64 * 1024
 const big = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7919) % 251))
 const small = Buffer.from('a small blob')
-
-/** What a client got before the end or the failure. */
-async function received(reader: BlobReader): Promise<{ bytes: Buffer; error?: unknown }> {
-  const pieces: Buffer[] = []
-  try {
-    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
-      pieces.push(Buffer.from(piece))
-    }
-    return { bytes: Buffer.concat(pieces) }
-  } catch (error) {
-    return { bytes: Buffer.concat(pieces), error }
-  } finally {
-    reader.close()
-  }
-}
 
 /** What is left of downloads. */
 function unfinished(directory: string): Promise<string[]> {
@@ -60,7 +45,7 @@ test('a blob by sha512 is verified by sha512', async () => {
   const { content, source } = await contentWorld()
   const link = { ...linkTo(big, first), digest: digestOf(big, 'sha512') }
   source.put(first, link.digest, { bytes: flipped(big, 0) })
-  expect((await received((await content.open(link)).reader)).error).toMatchObject({ upstream: { reason: 'BadDigest' } })
+  expect((await given((await content.open(link)).reader)).error).toMatchObject({ upstream: { reason: 'BadDigest' } })
   source.put(first, link.digest, { bytes: big })
   expect(big.equals(await readAll(await content.open(link)))).toBe(true)
 })
@@ -77,7 +62,7 @@ test('I4: whatever is wrong with a whole body, a client never gets as many bytes
     fc.asyncProperty(wrong, fc.integer({ min: 1000, max: 200_000 }), async (bytes, chunkBytes) => {
       source.put(first, link.digest, { bytes, size: null, chunkBytes })
       const got = await content.open(link).then(
-        ({ reader }) => received(reader),
+        ({ reader }) => given(reader),
         (error: unknown) => ({ bytes: Buffer.alloc(0), error }),
       )
       expect(got.error).toMatchObject({ code: 'UNAVAILABLE', upstream: { host: first.host, reason: 'BadDigest' } })
@@ -193,7 +178,7 @@ test('I4: a range that is the whole blob is verified like one', async () => {
   const link = linkTo(big, first)
   source.put(first, link.digest, { bytes: flipped(big, 7) })
   const { reader } = await content.open(link, { start: 0 })
-  expect(await received(reader)).toMatchObject({ error: { upstream: { reason: 'BadDigest' } } })
+  expect(await given(reader)).toMatchObject({ error: { upstream: { reason: 'BadDigest' } } })
 })
 
 test('a range that no byte is in asks no location', async () => {
@@ -234,7 +219,7 @@ test('closing ends open readers with an error, and leaves nothing unfinished', a
   const link = linkTo(big, first)
   source.put(first, link.digest, { bytes: big, stallsAfter: 100_000 })
   const { reader } = await content.open(link)
-  const got = received(reader)
+  const got = given(reader)
   await content.close()
   expect((await got).error).toMatchObject({ code: 'UNAVAILABLE' })
   expect(source.bodies[0]?.destroyed).toBe(true)

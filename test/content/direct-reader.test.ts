@@ -5,6 +5,7 @@ import { createCounters } from '../../src/content/counters.ts'
 import { createDirectReader } from '../../src/content/direct-reader.ts'
 import { digestOf, hashFor } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
+import { given } from '../support/given.ts'
 import { type MemorySource, memorySource } from './memory-source.ts'
 import { first, second } from './world.ts'
 
@@ -35,27 +36,13 @@ function direct(source: MemorySource, options: Options = {}): BlobReader {
   )
 }
 
-async function received(reader: BlobReader): Promise<{ bytes: Buffer; error?: unknown }> {
-  const pieces: Buffer[] = []
-  try {
-    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
-      pieces.push(Buffer.from(piece))
-    }
-    return { bytes: Buffer.concat(pieces) }
-  } catch (error) {
-    return { bytes: Buffer.concat(pieces), error }
-  } finally {
-    reader.close()
-  }
-}
-
 const part = { start: 100_000, end: 250_001 }
 const wanted = big.subarray(part.start, part.end)
 
 test.each([false, true])('a part is asked for by Range and passed on (Range ignored: %s)', async (ignoresRange) => {
   const source = memorySource()
   source.put(first, digest, { bytes: big, ignoresRange })
-  expect((await received(direct(source, part))).bytes.equals(wanted)).toBe(true)
+  expect((await given(direct(source, part))).bytes.equals(wanted)).toBe(true)
   expect(source.asked).toEqual(['open a.example/lib/app 100000-250000'])
   expect(source.bodies[0]?.destroyed).toBe(true)
 })
@@ -68,7 +55,7 @@ test.each<[string, Parameters<MemorySource['put']>[2]]>([
 ])('a part that %s is an error', async (_, blob) => {
   const source = memorySource()
   source.put(first, digest, blob)
-  const got = await received(direct(source, part))
+  const got = await given(direct(source, part))
   expect(got.error).toMatchObject({ upstream: { reason: 'BadDigest' } })
   expect(got.bytes.length).toBeLessThanOrEqual(20_000)
   expect(source.bodies.every((body) => body.destroyed)).toBe(true)
@@ -77,18 +64,18 @@ test.each<[string, Parameters<MemorySource['put']>[2]]>([
 test('a location that has no such range of the blob has a wrong blob, and another may have the right one', async () => {
   const source = memorySource()
   source.fail(first, new RegistryError('RANGE_INVALID'))
-  expect((await received(direct(source, part))).error).toMatchObject({
+  expect((await given(direct(source, part))).error).toMatchObject({
     code: 'UNAVAILABLE',
     upstream: { reason: 'BadDigest' },
   })
   source.put(second, digest, { bytes: big })
-  expect((await received(direct(source, { ...part, locations: [first, second] }))).bytes.equals(wanted)).toBe(true)
+  expect((await given(direct(source, { ...part, locations: [first, second] }))).bytes.equals(wanted)).toBe(true)
 })
 
 test('a part that breaks off again and again is asked for from where it broke, as long as it gets on', async () => {
   const source = memorySource()
   source.put(first, digest, { bytes: big, failsAfter: 20_000 })
-  expect((await received(direct(source, part))).bytes.equals(wanted)).toBe(true)
+  expect((await given(direct(source, part))).bytes.equals(wanted)).toBe(true)
   expect(source.asked).toHaveLength(8)
   expect(source.asked[1]).toBe('open a.example/lib/app 120000-250000')
 })
@@ -96,7 +83,7 @@ test('a part that breaks off again and again is asked for from where it broke, a
 test('one that comes a few bytes at a time is given up', async () => {
   const source = memorySource()
   source.put(first, digest, { bytes: big, failsAfter: 1000 })
-  expect((await received(direct(source, part))).error).toMatchObject({ message: 'connection lost' })
+  expect((await given(direct(source, part))).error).toMatchObject({ message: 'connection lost' })
   expect(source.asked.length).toBeLessThanOrEqual(100)
 })
 
@@ -104,7 +91,7 @@ test('where another location can go on, one that breaks off is given up sooner',
   const source = memorySource()
   source.put(first, digest, { bytes: big, failsAfter: 0 })
   source.put(second, digest, { bytes: big })
-  expect((await received(direct(source, { ...part, locations: [first, second] }))).bytes.equals(wanted)).toBe(true)
+  expect((await given(direct(source, { ...part, locations: [first, second] }))).bytes.equals(wanted)).toBe(true)
   expect(source.asked).toHaveLength(4)
 })
 
@@ -114,7 +101,7 @@ test('I4: a whole is verified, from several locations too, and its end held back
   wrong[10] = (wrong[10] ?? 0) ^ 1
   source.put(first, digest, { bytes: wrong, failsAfter: 20_000 })
   source.fail(second, new RegistryError('DENIED'))
-  const got = await received(direct(source, { locations: [second, first], isVerified: true }))
+  const got = await given(direct(source, { locations: [second, first], isVerified: true }))
   expect(got.error).toMatchObject({ upstream: { host: first.host, reason: 'BadDigest' } })
   expect(got.bytes.length).toBeLessThanOrEqual(big.length - 64 * 1024)
 })
@@ -125,7 +112,7 @@ test('I4: who has got wrong bytes is told so, and gets no others in their place'
   wrong[10] = (wrong[10] ?? 0) ^ 1
   source.put(first, digest, { bytes: wrong })
   source.put(second, digest, { bytes: big })
-  const got = await received(direct(source, { locations: [first, second], isVerified: true }))
+  const got = await given(direct(source, { locations: [first, second], isVerified: true }))
   expect(got.error).toMatchObject({ upstream: { host: first.host, reason: 'BadDigest' } })
   expect(got.bytes.length).toBeLessThanOrEqual(big.length - 64 * 1024)
 })
@@ -140,7 +127,7 @@ test('of a whole that can not be given out before it is verified, another locati
     { ...request, locations: [first, second], verify: { hash: hashFor(digest) } },
     { source, counters: createCounters(), pause: async () => undefined, signal: new AbortController().signal },
   )
-  expect((await received(reader)).bytes).toEqual(small)
+  expect((await given(reader)).bytes).toEqual(small)
 })
 
 test('a reader that reads nothing makes the upstream wait', async () => {

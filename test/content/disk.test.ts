@@ -14,6 +14,7 @@ import type { Extent } from '../../src/content/range.ts'
 import { readAll } from '../../src/content/reader.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { temporaryDirectory } from '../support/directory.ts'
+import { given } from '../support/given.ts'
 import { heldWorld, keep, proof } from './held-world.ts'
 import { contentWorld, fileOf, first, linkTo, second } from './world.ts'
 
@@ -22,21 +23,6 @@ const run = promisify(execFile)
 /** Larger than what is read at once. */
 const big = randomBytes(3 * 1024 * 1024 + 17)
 const small = Buffer.from('a small blob')
-
-/** What was given out before the end or the failure. */
-async function received(reader: BlobReader): Promise<{ bytes: Buffer; error?: unknown }> {
-  const pieces: Buffer[] = []
-  try {
-    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) {
-      pieces.push(Buffer.from(piece))
-    }
-    return { bytes: Buffer.concat(pieces) }
-  } catch (error) {
-    return { bytes: Buffer.concat(pieces), error }
-  } finally {
-    reader.close()
-  }
-}
 
 function must(opened: OpenBlob | undefined): OpenBlob {
   if (opened === undefined) throw new Error('nothing is held')
@@ -83,7 +69,7 @@ test('a blob by sha512 is held and verified by sha512', async () => {
   await content.putManifest(link.digest, big, first)
   expect((await readAll(await content.open(link))).equals(big)).toBe(true)
   await flip(fileOf(directory, link.digest), 5)
-  expect((await received((await content.open(link)).reader)).error).toBeInstanceOf(CorruptError)
+  expect((await given((await content.open(link)).reader)).error).toBeInstanceOf(CorruptError)
 })
 
 test('any range of what is held is what slicing gives', async () => {
@@ -139,7 +125,7 @@ test.each([0, 2 * 1024 * 1024, big.length - 1])(
     source.put(first, link.digest, { bytes: big })
     await content.putManifest(link.digest, big, first)
     await flip(fileOf(directory, link.digest), at)
-    const got = await received((await content.open(link)).reader)
+    const got = await given((await content.open(link)).reader)
     expect(got.error).toBeInstanceOf(CorruptError)
     expect(got.bytes.length).toBeLessThan(big.length)
     expect(await records.get(link.digest)).toBeUndefined()
@@ -160,7 +146,7 @@ test('what turns out wrong when it is read is told as lost, once its records are
   await readAll(await content.open(linkTo(big, first)))
   expect(lost).toEqual([])
   await flip(fileOf(directory, digestOf(big)), 5)
-  await received((await content.open(linkTo(big, first))).reader)
+  await given((await content.open(linkTo(big, first))).reader)
   expect(await Promise.all(lost)).toEqual([undefined])
 })
 
@@ -179,7 +165,7 @@ test('a part of a file with wrong bytes passes, since only the whole can be veri
   await flip(path, 5)
   const part = must(await files.open(link, { start: 0, end: 99 }))
   expect((await readAll(part)).equals(big.subarray(0, 100))).toBe(false)
-  expect((await received(must(await files.open(link)).reader)).error).toBeInstanceOf(CorruptError)
+  expect((await given(must(await files.open(link)).reader)).error).toBeInstanceOf(CorruptError)
 })
 
 test('a file is hashed when it is first given out whole after a start, and trusted as long as it stays the same', async () => {
@@ -190,9 +176,9 @@ test('a file is hashed when it is first given out whole after a start, and trust
   const changed = new Date(Math.round(mtimeMs))
   // A disk that rots leaves the time of the last change alone.
   await utimes(path, changed, changed)
-  expect((await received(must(await files.open(link)).reader)).error).toBeUndefined()
+  expect((await given(must(await files.open(link)).reader)).error).toBeUndefined()
   await utimes(path, changed, new Date(changed.getTime() + 1000))
-  expect((await received(must(await files.open(link)).reader)).error).toBeInstanceOf(CorruptError)
+  expect((await given(must(await files.open(link)).reader)).error).toBeInstanceOf(CorruptError)
 })
 
 test('a use, which sets the access time, does not take the trust away', async () => {
@@ -229,7 +215,7 @@ test('a file that is cut short while it is read is gone on with from a location,
   const blob = await again.open(link)
   const start = Buffer.from((await blob.reader.read()) ?? '')
   await truncate(fileOf(directory, link.digest), 1_500_000)
-  const rest = await received(blob.reader)
+  const rest = await given(blob.reader)
   expect(rest.error).toBeUndefined()
   expect(Buffer.concat([start, rest.bytes]).equals(big)).toBe(true)
   expect(await readdir(join(directory, 'quarantine'))).toHaveLength(1)
@@ -244,7 +230,7 @@ test('I4: what was wrong before a file ended early makes the whole fail, though 
   const blob = await (await reopen()).open(link)
   const start = Buffer.from((await blob.reader.read()) ?? '')
   await truncate(fileOf(directory, link.digest), 1_500_000)
-  const rest = await received(blob.reader)
+  const rest = await given(blob.reader)
   expect(rest.error).toBeInstanceOf(CorruptError)
   expect(start.length + rest.bytes.length).toBeLessThan(big.length)
 })
@@ -256,7 +242,7 @@ test('a file that ends early and can not be had elsewhere fails, and never ends 
   const blob = await content.open(link)
   await blob.reader.read()
   await truncate(fileOf(directory, link.digest), 1_500_000)
-  expect((await received(blob.reader)).error).toMatchObject({ code: 'BLOB_UNKNOWN' })
+  expect((await given(blob.reader)).error).toMatchObject({ code: 'BLOB_UNKNOWN' })
 })
 
 test('a file that is replaced while it is read is read on as it was', async () => {
@@ -267,7 +253,7 @@ test('a file that is replaced while it is read is read on as it was', async () =
   await blob.reader.read()
   await content.putManifest(link.digest, big, second)
   await rm(fileOf(directory, link.digest))
-  const rest = await received(blob.reader)
+  const rest = await given(blob.reader)
   expect(rest.error).toBeUndefined()
   expect(rest.bytes.equals(big.subarray(1024 * 1024))).toBe(true)
 })
@@ -278,7 +264,7 @@ test('a good file that came in the place of a wrong one is not put aside for it'
   const blob = must(await files.open(link))
   await rename(path, join(directory, 'elsewhere'))
   await keep(files, big)
-  expect((await received(blob.reader)).error).toBeInstanceOf(CorruptError)
+  expect((await given(blob.reader)).error).toBeInstanceOf(CorruptError)
   await files.touch(link.digest)
   expect(await files.held(link)).toBe(big.length)
   expect(await readdir(join(directory, 'quarantine'))).toEqual([])
@@ -310,7 +296,7 @@ describe('a good file that another process puts in the place of a wrong one', ()
       },
       leaseWaitMs: 60_000,
     })
-    const reading = received(must(await files.open(link)).reader)
+    const reading = given(must(await files.open(link)).reader)
     await expect.poll(() => asked).toEqual([`content/${link.digest}`])
     await keep(other, big)
     await lease.release()
@@ -330,7 +316,7 @@ describe('a good file that another process puts in the place of a wrong one', ()
         },
       },
     })
-    expect((await received(must(await files.open(link)).reader)).error).toBeInstanceOf(CorruptError)
+    expect((await given(must(await files.open(link)).reader)).error).toBeInstanceOf(CorruptError)
     expect(counters.quarantined).toBe(0)
     await expectGood()
   })
@@ -339,7 +325,7 @@ describe('a good file that another process puts in the place of a wrong one', ()
     const { open, acquireLease, records, link, directory } = await rotten()
     await acquireLease(`content/${link.digest}`, new AbortController().signal)
     const { files, counters } = await open()
-    expect((await received(must(await files.open(link)).reader)).error).toBeInstanceOf(CorruptError)
+    expect((await given(must(await files.open(link)).reader)).error).toBeInstanceOf(CorruptError)
     expect(counters.quarantined).toBe(1)
     expect(await records.get(link.digest)).toBeUndefined()
     expect(await readdir(join(directory, 'quarantine'))).toHaveLength(1)
@@ -431,7 +417,7 @@ describe('what a disk fails to read in the middle', () => {
       asked.push(extent)
       return pieces(small.subarray(4, 7), small.subarray(7))
     })
-    expect(await received(reader)).toEqual({ bytes: small })
+    expect(await given(reader)).toEqual({ bytes: small })
     expect(asked).toEqual([{ offset: 4, length: small.length - 4 }])
   })
 
@@ -439,20 +425,20 @@ describe('what a disk fails to read in the middle', () => {
     const reader = createPatchedReader(brokenAfter(Buffer.from('A sm'), unreadable), digest, async () =>
       pieces(small.subarray(4, 7), small.subarray(7)),
     )
-    expect(await received(reader)).toMatchObject({ bytes: Buffer.from('A small'), error: { name: 'CorruptError' } })
+    expect(await given(reader)).toMatchObject({ bytes: Buffer.from('A small'), error: { name: 'CorruptError' } })
   })
 
   test('is not gone on with twice', async () => {
     const reader = createPatchedReader(brokenAfter(small.subarray(0, 4), unreadable), digest, async () => {
       return brokenAfter(small.subarray(4, 5), unreadable).reader
     })
-    expect(await received(reader)).toMatchObject({ bytes: small.subarray(0, 5), error: { name: 'UnreadableError' } })
+    expect(await given(reader)).toMatchObject({ bytes: small.subarray(0, 5), error: { name: 'UnreadableError' } })
   })
 
   test('is not gone on with after wrong bytes were given out', async () => {
     const wrong = () => new CorruptError(digest, digest)
     const reader = createPatchedReader(brokenAfter(small.subarray(0, 4), wrong), digest, () => expect.fail())
-    expect(await received(reader)).toMatchObject({ error: { name: 'CorruptError' } })
+    expect(await given(reader)).toMatchObject({ error: { name: 'CorruptError' } })
   })
 
   test('ends with whoever closes the reader meanwhile', async () => {

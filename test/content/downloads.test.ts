@@ -9,6 +9,7 @@ import type { ContentOptions } from '../../src/content/create-content.ts'
 import { readAll } from '../../src/content/reader.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
+import { given } from '../support/given.ts'
 import { connectionLost, type ScriptedSource, scriptedSource } from './scripted-source.ts'
 import { contentWorld, first, linkTo, second } from './world.ts'
 
@@ -44,20 +45,6 @@ async function take(reader: BlobReader, length: number): Promise<Buffer> {
   return Buffer.concat(pieces)
 }
 
-/** What came before the end or the failure. */
-async function drain(reader: BlobReader): Promise<{ bytes: Buffer; error?: unknown }> {
-  const pieces: Buffer[] = []
-  try {
-    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read())
-      pieces.push(Buffer.from(piece))
-    return { bytes: Buffer.concat(pieces) }
-  } catch (error) {
-    return { bytes: Buffer.concat(pieces), error }
-  } finally {
-    reader.close()
-  }
-}
-
 async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await setImmediate()
 }
@@ -72,7 +59,7 @@ test('I10: 32 clients of one cold blob are one request, and each gets bytes at o
   const opened = await Promise.all(opening)
   const firsts = await Promise.all(opened.map(({ reader }) => take(reader, 1)))
   for (const piece of firsts) expect(piece.equals(bytes.subarray(0, 1000))).toBe(true)
-  const rests = opened.map(({ reader }) => drain(reader))
+  const rests = opened.map(({ reader }) => given(reader))
   body.send(bytes.subarray(1000, 2_000_000), bytes.subarray(2_000_000))
   body.end()
   for (const rest of await Promise.all(rests)) expect(rest.bytes.equals(bytes.subarray(1000))).toBe(true)
@@ -92,7 +79,7 @@ test('who joins late gets everything from the beginning, from memory and from th
   expect((await take(late.reader, 2_600_000)).equals(bytes.subarray(0, 2_600_000))).toBe(true)
   body.send(bytes.subarray(2_600_000))
   body.end()
-  expect((await drain(late.reader)).bytes.equals(bytes.subarray(2_600_000))).toBe(true)
+  expect((await given(late.reader)).bytes.equals(bytes.subarray(2_600_000))).toBe(true)
   expect((await readAll(await early)).equals(bytes)).toBe(true)
   expect(source.asks).toHaveLength(1)
 })
@@ -142,9 +129,9 @@ test('I4: the last 64 KiB are given out only when the digest is right, of a rang
   const { reader, body } = await startOf(content, source, link, wrong)
   body.send(wrong.subarray(1000))
   await body.taken()
-  const tail = content.open(link, { end: heldBack + 1 }).then(({ reader: part }) => drain(part))
+  const tail = content.open(link, { end: heldBack + 1 }).then(({ reader: part }) => given(part))
   expect(await take(reader, wrong.length - heldBack)).toHaveLength(wrong.length - heldBack)
-  const rest = drain(reader)
+  const rest = given(reader)
   body.end()
   expect(await rest).toMatchObject({ bytes: Buffer.alloc(0), error: { upstream: { reason: 'BadDigest' } } })
   expect(await tail).toMatchObject({ error: { upstream: { reason: 'BadDigest' } } })
@@ -176,19 +163,19 @@ test('a range far ahead of what is there goes upstream at once, alone, and is no
 test('a client that reads nothing holds nobody up, and gets everything later', async () => {
   const { content, source, link } = await world()
   const { reader, body } = await startOf(content, source, link)
-  const other = drain((await content.open(link)).reader)
+  const other = given((await content.open(link)).reader)
   body.send(bytes.subarray(1000))
   body.end()
   expect((await other).bytes.equals(bytes)).toBe(true)
   await expect.poll(() => content.held(link), soon).toBe(bytes.length)
-  expect((await drain(reader)).bytes.equals(bytes)).toBe(true)
+  expect((await given(reader)).bytes.equals(bytes)).toBe(true)
 })
 
 test('a client that leaves takes nothing from the others', async () => {
   const { content, source, link } = await world({ finishBytes: 0 })
   const { reader, body } = await startOf(content, source, link)
-  const other = drain((await content.open(link)).reader)
-  const reading = drain(reader)
+  const other = given((await content.open(link)).reader)
+  const reading = given(reader)
   reader.close()
   expect((await reading).error).toBeDefined()
   body.send(bytes.subarray(1000))
@@ -242,7 +229,7 @@ test('an upstream that breaks off twice is asked for the rest, on condition of i
   const pause = async (milliseconds: number) => void pauses.push(milliseconds)
   const { content, source, link } = await world({ pause })
   const { reader, body } = await startOf(content, source, link)
-  const rest = drain(reader)
+  const rest = given(reader)
   body.send(bytes.subarray(1000, 1_200_000))
   body.cut()
   const again = await source.next()
@@ -264,7 +251,7 @@ test('an upstream that does not get on is given up after five more attempts, lat
   const pause = async (milliseconds: number) => void pauses.push(milliseconds)
   const { content, source, link } = await world({ pause })
   const { reader, body } = await startOf(content, source, link)
-  const rest = drain(reader)
+  const rest = given(reader)
   body.cut()
   for (let i = 0; i < 5; i++) (await source.next()).answer().cut()
   expect((await rest).error).toMatchObject({ message: 'lost' })
@@ -279,7 +266,7 @@ test.each([
 ])('one that %s is read from the start, and nobody gets a byte twice', async (_, head) => {
   const { content, source, link } = await world()
   const { reader, body } = await startOf(content, source, link)
-  const rest = drain(reader)
+  const rest = given(reader)
   body.cut()
   const whole = (await source.next()).answer(head)
   whole.send(bytes.subarray(0, 999), bytes.subarray(999, 2_000_000), bytes.subarray(2_000_000))
@@ -292,7 +279,7 @@ test.each([
 test('I4: one that has other bytes on the second attempt never comes whole', async () => {
   const { content, source, link } = await world()
   const { reader, body } = await startOf(content, source, link, Buffer.alloc(2000, 'other'))
-  const rest = drain(reader)
+  const rest = given(reader)
   body.cut()
   const whole = (await source.next()).answer({ offset: 0 })
   whole.send(bytes)
@@ -308,7 +295,7 @@ test.each([
 ])('an answer %s is refused, and the download fails', async (_, head) => {
   const { content, source, link } = await world()
   const { reader, body } = await startOf(content, source, link)
-  const rest = drain(reader)
+  const rest = given(reader)
   body.cut()
   const answer = (await source.next()).answer(head)
   expect(await rest).toMatchObject({ error: { upstream: { reason: 'BadDigest' } } })
@@ -319,7 +306,7 @@ test('where one location fails for good another goes on, and the proof is of bot
   const { content, source, link } = await world()
   const both = { ...link, locations: [first, second] }
   const { reader, body } = await startOf(content, source, both)
-  const rest = drain(reader)
+  const rest = given(reader)
   body.cut(new RegistryError('DENIED', { upstream: { host: first.host, reason: 'Forbidden' } }))
   const ask = await source.next()
   expect(ask).toMatchObject({ location: second, range: { start: 1000 } })
@@ -340,10 +327,10 @@ test('I5: only who has all locations that gave the bytes shares them', async () 
   const apart = content.open(linked(second))
   const own = await source.next()
   expect(own).toMatchObject({ location: second, range: undefined })
-  const more = drain((await content.open(linked({ ...first, repository: 'lib/other' }, second, first))).reader)
-  const less = drain((await content.open(linked(first))).reader)
+  const more = given((await content.open(linked({ ...first, repository: 'lib/other' }, second, first))).reader)
+  const less = given((await content.open(linked(first))).reader)
   expect(source.asks).toHaveLength(2)
-  const rest = drain(reader)
+  const rest = given(reader)
   body.send(bytes.subarray(1000, 2000))
   body.cut(new RegistryError('DENIED'))
   const next = await source.next()
@@ -371,8 +358,8 @@ test('who has another location than the one that began goes on there alone, veri
   const { reader, body } = await startOf(content, source, link)
   const more = content.open({ ...link, locations: [first, second] })
   const part = content.open({ ...link, locations: [second, first] }, { start: 500, end: 2_000_000 })
-  const failed = drain(reader)
-  const rests = [drain((await more).reader), drain((await part).reader)]
+  const failed = given(reader)
+  const rests = [given((await more).reader), given((await part).reader)]
   body.cut(new RegistryError('DENIED'))
   expect(await failed).toMatchObject({ error: { code: 'DENIED' } })
   for (let i = 0; i < 2; i++) {
@@ -394,7 +381,7 @@ test('wrong bytes at the end are told to who got some, and who got none gets tho
   const wrong = Buffer.from(bytes)
   wrong[5] = (wrong[5] ?? 0) ^ 1
   const { reader, body } = await startOf(content, source, both, wrong)
-  const begun = drain(reader)
+  const begun = given(reader)
   const tail = content.open(both, { end: 10 })
   const lacking = content.open(link, { end: 10 })
   const failed = expect(lacking).rejects.toMatchObject({ upstream: { host: first.host, reason: 'BadDigest' } })
@@ -434,7 +421,7 @@ test('an upstream that sends more and more is left when it has sent too much', a
   const body = (await source.next()).answer({ size: undefined })
   body.send(bytes)
   const { reader } = await opening
-  const rest = drain(reader)
+  const rest = given(reader)
   body.send(Buffer.from('x'))
   expect(await rest).toMatchObject({ error: { upstream: { reason: 'BadDigest' } } })
   expect((await rest).bytes.length).toBeLessThanOrEqual(bytes.length - heldBack)
@@ -447,7 +434,7 @@ test('a connection that breaks after the last byte breaks nothing', async () => 
   const { reader, body } = await startOf(content, source, link)
   body.send(bytes.subarray(1000))
   body.cut()
-  expect((await drain(reader)).bytes.equals(bytes)).toBe(true)
+  expect((await given(reader)).bytes.equals(bytes)).toBe(true)
 })
 
 test('thousands of tiny pieces come whole', async () => {
@@ -511,7 +498,7 @@ test('a blob that can never fit is streamed through and verified, and a fetch is
   const wrong = (await source.next()).answer()
   wrong.send(Buffer.alloc(bytes.length))
   wrong.end()
-  expect(await drain((await again).reader)).toMatchObject({ error: { upstream: { reason: 'BadDigest' } } })
+  expect(await given((await again).reader)).toMatchObject({ error: { upstream: { reason: 'BadDigest' } } })
 })
 
 test('while the store grants no lease a blob is streamed through', async () => {
@@ -530,7 +517,7 @@ test('while the store grants no lease a blob is streamed through', async () => {
 test('closing in the middle fails readers and fetches, and leaves nothing', async () => {
   const { content, source, link, directory } = await world()
   const { reader, body } = await startOf(content, source, link)
-  const rest = drain(reader)
+  const rest = given(reader)
   const fetched = content.fetch(link, { signal: AbortSignal.timeout(60_000) })
   const failed = expect(fetched).rejects.toMatchObject({ code: 'UNAVAILABLE' })
   await turns(1)
@@ -553,11 +540,11 @@ test('closing fails who reads on alone, and who reads what is whole', async () =
   ;(await source.next()).answer({ size: large.length }).send(large.subarray(0, 1))
   const alone = (await source.next()).answer({ size: large.length })
   alone.send(large.subarray(0, 100_000))
-  const rest = drain((await opening).reader)
+  const rest = given((await opening).reader)
   await content.close()
   expect((await rest).error).toMatchObject({ code: 'UNAVAILABLE' })
   expect(alone.isClosed).toBe(true)
-  expect((await drain(reader)).error).toMatchObject({ code: 'UNAVAILABLE' })
+  expect((await given(reader)).error).toMatchObject({ code: 'UNAVAILABLE' })
 })
 
 test('what somebody still reads is not removed, since its room would not come free', async () => {

@@ -13,6 +13,7 @@ import { openHeldFiles } from '../../src/content/open-held-files.ts'
 import { createLevelStore } from '../../src/store/level.ts'
 import { createHeldRecords } from '../../src/streams/held-records.ts'
 import { temporaryDirectory } from '../support/directory.ts'
+import { given } from '../support/given.ts'
 import { type ScriptedSource, scriptedSource } from './scripted-source.ts'
 import { first, linkTo } from './world.ts'
 
@@ -79,19 +80,6 @@ async function fullWorld(): Promise<FullWorld> {
   return { downloads, files, source, counters, problems, link: { ...linkTo(bytes, first), size: bytes.length } }
 }
 
-async function drain(reader: BlobReader): Promise<{ bytes: Buffer; error?: unknown }> {
-  const pieces: Buffer[] = []
-  try {
-    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read())
-      pieces.push(Buffer.from(piece))
-    return { bytes: Buffer.concat(pieces) }
-  } catch (error) {
-    return { bytes: Buffer.concat(pieces), error }
-  } finally {
-    reader.close()
-  }
-}
-
 function opening({ downloads, link }: FullWorld, offset = 0, length = bytes.length - offset): Promise<BlobReader> {
   return downloads.open(link, link.size, { offset, length }, never)
 }
@@ -107,7 +95,7 @@ test('readers go on from upstream where the disk became full, verified, and noth
   })
   const body = (await source.next()).answer()
   body.send(bytes.subarray(0, 1_200_000))
-  const rests = (await Promise.all(readers)).map(drain)
+  const rests = (await Promise.all(readers)).map(given)
   body.send(bytes.subarray(1_200_000, 1_300_000))
   await refused
   for (let i = 0; i < 3; i++) {
@@ -136,7 +124,7 @@ test.each([0, 1_000_000, bytes.length - 1])(
     const reader = opening(world)
     const body = (await world.source.next()).answer()
     body.send(wrong.subarray(0, 1_200_000))
-    const got = drain(await reader)
+    const got = given(await reader)
     body.send(wrong.subarray(1_200_000, 1_300_000))
     const ask = await world.source.next()
     const rest = ask.answer()
@@ -152,7 +140,7 @@ test('what was held back when the disk became full comes with the rest', async (
   const readers = [opening(world), opening(world, bytes.length - 20_000)]
   const body = (await world.source.next()).answer()
   body.send(bytes.subarray(0, bytes.length - 1000))
-  const rests = readers.map(async (reader) => drain(await reader))
+  const rests = readers.map(async (reader) => given(await reader))
   for (let i = 0; i < 2; i++) {
     const ask = await world.source.next()
     const rest = ask.answer()
@@ -170,7 +158,7 @@ test('a blob that was all there when the disk became full comes whole', async ()
   const body = (await world.source.next()).answer()
   body.send(bytes)
   body.end()
-  const [whole, end] = await Promise.all(readers.map(async (reader) => drain(await reader)))
+  const [whole, end] = await Promise.all(readers.map(async (reader) => given(await reader)))
   expect(whole?.bytes.equals(bytes)).toBe(true)
   expect(end?.bytes.equals(bytes.subarray(-10))).toBe(true)
   expect(world.source.asks).toHaveLength(1)

@@ -4,13 +4,14 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import type { AcquireLease, BlobReader, Content, Link } from '../../src/content/content.ts'
+import type { AcquireLease, Content, Link } from '../../src/content/content.ts'
 import { createContent } from '../../src/content/create-content.ts'
 import { readAll } from '../../src/content/reader.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { createLevelStore } from '../../src/store/level.ts'
 import { createHeldRecords } from '../../src/streams/held-records.ts'
 import { temporaryDirectory } from '../support/directory.ts'
+import { given } from '../support/given.ts'
 import { type ScriptedSource, scriptedSource } from './scripted-source.ts'
 import { first, linkTo, second } from './world.ts'
 
@@ -104,19 +105,6 @@ async function processes(): Promise<{ one: Process; two: Process; directory: str
   return { one: await start(), two: await start(), directory, link: linkTo(bytes, first) }
 }
 
-async function drain(reader: BlobReader): Promise<{ bytes: Buffer; error?: unknown }> {
-  const pieces: Buffer[] = []
-  try {
-    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read())
-      pieces.push(Buffer.from(piece))
-    return { bytes: Buffer.concat(pieces) }
-  } catch (error) {
-    return { bytes: Buffer.concat(pieces), error }
-  } finally {
-    reader.close()
-  }
-}
-
 /** Begins a download of which `there` bytes are in the file. */
 async function begin({ content, source }: Process, link: Link, there: number) {
   const opening = content.open(link)
@@ -129,9 +117,9 @@ async function begin({ content, source }: Process, link: Link, there: number) {
 test('a process reads what another one writes, and asks no upstream', async () => {
   const { one, two, link, directory } = await processes()
   const { body, reader } = await begin(one, link, 1_500_000)
-  const own = drain(reader)
+  const own = given(reader)
   const { reader: other } = await two.content.open(link)
-  const followed = drain(other)
+  const followed = given(other)
   const fetched = two.content.fetch(link, { signal: AbortSignal.timeout(60_000) })
   body.send(bytes.subarray(1_500_000))
   body.end()
@@ -146,9 +134,9 @@ test('a process reads what another one writes, and asks no upstream', async () =
 test('when the writer ends, the other one goes on where it was, verified, and keeps it', async () => {
   const { one, two, link } = await processes()
   const { reader } = await begin(one, link, 1_500_000)
-  const own = drain(reader)
+  const own = given(reader)
   const { reader: other } = await two.content.open(link)
-  const followed = drain(other)
+  const followed = given(other)
   await expect.poll(() => two.content.counters.deliveredBytes, soon).toBe(1_500_000)
   await one.content.close()
   expect((await own).error).toBeDefined()
@@ -168,8 +156,8 @@ test('I4: wrong bytes that another process wrote never come whole', async () => 
   const opening = one.content.open(link)
   const body = (await one.source.next()).answer()
   body.send(wrong.subarray(0, 1_500_000))
-  const own = drain((await opening).reader)
-  const followed = drain((await two.content.open(link)).reader)
+  const own = given((await opening).reader)
+  const followed = given((await two.content.open(link)).reader)
   await expect.poll(() => two.content.counters.deliveredBytes, soon).toBe(1_500_000)
   await one.content.close()
   await own
@@ -189,9 +177,9 @@ test('I4: a whole file that another process wrote is verified before its end is 
   const opening = one.content.open(link)
   const body = (await one.source.next()).answer()
   body.send(wrong.subarray(0, 1_500_000), wrong.subarray(1_500_000))
-  const own = drain((await opening).reader)
+  const own = given((await opening).reader)
   const got = await two.content.open(link).then(
-    ({ reader }) => drain(reader),
+    ({ reader }) => given(reader),
     (error: unknown) => ({ bytes: Buffer.alloc(0), error }),
   )
   expect(got.error).toMatchObject({ upstream: { reason: 'BadDigest' } })
@@ -209,7 +197,7 @@ test('I4: a whole file that another process wrote is verified before its end is 
 test('I5: who has another location gets nothing of what another process writes, and does not wait for it', async () => {
   const { one, two, link } = await processes()
   const { body, reader } = await begin(one, link, 1_500_000)
-  const own = drain(reader)
+  const own = given(reader)
   const apart = two.content.open({ ...link, locations: [second] })
   const ask = await two.source.next()
   expect(ask).toMatchObject({ location: second, range: undefined })
@@ -226,8 +214,8 @@ test('I5: who has not all locations that another process may read from does not 
   const { one, two, link } = await processes()
   const both = { ...link, locations: [first, second] }
   const { body, reader } = await begin(one, both, 1_500_000)
-  const own = drain(reader)
-  const followed = drain((await two.content.open(both)).reader)
+  const own = given(reader)
+  const followed = given((await two.content.open(both)).reader)
   const apart = two.content.open(link)
   const ask = await two.source.next()
   expect(ask).toMatchObject({ location: first, range: undefined })
@@ -243,14 +231,14 @@ test('I5: who has not all locations that another process may read from does not 
 test('a process that lost its lease goes on for its readers alone, and leaves the file to the other', async () => {
   const { one, two, link, directory } = await processes()
   const { body, reader } = await begin(one, link, 1_500_000)
-  const own = drain(reader)
+  const own = given(reader)
   await expect.poll(() => one.content.counters.deliveredBytes, soon).toBe(1_500_000)
   one.lose()
   const ask = await one.source.next()
   expect(ask.range).toEqual({ start: 1_500_000 })
   expect(body.isClosed).toBe(true)
   const { body: taken, reader: other } = await begin(two, link, 1000)
-  const theirs = drain(other)
+  const theirs = given(other)
   const rest = ask.answer()
   rest.send(bytes.subarray(1_500_000))
   rest.end()
@@ -266,7 +254,7 @@ test('what another process has kept meanwhile is read from there', async () => {
   const { one, two, link } = await processes()
   const both = { ...link, locations: [first, second] }
   const { body, reader } = await begin(one, both, 1000)
-  const own = drain(reader)
+  const own = given(reader)
   // It follows another file than the one that is there.
   const waiting = two.content.fetch(
     { ...both, locations: [second, first, { ...first, repository: 'lib/more' }] },
@@ -286,8 +274,8 @@ test('what another process has kept meanwhile is read from there', async () => {
 test('who reads what another process keeps between two looks gets it whole', async () => {
   const { one, two, link } = await processes()
   const { body, reader } = await begin(one, link, 1_500_000)
-  const own = drain(reader)
-  const followed = drain((await two.content.open(link)).reader)
+  const own = given(reader)
+  const followed = given((await two.content.open(link)).reader)
   await expect.poll(() => two.content.counters.deliveredBytes, soon).toBe(1_500_000)
   await two.rest()
   body.send(bytes.subarray(1_500_000))
@@ -304,7 +292,7 @@ async function missing(start: Buffer) {
   const kept = one.content.fetch(both, { signal: AbortSignal.timeout(60_000) })
   const short = (await one.source.next()).answer()
   short.send(start)
-  const followed = drain((await two.content.open(both)).reader)
+  const followed = given((await two.content.open(both)).reader)
   await expect.poll(() => two.content.counters.deliveredBytes, soon).toBe(start.length)
   await two.rest()
   short.end()
@@ -332,7 +320,7 @@ test('I4: nobody goes on in a held file that begins otherwise', async () => {
 test('a fetch waits until another process is no longer busy with the blob, and then gets it', async () => {
   const { one, two, link } = await processes()
   const { body, reader } = await begin(one, link, 1000)
-  const own = drain(reader)
+  const own = given(reader)
   const others = { ...link, locations: [second] }
   const fetched = two.content.fetch(others, { signal: AbortSignal.timeout(60_000) })
   const apart = expect(two.content.open(others)).rejects.toMatchObject({ code: 'DENIED' })
