@@ -1,7 +1,7 @@
 import type { Hash } from 'node:crypto'
 import { close, read as readFile } from 'node:fs'
 import { type Digest, hashedDigest } from '../oci/digest.ts'
-import { type Buffers, bufferBytes } from './buffers.ts'
+import type { Buffers } from './buffers.ts'
 import type { BlobReader } from './content.ts'
 import type { Extent } from './range.ts'
 
@@ -50,9 +50,14 @@ export function createDiskReader(options: DiskReaderOptions): BlobReader {
   let state: 'idle' | 'reading' | 'closed' = 'idle'
 
   function release(): void {
-    if (buffer?.length === bufferBytes) buffers.give(buffer)
+    if (buffer !== undefined) buffers.give(buffer)
     buffer = undefined
     close(fd, () => onClose())
+  }
+
+  /** What hashes along stops everything else for as long as a piece takes. */
+  function takeBuffer(): Buffer {
+    return hash === undefined ? buffers.takeForDisk() : buffers.take()
   }
 
   async function verify(last: Hash): Promise<void> {
@@ -66,7 +71,7 @@ export function createDiskReader(options: DiskReaderOptions): BlobReader {
       if (extent.length === 0 && hash !== undefined) await verify(hash)
       return undefined
     }
-    buffer ??= extent.length <= smallBytes ? Buffer.allocUnsafe(extent.length) : buffers.take()
+    buffer ??= extent.length <= smallBytes ? Buffer.allocUnsafe(extent.length) : takeBuffer()
     const received = await readAt(fd, buffer, Math.min(buffer.length, end - at), at).catch((error: unknown) => {
       throw new UnreadableError(`the file of ${digest} can not be read`, hash, error)
     })
