@@ -1,4 +1,5 @@
-import { type FileHandle, lstat, open, rm } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { type FileHandle, lstat, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Digest } from '../oci/digest.ts'
 import type { HeldRecords, Proof } from './content.ts'
@@ -58,6 +59,7 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
     const file = path(digest, name)
     await rm(file, { force: true })
     const handle = await open(file, 'wx+', 0o600)
+    let place = file
     let isOpen = true
     const { ino } = await handle.stat().catch(async (error: unknown) => {
       await close().catch(() => undefined)
@@ -66,7 +68,18 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
 
     /** A process that was stopped for too long has lost its lease: what is at the path now may be another's. */
     async function isOurs(): Promise<boolean> {
-      return (await unlessAbsent(lstat(file)))?.ino === ino
+      return (await unlessAbsent(lstat(place)))?.ino === ino
+    }
+
+    /** Takes it to where nobody else puts one: from then on it stays ours. */
+    async function claim(): Promise<void> {
+      const own = path(digest, `${name}-${randomUUID()}`)
+      await rename(file, own)
+      place = own
+      if (await isOurs()) return
+      await rename(own, file)
+      place = file
+      throw new Error(`another process has begun ${digest} anew`)
     }
 
     async function close(): Promise<void> {
@@ -77,8 +90,13 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
 
     async function remove(): Promise<void> {
       // While it is open no other file has its inode. What stays is swept away later.
-      if (await isOurs().catch(() => false)) await rm(file, { force: true }).catch(() => undefined)
+      if (await isOurs().catch(() => false)) await rm(place, { force: true }).catch(() => undefined)
       await close().catch(() => undefined)
+    }
+
+    /** In turn: who begins it anew here puts another in its place. */
+    async function drop(): Promise<void> {
+      await inTurn(digest, remove)
     }
 
     return {
@@ -90,20 +108,22 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
           // In whole milliseconds, so that it can be told again when the access time is set.
           await handle.utimes(now() / 1000, Math.round(stats.mtimeMs) / 1000)
           await handle.sync()
-          if (!(await isOurs())) throw new Error(`another process has begun ${digest} anew`)
-          await close()
-          await inTurn(digest, () => install(digest, file, size, proof))
+          await inTurn(digest, async () => {
+            await claim()
+            await close()
+            await install(digest, place, size, proof)
+          })
           trust.add(digest, stats)
           room.kept()
         } catch (error) {
-          await remove()
+          await drop()
           throw error
         } finally {
           end()
         }
       },
       async discard() {
-        await remove()
+        await drop()
         end()
       },
     }

@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import type { AcquireLease, HeldContent } from '../../src/content/content.ts'
+import type { AcquireLease, HeldContent, HeldRecords } from '../../src/content/content.ts'
 import { type HeldFiles, NoRoomError } from '../../src/content/held-files.ts'
 import { readAll } from '../../src/content/reader.ts'
 import { digestOf } from '../../src/oci/digest.ts'
@@ -393,3 +393,45 @@ test('two processes on one directory hold each other’s bytes, and remove none 
 function proofOfOther(): string[] {
   return [digestOf(JSON.stringify(second)).slice(7)]
 }
+
+test('who has lost its lease keeps nothing that another has begun in its place', async () => {
+  const world = await heldWorld()
+  const adding = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  const records: HeldRecords = {
+    ...world.records,
+    async add(...record) {
+      adding.resolve()
+      await gate.promise
+      await world.records.add(...record)
+    },
+  }
+  const { files: stopped } = await world.open({ records })
+  const { files: other } = await world.open()
+  const late = await written(stopped, bytes)
+  // It takes its turn, and stops there.
+  const turn = stopped.putManifest(digest, bytes, first)
+  await adding.promise
+  const keeping = expect(late.keep(proof)).rejects.toMatchObject({ name: 'NoRoomError' })
+  for (let i = 0; i < 50; i++) await stat(world.directory)
+  const begun = await beginRoomed(other, digest, 'download', bytes.length)
+  gate.resolve()
+  await turn
+  await keeping
+  expect(await readFile(fileOf(world.directory, digest))).toEqual(bytes)
+  expect((await stat(begun.path)).ino).toBe((await begun.handle.stat()).ino)
+  await begun.handle.writeFile(bytes)
+  await begun.keep(proof)
+  expect(await readdir(join(world.directory, 'partial'))).toEqual([])
+})
+
+test('what is given up takes nothing of what is begun at the same time', async () => {
+  const { files } = await (await heldWorld()).open()
+  let before = await files.begin(digest, 'download', 9)
+  for (let i = 0; i < 200; i++) {
+    const [begun] = await Promise.all([files.begin(digest, 'download', 9), before.discard()])
+    expect((await stat(begun.path)).ino).toBe((await begun.handle.stat()).ino)
+    before = begun
+  }
+  await before.discard()
+})
