@@ -1,4 +1,5 @@
 import { statfs } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Digest } from '../oci/digest.ts'
 import type { Counters } from './counters.ts'
@@ -10,7 +11,8 @@ export interface Room {
   /** Refuses what can never fit, which is no problem. @throws NoRoomError */
   requireFit(bytes: number): void
   /**
-   * Takes room for a file. What can never fit is refused and is no problem.
+   * Takes room for a file. What can never fit is refused and is no problem, and so is what comes before it is known how much
+   * room there is.
    *
    * @returns what gives it back, when the file is held or gone
    * @throws NoRoomError
@@ -18,7 +20,7 @@ export interface Room {
   take(bytes: number): Promise<() => void>
   /** The file of a digest has come, gone or grown: its size before and after, 0 for none. */
   changed(digest: Digest, before: number, after: number): void
-  /** Counts everything anew, beside changes: `sizes` gives what is there. */
+  /** Counts everything anew, beside changes: `sizes` gives what is there. Until it was tried once no room is given. */
   count(sizes: AsyncIterable<readonly [Digest, number]>): Promise<void>
   /** Why the disk could not keep something, to be thrown; it is counted as the state of now. */
   refuse(error: unknown): NoRoomError
@@ -33,6 +35,8 @@ export interface RoomOptions {
   /** Called when more than 90 % are held or taken (with 0), and with the bytes of a file that room was refused to. */
   onPressure: (neededBytes: number) => void
   log: Logger | undefined
+  /** How long the first count is waited for before a file is refused; default 1 s. */
+  countWaitMs?: number
 }
 
 /** So much of the disk stays free of blobs: the store may be on it too. */
@@ -40,12 +44,13 @@ const reservedBytes = 32 * 1024 * 1024
 const reservedShare = 0.02
 
 /**
- * Keeps account of the room. Until what was there at the start is counted, only what came since counts: meanwhile the cap may be
- * exceeded by what comes in those seconds. What other processes on the directory keep or remove is known from the next count on,
+ * Keeps account of the room. What other processes on the directory keep or remove is known from the next count on,
  * and what they are writing never is: they may exceed the cap together by what each of them keeps between two counts, which is
  * no more than the room that it saw free, and who counts it next refuses more and tells of the pressure.
  */
-export function createRoom({ directory, maxBytes, counters, onPressure, log }: RoomOptions): Room {
+export function createRoom(options: RoomOptions): Room {
+  const { directory, maxBytes, counters, onPressure, log, countWaitMs = 1000 } = options
+  const firstCount = Promise.withResolvers<true>()
   let taken = 0
   /** The bytes that the last refused file wanted; unknown when it was the system that refused. */
   let wanted: number | undefined = 0
@@ -91,10 +96,20 @@ export function createRoom({ directory, maxBytes, counters, onPressure, log }: R
     if (bytes > maxBytes) throw new NoRoomError('maxBytes reached')
   }
 
+  /** Else what is kept in the first seconds after each of many starts would come on top of what is there. */
+  async function requireCount(): Promise<void> {
+    const waiting = new AbortController()
+    const tooLong = setTimeout(countWaitMs, false, { signal: waiting.signal, ref: false }).catch(() => false)
+    const isCounted = await Promise.race([firstCount.promise, tooLong])
+    waiting.abort()
+    if (!isCounted) throw new NoRoomError('maxBytes reached')
+  }
+
   return {
     requireFit,
     async take(bytes) {
       requireFit(bytes)
+      await requireCount()
       if (counters.heldBytes + taken + bytes > maxBytes) {
         wanted = bytes
         onPressure(bytes)
@@ -134,6 +149,7 @@ export function createRoom({ directory, maxBytes, counters, onPressure, log }: R
         if (counting === own) counters.heldBytes = total + own.changed
       } finally {
         if (counting === own) counting = undefined
+        firstCount.resolve(true)
       }
       settle()
     },

@@ -7,17 +7,28 @@ import { temporaryDirectory } from '../support/directory.ts'
 
 const [a, b, c] = ['a', 'b', 'c'].map((name) => digestOf(name)) as [Digest, Digest, Digest]
 
-async function opened(maxBytes = 1000) {
+/** Before anything is counted. */
+async function uncounted(countWaitMs: number, maxBytes = 1000) {
   const directory = await temporaryDirectory()
   const counters = createCounters()
   const pressure: number[] = []
   const onPressure = (needed: number) => void pressure.push(needed)
   return {
-    room: createRoom({ directory, maxBytes, counters, onPressure, log: undefined }),
+    room: createRoom({ directory, maxBytes, counters, onPressure, log: undefined, countWaitMs }),
     counters,
     pressure,
     directory,
   }
+}
+
+async function opened(maxBytes = 1000) {
+  const world = await uncounted(60_000, maxBytes)
+  await world.room.count(sizes())
+  return world
+}
+
+async function* sizes(...all: (readonly [Digest, number])[]) {
+  yield* all
 }
 
 test('what changes while everything is counted is counted once, before its turn, after it, and without one', async () => {
@@ -149,4 +160,40 @@ test('room is given back once', async () => {
   await room.take(900)
   await expect(room.take(101)).rejects.toMatchObject({ problem: 'maxBytes reached' })
   expect(pressure).toEqual([101])
+})
+
+test('room is given only when it is known what is there', async () => {
+  const { room } = await uncounted(60_000)
+  const found = Promise.withResolvers<void>()
+  const counting = room.count(
+    (async function* () {
+      await found.promise
+      yield [a, 900] as const
+    })(),
+  )
+  const large = expect(room.take(200)).rejects.toMatchObject({ problem: 'maxBytes reached' })
+  const small = room.take(50)
+  found.resolve()
+  await counting
+  await large
+  ;(await small)()
+})
+
+test('while counting takes long room is refused, which is no problem and presses nobody', async () => {
+  const { room, counters, pressure } = await uncounted(0)
+  await expect(room.take(1)).rejects.toMatchObject({ name: 'NoRoomError' })
+  expect(counters.problem).toBeUndefined()
+  expect(pressure).toEqual([])
+  await room.count(sizes([a, 10]))
+  ;(await room.take(1))()
+})
+
+test('what can not be counted keeps nobody from room', async () => {
+  const { room } = await uncounted(60_000)
+  const failing = (async function* () {
+    yield [b, 5] as const
+    throw new Error('bad disk')
+  })()
+  await expect(room.count(failing)).rejects.toThrow('bad disk')
+  ;(await room.take(1))()
 })
