@@ -1,5 +1,13 @@
 import type { OnReadOpts, Socket } from 'node:net'
 
+/** Majors of Node that were seen to call back with the socket as `this`, and to ask for memory for each read. */
+const triedMajors: readonly number[] = [24, 25, 26]
+
+/** What `bulkRead` gives where Node is one that it was tried with; nothing elsewhere: connections read as they always do. */
+export function bulkReadWhereTried(version = process.versions.node): Partial<ReturnType<typeof bulkRead>> {
+  return triedMajors.includes(Number.parseInt(version, 10)) ? bulkRead() : {}
+}
+
 /**
  * Lets connections read into the same memory again and again: new memory for each read costs more than the reading. Who reads
  * from such a socket must be done with a chunk before the event loop goes on.

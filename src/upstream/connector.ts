@@ -2,7 +2,7 @@ import { lookup as systemLookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector } from 'undici'
 import { isPublicAddress } from './address.ts'
-import { bulkRead } from './bulk-read.ts'
+import { bulkReadWhereTried } from './bulk-read.ts'
 import type { Hosts } from './hosts.ts'
 
 /** Code of the error that refuses an address; its message says which, and what to do. */
@@ -28,7 +28,7 @@ export function createConnector({ hosts, connectTimeoutMs, bulk, lookup }: Conne
     allowH2: false,
     timeout: connectTimeoutMs,
     minVersion: 'TLSv1.2' as const,
-    ...(bulk === true ? bulkRead() : {}),
+    ...(bulk === true ? bulkReadWhereTried() : {}),
   }
   const guarded = buildConnector({ ...common, lookup: publicOnly(resolve) })
   const named = buildConnector({ ...common, lookup: resolve })

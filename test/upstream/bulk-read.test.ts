@@ -5,7 +5,7 @@ import { setDefaultCACertificates } from 'node:tls'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
-import { bulkRead } from '../../src/upstream/bulk-read.ts'
+import { bulkRead, bulkReadWhereTried } from '../../src/upstream/bulk-read.ts'
 import { startFakeUpstream } from '../support/fake-upstream.ts'
 import { createFakeAuthority } from '../support/fake-upstream-tls.ts'
 import { piece } from '../support/images.ts'
@@ -123,4 +123,12 @@ test('a blob comes over TLS as it is, and several at once do', async () => {
     blobs.map(async ({ digest }) => digestOf(await read((await client.blob(at(registry.host), digest)).body))),
   )
   expect(digests).toEqual(blobs.map(({ digest }) => digest))
+})
+
+test('a Node that it was not tried with reads as it always does', () => {
+  expect(bulkReadWhereTried('99.0.0')).toEqual({})
+  expect(bulkReadWhereTried('v26')).toEqual({})
+  for (const version of ['24.0.0', '26.1.3']) expect(bulkReadWhereTried(version)).toHaveProperty('onread')
+  // This file is what it was tried with.
+  expect(bulkReadWhereTried()).toHaveProperty('onread')
 })
