@@ -21,6 +21,9 @@ export interface Part {
 /** Layers that only their `urls` give: no registry has to have them. */
 const foreignLayer = /(?:\.nondistributable\.|rootfs\.foreign\.)/
 
+/** Most parts that are looked at of one image. */
+export const maxPartsOfImage = 2000
+
 export interface ClosureOptions {
   /** Leaves out what is not wanted, and looks no further there; default false. */
   wantedAlone?: boolean

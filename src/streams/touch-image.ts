@@ -1,7 +1,7 @@
 import type { Content } from '../content/content.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
-import { closureOf } from './closure.ts'
+import { closureOf, maxPartsOfImage } from './closure.ts'
 import type { Links } from './streams.ts'
 
 /**
@@ -16,7 +16,7 @@ export async function touchImage(
   digest: Digest,
 ): Promise<Digest[]> {
   const lost: Digest[] = []
-  for (const part of await closureOf(links, name, digest, [])) {
+  for (const part of await closureOf(links, name, digest, [], { maxParts: maxPartsOfImage })) {
     await content.touch(part.digest)
     const isHereAlone = part.link?.locations.every(({ kind }) => kind === 'here') ?? false
     // Only what is held after it was used is there to stay.
