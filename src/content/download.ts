@@ -16,6 +16,7 @@ import { createMembers, type Member } from './members.ts'
 import { followOther } from './other-process.ts'
 import { locationKey, proofOf } from './proof.ts'
 import type { Extent } from './range.ts'
+import { skipping } from './reader.ts'
 import type { FetchOptions } from './resume.ts'
 import { freeBytes, requireDigest } from './verified.ts'
 
@@ -24,11 +25,9 @@ export interface DownloadOptions extends FetchOptions {
   acquireLease: AcquireLease
   buffers: Buffers
   counters: Counters
-  /** Most bytes that may be missing when nobody wants it any more, and it still goes on. */
-  finishBytes: number
   now: () => number
-  /** Whether one more may go on that nobody wants. */
-  mayGoOnUnwanted(): boolean
+  /** Whether it goes on with so many bytes missing that nobody wants any more. */
+  mayGoOnUnwanted(missingBytes: number): boolean
   /** Called when nobody can join any more, perhaps more than once. */
   onOver(): void
   /** Called when nobody reads from it any more. */
@@ -39,7 +38,8 @@ export interface DownloadOptions extends FetchOptions {
 export interface Download {
   /** How many bytes of it are there. */
   readonly received: number
-  readonly isWanted: boolean
+  /** It goes on though all that somebody wants of it is there. */
+  readonly isUnwanted: boolean
   /** Whether who has `link` may have the bytes that are there, and those that come now (I5). */
   mayJoin(link: Link): boolean
   read(link: Link, extent: Extent): BlobReader
@@ -50,11 +50,11 @@ export interface Download {
 }
 
 /** Why readers go on apart. */
-type Apart = 'held' | 'no room' | 'no lease' | 'no location'
+type Apart = 'held' | 'no room' | 'no lease' | 'no location' | 'enough'
 
 /** Begins to download a blob of `size` bytes through `link`, which has a location upstream. */
 export function startDownload(link: Link, size: number, options: DownloadOptions): Download {
-  const { files, counters, buffers, log, finishBytes } = options
+  const { files, counters, buffers, log } = options
   const { digest } = link
   const locations = upstreamsOf(link)
   const ending = new AbortController()
@@ -77,13 +77,33 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   let apart: { why: Apart; error: unknown } | undefined
   let isOver = false
   let endUse: (() => void) | undefined = files.use(digest)
+  let endWriting: (reason: Error) => void = () => undefined
+
+  function received(): number {
+    return shared.bytes?.received ?? 0
+  }
 
   function leaveUnwanted(): void {
     if (isOver) letGo()
     if (isOver || shared.course === 'whole') return
-    const missing = size - (shared.bytes?.received ?? 0)
-    const mayGoOn = shared.course === 'coming' && missing <= finishBytes && options.mayGoOnUnwanted()
-    if (!mayGoOn) stop(new Error(`nobody wants ${digest} any more`))
+    const mayGoOn = shared.course === 'coming' && options.mayGoOnUnwanted(size - received())
+    if (!mayGoOn) stop(unwanted())
+  }
+
+  function unwanted(): Error {
+    return new Error(`nobody wants more of ${digest}`)
+  }
+
+  function isUnwanted(): boolean {
+    if (isOver || ending.signal.aborted || shared.course !== 'coming') return false
+    return members.count === 0 || (received() < size && !members.wantMore(received()))
+  }
+
+  /** Whoever reads slowly has all it wants in the file. */
+  function leaveWhenEnough(): void {
+    if (members.count === 0 || !isUnwanted() || options.mayGoOnUnwanted(size - received())) return
+    goApart('enough', unwanted())
+    endWriting(unwanted())
   }
 
   function letGo(): void {
@@ -132,8 +152,10 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   async function goOn({ link: own }: Member, extent: Extent, at: number): Promise<BlobReader> {
     const end = extent.offset + extent.length
     if (apart?.why === 'held') {
-      const held = await files.open(own, size === 0 ? undefined : { start: at, end: end - 1 })
-      if (held !== undefined) return held.reader
+      const isWhole = extent.length === size
+      // Only the whole is verified.
+      const held = await files.open(own, isWhole ? undefined : { start: at, end: end - 1 })
+      if (held !== undefined) return isWhole ? skipping(held.reader, at) : held.reader
     }
     if (apart?.why === 'no room') counters.streamedThrough++
     const others = upstreamsOf(own).filter((location) => apart?.why !== 'no location' || !isOwn(location))
@@ -141,7 +163,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     const request = { digest, size, end, locations: others }
     const direct = { ...options, signal: ending.signal }
     if (extent.length < size) return createDirectReader({ ...request, start: at }, direct)
-    const start = shared.bytes?.received ?? 0
+    const start = received()
     const heldBack = shared.bytes && (await readBetween(shared.bytes, at, start))
     const verify = { hash: hash.copy(), ...(heldBack && { heldBack }) }
     return createDirectReader({ ...request, start, verify }, direct)
@@ -167,7 +189,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     const mayFollow = [...members].every((member) => mayHave(member, all))
     if (!mayFollow) return goApart('no lease', new BusyError(digest))
     through = all
-    const path = files.partialPath(digest, nameOf(locations, size))
+    const path = files.partialPath(digest, wayOf(locations, size))
     const onBytes = (bytes: Growing): void => {
       showBytes(bytes)
       members.tell()
@@ -183,6 +205,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     const lease = await takeLease()
     const writing = endingWith(ending.signal)
     const lose = (): void => writing.end(new BusyError(digest))
+    endWriting = writing.end
     if (lease.lost.aborted) lose()
     lease.lost.addEventListener('abort', lose, { once: true })
     try {
@@ -213,7 +236,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   }
 
   async function isBeginningOfHeld(): Promise<boolean> {
-    const end = shared.bytes?.received ?? 0
+    const end = received()
     if (end === 0) return true
     const held = await files.open(link, { start: 0, end: end - 1 }).catch(() => undefined)
     const heldHash = held && (await hashOf(held.reader, hashFor(digest)).catch(() => undefined))
@@ -222,7 +245,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
 
   /** Fetches it, and where a location's bytes were wrong, from those that are left, for those who have got nothing yet. */
   async function fillAll(signal: AbortSignal): Promise<void> {
-    const name = nameOf(locations, size)
+    const name = wayOf(locations, size)
     let untried: readonly UpstreamLocation[] = locations
     let before = shared.bytes && { bytes: shared.bytes, hash, locations }
     let wrong: unknown
@@ -232,7 +255,10 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
         ...options,
         signal,
         turnTo: (next, failure) => turnTo(next, failure ?? wrong),
-        onBytes: members.tell,
+        onBytes() {
+          members.tell()
+          leaveWhenEnough()
+        },
       })
       hash = filling.hash
       showBytes(filling.bytes)
@@ -252,8 +278,9 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   function beginAgain({ untried }: Filling, error: unknown): readonly UpstreamLocation[] {
     if (shared.course !== 'coming' || !isWrongBytes(error)) throw error
     for (const member of members) if (member.hasBegun) members.fail(member, error)
-    if (untried.length === 0 || members.count === 0) throw error
     showBytes(undefined)
+    hash = hashFor(digest)
+    if (untried.length === 0 || members.count === 0) throw error
     through = keysOf(untried.slice(0, 1))
     return untried
   }
@@ -265,11 +292,12 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     if (ending.signal.aborted) failAll(ending.signal.reason)
     else if (error instanceof NoRoomError) goApart('no room', error)
     else if (isLost) goApart('no lease', error)
-    else if (error instanceof RegistryError && !isWrongBytes(error)) goApart('no location', error)
+    else if (error instanceof RegistryError) goApart('no location', error)
     else failAll(error)
   }
 
   function failAll(error: unknown): void {
+    options.onOver()
     for (const member of members) members.fail(member, error)
   }
 
@@ -287,22 +315,27 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
 
   return {
     get received() {
-      return shared.bytes?.received ?? 0
+      return received()
     },
-    get isWanted() {
-      return members.count > 0
+    get isUnwanted() {
+      return isUnwanted()
     },
     mayJoin: (other) => mayHave({ link: other }, through),
-    read: (own, extent) => createDownloadReader(shared, members.join(own), extent, buffers),
+    read(own, extent) {
+      const end = extent.offset + extent.length
+      // Its last bytes are given out only when all is there.
+      const member = members.join(own, end > freeBytes(size) ? size : end)
+      return createDownloadReader(shared, member, extent, buffers)
+    },
     async wait(own, { signal, onProgress }) {
-      const member = members.join(own)
+      const member = members.join(own, size)
       const failed = Promise.withResolvers<never>()
       const leave = (): void => failed.reject(signal.reason)
       if (signal.aborted) leave()
       signal.addEventListener('abort', leave, { once: true })
       const stopListening = members.onNews(() => {
         if (member.failure !== undefined) failed.reject(member.failure.error)
-        else onProgress?.(shared.bytes?.received ?? 0)
+        else onProgress?.(received())
       })
       try {
         await Promise.race([kept.promise, failed.promise])
@@ -325,7 +358,7 @@ function keysOf(locations: Iterable<UpstreamLocation>): ReadonlySet<string> {
 }
 
 /** Tells ways to a blob from one another: who may go one of them may read what another process gets on it. */
-function nameOf(locations: readonly UpstreamLocation[], size: number): string {
+export function wayOf(locations: readonly UpstreamLocation[], size: number): string {
   return digestHex(digestOf(JSON.stringify([size, ...proofOf(locations)]))).slice(0, 40)
 }
 

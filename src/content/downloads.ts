@@ -1,12 +1,12 @@
+import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
-import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Buffers } from './buffers.ts'
 import { closingError } from './closing.ts'
 import type { AcquireLease, BlobReader, BlobSource, Content, Link } from './content.ts'
 import type { Counters } from './counters.ts'
 import { createDirectReader } from './direct-reader.ts'
-import { BusyError, type Download, startDownload } from './download.ts'
+import { BusyError, type Download, startDownload, wayOf } from './download.ts'
 import type { HeldFiles } from './held-files.ts'
 import { firstAnswer, upstreamsOf } from './locations.ts'
 import type { Extent } from './range.ts'
@@ -38,6 +38,10 @@ export interface DownloadsOptions {
 
 /** Who wants bytes so far ahead of what is there would wait too long for them. */
 const farBytes = 16 * 1024 * 1024
+/** What may come beside a part that is wanted, however small that is. */
+const littleBytes = 1024 * 1024
+/** Blobs of which is remembered how much was asked for. */
+const mostDemanded = 10_000
 /** So long a fetch waits before it asks again for what another process is busy with. */
 const busyPauseMs = 1000
 /** Most who go upstream for parts of one blob at once. */
@@ -51,16 +55,30 @@ export function createDownloads(given: DownloadsOptions): Downloads {
   const closing = new AbortController()
   /** By digest and size: a manifest may lie about the size. */
   const joinable = new Map<string, Set<Download>>()
-  const running = new Set<Download>()
-  /** Readers that go upstream each for a part. */
-  const alone = new Map<Digest, number>()
+  /** With the way that each goes. */
+  const running = new Map<Download, string>()
+  /** Readers that go upstream each for a part, by their way: what others do must not change what an upstream is asked (I5). */
+  const alone = new Map<string, number>()
+  /** How many bytes were asked for, by way: who asks for parts alone makes Weir fetch the whole when they come to as much. */
+  const demanded = new LRUCache<string, number>({ max: mostDemanded })
+
+  function demand(way: string, bytes: number): number {
+    const all = (demanded.get(way) ?? 0) + bytes
+    demanded.set(way, all)
+    return all
+  }
 
   function start(link: Link, size: number): Download {
     const key = `${link.digest} ${size}`
+    const way = wayTo(link, size)
     const download = startDownload(link, size, {
       ...options,
-      mayGoOnUnwanted: () => [...running].filter(({ isWanted }) => !isWanted).length <= mostUnwanted,
+      mayGoOnUnwanted(missingBytes) {
+        if (missingBytes > Math.min(options.finishBytes, demanded.get(way) ?? 0)) return false
+        return [...running.keys()].filter(({ isUnwanted }) => isUnwanted).length <= mostUnwanted
+      },
       onOver() {
+        if (download.received === size) demanded.delete(way)
         const others = joinable.get(key)
         others?.delete(download)
         if (others?.size === 0) joinable.delete(key)
@@ -69,7 +87,7 @@ export function createDownloads(given: DownloadsOptions): Downloads {
     })
     const others = joinable.get(key) ?? new Set()
     joinable.set(key, others.add(download))
-    running.add(download)
+    running.set(download, way)
     return download
   }
 
@@ -82,29 +100,38 @@ export function createDownloads(given: DownloadsOptions): Downloads {
     if (upstreamsOf(link).length === 0) throw new RegistryError('BLOB_UNKNOWN', { detail: { digest: link.digest } })
   }
 
+  /** How far into a blob a part of it may be, for which all before it comes too. */
+  function reachOf(joined: Download | undefined, worthBytes: number, isWholeWorth: boolean): number {
+    if (joined !== undefined) return joined.received + farBytes
+    return isWholeWorth ? farBytes : Math.min(farBytes, worthBytes)
+  }
+
   function reader(link: Link, size: number, extent: Extent): BlobReader {
     const joined = joinableBy(link, size)
-    const isFar = extent.offset > (joined?.received ?? 0) + farBytes
-    if (!isFar || !mayGoAlone(link)) return (joined ?? start(link, size)).read(link, extent)
+    const own = wayTo(link, size)
+    const worthBytes = Math.max(extent.length, littleBytes)
+    const isWholeWorth = demand((joined && running.get(joined)) ?? own, worthBytes) >= size
+    const isFar = extent.offset > reachOf(joined, worthBytes, isWholeWorth)
+    if (!isFar || !mayGoAlone(link, own)) return (joined ?? start(link, size)).read(link, extent)
     const { offset, length } = extent
     const request = { digest: link.digest, size, start: offset, end: offset + length, locations: upstreamsOf(link) }
-    return countedAlone(link.digest, createDirectReader(request, { ...options, signal: closing.signal }))
+    return countedAlone(own, createDirectReader(request, { ...options, signal: closing.signal }))
   }
 
-  function mayGoAlone(link: Link): boolean {
-    return (alone.get(link.digest) ?? 0) < mostAlone && !upstreamsOf(link).some(rangeIgnorers.has)
+  function mayGoAlone(link: Link, way: string): boolean {
+    return (alone.get(way) ?? 0) < mostAlone && !upstreamsOf(link).some(rangeIgnorers.has)
   }
 
-  function countedAlone(digest: Digest, reader: BlobReader): BlobReader {
+  function countedAlone(way: string, reader: BlobReader): BlobReader {
     let isClosed = false
-    alone.set(digest, (alone.get(digest) ?? 0) + 1)
+    alone.set(way, (alone.get(way) ?? 0) + 1)
     return {
       read: () => reader.read(),
       close() {
         reader.close()
-        const left = (alone.get(digest) ?? 0) - 1
-        if (!isClosed && left > 0) alone.set(digest, left)
-        else if (!isClosed) alone.delete(digest)
+        const left = (alone.get(way) ?? 0) - 1
+        if (!isClosed && left > 0) alone.set(way, left)
+        else if (!isClosed) alone.delete(way)
         isClosed = true
       },
     }
@@ -123,6 +150,7 @@ export function createDownloads(given: DownloadsOptions): Downloads {
         closing.signal.throwIfAborted()
         try {
           const download = joinableBy(link, size) ?? start(link, size)
+          demand(running.get(download) ?? wayTo(link, size), size)
           return await download.wait(link, { signal, ...(onProgress && { onProgress }) })
         } catch (error) {
           if (!(error instanceof BusyError)) throw error
@@ -134,7 +162,11 @@ export function createDownloads(given: DownloadsOptions): Downloads {
     async close() {
       const reason = closingError()
       closing.abort(reason)
-      await Promise.all([...running].map((download) => download.end(reason)))
+      await Promise.all([...running.keys()].map((download) => download.end(reason)))
     },
   }
+}
+
+function wayTo(link: Link, size: number): string {
+  return `${link.digest} ${wayOf(upstreamsOf(link), size)}`
 }

@@ -3,6 +3,8 @@ import type { Link } from './content.ts'
 /** Somebody who wants the bytes of a download. */
 export interface Member {
   readonly link: Link
+  /** Up to where it wants them. */
+  readonly until: number
   /** It has got some already: others can not come in their place. */
   hasBegun: boolean
   /** Why it gets no more. */
@@ -12,7 +14,9 @@ export interface Member {
 /** Those who want the bytes of a download, and how they learn what becomes of it. */
 export interface Members extends Iterable<Member> {
   readonly count: number
-  join(link: Link): Member
+  /** Whether somebody wants more than the first `received` bytes. */
+  wantMore(received: number): boolean
+  join(link: Link, until: number): Member
   leave(member: Member): void
   /** It gets no more, and is told why. */
   fail(member: Member, error: unknown): void
@@ -45,8 +49,12 @@ export function createMembers(onEmpty: () => void): Members {
     get count() {
       return members.size
     },
-    join(link) {
-      const member: Member = { link, hasBegun: false, failure: undefined }
+    wantMore(received) {
+      for (const { until } of members) if (until > received) return true
+      return false
+    },
+    join(link, until) {
+      const member: Member = { link, until, hasBegun: false, failure: undefined }
       members.add(member)
       return member
     },

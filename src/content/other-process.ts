@@ -24,8 +24,11 @@ export interface FollowOptions {
 }
 
 const pollMs = 50
-/** So often a file is looked for that is not there, or not any more: who ends in good order releases its lease then. */
-const mostLooks = 3
+/**
+ * So often a file is looked for that is not there, or not any more. Whoever has the lease begins one before it asks an upstream,
+ * and releases the lease soon after it has kept or removed it, unless it is busy with another way to the blob.
+ */
+const mostLooks = 20
 
 /**
  * Follows the file at `path`, which another process writes. `whole`: all of it has come. `alone`: there is none, or it does not
@@ -67,7 +70,10 @@ async function readOn(file: FollowedFile, { signal, onBytes }: FollowOptions): P
 async function openFollowedFile(path: string, { size, hash }: FollowOptions): Promise<FollowedFile | undefined> {
   const handle = await unlessAbsent(open(path, 'r'))
   if (handle === undefined) return undefined
-  const { ino } = await handle.stat()
+  const { ino } = await handle.stat().catch(async (error: unknown) => {
+    await handle.close().catch(() => undefined)
+    throw error
+  })
   const shared = createSharedFile(handle)
   const buffer = Buffer.allocUnsafeSlow(bufferBytes)
   let received = 0

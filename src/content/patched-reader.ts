@@ -3,6 +3,7 @@ import { type Digest, hashedDigest } from '../oci/digest.ts'
 import type { BlobReader, OpenBlob } from './content.ts'
 import { CorruptError, UnreadableError } from './disk-reader.ts'
 import type { Extent } from './range.ts'
+import { skipping } from './reader.ts'
 
 /**
  * Gives out held bytes, and where their file ends early or can not be read, the rest from elsewhere. When the whole is to be
@@ -11,7 +12,7 @@ import type { Extent } from './range.ts'
  * @param fetchRest opens the bytes that are missing
  */
 export function createPatchedReader(
-  { reader: file, offset, length }: OpenBlob,
+  { reader: file, size, offset, length }: OpenBlob,
   digest: Digest,
   fetchRest: (extent: Extent) => Promise<BlobReader>,
 ): BlobReader {
@@ -32,6 +33,14 @@ export function createPatchedReader(
     return piece
   }
 
+  /** Of a whole whose beginning is trusted the rest comes after what was given out, out of a whole that is verified (I4). */
+  async function openRest(): Promise<BlobReader> {
+    const isVerified = hash !== undefined || length < size
+    return isVerified
+      ? fetchRest({ offset: at, length: end - at })
+      : skipping(await fetchRest({ offset: 0, length: size }), at)
+  }
+
   /** Whether bytes from elsewhere may follow on what was given out, and the hash of that if it is to go on. */
   function othersAfter(error: unknown): { hash: Hash | undefined } | undefined {
     if (current !== file) return undefined
@@ -49,7 +58,7 @@ export function createPatchedReader(
         hash = others.hash
       }
       current.close()
-      const rest = await fetchRest({ offset: at, length: end - at })
+      const rest = await openRest()
       current = rest
       if (isClosed) {
         rest.close()

@@ -22,6 +22,22 @@ export async function readAll(
   return whole
 }
 
+/** What a reader gives after its first `bytes`, which it reads all the same. */
+export function skipping(reader: BlobReader, bytes: number): BlobReader {
+  let left = bytes
+  return {
+    async read() {
+      for (;;) {
+        const piece = await reader.read()
+        const skipped = Math.min(left, piece?.length ?? 0)
+        left -= skipped
+        if (piece === undefined || skipped < piece.length) return piece?.subarray(skipped)
+      }
+    },
+    close: () => reader.close(),
+  }
+}
+
 /**
  * The same reader, once its first piece is there, or its end. `signal` ends the waiting, and closes the reader then, as a failure
  * does.

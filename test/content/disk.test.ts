@@ -13,6 +13,7 @@ import { createPatchedReader } from '../../src/content/patched-reader.ts'
 import type { Extent } from '../../src/content/range.ts'
 import { readAll } from '../../src/content/reader.ts'
 import { digestOf } from '../../src/oci/digest.ts'
+import type { RegistryError } from '../../src/oci/errors.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { given } from '../support/given.ts'
 import { heldWorld, keep, proof } from './held-world.ts'
@@ -21,7 +22,7 @@ import { contentWorld, fileOf, first, linkTo, second } from './world.ts'
 const run = promisify(execFile)
 
 /** Larger than what is read at once. */
-const big = randomBytes(3 * 1024 * 1024 + 17)
+const big = randomBytes(9 * 1024 * 1024 + 17)
 const small = Buffer.from('a small blob')
 
 function must(opened: OpenBlob | undefined): OpenBlob {
@@ -250,12 +251,12 @@ test('a file that is replaced while it is read is read on as it was', async () =
   const link = linkTo(big, first)
   await content.putManifest(link.digest, big, first)
   const blob = await content.open(link)
-  await blob.reader.read()
+  const start = (await blob.reader.read())?.length
   await content.putManifest(link.digest, big, second)
   await rm(fileOf(directory, link.digest))
   const rest = await given(blob.reader)
   expect(rest.error).toBeUndefined()
-  expect(rest.bytes.equals(big.subarray(1024 * 1024))).toBe(true)
+  expect(rest.bytes.equals(big.subarray(start))).toBe(true)
 })
 
 test('a good file that came in the place of a wrong one is not put aside for it', async () => {
@@ -457,4 +458,24 @@ describe('what a disk fails to read in the middle', () => {
     await expect(reading).rejects.toThrow('closed')
     expect(closed).toHaveLength(1)
   })
+})
+
+test.each([
+  ['right', undefined],
+  ['wrong', 'BadDigest'],
+])('I4: what follows on a trusted file that ends early is verified with it: %s bytes', async (_what, reason) => {
+  const { content, source, directory } = await contentWorld()
+  const link = linkTo(big, first)
+  await content.putManifest(link.digest, big, first)
+  expect((await readAll(await content.open(link))).equals(big)).toBe(true)
+  const last = Buffer.from(big)
+  if (reason !== undefined) last[big.length - 5] = (last[big.length - 5] ?? 0) ^ 1
+  source.put(first, link.digest, { bytes: last })
+  const blob = await content.open(link)
+  const start = Buffer.from((await blob.reader.read()) ?? '')
+  await truncate(fileOf(directory, link.digest), big.length - 1000)
+  const rest = await given(blob.reader)
+  const error = rest.error as RegistryError | undefined
+  expect(error?.upstream?.reason).toBe(reason)
+  expect(Buffer.concat([start, rest.bytes]).equals(big)).toBe(reason === undefined)
 })

@@ -583,3 +583,62 @@ test('a blob by sha512 is shared and held like any other', async () => {
   expect(part?.equals(bytes.subarray(1))).toBe(true)
   await expect.poll(() => content.held(by512), soon).toBe(bytes.length)
 })
+
+test.each([
+  ['that failed', new Error('boom')],
+  ['whose bytes were wrong', undefined],
+])('who comes while a download %s gives its lease back begins anew', async (_how, failure) => {
+  const released = Promise.withResolvers<void>()
+  const acquireLease = async () => ({ lost: new AbortController().signal, release: () => released.promise })
+  const { content, source, link } = await world({ acquireLease })
+  const failed = expect(content.open(link)).rejects.toThrow()
+  const ask = await source.next()
+  if (failure === undefined) ask.answer({ size: 5 })
+  else ask.refuse(failure)
+  await failed
+  const again = content.open(link)
+  const body = (await source.next()).answer()
+  body.send(bytes)
+  body.end()
+  released.resolve()
+  expect((await readAll(await again)).equals(bytes)).toBe(true)
+})
+
+test('who got none of the wrong bytes of a download gets those of a location that only it has', async () => {
+  const { content, source, link } = await world()
+  const wrong = Buffer.from(bytes)
+  wrong[5] = (wrong[5] ?? 0) ^ 1
+  const { reader, body } = await startOf(content, source, link, wrong)
+  const begun = given(reader)
+  const tail = content.open({ ...link, locations: [first, second] }, { end: 10 })
+  const whole = content.open({ ...link, locations: [first, second] }, { start: bytes.length - 20 })
+  body.send(wrong.subarray(1000))
+  body.end()
+  expect(await begun).toMatchObject({ error: { upstream: { host: first.host, reason: 'BadDigest' } } })
+  for (const count of [10, 20]) {
+    const ask = await source.next()
+    expect(ask).toMatchObject({ location: second, range: { start: bytes.length - count } })
+    const right = ask.answer()
+    right.send(bytes.subarray(-count))
+    right.end()
+  }
+  expect(await readAll(await tail)).toEqual(bytes.subarray(-10))
+  expect(await readAll(await whole)).toEqual(bytes.subarray(-20))
+})
+
+test('a small blob with wrong bytes is given from another location of who has one, and verified there', async () => {
+  const small = Buffer.from('a small blob')
+  const { content, source, link } = await world({}, small)
+  const lacking = expect(content.open(link)).rejects.toMatchObject({ upstream: { reason: 'BadDigest' } })
+  const ask = await source.next()
+  const whole = content.open({ ...link, locations: [first, second] })
+  const body = ask.answer()
+  body.send(Buffer.from('a Small blob'))
+  body.end()
+  await lacking
+  const right = (await source.next()).answer()
+  right.send(small)
+  right.end()
+  expect(await readAll(await whole)).toEqual(small)
+  expect(source.asks.map(({ location }) => location)).toEqual([first, second])
+})

@@ -1,11 +1,12 @@
 /** Two processes on one content directory; which of them writes a blob is decided by leases. */
 import { randomBytes } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import type { AcquireLease, Content, Link } from '../../src/content/content.ts'
+import type { AcquireLease, Content, HeldRecords, Link } from '../../src/content/content.ts'
 import { createContent } from '../../src/content/create-content.ts'
+import { proofOf } from '../../src/content/proof.ts'
 import { readAll } from '../../src/content/reader.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { createLevelStore } from '../../src/store/level.ts'
@@ -13,7 +14,7 @@ import { createHeldRecords } from '../../src/streams/held-records.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { given } from '../support/given.ts'
 import { type ScriptedSource, scriptedSource } from './scripted-source.ts'
-import { first, linkTo, second } from './world.ts'
+import { fileOf, first, linkTo, second } from './world.ts'
 
 /** For what a busy machine takes longer to do. */
 const soon = { timeout: 10_000 }
@@ -26,6 +27,8 @@ interface Process {
   source: ScriptedSource
   /** Its leases go to others, as when it does not answer for long. */
   lose(): void
+  /** How often it has paused. */
+  readonly pauses: number
   /** From when it settles the process pauses until it learns something. */
   rest(): Promise<void>
 }
@@ -73,24 +76,37 @@ function leases(): () => { acquire: AcquireLease; lose(): void } {
   }
 }
 
-async function processes(): Promise<{ one: Process; two: Process; directory: string; link: Link }> {
+interface Processes {
+  one: Process
+  two: Process
+  /** As if a third one asked. */
+  acquire: AcquireLease
+  records: HeldRecords
+  directory: string
+  link: Link
+}
+
+async function processes(): Promise<Processes> {
   const temporary = await temporaryDirectory()
   const store = await createLevelStore({ directory: join(temporary, 'store'), logged: [] })
   onTestFinished(() => store.close())
   const directory = join(temporary, 'content')
   const grant = leases()
+  const records = createHeldRecords({ store, now: Date.now })
   const start = async (): Promise<Process> => {
     const { acquire, lose } = grant()
     const source = scriptedSource(bytes.length)
     let resting: PromiseWithResolvers<void> | undefined
+    let pauses = 0
     const content = await createContent({
       directory,
       source,
-      records: createHeldRecords({ store, now: Date.now }),
+      records,
       acquireLease: acquire,
       maxBytes: 1024 ** 3,
       finishBytes: 0,
       async pause(milliseconds, signal) {
+        pauses++
         resting?.resolve()
         await setTimeout(resting === undefined ? Math.min(milliseconds, 5) : 2 ** 31 - 1, undefined, { signal })
       },
@@ -100,9 +116,18 @@ async function processes(): Promise<{ one: Process; two: Process; directory: str
       resting = Promise.withResolvers()
       return resting.promise
     }
-    return { content, source, lose, rest }
+    return {
+      content,
+      source,
+      lose,
+      rest,
+      get pauses() {
+        return pauses
+      },
+    }
   }
-  return { one: await start(), two: await start(), directory, link: linkTo(bytes, first) }
+  const { acquire } = grant()
+  return { one: await start(), two: await start(), acquire, records, directory, link: linkTo(bytes, first) }
 }
 
 /** Begins a download of which `there` bytes are in the file. */
@@ -351,3 +376,64 @@ test('a fetch goes on when its process lost the lease, and got it again', async 
   await fetched
   expect(await one.content.held(link)).toBe(bytes.length)
 })
+
+test('I10: who waits for the answer of an upstream is waited for, however long it takes', async () => {
+  const { one, two, link } = await processes()
+  const opening = one.content.open(link)
+  const ask = await one.source.next()
+  const followed = two.content.open(link)
+  await expect.poll(() => two.pauses, soon).toBeGreaterThan(100)
+  const body = ask.answer()
+  body.send(bytes)
+  body.end()
+  expect((await readAll(await opening)).equals(bytes)).toBe(true)
+  expect((await readAll(await followed)).equals(bytes)).toBe(true)
+  expect(two.source.asks).toEqual([])
+})
+
+test('who has a lease for some moments is waited for, and the blob is kept then', async () => {
+  const { two, acquire, link } = await processes()
+  const lease = await acquire(`content/${link.digest}`, AbortSignal.timeout(60_000))
+  const opening = two.content.open(link)
+  await expect.poll(() => two.pauses, soon).toBeGreaterThan(8)
+  await lease.release()
+  const body = (await two.source.next()).answer()
+  body.send(bytes)
+  body.end()
+  expect((await readAll(await opening)).equals(bytes)).toBe(true)
+  await expect.poll(() => two.content.held(link), soon).toBe(bytes.length)
+})
+
+test('who has a lease and writes nothing is not waited for longer', async () => {
+  const { two, acquire, link } = await processes()
+  await acquire(`content/${link.digest}`, AbortSignal.timeout(60_000))
+  const opening = two.content.open(link)
+  const body = (await two.source.next()).answer()
+  body.send(bytes)
+  body.end()
+  expect((await readAll(await opening)).equals(bytes)).toBe(true)
+})
+
+test.each([
+  ['the rest', 2_000_000, 'CorruptError'],
+  ['nothing', undefined, undefined],
+])(
+  'I4: who goes on in a held file of which %s is wrong gets it whole only when it is right',
+  async (_what, at, name) => {
+    const { one, two, records, link, directory } = await processes()
+    const { reader } = await begin(one, link, 1_500_000)
+    const own = given(reader)
+    const followed = given((await two.content.open(link)).reader)
+    await expect.poll(() => two.content.counters.deliveredBytes, soon).toBe(1_500_000)
+    const held = Buffer.from(bytes)
+    if (at !== undefined) held[at] = (held[at] ?? 0) ^ 1
+    await writeFile(fileOf(directory, link.digest), held)
+    await records.add(link.digest, bytes.length, proofOf([first]))
+    await one.content.close()
+    await own
+    const got = await followed
+    expect((got.error as Error | undefined)?.name).toBe(name)
+    expect(got.bytes.equals(bytes)).toBe(name === undefined)
+    expect(two.source.asks).toEqual([])
+  },
+)
