@@ -2,9 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { createClockWatch } from './collector/clock-watch.ts'
+import { recentUseMs } from './collector/evict.ts'
 import { createGoneUpstream } from './collector/gone.ts'
 import { createLocationCheck } from './collector/location-check.ts'
-import { createMayGive } from './collector/may-give.ts'
+import { createMayGive, createProvenBy } from './collector/may-give.ts'
 import { runPass } from './collector/pass.ts'
 import type { PruneReport } from './collector/report.ts'
 import { runPasses } from './collector/run.ts'
@@ -63,6 +64,9 @@ export interface CollectorOptions {
   log: Logger
 }
 
+/** What was used since then is being used, and is kept whatever is asked. */
+export const leastKeptMs = recentUseMs
+
 const dayMs = 86_400_000
 const defaultVerifiedBytes = 1024 ** 3
 
@@ -73,7 +77,8 @@ export function createCollector(options: CollectorOptions): Collector {
   const clock = createClockWatch({ now, monotonic })
   const check = createLocationCheck(options)
   const gone = createGoneUpstream(options)
-  const mayGive = createMayGive(createHeldRecords(options))
+  const records = createHeldRecords(options)
+  const entitled = { mayGive: createMayGive(records), provenBy: createProvenBy(records) }
   const enter = createGate({ most: 1, mostWaiting: 8 })
   const ending = (signal: AbortSignal | undefined) =>
     signal === undefined ? options.signal : AbortSignal.any([options.signal, signal])
@@ -95,7 +100,10 @@ export function createCollector(options: CollectorOptions): Collector {
   const pass = (request: { dryRun: boolean; keepYoungerThanMs?: number; neededBytes: number }, left?: AbortSignal) =>
     alone(ending(left), async (signal) => {
       clock.check()
-      return runPass({ ...options, mayGive, check, gone, signal }, { keepYoungerThanMs: dayMs, ...request })
+      return runPass(
+        { ...options, ...entitled, checkClock: clock.check, check, gone, signal },
+        { keepYoungerThanMs: dayMs, ...request },
+      )
     })
 
   const running = runPasses({

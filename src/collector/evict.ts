@@ -6,7 +6,7 @@ import { fateOf, isEvictable } from './fate.ts'
 import type { GoneUpstream } from './gone.ts'
 import type { LocationCheck, Obtainable } from './location-check.ts'
 import type { HeldMarks } from './marks.ts'
-import type { MayGive } from './may-give.ts'
+import type { MayGive, ProvenBy } from './may-give.ts'
 import { type Place, type Places, placesOf } from './places.ts'
 import type { Report } from './report.ts'
 import type { TagChanges } from './tag-changes.ts'
@@ -19,16 +19,18 @@ export interface EvictOptions {
   /** When the pass began: what was used since is kept by links that it saw before they were used. */
   nowMs: number
   mayGive: MayGive
+  provenBy: ProvenBy
   check: LocationCheck
   gone: GoneUpstream
   report: Report
   dryRun: boolean
+  checkClock(): void
   /** What nothing needs and was not used after it went already, or would have gone. */
   unusedSince: number
   signal: AbortSignal
 }
 
-/** What was used so shortly before is not evicted. */
+/** What was used so shortly before is being used: it is neither evicted nor removed. */
 export const recentUseMs = 600_000
 /** Questions to upstreams at the same time. */
 const atOnce = 4
@@ -42,7 +44,7 @@ type Lost = Map<string, { stream: StreamName; digests: Set<Digest>; host: string
 
 /** Removes least recently used bytes that a location can give again, until `neededBytes` are free or nothing is left to ask for. */
 export async function evict(options: EvictOptions, neededBytes: number): Promise<void> {
-  const { store, mayGive, gone, report, dryRun, signal } = options
+  const { store, gone, report, dryRun, signal } = options
   const goal = report.freedBytes + neededBytes
   const lost: Lost = new Map()
   let last: HeldContent | undefined
@@ -50,7 +52,7 @@ export async function evict(options: EvictOptions, neededBytes: number): Promise
     const candidates = await leastRecentlyUsed(options, last)
     last = candidates.at(-1)
     if (last === undefined) break
-    const places = await placesOf(store, new Set(candidates.map(({ digest }) => digest)), mayGive)
+    const places = await placesOf(store, new Set(candidates.map(({ digest }) => digest)), options)
     await evictInOrder(
       options,
       candidates.filter(({ digest }) => places.has(digest)),
@@ -123,7 +125,7 @@ async function evictOne(
   places: readonly Place[] | 'many',
   lost: Lost,
 ): Promise<void> {
-  const { content, held, changes, gone, report, dryRun, nowMs, signal } = options
+  const { content, held, changes, gone, report, dryRun, nowMs, checkClock, signal } = options
   const { digest, size } = candidate
   const fate = fateOf((held.get(digest) ?? 0) | gone.mark(digest))
   const reason = 'keep' in fate ? fate.keep : 'too young'
@@ -147,6 +149,7 @@ async function evictOne(
   if (answer.can !== 'yes') return
   await changes.markChanged()
   signal.throwIfAborted()
+  checkClock()
   if (!isEvictable(held.get(digest) ?? 0)) return
   const freed = dryRun ? size : await content.remove(digest, { unusedSince: nowMs - recentUseMs })
   if (freed === 0) return
@@ -154,7 +157,7 @@ async function evictOne(
   report.free(digest, freed, 'evicted')
 }
 
-/** Every stream that has it must be able to have it again. */
+/** Every stream that has it must be able to have it again. What an upstream says that never gave it only keeps it from being gone. */
 async function askAll(
   { check, signal }: EvictOptions,
   { digest, size }: HeldContent,
@@ -162,8 +165,10 @@ async function askAll(
 ): Promise<Exclude<Obtainable, { can: 'gone' }> | { can: 'gone'; host: string; place: Place }> {
   for (const place of places) {
     const answer = await check.ask(place.locations, digest, size, signal)
-    if (answer.can === 'gone') return { ...answer, place }
     if (answer.can === 'unsure') return answer
+    if (answer.can !== 'gone') continue
+    const isGone = place.unproven.length === 0 || (await check.ask(place.unproven, digest, size, signal)).can === 'gone'
+    return isGone ? { ...answer, place } : { can: 'unsure' }
   }
   return { can: places.length > 0 ? 'yes' : 'unsure' }
 }

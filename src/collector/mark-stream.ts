@@ -1,3 +1,4 @@
+import type { Digest } from '../oci/digest.ts'
 import { isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Entry, Store } from '../store/store.ts'
@@ -123,7 +124,8 @@ async function markTags(
   }
 }
 
-async function markLinks({ held, nowMs }: MarkOptions, { life, reach }: StreamView, links: Cursor): Promise<number> {
+async function markLinks({ held, nowMs }: MarkOptions, view: StreamView, links: Cursor): Promise<number> {
+  const { reach } = view
   let unreached = 0
   for (; links.current !== undefined; await links.advance()) {
     const entry = links.current
@@ -133,10 +135,15 @@ async function markLinks({ held, nowMs }: MarkOptions, { life, reach }: StreamVi
     const record = decode<LinkRecord>(entry)
     const isYoung = youngSince(record) > nowMs - minLinkAgeMs
     if (!isReached && !isYoung) unreached += 1
-    else if (record.uid === life?.uid)
+    else if (isOfStream(view, digest, record))
       await reach.markLink(digest, record, marksOfLink(record) | (isYoung ? marks.fresh : 0))
   }
   return unreached
+}
+
+/** Whether a link is the living stream's. One that an earlier stream left is, where the ledger leads to it. */
+export function isOfStream({ life, projectUid, reach }: StreamView, digest: Digest, record: LinkRecord): boolean {
+  return reach.has(digest) ? record.projectUid === projectUid : record.uid === life?.uid
 }
 
 /** What a living stream's link says of the bytes. */

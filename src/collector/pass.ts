@@ -7,7 +7,7 @@ import type { GoneUpstream } from './gone.ts'
 import type { LocationCheck } from './location-check.ts'
 import { markStream } from './mark-stream.ts'
 import { createHeldMarks, type HeldMarks, marks } from './marks.ts'
-import type { MayGive } from './may-give.ts'
+import type { MayGive, ProvenBy } from './may-give.ts'
 import { createReport, type FreeReason, type PruneReport, type Report } from './report.ts'
 import { streamRecords } from './stream-records.ts'
 import { followTagChanges, type TagChanges } from './tag-changes.ts'
@@ -18,10 +18,13 @@ export interface PassOptions {
   content: Pick<Content, 'list' | 'remove' | 'sweep'>
   policy: ContentPolicy
   mayGive: MayGive
+  provenBy: ProvenBy
   maxBytes: number
   check: LocationCheck
   gone: GoneUpstream
   onUnlinked(uid: string): void
+  /** Throws when the clock was set: what was used since may look old. */
+  checkClock(): void
   now: () => number
   signal: AbortSignal
 }
@@ -94,7 +97,7 @@ interface Kept {
 }
 
 async function removeUnneeded(pass: Pass): Promise<Kept> {
-  const { content, held, report, unusedSince, signal } = pass
+  const { content, held, report, unusedSince, checkClock, signal } = pass
   const kept: Kept = { bytes: 0, evictableBytes: 0 }
   const keep = (content: HeldContent) => {
     kept.bytes += content.size
@@ -113,6 +116,7 @@ async function removeUnneeded(pass: Pass): Promise<Kept> {
 
   async function removeAll(): Promise<void> {
     await pass.changes.markChanged()
+    checkClock()
     for (const each of removable.splice(0)) {
       signal.throwIfAborted()
       const fate = fateOf(held.get(each.digest) ?? 0)

@@ -7,7 +7,7 @@ import { decode, digestOfLink, imageIndexKey, linksRange } from '../streams/keys
 import { youngSince } from '../streams/link-records.ts'
 import type { LinkRecord } from '../streams/records.ts'
 import { createDigestTable } from './digest-table.ts'
-import { type MarkOptions, marksOfLink, minLinkAgeMs, type StreamView } from './mark-stream.ts'
+import { isOfStream, type MarkOptions, marksOfLink, minLinkAgeMs, type StreamView } from './mark-stream.ts'
 import { marks } from './marks.ts'
 
 /** A link as read, and what it says. */
@@ -29,6 +29,8 @@ export interface UnreachedOptions extends MarkOptions {
   dryRun: boolean
   /** Told of a living stream's uid when links of it are gone: what memory knows through them is to be forgotten. */
   onUnlinked(uid: string): void
+  /** Throws when the clock was set: what was renewed since may look old. */
+  checkClock(): void
   signal: AbortSignal
 }
 
@@ -45,7 +47,7 @@ export interface UnreachedOptions extends MarkOptions {
  * @throws RegistryError UNAVAILABLE
  */
 export async function removeUnreached(options: UnreachedOptions, view: StreamView): Promise<number> {
-  const { store, nowMs, dryRun, onUnlinked, signal } = options
+  const { store, nowMs, dryRun, onUnlinked, checkClock, signal } = options
   const { name, life, reach } = view
   const links = linksRange(name, '', undefined)
   const [all, ...byLevel] = await store.ranges([links, ...levels.map(() => links)])
@@ -74,7 +76,7 @@ export async function removeUnreached(options: UnreachedOptions, view: StreamVie
 
   async function markLink({ digest, record }: ReadLink): Promise<void> {
     const isFresh = isYoung(record) || !reach.has(digest)
-    if (record.uid === life?.uid)
+    if (isOfStream(view, digest, record))
       await reach.markLink(digest, record, marksOfLink(record) | (isFresh ? marks.fresh : 0))
   }
 
@@ -99,6 +101,7 @@ export async function removeUnreached(options: UnreachedOptions, view: StreamVie
   async function remove(batch: readonly ReadLink[]): Promise<void> {
     if (batch.length === 0) return
     signal.throwIfAborted()
+    checkClock()
     const conflicting = dryRun ? [] : await removeLinks(store, name, batch)
     removed += batch.length - conflicting.length
     if (!dryRun && life !== undefined && conflicting.length < batch.length) onUnlinked(life.uid)

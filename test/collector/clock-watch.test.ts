@@ -21,6 +21,40 @@ async function unneeded() {
   return { ...world, collector, pass, isGone: async () => !(await world.isHeld(image.manifest.digest)), image }
 }
 
+describe('set back while a pass is under way', () => {
+  test.each([
+    ['before links are removed', 1],
+    ['before bytes are removed', 2],
+  ])('%s, it ends the pass', async (_, at) => {
+    const { content, later, pass, open, link, image, heldDigests } = await unneeded()
+    pass(3 * dayMs)
+    const monotonic = testClock()
+    let lists = 0
+    const list: typeof content.list = async function* (options) {
+      lists += 1
+      if (lists === at) later(-2 * dayMs)
+      yield* content.list(options)
+    }
+    const collector = open({ content: { ...content, list }, monotonic: monotonic.now })
+    await expect(collector.prune(real)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    expect(await heldDigests()).toEqual(digestsOf(image))
+    if (at === 1) expect(await link(name, image.manifest.digest)).toBeDefined()
+  })
+
+  test('while an upstream is asked, it ends the pass', async () => {
+    const { move, later, source, open, image, heldDigests } = await unneeded()
+    await move(name, 'prod', image, { annotations: { 'weir.dev/retain': 'pulled' } })
+    later(dayMs / 2)
+    const size: typeof source.size = async (...args) => {
+      later(-2 * hourMs)
+      return source.size(...args)
+    }
+    const collector = open({ source: { ...source, size }, monotonic: testClock().now, maxBytes: 10 })
+    await expect(collector.prune(real)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
+    expect(await heldDigests()).toEqual(digestsOf(image))
+  })
+})
+
 describe('when the clock was set', () => {
   test('nothing is collected, neither at once nor soon', async () => {
     const { collector, later, pass, isGone } = await unneeded()

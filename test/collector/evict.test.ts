@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { UpstreamLocation } from '../../src/content/content.ts'
+import { proofOf } from '../../src/content/proof.ts'
 import { RegistryError, type UpstreamReason } from '../../src/oci/errors.ts'
+import { createHeldRecords } from '../../src/streams/held-records.ts'
 import { reportGone, reportSeen } from '../../src/streams/upstream-gone.ts'
 import { makeImage, type TestImage } from '../support/images.ts'
 import { type CollectorWorld, collectorWorld, dayMs, digestsOf, here, policy, sizeOf, upstream } from './world.ts'
@@ -188,6 +190,46 @@ describe('eviction spares', () => {
     expect(await world.layersHeld()).toEqual([0])
   })
 
+  test.each([
+    ['here, in a stream that was made anew', here],
+    ['from a registry that denies it now, in a stream that was made anew', { ...upstream, host: 'b.example' }],
+  ])('what a history has %s', async (_, location) => {
+    const world = await full(2)
+    const [image = imageOf('')] = world.images
+    const name = { project: 'demo', stream: 'again' }
+    await world.move(name, 'prod', image, { location })
+    await world.writer.delete(name)
+    await world.stream(name, { 'weir.dev/history-keep': '5' })
+    world.source.fail({ ...upstream, host: 'b.example' }, refusing('DENIED'))
+    world.later(dayMs)
+    await world.open({ maxBytes: 10 }).prune(real)
+    expect(await world.layersHeld()).toEqual([0])
+  })
+
+  test.each([
+    ['was pushed', here, undefined],
+    ['is gone where it came from', upstream, refusing('BLOB_UNKNOWN')],
+    ['is denied where it came from', upstream, refusing('DENIED')],
+  ])('what %s, though an upstream has it that another manifest names', async (_, location, error) => {
+    const world = await full(1)
+    const [image = imageOf('')] = world.images
+    const name = { project: 'demo', stream: 'named' }
+    const { uid } = await world.stream(name)
+    await world.writer.delete(streamOf(0))
+    await world.move(name, 'prod', image, { location })
+    const named = { ...upstream, host: 'evil.example' }
+    for (const { digest, bytes, mediaType } of [image.config, ...image.layers]) {
+      await world.links.add(name, uid, [{ digest, mediaType, size: bytes.length, locations: [named] }])
+      world.source.put(named, digest, { bytes })
+    }
+    if (error) world.source.fail(upstream, error)
+    world.later(dayMs)
+    await world.open({ maxBytes: 10 }).prune(real)
+    expect(await world.layersHeld()).toEqual([0])
+    // It may have it: nothing says that the image is gone.
+    expect((await world.reader.tag(name, 'prod'))?.record.upstreamGone).toBeUndefined()
+  })
+
   test('what more streams have, each in its own way, than are asked', async () => {
     const world = await full(2)
     const [image = imageOf('')] = world.images
@@ -332,6 +374,46 @@ describe('content that is gone upstream', () => {
     // Its manifest too, now that the tag says so.
     const again = await collector.prune(real)
     expect(again.kept.find(({ reason }) => reason === 'gone upstream')).toMatchObject({ count: 2 })
+  })
+
+  test('is told of when an upstream that another manifest names has it neither', async () => {
+    const world = await full(1)
+    const [image = imageOf('')] = world.images
+    const { uid } = await world.stream(streamOf(0))
+    const link = { digest: layerOf(image), mediaType: 'application/octet-stream', size: layerBytes }
+    const named = { ...upstream, host: 'b.example' }
+    await world.links.add(streamOf(0), uid, [{ ...link, locations: [named] }])
+    world.source.fail(upstream, refusing('BLOB_UNKNOWN'))
+    await world.open({ maxBytes: 10 }).prune(real)
+    const tag = await world.reader.tag(streamOf(0), 'prod')
+    expect(tag?.record.upstreamGone).toMatchObject({ image: image.manifest.digest, host: upstream.host })
+    expect(asksOf(world)).toContain('size b.example/lib/app')
+  })
+
+  test('is had again where parts of it came from', async () => {
+    const world = await full(2)
+    const [image = imageOf('')] = world.images
+    const { uid } = await world.stream(streamOf(0))
+    const other = { ...upstream, host: 'b.example' }
+    const { digest, bytes, mediaType } = image.layers[0] ?? image.config
+    await world.links.add(streamOf(0), uid, [{ digest, mediaType, size: bytes.length, locations: [other] }])
+    // A download that began at one and ended at the other.
+    await world.content.remove(digest, { unusedSince: world.clock.now() })
+    const records = createHeldRecords({ store: world.store, now: world.clock.now })
+    await world.content.putManifest(digest, bytes, { ...upstream, host: 'third.example' })
+    await records.remove(digest)
+    await records.add(digest, bytes.length, proofOf([upstream, other]))
+    world.source.put(other, digest, { bytes })
+    world.later(dayMs)
+    const source: CollectorWorld['source'] = {
+      ...world.source,
+      async size(location, asked) {
+        if (location.host === upstream.host && asked === digest) throw refusing('BLOB_UNKNOWN')
+        return world.source.size(location, asked)
+      },
+    }
+    await world.open({ maxBytes: 10, source }).prune(real)
+    expect(await world.layersHeld()).toEqual([])
   })
 
   test('is forgotten with the stream that could not have it again', async () => {
