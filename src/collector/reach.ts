@@ -38,17 +38,33 @@ interface Step {
   isManifest: boolean
 }
 
+/**
+ * Most lists of platforms by which the pins of one stream are told apart, each of which costs a walk over all that they name. For
+ * pins with others all platforms are wanted: that keeps more, and whoever writes a list for each of many tags can not make a pass
+ * endless.
+ */
+const maxLists = 16
+
 /** Of what is held: whether the stream may give it out. */
 const answers = { yes: 1, no: 2 } as const
 
 export function createReach({ store, name, projectUid, held, mayGive }: ReachOptions): Reach {
   const reached = createDigestTable()
   const answered = createDigestTable()
+  const lists = new Map<string, readonly string[]>()
   /** What was looked at already, for the same bits and platforms. */
   const walks = new Map<string, DigestTable>()
 
-  function walkFor(bits: number, platforms: readonly string[]): DigestTable {
-    const key = bits & marks.pinned ? `${bits} ${platforms.join()}` : String(bits)
+  /** Each is one object however it is written; undefined for all platforms. */
+  function listOf(platforms: readonly string[]): readonly string[] | undefined {
+    const list = [...new Set(platforms)].sort()
+    const key = list.join()
+    if (!lists.has(key) && lists.size < maxLists) lists.set(key, list)
+    return lists.get(key)
+  }
+
+  function walkFor(bits: number, list: readonly string[] | undefined): DigestTable {
+    const key = bits & marks.pinned ? `${bits} ${list?.join() ?? 'all'}` : String(bits)
     const walk = walks.get(key) ?? createDigestTable()
     walks.set(key, walk)
     return walk
@@ -71,7 +87,7 @@ export function createReach({ store, name, projectUid, held, mayGive }: ReachOpt
   }
 
   /** What a manifest names, as far as this stream knows it as one; marks it where the stream has it. */
-  async function visit({ digest, bits }: Step, platforms: readonly string[]): Promise<Step[]> {
+  async function visit({ digest, bits }: Step, list: readonly string[] | undefined): Promise<Step[]> {
     const link = await linkOf(digest)
     if (link === undefined) return []
     reached.add(digest, bits)
@@ -83,7 +99,8 @@ export function createReach({ store, name, projectUid, held, mayGive }: ReachOpt
     const { manifests, config, layers } = decode<ImageRecord>(stored)
     const unwanted = bits & marks.pinned ? (bits & ~marks.pinned) | marks.pulled : bits
     const children = manifests.map((child) => {
-      return { digest: child.digest, bits: isWantedPlatform(child, platforms) ? bits : unwanted, isManifest: true }
+      const isWanted = list === undefined || isWantedPlatform(child, list)
+      return { digest: child.digest, bits: isWanted ? bits : unwanted, isManifest: true }
     })
     const blobs = config === undefined ? layers : [config, ...layers]
     return [...children, ...blobs.map((blob) => ({ digest: blob.digest, bits, isManifest: false }))]
@@ -93,10 +110,11 @@ export function createReach({ store, name, projectUid, held, mayGive }: ReachOpt
     has: (digest) => reached.get(digest) !== 0,
     async from(digest, bits, platforms = []) {
       const queue: Step[] = [{ digest, bits, isManifest: true }]
+      const list = bits & marks.pinned ? listOf(platforms) : []
       // The queue grows while it is walked.
       for (const step of queue) {
-        if (walkFor(step.bits, platforms).add(step.digest, 1) !== 0) continue
-        if (step.isManifest) queue.push(...(await visit(step, platforms)))
+        if (walkFor(step.bits, list).add(step.digest, 1) !== 0) continue
+        if (step.isManifest) queue.push(...(await visit(step, list)))
         else {
           reached.add(step.digest, step.bits)
           await markHeld(step.digest, step.bits, () => linkOf(step.digest))

@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { makeImage, makeIndex } from '../support/images.ts'
-import { collectorWorld, dayMs, digestsOf, here, hourMs, sizeOf } from './world.ts'
+import { collectorWorld, dayMs, digestsOf, here, hourMs, sizeOf, upstream } from './world.ts'
 
 const app = { project: 'demo', stream: 'app' }
 const web = { project: 'demo', stream: 'web' }
 const layer = Buffer.from('a layer that both have')
 const one = makeImage('one', { layers: [layer, Buffer.from('of one')] })
 const two = makeImage('two', { layers: [layer, Buffer.from('of two')] })
+const three = makeImage('three')
+const index = makeIndex('many')
 const rollback = { kind: 'rollback' as const }
 
 const real = { dryRun: false }
@@ -42,7 +44,6 @@ describe('what a pin needs', () => {
 
   test('is pinned for the wanted platforms, and may go for others', async () => {
     const { collector, move, later } = await collectorWorld()
-    const index = makeIndex('many', ['amd64', 'arm64'])
     await move(app, 'prod', index)
     later(2 * dayMs)
     const { kept } = await collector.prune(real)
@@ -53,6 +54,34 @@ describe('what a pin needs', () => {
       { reason: 'pinned', count: 4, bytes: pinned },
       { reason: 'pulled', count: 3, bytes: sizeOf(arm64) },
     ])
+  })
+
+  test('is looked for by few lists of platforms, however many its tags write, and then for all platforms', async () => {
+    const world = await collectorWorld()
+    const platformsOf = (n: number) => ({
+      'weir.dev/platforms': `linux/amd64,linux/other${n}`,
+      'weir.dev/retain': 'pinned',
+    })
+    for (let n = 0; n < 60; n += 1) await world.move(app, `t${n}`, index, { annotations: platformsOf(n) })
+    world.later(2 * dayMs)
+    const [child = one] = index.children
+    let looks = 0
+    const get: typeof world.store.get = (key) => {
+      if (key.startsWith('link/') && key.endsWith(child.manifest.digest)) looks += 1
+      return world.store.get(key)
+    }
+    const { kept } = await world.open({ store: { ...world.store, get } }).prune(real)
+    expect(looks).toBeLessThan(30)
+    expect(kept.map(({ reason }) => reason)).toEqual(['pinned'])
+  })
+
+  test('is looked for by each of few lists of platforms', async () => {
+    const world = await collectorWorld()
+    for (const [n, platforms] of ['linux/s390x', 'linux/arm64,linux/s390x', 'linux/s390x,linux/arm64'].entries())
+      await world.move(app, `t${n}`, index, { annotations: { 'weir.dev/platforms': platforms } })
+    const { kept } = await world.collector.prune(real)
+    const [amd64 = one] = index.children
+    expect(kept.find(({ reason }) => reason === 'pulled')).toMatchObject({ bytes: sizeOf(amd64) })
   })
 
   test('is what its tag keeps by annotation: of tag, stream or project', async () => {
@@ -186,6 +215,22 @@ describe('the history', () => {
     later(30 * dayMs)
     await collector.prune(real)
     expect(await heldDigests()).toEqual(digestsOf(one))
+  })
+
+  test.each([
+    ['pushed', here],
+    ['imported', upstream],
+  ])('of a deleted tag keeps as much as any other, the deletion counted, of what was %s', async (_, location) => {
+    const { collector, move, stream, writer, later, heldDigests } = await collectorWorld()
+    await stream(app, { 'weir.dev/history-keep': '3' })
+    for (const image of [one, two, three]) await move(app, 'prod', image, { location })
+    await writer.changeTag(app, 'prod', () => ({ remove: { cause: { kind: 'delete', by: 'alice' } } }))
+    later(3650 * dayMs)
+    await collector.prune(real)
+    expect(await heldDigests()).toEqual(digestsOf(two, three))
+    await stream(app, { 'weir.dev/history-keep': '1' })
+    await collector.prune(real)
+    expect(await heldDigests()).toEqual([])
   })
 
   test('of a stream that was made anew keeps the bytes of the earlier one', async () => {
