@@ -1,20 +1,36 @@
 import { RegistryError } from '../oci/errors.ts'
+import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
-import { decode, lifeKey, projectKey, streamObjectKey, streamOfKey, tagPrefix } from '../streams/keys.ts'
-import type { TagRecord } from '../streams/records.ts'
+import type { ContentPolicy } from '../streams/content-policy.ts'
+import {
+  decode,
+  ledgerRange,
+  lifeKey,
+  projectKey,
+  streamObjectKey,
+  streamOfKey,
+  tagOfKey,
+  tagPrefix,
+} from '../streams/keys.ts'
+import type { LedgerEntry, TagRecord } from '../streams/records.ts'
 import { newestRevision } from '../streams/stream-records.ts'
 import { createTurns } from '../streams/turns.ts'
-import { type MarkOptions, markTag, policiesOf, viewOf } from './mark-stream.ts'
+import { createHistoryKeep } from './history-keep.ts'
+import { type MarkOptions, markTag, policiesOf, type StreamView, viewOf } from './mark-stream.ts'
+import { marks } from './marks.ts'
 
 /** Follows the tags that change while a pass is under way. */
 export interface TagChanges extends AsyncDisposable {
   /**
-   * Marks what is needed by all tags that changed so far.
+   * Marks what is needed by all tags that changed so far, where they stand and where they stood meanwhile.
    *
    * @throws CompactedError when more changed than can be told
    */
   markChanged(): Promise<void>
 }
+
+/** What was entered in the ledger longer before a pass began was seen by it, also when the clock was set a little. */
+const aroundMs = 3_600_000
 
 /** Begins to follow at once. */
 export async function followTagChanges(options: MarkOptions & { store: Store }): Promise<TagChanges> {
@@ -65,7 +81,19 @@ export async function followTagChanges(options: MarkOptions & { store: Store }):
     const view = viewOf(options, name, life, project)
     const record = tag && decode<TagRecord>(tag)
     if (record === undefined || view.life?.uid !== record.uid) return
-    await markTag(view, record, policiesOf(options.policy, project, object)(record.spec?.annotations))
+    const policy = policiesOf(options.policy, project, object)(record.spec?.annotations)
+    await markTag(view, record, policy)
+    await markNewEntries(view, name, tagOfKey(key), policy)
+  }
+
+  /** Where it stood for a moment meanwhile is in its history. */
+  async function markNewEntries(view: StreamView, name: StreamName, tag: string, policy: ContentPolicy): Promise<void> {
+    const keep = createHistoryKeep(policy, options.nowMs)
+    for await (const entry of await store.range(ledgerRange(name, tag, undefined))) {
+      const { image, projectUid, created } = decode<LedgerEntry>(entry)
+      if (Date.parse(created) < options.nowMs - aroundMs || !keep.next(created)) return
+      if (image !== '' && projectUid === view.projectUid) await view.reach.from(image, marks.history)
+    }
   }
 
   async function markAll(): Promise<void> {

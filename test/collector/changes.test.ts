@@ -59,6 +59,19 @@ describe('a tag that changes once everything is marked', () => {
     expect(await world.heldDigests()).toEqual(digestsOf(one))
   })
 
+  test('keeps where it stood for a moment, as far as its history does', async () => {
+    const world = await replaced()
+    const [three, four] = [makeImage('three'), makeImage('four')]
+    for (const image of [three, four]) await world.move(app, 'prod', image)
+    await world.stream(app, { 'weir.dev/history-keep': '2' })
+    world.later(2 * dayMs)
+    const during = async () => {
+      for (const image of [one, four]) await moveSlowly(world, 'old', image)
+    }
+    await world.open(whenMarked(world, during)).prune(real)
+    expect(await world.heldDigests()).toEqual(digestsOf(one, three, four))
+  })
+
   test('keeps nothing when its stream is gone again', async () => {
     const world = await replaced()
     const during = async () => {
