@@ -18,6 +18,9 @@ export interface VerifyRequest {
   signal: AbortSignal
 }
 
+/** Digests that one page names: after a loss of the disk it would be all. */
+const maxNamed = 1000
+
 /** Hashes held bytes again, in the order of digests, at least one. What is missing counts towards `maxBytes` too. */
 export async function verifyHeld(
   content: Pick<Content, 'list' | 'verify'>,
@@ -31,7 +34,8 @@ export async function verifyHeld(
   let last = after
   for await (const { digest, size } of content.list({ withMissing: true, ...(after && { after }) })) {
     const isFull = checked + missing.length > 0 && bytes + missingBytes + size > maxBytes
-    if (isFull && last !== undefined) return { checked, bytes, corrupt, missing, continue: last }
+    const isLong = corrupt.length + missing.length >= maxNamed
+    if ((isFull || isLong) && last !== undefined) return { checked, bytes, corrupt, missing, continue: last }
     signal.throwIfAborted()
     const found = await content.verify(digest, signal)
     last = digest

@@ -1,6 +1,9 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { verifyHeld } from '../../src/collector/verify.ts'
+import { proofOf } from '../../src/content/proof.ts'
+import { digestOf } from '../../src/oci/digest.ts'
+import { createHeldRecords } from '../../src/streams/held-records.ts'
 import { makeImage } from '../support/images.ts'
 import { collectorWorld, dayMs, digestsOf, sizeOf, upstream } from './world.ts'
 
@@ -77,6 +80,17 @@ describe('a verification', () => {
       continue: second,
     })
     expect(await collector.verify({})).toEqual({ ...page, missing: digestsOf(one) })
+  })
+
+  test('names a thousand at most in a page: after a loss of the disk it would be all', async () => {
+    const world = await collectorWorld()
+    const records = createHeldRecords({ store: world.store, now: world.clock.now })
+    const digests = Array.from({ length: 1003 }, (_, n) => digestOf(Buffer.from(`lost ${n}`))).sort()
+    await Promise.all(digests.map((digest) => records.add(digest, 1, proofOf([upstream]))))
+    const page = await world.collector.verify({})
+    expect(page).toMatchObject({ missing: digests.slice(0, 1000), continue: digests[999] })
+    const rest = await world.collector.verify({ ...(page.continue && { after: page.continue }) })
+    expect(rest).toEqual({ checked: 0, bytes: 0, corrupt: [], missing: digests.slice(1000) })
   })
 
   test('does not call missing what is removed while it comes to it', async () => {
