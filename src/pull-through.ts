@@ -40,8 +40,8 @@ export interface PullThrough {
     range?: RangeRequest,
     signal?: AbortSignal,
   ): Promise<OpenBlob & { digest: Digest }>
-  /** Forgets what memory has for the stream with this uid: links of it were removed. */
-  forget(uid: string): void
+  /** Forgets what memory has for the stream with this uid, or for all: links of it were removed. */
+  forget(uid?: string): void
   /** Tag names in byte order. @throws RegistryError NAME_UNKNOWN */
   tags(name: StreamName, options: { after?: string; limit?: number }): Promise<string[]>
 }

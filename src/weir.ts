@@ -15,6 +15,7 @@ import { createApi } from './api/api.ts'
 import { groupOf } from './api/groups.ts'
 import { followObjects } from './api/watch/follow-objects.ts'
 import { createAudit } from './audit.ts'
+import { followUnlinked } from './collector/unlinked.ts'
 import { createCollector } from './collector.ts'
 import type { WeirConfig } from './config.ts'
 import type { Content } from './content/content.ts'
@@ -261,6 +262,7 @@ async function openParts(options: PartsOptions) {
     log,
   })
   opened.defer(() => collector.ended)
+  followUnlinked({ store, onUnlinked: pullThrough.forget, signal: leaving.signal })
   press = collector.press
   const resealing = resealRecords({ store, keys: access.secretKeys, signal: leaving.signal, log })
   opened.defer(() => resealing)

@@ -13,8 +13,8 @@ export interface BlobLinks {
    * @throws RegistryError UNAVAILABLE or an upstream's failure while it can not be known whether the stream has the blob
    */
   find(stream: LivingStream, digest: Digest): Promise<StreamLink | undefined>
-  /** Forgets what it knows of the stream with this uid: links of it were removed. */
-  forget(uid: string): void
+  /** Forgets what it knows of the stream with this uid, or of all: links of it were removed. */
+  forget(uid?: string): void
 }
 
 export interface BlobLinksOptions {
@@ -60,6 +60,8 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
   /** The resourceVersion up to which everything that a stream's pins name was read. */
   const searched = new LRUCache<string, number>({ max: 5_000 })
   const searching = createSingleFlight<StreamLink | undefined>()
+  /** What was looked up before it changed is not remembered: links may be gone since. */
+  let forgotten = 0
 
   /** Manifests that the stream's pins name, directly or through indexes, and that were not read yet. */
   async function unreadOf(stream: LivingStream): Promise<Digest[]> {
@@ -80,8 +82,9 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
   /** Of a manifest that is linked already: what a pin names directly is, since the pin was admitted. */
   async function childrenOf(stream: LivingStream, digest: Digest): Promise<readonly Digest[]> {
     const key = keyOf(stream, digest)
+    const before = forgotten
     const children = read.get(key) ?? (await links.get(stream.name, digest))?.children ?? []
-    read.set(key, children)
+    if (before === forgotten) read.set(key, children)
     return children
   }
 
@@ -127,6 +130,7 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
   }
 
   async function search(stream: LivingStream, digest: Digest): Promise<StreamLink | undefined> {
+    const before = forgotten
     const version = (await reader.stream(stream.name))?.resourceVersion
     if (version === undefined || searched.get(stream.uid) === version) return undefined
     const unread = await unreadOf(stream)
@@ -136,7 +140,8 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
     if (link !== undefined) return link
     const [error] = [...errors, ...failures.map((failure) => failure.error)]
     if (error !== undefined) throw error
-    if ([...unread, ...tried].every((child) => read.has(keyOf(stream, child)))) searched.set(stream.uid, version)
+    const isAllRead = [...unread, ...tried].every((child) => read.has(keyOf(stream, child)))
+    if (isAllRead && before === forgotten) searched.set(stream.uid, version)
     return undefined
   }
 
@@ -146,6 +151,12 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
       return link ?? searching(keyOf(stream, digest), () => search(stream, digest))
     },
     forget(uid) {
+      forgotten += 1
+      if (uid === undefined) {
+        searched.clear()
+        read.clear()
+        return
+      }
       searched.delete(uid)
       for (const key of [...read.keys()]) if (key.startsWith(`${uid} `)) read.delete(key)
     },

@@ -38,8 +38,8 @@ export interface Manifests {
   load(stream: LivingStream, link: StreamLink): Promise<LoadedManifest>
   /** The size of what `load` would give, without a GET where the upstream allows it. @throws RegistryError as `load` */
   size(stream: LivingStream, link: StreamLink): Promise<number>
-  /** Forgets what memory has for the stream with this uid: links of it were removed. */
-  forget(uid: string): void
+  /** Forgets what memory has for the stream with this uid, or for all: links of it were removed. */
+  forget(uid?: string): void
 }
 
 export interface ManifestsOptions {
@@ -115,7 +115,8 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     },
     forget(uid) {
       forgotten += 1
-      for (const key of [...cache.keys()]) if (key.startsWith(keyOf(uid, ''))) cache.delete(key)
+      if (uid === undefined) cache.clear()
+      else for (const key of [...cache.keys()]) if (key.startsWith(keyOf(uid, ''))) cache.delete(key)
     },
   }
 }

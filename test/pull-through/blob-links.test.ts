@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { readAll } from '../../src/content/reader.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { mediaTypes } from '../../src/oci/media-types.ts'
+import { linkKey } from '../../src/streams/keys.ts'
 import { failing, withBytes } from '../support/fake-upstream-faults.ts'
 import { makeImage, makeIndex, piece, type TestImage } from '../support/images.ts'
 import { app, pullWorld } from './world.ts'
@@ -259,4 +260,31 @@ test('a child that is no manifest names nothing', async () => {
   await expect(world.pullThrough.blob(app, nowhere)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
   expect(world.asked()).not.toContain(`GET lib/app ${other.digest}`)
   expect(await readAll(await world.pullThrough.blob(app, other.digest))).toEqual(other.bytes)
+})
+
+test('what was read just before its links were removed is read again', async () => {
+  const world = await pullWorld()
+  const index = makeIndex('raced')
+  await world.import(index)
+  const [child] = index.children
+  const digest = child?.manifest.digest ?? nowhere
+  const uid = (await world.pins.uid(app)) ?? ''
+  let looks = 0
+  const links: typeof world.links = {
+    ...world.links,
+    async get(name, asked) {
+      const link = await world.links.get(name, asked)
+      if (asked !== digest || link === undefined || ++looks !== 2) return link
+      const keys = [digest, child?.config.digest ?? nowhere].map((each) => linkKey(app, each))
+      await world.store.commit({ operations: keys.map((key) => ({ type: 'delete', key })) })
+      pullThrough.forget(uid)
+      // As an index does that comes again.
+      const { mediaType, size, locations } = link
+      await world.links.add(app, uid, [{ digest, mediaType, size, locations }])
+      return link
+    },
+  }
+  const pullThrough = world.restarted({ links })
+  await expect(pullThrough.blobSize(app, configOf(child))).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+  expect(await pullThrough.blobSize(app, configOf(child))).toMatchObject({ digest: configOf(child) })
 })
