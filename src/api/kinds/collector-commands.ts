@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Collector } from '../../collector.ts'
+import { type Collector, leastKeptMs } from '../../collector.ts'
 import { parseDigest } from '../../oci/digest.ts'
 import { parseObject } from '../body.ts'
 import { parseDurationMs } from '../duration.ts'
@@ -40,8 +40,10 @@ export function contentPrunes({ collector }: CollectorCommandsOptions): Resource
       async create({ options }, body) {
         const { dryRun: asked, keepYoungerThan } = parseObject(prune, body).spec ?? {}
         const keepYoungerThanMs = keepYoungerThan ? parseDurationMs(keepYoungerThan) : undefined
-        const isWrong = keepYoungerThan && keepYoungerThanMs === undefined
-        const cause = invalid('spec.keepYoungerThan', keepYoungerThan, 'must be a duration: 24h, 90m or 7d')
+        const isWrong = keepYoungerThan && (keepYoungerThanMs === undefined || keepYoungerThanMs < leastKeptMs)
+        const detail =
+          'must be a duration of at least 10m, such as 24h, 90m or 7d: what was used since then is being used'
+        const cause = invalid('spec.keepYoungerThan', keepYoungerThan, detail)
         requireValid(isWrong ? [cause] : [], { name: '', kind: resource, group: weirGroup })
         const dryRun = options.dryRun || asked === true
         const kept = keepYoungerThanMs === undefined ? {} : { keepYoungerThanMs }

@@ -68,13 +68,13 @@ describe('a content prune', () => {
 
   test('keeps what is younger than it says', async () => {
     const { asAdmin, asked } = await noting()
-    for (const keepYoungerThan of ['24h', '1h30m', '0s', null]) {
+    for (const keepYoungerThan of ['24h', '1h30m', '10m', null]) {
       expect(await asAdmin('POST', prunes, { spec: { keepYoungerThan } })).toMatchObject({ status: 201 })
     }
     expect(asked).toEqual([
       { dryRun: false, keepYoungerThanMs: 86_400_000 },
       { dryRun: false, keepYoungerThanMs: 5_400_000 },
-      { dryRun: false, keepYoungerThanMs: 0 },
+      { dryRun: false, keepYoungerThanMs: 600_000 },
       { dryRun: false },
     ])
   })
@@ -83,6 +83,14 @@ describe('a content prune', () => {
     const { asAdmin, asked } = await noting()
     const answer = await asAdmin('POST', prunes, { spec: { keepYoungerThan } })
     expect(answer).toMatchObject(invalidFields('spec.keepYoungerThan'))
+    expect(asked).toEqual([])
+  })
+
+  test.each(['0s', '5m', '9m59s'])('is refused for %s: that long before is now', async (keepYoungerThan) => {
+    const { asAdmin, asked } = await noting()
+    const answer = await asAdmin('POST', prunes, { spec: { keepYoungerThan } })
+    expect(answer).toMatchObject(invalidFields('spec.keepYoungerThan'))
+    expect(JSON.stringify(answer.body)).toContain('at least 10m')
     expect(asked).toEqual([])
   })
 
