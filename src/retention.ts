@@ -11,6 +11,7 @@ import { type AwaitingTag, incompleteError, moveAwaited, noteIncomplete } from '
 import { newWish, putEntry, type UnheldEntry } from './retention/entries.ts'
 import { type Following, followUnheld } from './retention/follow.ts'
 import { hostOf } from './retention/hold.ts'
+import { createHoldWanted } from './retention/hold-wanted.ts'
 import { lookAt } from './retention/parts.ts'
 import { followPolicies } from './retention/policy-changes.ts'
 import { createQuietHosts } from './retention/quiet-hosts.ts'
@@ -27,11 +28,11 @@ import { createPolicyOf } from './streams/tag-policy.ts'
 export type { RetainedState } from './retention/tell.ts'
 
 export interface Retention {
-  /** undefined when the tag does not stand anywhere, or nothing is to be kept for it (`pulled`). */
+  /** undefined when the tag does not stand anywhere. */
   state(name: StreamName, tag: string): Promise<RetainedState | undefined>
   /**
    * The same of many tags of one stream, for lists: what the index says, without a look at their content. Counts of what is being
-   * fetched are 0 until somebody noted them.
+   * fetched are 0 until somebody noted them; nothing is said of tags that nobody has looked at since this process started.
    */
   states(stream: Stream, tags: readonly Tag[]): Promise<ReadonlyMap<string, RetainedState>>
   /**
@@ -109,11 +110,13 @@ export function createRetention(options: RetentionOptions): Retention {
   const slots = createSlots(budgets)
   const shared = createSharedHold({ links, content, keepManifest, forget, slots, quiet, atOnce: budgets.perHost })
   const policyOf = createPolicyOf(store, defaults)
-  const attempt = createAttempt({ store, reader, writer, policyOf, shared, now, log })
-  const telling: TellOptions = { store, links, content, defaults, shared }
+  const holdWanted = createHoldWanted({ reader, policyOf, shared })
+  const attempt = createAttempt({ store, reader, writer, policyOf, holdWanted, now, log })
+  const telling: TellOptions = { store, links, content, defaults, shared, hasLooked: () => hasLooked }
   const waiters = new Map<string, number>()
   let following: Following | undefined
   let isLookWanted = false
+  let hasLooked = false
   let wake: () => void = () => undefined
 
   async function told(name: StreamName, tag: string): Promise<(Told & { found: Tag; stream: Stream }) | undefined> {
@@ -151,12 +154,11 @@ export function createRetention(options: RetentionOptions): Retention {
     const awaiting: AwaitingTag = { name: stream, tag, image }
     const found = await reader.tag(stream, tag)
     if (found?.record.awaits?.image !== image) return
-    const { platforms } = await policyOf(stream, found.record.spec?.annotations)
     const impatient = AbortSignal.timeout(patienceMs ?? longestWaitMs)
     const waiting = AbortSignal.any([signal, impatient])
     const leave = enter(awaiting)
     try {
-      await shared.hold({ stream, image, platforms }, waiting)
+      await holdWanted(awaiting, waiting)
     } catch (error) {
       const why = waiting.aborted ? stillFetched : messageOf(error)
       // What ends because Weir stops says nothing of the content: the next process goes on.
@@ -208,6 +210,7 @@ export function createRetention(options: RetentionOptions): Retention {
       lookAt({ links, content }, name, image, platforms)
     const rest = (workedMs: number) => pause(workedMs * restFactor, signal)
     const found = await review({ store, reader, defaults, look, now, rest, signal }, scope)
+    hasLooked ||= scope === undefined && !signal.aborted
     if (found > 0) log.info({ ...scope, tags: found }, 'content of tags is missing and will be fetched')
   }
 
@@ -229,7 +232,9 @@ export function createRetention(options: RetentionOptions): Retention {
   return {
     async state(name, tag) {
       const about = await told(name, tag)
-      return about?.isWanted === true ? about.state : undefined
+      if (about === undefined || about.isWanted) return about?.state
+      const { image, parts, heldParts, bytes, heldBytes } = about.state
+      return { image, state: 'pulled', parts, heldParts, bytes, heldBytes }
     },
     states: (stream, tags) => tellListed(telling, stream, tags),
     awaitMove,

@@ -2,7 +2,9 @@ import type { RetainedState } from '../retention.ts'
 
 /**
  * Shown on an ImageStreamTag: how much of what its image needs is held, `held`, `fetching: 3 of 7 parts, 120 MiB of 500 MiB` or
- * `failed: WHY; tried again after 2026-11-23T18:12Z`, `held: WHAT WAS LEFT OUT`; absent where nothing is kept of a tag. Read-only: it is computed when it is read, whatever a client writes.
+ * `failed: WHY; tried again after 2026-11-23T18:12Z`, `held: WHAT WAS LEFT OUT`, or where nobody wants it held
+ * `pulled: 3 of 7 parts held, 120 MiB of 500 MiB`. Absent in lists where nobody has looked yet. Read-only: it is computed when it
+ * is read, whatever a client writes.
  */
 export const contentAnnotation = 'weir.dev/content'
 
@@ -17,6 +19,7 @@ export function contentText(
   const again = retryAt === undefined ? '' : `; tried again after ${retryAt.slice(0, 'YYYY-MM-DDTHH:MM'.length)}Z`
   if (state === 'failed') return `failed: ${message ?? 'unknown'}${again}${then}`
   if (state === 'held') return `held${message === undefined ? '' : `: ${message}`}${then}`
+  if (state === 'pulled') return `pulled: ${heldParts} of ${parts} parts held, ${size(heldBytes)} of ${size(bytes)}`
   if (parts === 0) return `fetching${then}`
   return `fetching: ${heldParts} of ${parts} parts, ${size(heldBytes)} of ${size(bytes)}${then}`
 }

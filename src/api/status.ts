@@ -1,5 +1,5 @@
 import { type ErrorSubject, errorDescriptors, type FieldCause, type RegistryError } from '../oci/errors.ts'
-import { incompleteReason } from '../retention/awaited.ts'
+import { reasonOfIncomplete } from '../retention/awaited.ts'
 import { qualifiedName } from './resource.ts'
 
 /** `metav1.Status`, the answer that is no object. */
@@ -64,7 +64,7 @@ export function failureStatus(error: RegistryError, subject?: ErrorSubject): Sta
 /** The Status of one item of a command that went on: its reason is the one its condition shows. */
 export function itemStatus(error: RegistryError, subject?: ErrorSubject): Status {
   const status = failureStatus(error, subject)
-  const reason = error.upstream?.reason ?? incompleteReason(error)
+  const reason = error.upstream?.reason ?? reasonOfIncomplete(error)
   return reason === undefined ? status : { ...status, reason }
 }
 

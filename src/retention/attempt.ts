@@ -9,14 +9,14 @@ import { reportGone, reportSeen } from '../streams/upstream-gone.ts'
 import { type AwaitingTag, moveAwaited, noteIncomplete } from './awaited.ts'
 import { currentRecord, dropEntry, type EntriesStore, finishEntry, noteOnEntry, type UnheldEntry } from './entries.ts'
 import { failureAfter, isGone } from './failures.ts'
-import type { SharedHold } from './shared-hold.ts'
+import type { HoldWanted } from './hold-wanted.ts'
 
 export interface AttemptOptions {
   store: EntriesStore
   reader: Pick<StreamReader, 'stream' | 'tag'>
   writer: Pick<StreamWriter, 'changeTag'>
   policyOf: PolicyOf
-  shared: SharedHold
+  holdWanted: HoldWanted
   now: () => number
   log: Logger
 }
@@ -32,7 +32,7 @@ export type Attempt = (entry: UnheldEntry, signal: AbortSignal) => Promise<numbe
 const noteIntervalMs = 5000
 
 export function createAttempt(options: AttemptOptions): Attempt {
-  const { store, reader, writer, policyOf, shared, now, log } = options
+  const { store, reader, writer, policyOf, holdWanted, now, log } = options
 
   /** The stream and the tag that still need the entry's image. */
   async function standing({ name, tag, record }: UnheldEntry): Promise<{ stream: Stream; tag: Tag } | undefined> {
@@ -50,16 +50,20 @@ export function createAttempt(options: AttemptOptions): Attempt {
     const { image, forced } = entry.record
     const { awaits, upstreamGone, spec } = tag.record
     const awaiting: AwaitingTag = { name: stream, tag: tag.name, image }
-    const { platforms, retain, move } = await policyOf(stream, spec?.annotations)
+    const { retain, move } = await policyOf(stream, spec?.annotations)
     const isAwaited = awaits !== undefined && move === 'when-held'
     // It was to wait when it was set to move, and is not any more.
     if (awaits !== undefined && !isAwaited) await moveAwaited(writer, awaiting)
     if (!isAwaited && retain === 'pulled' && forced !== true) return undefined
     const noting = createNoting(entry)
-    const { hasFetched, leftOut } = await shared.hold({ stream, image, platforms }, signal, noting.progress)
+    const outcome = await holdWanted(awaiting, signal, noting.progress)
     await noting.ended()
+    if (outcome === undefined) return undefined
+    const { hasFetched, leftOut } = outcome
     if (isAwaited) await moveAwaited(writer, awaiting)
-    if (hasFetched && upstreamGone?.image === image) await reportSeen(writer, entry.name, tag.name, image)
+    // Only a manifest that is seen again says of one that was gone; a part may be there without it.
+    const isSeen = hasFetched && upstreamGone?.image === image && upstreamGone.isPart === true
+    if (isSeen) await reportSeen(writer, entry.name, tag.name, image)
     return leftOut
   }
 

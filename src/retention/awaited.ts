@@ -3,10 +3,8 @@ import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { isHeldError } from '../streams/hold.ts'
+import { incompleteReason } from '../streams/moves.ts'
 import type { CurrentTag, StreamWriter, TagChange } from '../streams/streams.ts'
-
-/** The reason of the condition of a tag that awaits what can not be had for now. */
-const incomplete = 'ContentIncomplete'
 
 /** A tag of a stream, which a later stream of its name has no part in. */
 export interface AwaitingTag {
@@ -27,15 +25,15 @@ export async function moveAwaited(writer: Writer, awaiting: AwaitingTag): Promis
 
 /** Says on a tag why it does not move yet (I7: it stays where it stands). */
 export async function noteIncomplete(writer: Writer, awaiting: AwaitingTag, why: string): Promise<void> {
-  await change(writer, awaiting, () => ({ condition: { reason: incomplete, message: messageOf(awaiting, why) } }))
+  await change(writer, awaiting, () => ({ condition: { reason: incompleteReason, message: messageOf(awaiting, why) } }))
 }
 
 /** A tag has not moved: not all that it awaits is held. */
 class IncompleteError extends RegistryError {}
 
 /** The reason of the condition of a tag, for an error that says the same; undefined for any other. */
-export function incompleteReason(error: unknown): string | undefined {
-  return error instanceof IncompleteError ? incomplete : undefined
+export function reasonOfIncomplete(error: unknown): string | undefined {
+  return error instanceof IncompleteError ? incompleteReason : undefined
 }
 
 /** What is told to who waits for a tag to move. */

@@ -15,7 +15,8 @@ import type { SharedHold } from './shared-hold.ts'
 export interface RetainedState {
   /** Where the tag stands, or where it is to move when all is held. */
   image: Digest
-  state: 'held' | 'fetching' | 'failed'
+  /** `pulled`: nobody wants it held, and what pulls brought is kept as long as there is room. */
+  state: 'held' | 'fetching' | 'failed' | 'pulled'
   /** Manifests and blobs that are needed and known of, and how many of them are held; 0 while that is not known. */
   parts: number
   heldParts: number
@@ -33,6 +34,8 @@ export interface TellOptions {
   content: Pick<Content, 'held'>
   defaults: ContentPolicy
   shared: Pick<SharedHold, 'progress'>
+  /** Whether all pins were looked at, so that what is not in the index is held. */
+  hasLooked(): boolean
 }
 
 /** What there is to tell of a tag, and the entry that it was made of. */
@@ -90,7 +93,7 @@ function leftOutText(missing: Look['missing']): string {
  * until somebody has noted how far it is.
  */
 export async function tellListed(
-  { store, defaults }: TellOptions,
+  { store, defaults, hasLooked }: TellOptions,
   stream: Stream,
   tags: readonly Tag[],
 ): Promise<ReadonlyMap<string, RetainedState>> {
@@ -111,7 +114,7 @@ export async function tellListed(
       const { failure, progress = unknown } = entry
       const state = failure === undefined ? 'fetching' : 'failed'
       told.set(name, { image, state, ...progress, ...(failure && failedState(failure)) })
-    } else if (retain === 'pinned') {
+    } else if (retain === 'pinned' && record.awaits === undefined && hasLooked()) {
       told.set(name, { image, state: 'held', ...unknown })
     }
   }

@@ -56,6 +56,9 @@ export function copyOf(
   return { image, mediaType, dockerImageReference, created, cause: { kind, ...wantedBy, from } }
 }
 
+/** The reason of the condition of a tag that awaits an image of which not all can be had for now. */
+export const incompleteReason = 'ContentIncomplete'
+
 /** What moves a tag at once, whatever its policy: a push brings its content, and a rollback is for when there is trouble. */
 const neverAwaited: ReadonlySet<Cause['kind']> = new Set(['push', 'rollback', 'delete'])
 

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { StreamName } from '../oci/reference.ts'
 import { formatTime } from './events.ts'
-import { failureMessage, nextSpec, type SpecStep, sameFailure, sameReference } from './generations.ts'
+import { failureMessage, nextSpec, type SpecStep, sameFailure, sameIdentity, sameReference } from './generations.ts'
 import { underHold } from './hold.ts'
-import { awaitedMove, ledgerEntry, nextItems, ownMove, type SourceHead, shownItems } from './moves.ts'
+import { awaitedMove, incompleteReason, ledgerEntry, nextItems, ownMove, type SourceHead, shownItems } from './moves.ts'
 import type {
   Cause,
   Hold,
@@ -78,6 +78,7 @@ export function applyChange(
   const move = awaits === undefined ? wanted : undefined
   const { event: _event, ...rest } = asked
   const effective: TagChange = move === undefined ? rest : { ...rest, event: move }
+  const stillAwaits = awaits ?? nextAwaited(before, effective, step, context)
   const items = nextItems(shownItems(before.items, change.hide, context), move, step, context)
   const entry = items.moved && move ? ledgerEntry(before, move, items.generation, context) : undefined
   const {
@@ -98,9 +99,12 @@ export function applyChange(
     ...optional('spec', step.spec),
     ...optional('hold', nextHold(before, effective, entry?.revision ?? before.current, time)),
     ...optional('candidate', nextCandidate(before, effective, items.items[0])),
-    ...optional('awaits', awaits ?? nextAwaited(before, effective, step)),
+    ...optional('awaits', stillAwaits),
     ...optional('lastSeen', nextLastSeen(before, effective, time)),
-    ...optional('condition', awaits === undefined ? nextCondition(before, effective, step, context) : undefined),
+    ...optional(
+      'condition',
+      nextCondition(before, effective, step, { ...context, awaits: stillAwaits, isFound: awaits !== undefined }),
+    ),
     ...optional('upstreamGone', nextUpstreamGone(before, change, items.items[0], time)),
   }
   if (entry === undefined && isDeepStrictEqual(next, before)) return undefined
@@ -188,9 +192,16 @@ function nextCandidate(
   return same ? before.candidate : (candidate ?? undefined)
 }
 
-/** A tag goes on waiting until it moves, or something else is wanted of it. */
-function nextAwaited(before: TagRecord, { event }: TagChange, { spec, renewed }: SpecStep): TagRecord['awaits'] {
-  return event !== undefined || renewed || spec === undefined ? undefined : before.awaits
+/** A tag goes on waiting until it moves, or something else is wanted of it. A failure to find something newer is nothing else. */
+function nextAwaited(
+  before: TagRecord,
+  { event, condition }: TagChange,
+  { spec, renewed }: SpecStep,
+  { project }: StreamName,
+): TagRecord['awaits'] {
+  if (event !== undefined || spec === undefined) return undefined
+  const isFailure = condition != null && before.spec !== undefined && sameIdentity(before.spec, spec, project)
+  return renewed && !isFailure ? undefined : before.awaits
 }
 
 function nextLastSeen(before: TagRecord, { lastSeen }: TagChange, at: string): TagRecord['lastSeen'] {
@@ -199,19 +210,25 @@ function nextLastSeen(before: TagRecord, { lastSeen }: TagChange, at: string): T
 
 /**
  * okd.md 2.6. The same failure again leaves time and text alone; its generation always follows the wish, or clients would
- * show "importing" for ever.
+ * show "importing" for ever. What is said of waiting for content ends with the waiting, and is no failure to find an image.
  */
 function nextCondition(
   before: TagRecord,
   change: TagChange,
   step: SpecStep,
-  context: ChangeContext,
+  context: ChangeContext & { awaits: TagRecord['awaits']; isFound: boolean },
 ): TagEventCondition | undefined {
-  if (change.event !== undefined || change.condition === null) return undefined
+  if (change.condition === null) return undefined
+  const { awaits, isFound } = context
+  const isOfWaiting = before.condition?.reason === incompleteReason
+  const isOver = isOfWaiting && (awaits === undefined || awaits !== before.awaits)
+  const standing = isOver ? undefined : before.condition
+  if (isFound) return isOfWaiting ? standing : undefined
+  if (change.event !== undefined) return change.isHeld === true ? standing : undefined
   const failure = change.condition
   // What follows another tag is not imported any more: no failure of that time says anything about it.
   if (failure === undefined && step.renewed && followedTag(step.spec, context) !== undefined) return undefined
-  if (failure === undefined) return before.condition
+  if (failure === undefined) return standing
   const generation = step.spec?.generation ?? step.generation ?? context.generation
   if (before.condition !== undefined && sameFailure(before, failure)) return { ...before.condition, generation }
   return {

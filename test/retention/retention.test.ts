@@ -83,7 +83,7 @@ describe('an image that a tag was moved to', () => {
     there.start()
     await there.settled()
     expect(there.fetched()).toEqual([v1.config.digest])
-    expect(await there.retention.state(app, 'prod')).toBeUndefined()
+    expect(await there.retention.state(app, 'prod')).toMatchObject({ state: 'pulled', parts: 5, heldParts: 2 })
   })
 
   test('is nothing to fetch for a tag that is a mere reference', async () => {
@@ -251,6 +251,17 @@ describe('an upstream in trouble', () => {
     await there.settled()
     expect(await there.isHeld(v1)).toBe(true)
     expect((await there.tagOf())?.record.upstreamGone).toBeUndefined()
+  })
+
+  test('that has lost a manifest has not got it back because it still gives a part', async () => {
+    const there = await imported()
+    const { host } = there.registry
+    const gone = { image: v1.manifest.digest, host }
+    await there.writer.changeTag(app, 'prod', () => ({ upstreamGone: gone }))
+    there.start()
+    await there.settled()
+    expect(await there.isHeld(v1)).toBe(true)
+    expect((await there.tagOf())?.record.upstreamGone).toMatchObject(gone)
   })
 
   test('is tried again after pauses that grow', async () => {

@@ -86,6 +86,22 @@ describe('a look at all pins', () => {
     expect(await there.retention.state(app, 'prod')).toMatchObject({ state: 'held', parts: 7 })
   })
 
+  test('lets lists say held of what it has looked at, and nothing of what it has not', async () => {
+    const there = await imported()
+    await forgotten(there)
+    const listed = async () => {
+      const [stream, tag] = [await there.reader.stream(app), await there.tagOf()]
+      return stream && tag && (await there.retention.states(stream, [tag])).get('prod')?.state
+    }
+    there.start()
+    expect(await listed()).toBeUndefined()
+    await vi.waitFor(async () => {
+      there.goOn(firstReviewMs)
+      expect(await listed()).toBe('held')
+    })
+    expect((await there.retention.state(app, 'prod'))?.state).toBe('held')
+  })
+
   test('asks no upstream and writes nothing where everything is held', async () => {
     const there = await imported()
     await there.importImage('app', 'other', `${there.repository}:v1`)
@@ -157,14 +173,17 @@ describe('a change of what is kept', () => {
     await there.settled()
     expect(await there.isHeld(v1)).toBe(true)
     expect(await there.isHeld(v2)).toBe(false)
-    const states = await there.retention.states(
-      (await there.reader.stream(app)) ?? expect.fail('no stream'),
-      await there.reader.tags(app),
-    )
-    expect([...states].map(([tag, { state }]) => [tag, state])).toEqual([
-      ['dev', 'held'],
-      ['prod', 'held'],
-    ])
+    await vi.waitFor(async () => {
+      there.goOn(firstReviewMs)
+      const states = await there.retention.states(
+        (await there.reader.stream(app)) ?? expect.fail('no stream'),
+        await there.reader.tags(app),
+      )
+      expect([...states].map(([tag, { state }]) => [tag, state])).toEqual([
+        ['dev', 'held'],
+        ['prod', 'held'],
+      ])
+    })
   })
 
   test('of the platforms fetches another child, and only that', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
-import { incompleteReason } from '../../src/retention/awaited.ts'
+import { reasonOfIncomplete } from '../../src/retention/awaited.ts'
 import type { TagReference } from '../../src/streams/records.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
 import { app, type RetentionWorld, retentionWorld } from './world.ts'
@@ -111,7 +111,7 @@ describe('a tag that moves only when its content is held', () => {
       const result = await importing
       if (running === undefined) {
         expect(result.images).toMatchObject([{ error: { message: expect.stringContaining('is closing') } }])
-        expect(incompleteReason('error' in (result.images[0] ?? {}) && Object(result.images[0]).error)).toBe(
+        expect(reasonOfIncomplete('error' in (result.images[0] ?? {}) && Object(result.images[0]).error)).toBe(
           'ContentIncomplete',
         )
       } else {
@@ -297,6 +297,83 @@ describe('a tag that moves only when its content is held', () => {
     expect((await there.reader.ledger(app, 'prod'))[0]).toMatchObject({ cause: { kind: 'import', by: 'ann' } })
   })
 })
+
+describe('what is wanted of a tag that waits', () => {
+  const index = makeIndex('wider', ['amd64', 'arm64'])
+  const [amd64, arm64] = index.children
+  const only = { 'weir.dev/platforms': 'linux/amd64' }
+  const both = { 'weir.dev/platforms': 'linux/amd64,linux/arm64' }
+
+  test.each(['who waits', 'the background'])('may grow: %s moves it when that is held as well', async (who) => {
+    for (const level of ['tag', 'stream', 'project'] as const) {
+      const there = await standing()
+      const annotate = (more: Record<string, string>) =>
+        level === 'tag' ? there.annotateTag({ ...whenHeld, ...more }) : there.annotate(level, more)
+      await annotate(only)
+      there.registry.put('lib/app', index, { tag: 'v1' })
+      const held = there.registry.hold(new RegExp(`${amd64?.layers.at(-1)?.digest}`))
+      const late = there.registry.hold(new RegExp(`${arm64?.layers.at(-1)?.digest}`))
+      if (who === 'the background') there.start()
+      const importing = byHand(there, who === 'who waits' ? never() : undefined)
+      await held.arrived()
+      await annotate(both)
+      held.release()
+      await late.arrived()
+      expect(await there.pin(), level).toBe(v1.manifest.digest)
+      late.release()
+      await importing
+      await reached(there, index.manifest.digest)
+      expect(await there.isHeld(index), level).toBe(true)
+    }
+  })
+
+  test('may end: nothing says that it waits once it comes from nowhere', async () => {
+    const there = await standing()
+    const held = holdLast(there)
+    const leaving = new AbortController()
+    const importing = byHand(there, leaving.signal)
+    await held.arrived()
+    leaving.abort()
+    await importing
+    expect((await there.tagOf())?.record.condition).toMatchObject({ reason: 'ContentIncomplete' })
+    await there.writer.changeTag(app, 'prod', () => ({ spec: null }))
+    held.release()
+    expect((await there.tagOf())?.record.condition).toBeUndefined()
+    expect((await there.tagOf())?.record.awaits).toBeUndefined()
+  })
+})
+
+test.each(['it is held', 'its registry has lost it'])(
+  'what a stopped process said of a tag that waits is put right by the next: %s',
+  async (end) => {
+    const there = await standing()
+    const [, last] = v2.layers
+    if (last === undefined) throw new Error('no layer')
+    const held = holdLast(there)
+    const stopping = new AbortController()
+    const importing = byHand(there, stopping.signal)
+    await held.arrived()
+    stopping.abort()
+    await importing
+    const condition = async () => (await there.tagOf())?.record.condition
+    expect(await condition()).toMatchObject({ message: expect.stringContaining('still being fetched') })
+    if (end !== 'it is held') there.registry.remove(last.digest)
+    held.release()
+    there.start()
+    if (end === 'it is held') {
+      await reached(there, v2.manifest.digest)
+      expect(await condition()).toBeUndefined()
+    } else {
+      await vi.waitFor(async () =>
+        expect(await condition()).toMatchObject({
+          reason: 'ContentIncomplete',
+          message: expect.stringContaining(last.digest),
+        }),
+      )
+      expect((await condition())?.message).not.toContain('still being fetched')
+    }
+  },
+)
 
 describe('a tag that comes from another', () => {
   const asking = { by: 'ann', mayPull: () => true, seen: {}, field: 'tag' }

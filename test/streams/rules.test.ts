@@ -304,3 +304,60 @@ describe('an image that no upstream has any more', () => {
     })
   })
 })
+
+describe('a tag that awaits its image', () => {
+  const waiting: ChangeContext = { ...context, isMovedWhenHeld: () => true }
+  const incomplete = { reason: 'ContentIncomplete', message: 'not all content is held' }
+  const found: TagChange = { ...imported('2'), lastSeen: digest('2') }
+  const standing = (): TagRecord => recordOf([imported('1')])
+  const waited = (...changes: TagChange[]) =>
+    apply(changes, standing(), { ...waiting, generation: 2, nextGeneration: 3 })
+  const moved: TagChange = { event: event('2', 'import'), isHeld: true }
+
+  test('goes on waiting when a newer import fails, and moves to what was found first', () => {
+    const failed = waited(found, { reimport: true, condition: notFound })?.record
+    expect(failed).toMatchObject({ awaits: { image: digest('2') }, condition: notFound })
+    expect(waited(found, { condition: notFound })?.record.awaits).toMatchObject({ image: digest('2') })
+  })
+
+  test('waits no more when something else is wanted of it, found or not', () => {
+    const other = wanted('prod', 'quay.io/org/other:v1')
+    for (const change of [{ spec: other }, { spec: other, reimport: true, condition: notFound }, { spec: null }]) {
+      expect(waited(found, change)?.record).not.toHaveProperty('awaits')
+    }
+  })
+
+  test('says that its content is incomplete as long as it waits, and no longer', () => {
+    const told = [found, { condition: incomplete }] as const
+    expect(waited(...told)?.record.condition).toMatchObject(incomplete)
+    expect(waited(...told, { hold: null, candidate: null, lastSeen: digest('3') })?.record.condition).toMatchObject(
+      incomplete,
+    )
+    const noSource = { ...wanted('prod'), from: { kind: 'ImageStreamTag', name: 'none' } } as const
+    for (const end of [
+      moved,
+      { spec: null },
+      { spec: noSource },
+      { event: event('1', 'rollback') },
+    ] satisfies TagChange[]) {
+      const { record } = waited(...told, end) ?? {}
+      expect(record, JSON.stringify(end)).toBeDefined()
+      expect(record, JSON.stringify(end)).not.toHaveProperty('condition')
+    }
+  })
+
+  test('found once more in the same place says so still, and of another image says nothing yet', () => {
+    const told = [found, { condition: incomplete }] as const
+    const again: TagChange = { event: event('2', 'scheduled'), lastSeen: digest('3') }
+    expect(waited(...told, again)?.record.condition).toMatchObject(incomplete)
+    const other: TagChange = { event: event('3', 'scheduled'), lastSeen: digest('3') }
+    expect(waited(...told, other)?.record).toMatchObject({ awaits: { image: digest('3') } })
+    expect(waited(...told, other)?.record).not.toHaveProperty('condition')
+  })
+
+  test('that moves at last keeps the newer failure to find another', () => {
+    const { record, notices } = waited(found, { condition: notFound }, moved) ?? {}
+    expect(record).toMatchObject({ condition: notFound, items: [{ image: digest('2') }, {}] })
+    expect(notices?.map(({ kind }) => kind)).toEqual(['moved'])
+  })
+})

@@ -155,13 +155,21 @@ describe('a tag that moves only when its content is held', () => {
   test.each<[string, TagChange]>([
     ['something else is wanted', { spec: { ...wanted('prod', 'quay.io/org/app:v2'), annotations: whenHeld } }],
     ['nothing is wanted', { spec: null }],
-    ['an import by hand fails', { reimport: true, condition: { reason: 'NotFound', message: 'gone' } }],
   ])('awaits nothing when %s', async (_what, next) => {
     const w = await waiting()
     await change(w, found('b'))
     await change(w, next)
     expect((await record(w))?.awaits).toBeUndefined()
     expect((await record(w))?.items[0]?.image).toBe(digest('a'))
+  })
+
+  test('goes on awaiting what was found when an import by hand fails after that, and says both (I7)', async () => {
+    const w = await waiting()
+    await change(w, found('b'))
+    await change(w, { reimport: true, condition: { reason: 'NotFound', message: 'gone' } })
+    expect(await record(w)).toMatchObject({ awaits: { image: digest('b') }, condition: { reason: 'NotFound' } })
+    await change(w, { event: event('b', 'import'), isHeld: true })
+    expect(await record(w)).toMatchObject({ items: [{ image: digest('b') }, {}], condition: { reason: 'NotFound' } })
   })
 
   test('is not imported again while it waits', async () => {
