@@ -3,15 +3,15 @@ import type { Digest } from '../oci/digest.ts'
 import { commitLimits, type Entry, type Operation, type RangeQuery, type Store } from '../store/store.ts'
 import { commitOnce } from './commit-once.ts'
 import { formatTime } from './events.ts'
-import { decode, digestOfHeld, encode, heldKey, heldOfRange, heldRange } from './keys.ts'
+import { decode, digestOfHeld, encode, heldJointlyRange, heldKey, heldOfRange, heldRange } from './keys.ts'
 import type { HeldProofRecord } from './records.ts'
 
 const pageEntries = 500
 
 /** Up to so many locations of a link all that some of them may have proved together is looked for: 31 lookups at most. */
 const mostCombined = 5
-/** Of a link with more, of how many the pairs are. */
-const mostPaired = 8
+/** Of a link with more, so many of the proofs that several locations made are looked at: few downloads break off. */
+const mostJoint = 1000
 
 /** Which locations proved the bytes that are held, a record for each proof: whoever adds one overwrites none. */
 export function createHeldRecords({ store, now }: { store: Store; now: () => number }): HeldRecords {
@@ -29,12 +29,24 @@ export function createHeldRecords({ store, now }: { store: Store; now: () => num
     return sizeOf(entries.find((entry) => entry !== undefined))
   }
 
+  async function sizeOfJoint(digest: Digest, through: Proof): Promise<number | undefined> {
+    const keys = new Set(through)
+    const entries = await read({ ...heldJointlyRange(digest), limit: mostJoint })
+    return sizeOf(entries.find((entry) => decode<HeldProofRecord>(entry).through.every((key) => keys.has(key))))
+  }
+
   return {
     get: async (digest) => recordOf(digest, await read(heldOfRange(digest))),
     async find(digest, { through, isHere }) {
       if (isHere) return sizeOf((await read({ ...heldOfRange(digest), limit: 1 }))[0])
       const sole = through.map((key) => [key])
-      return (await sizeOfAny(digest, sole)) ?? (await sizeOfAny(digest, jointProofs(through)))
+      const found = await sizeOfAny(digest, sole)
+      if (found !== undefined || through.length < 2) return found
+      if (through.length > mostCombined) return sizeOfJoint(digest, through)
+      return sizeOfAny(
+        digest,
+        subsetsOf(through).filter(({ length }) => length > 1),
+      )
     },
     async add(digest, size, proof) {
       const record: HeldProofRecord = { size, through: [...proof], at: formatTime(now()) }
@@ -66,17 +78,6 @@ export function createHeldRecords({ store, now }: { store: Store; now: () => num
       }
     },
   }
-}
-
-/**
- * What several of a link's locations may have proved together. Of a link with many locations that is two of them, or all: what
- * another number of those gave together does not count as held for it, and is fetched again. It depends on the link alone (I5).
- */
-function jointProofs(through: Proof): Proof[] {
-  if (through.length <= mostCombined) return subsetsOf(through).filter(({ length }) => length > 1)
-  const few = through.slice(0, mostPaired)
-  const pairs = few.flatMap((first, i) => few.slice(i + 1).map((second) => [first, second]))
-  return [...pairs, through]
 }
 
 /** In the order of `keys` each. */

@@ -14,6 +14,8 @@ export const unheldPrefix = 'index/unheld/'
 const imagePrefix = 'image/'
 const linkPrefix = 'link/'
 const heldPrefix = 'held/'
+/** Before the names of proofs of several locations. */
+const joint = '+'
 
 /** The prefixes of the records that tell which images there are. */
 export const imagePrefixes: readonly string[] = [imageIndexPrefix, imagePrefix, lifePrefix]
@@ -194,7 +196,13 @@ export function placeOfImage(key: string): StreamName & { digest: Digest } {
 
 /** Says that the bytes of `digest` are held, and came whole through the locations of `proof`, which is sorted. */
 export function heldKey(digest: Digest, proof: readonly string[]): string {
-  return `${heldPrefix}${digest}/${digestHex(digestOf(proof.join(' ')))}`
+  const name = digestHex(digestOf(proof.join(' ')))
+  return `${heldPrefix}${digest}/${proof.length > 1 ? joint : ''}${name}`
+}
+
+/** The proofs of a digest that several locations made together. */
+export function heldJointlyRange(digest: Digest): RangeQuery {
+  return { prefix: `${heldPrefix}${digest}/${joint}` }
 }
 
 /** All proofs of one digest. */

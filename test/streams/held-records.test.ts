@@ -123,13 +123,13 @@ test('what is removed or added while the list is read spoils nothing else of it'
 
 const six = [a, b, c, ...['d', 'e', 'f'].map((name) => digestOf(name).slice(7))].sort()
 
-test('any proofs allow exactly the links of few locations that have all of a single one', async () => {
+test('any proofs allow exactly the links that have all locations of a single one', async () => {
   const some = fc.subarray(six)
   const { records } = await opened()
   await fc.assert(
     fc.asyncProperty(
       fc.array(some, { maxLength: 5 }),
-      fc.subarray(six, { maxLength: 5 }),
+      fc.subarray(six),
       fc.boolean(),
       async (proofs, through, isHere) => {
         await records.remove(digest)
@@ -139,19 +139,22 @@ test('any proofs allow exactly the links of few locations that have all of a sin
         expect(await records.find(digest, { through, isHere })).toBe(may ? 9 : undefined)
       },
     ),
-    { numRuns: 200 },
+    { numRuns: 300 },
   )
 })
 
-test('of a link with many locations a proof of one, of two or of all of them counts, and others do not', async () => {
+test('of a link with many locations any proof by some of them counts, and none by another as well', async () => {
   const { records } = await opened()
+  const many = Array.from({ length: 30 }, (_, i) => digestOf(`of the link ${i}`).slice(7)).sort()
   const find = async (proof: Proof) => {
     await records.remove(digest)
-    await records.add(digest, 9, proof)
-    return records.find(digest, { through: six, isHere: false })
+    await records.add(digest, 9, [...proof].sort())
+    return records.find(digest, { through: many, isHere: false })
   }
-  for (const proof of [six.slice(2, 3), [six[1], six[5]] as Proof, six]) expect(await find(proof)).toBe(9)
-  for (const proof of [six.slice(0, 3), six.slice(1)]) expect(await find(proof)).toBeUndefined()
+  for (const some of [many.slice(2, 3), many.slice(20, 22), many.slice(12, 15), many.slice(1), many]) {
+    expect(await find(some)).toBe(9)
+    expect(await find([...some, a])).toBeUndefined()
+  }
 })
 
 test.each([
@@ -160,9 +163,8 @@ test.each([
   [3, 7],
   [4, 15],
   [5, 31],
-  [6, 6 + 15 + 1],
-  [8, 8 + 28 + 1],
-  [1000, 1000 + 28 + 1],
+  [6, 6 + 1],
+  [1000, 1000 + 1],
 ])(
   'I5: a link of %i locations that may not have the bytes takes %i lookups, whatever is proved',
   async (count, lookups) => {
