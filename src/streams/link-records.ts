@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Location } from '../content/content.ts'
+import { locationKey } from '../content/proof.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isManifestType } from '../oci/media-types.ts'
 import { formatTime } from './events.ts'
@@ -98,10 +99,11 @@ export function isLost(record: LinkRecord, life: LifeRecord): boolean {
   return record.uid !== life.uid && record.projectUid === life.projectUid
 }
 
+/** A location of a project that was made anew is another: what the one before could log in to is not its. */
 function union(locations: readonly Location[], more: readonly Location[]): Location[] {
   const all = new Map<string, Location>()
   for (const location of [...locations, ...more]) {
-    const id = location.kind === 'here' ? '' : `${location.host} ${location.repository} ${location.project}`
+    const id = location.kind === 'here' ? '' : locationKey(location)
     if (!all.has(id)) all.set(id, location)
   }
   return [...all.values()]

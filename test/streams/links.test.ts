@@ -81,11 +81,12 @@ describe('links', () => {
     })
   })
 
-  test('of another repository, host or project are other locations', async () => {
+  test('of another repository, host or project, or one made anew, are other locations', async () => {
     const { w, stream } = await streamed()
     const others: Location[] = [
       { ...quay, repository: 'org/other' },
       { ...quay, project: 'other' },
+      { ...quay, projectUid: 'of the project before' },
     ]
     await w.links.add(app, stream.uid, [link('a', { locations: [quay, ...others, quay] })])
     expect((await w.links.get(app, digest('a')))?.locations).toEqual([quay, ...others])
