@@ -25,16 +25,25 @@ interface AnnotationRule {
   hint: string
 }
 
+/** Most platforms: each is compared with each child of an index, which may name as many as it likes. */
+const maxPlatforms = 32
 const platform = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9]+)?$/
 
 /** The annotations that change the policy, on a project, a stream or a tag; the most specific one counts. */
 const rules: Readonly<Record<string, AnnotationRule>> = {
   'weir.dev/retain': { key: 'retain', ...oneOf('pinned', 'pulled') },
-  'weir.dev/platforms': { key: 'platforms', read: parsePlatforms, hint: 'write platforms: linux/amd64,linux/arm64' },
+  'weir.dev/platforms': {
+    key: 'platforms',
+    read: parsePlatforms,
+    hint: `write platforms, ${maxPlatforms} at most: linux/amd64,linux/arm64`,
+  },
   'weir.dev/history-keep': { key: 'historyKeep', ...count(1, 1_000_000) },
   'weir.dev/history-keep-days': { key: 'historyKeepDays', ...count(0, 36_500) },
   'weir.dev/move': { key: 'move', ...oneOf('at-once', 'when-held') },
 }
+
+/** The names of the annotations that change the policy. */
+export const policyAnnotationNames: readonly string[] = Object.keys(rules)
 
 /** The policy of a tag: `levels` are the annotations of its project, its stream and itself. What can not be read is left out. */
 export function contentPolicy(defaults: ContentPolicy, ...levels: readonly Annotations[]): ContentPolicy {
@@ -82,9 +91,10 @@ export function isWantedPlatform(
   })
 }
 
-/** Reads `linux/amd64, linux/arm64`; undefined when one is none. */
+/** Reads `linux/amd64, linux/arm64`; undefined when one is none, or they are too many. */
 export function parsePlatforms(written: string): string[] | undefined {
-  const platforms = written.split(',').map((each) => each.trim())
+  const platforms = written.split(',', maxPlatforms + 1).map((each) => each.trim())
+  if (platforms.length > maxPlatforms) return undefined
   return platforms.every((each) => platform.test(each)) ? platforms : undefined
 }
 

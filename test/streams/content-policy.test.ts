@@ -16,6 +16,11 @@ const defaults: ContentPolicy = {
   move: 'at-once',
 }
 
+/** So many platforms. */
+function many(count: number): string {
+  return Array.from({ length: count }, (_, i) => `linux/amd64/v${i}`).join(',')
+}
+
 const good: Record<string, [written: string, key: keyof ContentPolicy, value: unknown][]> = {
   'weir.dev/retain': [
     ['pinned', 'retain', 'pinned'],
@@ -24,6 +29,7 @@ const good: Record<string, [written: string, key: keyof ContentPolicy, value: un
   'weir.dev/platforms': [
     ['linux/arm64', 'platforms', ['linux/arm64']],
     ['linux/arm/v7, windows/amd64', 'platforms', ['linux/arm/v7', 'windows/amd64']],
+    [many(32), 'platforms', many(32).split(',')],
   ],
   'weir.dev/history-keep': [
     ['1', 'historyKeep', 1],
@@ -41,7 +47,16 @@ const good: Record<string, [written: string, key: keyof ContentPolicy, value: un
 
 const bad: Record<string, string[]> = {
   'weir.dev/retain': ['', 'Pinned', 'all', 'pinned '],
-  'weir.dev/platforms': ['', 'linux', 'linux/', 'Linux/amd64', 'linux/amd64,', 'linux/amd64;linux/arm64', '../..'],
+  'weir.dev/platforms': [
+    '',
+    'linux',
+    'linux/',
+    'Linux/amd64',
+    'linux/amd64,',
+    'linux/amd64;linux/arm64',
+    '../..',
+    many(33),
+  ],
   'weir.dev/history-keep': ['', '0', '-1', '1.5', '1e3', '1000001', '99999999', 'ten', '0x10'],
   'weir.dev/history-keep-days': ['', '-1', '36501', 'never'],
   'weir.dev/move': ['', 'held', 'WHEN-HELD'],
