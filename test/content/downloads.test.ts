@@ -590,7 +590,7 @@ test.each([
 ])('who comes while a download %s gives its lease back begins anew', async (_how, failure) => {
   const released = Promise.withResolvers<void>()
   const acquireLease = async () => ({ lost: new AbortController().signal, release: () => released.promise })
-  const { content, source, link } = await world({ acquireLease })
+  const { content, source, link } = await world({ acquireLease, finishBytes: 1024 ** 3 })
   const failed = expect(content.open(link)).rejects.toThrow()
   const ask = await source.next()
   if (failure === undefined) ask.answer({ size: 5 })
@@ -602,6 +602,19 @@ test.each([
   body.end()
   released.resolve()
   expect((await readAll(await again)).equals(bytes)).toBe(true)
+})
+
+test('a part that ends among the bytes that are held back wants the whole', async () => {
+  const { content, source, link } = await world({ finishBytes: 0 })
+  const opening = content.open(link, { start: 0, end: bytes.length - 101 })
+  const body = (await source.next()).answer()
+  body.send(bytes.subarray(0, -50))
+  const reading = readAll(await opening)
+  await body.awaited()
+  body.send(bytes.subarray(-50))
+  body.end()
+  expect((await reading).equals(bytes.subarray(0, -100))).toBe(true)
+  expect(source.asks).toHaveLength(1)
 })
 
 test('who got none of the wrong bytes of a download gets those of a location that only it has', async () => {
