@@ -130,7 +130,6 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
   }
 
   async function search(stream: LivingStream, digest: Digest): Promise<StreamLink | undefined> {
-    const before = forgotten
     const version = (await reader.stream(stream.name))?.resourceVersion
     if (version === undefined || searched.get(stream.uid) === version) return undefined
     const unread = await unreadOf(stream)
@@ -140,8 +139,7 @@ export function createBlobLinks({ reader, links, manifests, now, maxReads }: Blo
     if (link !== undefined) return link
     const [error] = [...errors, ...failures.map((failure) => failure.error)]
     if (error !== undefined) throw error
-    const isAllRead = [...unread, ...tried].every((child) => read.has(keyOf(stream, child)))
-    if (isAllRead && before === forgotten) searched.set(stream.uid, version)
+    if ([...unread, ...tried].every((child) => read.has(keyOf(stream, child)))) searched.set(stream.uid, version)
     return undefined
   }
 

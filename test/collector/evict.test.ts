@@ -111,6 +111,18 @@ describe('without room', () => {
   })
 })
 
+test('what the history of an earlier stream has goes like that of one that lives', async () => {
+  const world = await collectorWorld({ policy: pulled })
+  const image = imageOf('earlier')
+  await world.move(streamOf(0), 'prod', image)
+  await world.writer.delete(streamOf(0))
+  await world.stream(streamOf(0), { 'weir.dev/history-keep': '5' })
+  world.later(2 * dayMs)
+  const { freed } = await world.open({ maxBytes: 10 }).prune(real)
+  expect(freed.map(({ digest, reason }) => [digest, reason])).toContainEqual([layerOf(image), 'evicted'])
+  expect(await world.isHeld(image.manifest.digest)).toBe(true)
+})
+
 describe('eviction spares', () => {
   test('what a pin keeps', async () => {
     const world = await full(10)
