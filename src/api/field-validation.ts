@@ -1,5 +1,6 @@
 import type { ZodType } from 'zod'
 import { RegistryError } from '../oci/errors.ts'
+import { unknownAnnotations } from './own-annotations.ts'
 import { examineFields, type Findings } from './unknown-fields.ts'
 
 /** What becomes of fields that a kind does not have, or that are given twice: refused, told, or dropped silently. */
@@ -38,7 +39,7 @@ export function parseFieldValidation(query: URLSearchParams): FieldValidation {
 
 /**
  * Checks what was sent before anything else looks at it: the types of its fields, and whether there are fields that are
- * unknown or given twice.
+ * unknown or given twice. Annotations in Weir's own domain that it does not know are told too.
  *
  * @returns the headers that warn of them
  * @throws RegistryError BAD_REQUEST for wrong types, and for `Strict` naming the fields
@@ -51,16 +52,21 @@ export function checkFields(validation: FieldValidation, sent: Sent): Record<str
       message: `the object has a wrong shape: ${wrong.slice(0, maxShown).join('; ')}`,
     })
   }
-  if (validation === 'Ignore') return {}
+  // No field is wrong: objects that are copied from elsewhere bring such annotations.
+  const told = unknownAnnotations(object, maxShown)
+  if (validation === 'Ignore') return warnings(told)
   const problems = [
     ...unknown.map((path) => `unknown field ${quote(path)}`),
     ...duplicates().map((path) => `duplicate field ${quote(path)}`),
   ]
-  if (problems.length === 0) return {}
-  if (validation === 'Strict') {
+  if (validation === 'Strict' && problems.length > 0) {
     throw new RegistryError('BAD_REQUEST', { message: `strict decoding error: ${problems.join(', ')}` })
   }
-  return { warning: problems.slice(0, maxShown).map(warning).join(', ') }
+  return warnings([...problems.slice(0, maxShown), ...told])
+}
+
+function warnings(texts: readonly string[]): Record<string, string> {
+  return texts.length === 0 ? {} : { warning: texts.map(warning).join(', ') }
 }
 
 function quote(path: string): string {

@@ -2,24 +2,33 @@ import type { Digest } from '../oci/digest.ts'
 import { isIndexType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { RetainedState } from '../retention.ts'
+import { incompleteReason } from '../streams/moves.ts'
 import type { ImageRecord, TagEvent, TagRecord, TagReference } from '../streams/records.ts'
 import type { Stream, Tag, WholeStream } from '../streams/streams.ts'
 import { contentAnnotation, contentText } from './content-state.ts'
 import { changeCauseAnnotation } from './kinds/change-cause.ts'
+import { holdAnnotation, withoutComputed } from './own-annotations.ts'
 import type { ApiObject } from './resource.ts'
 
 /** The shapes of `image.openshift.io/v1` (types.go of openshift/api), made from Weir's records. Fields that OKD always writes are always there. */
 
-/** Shown on a tag that a rollback holds, with what it would have moved to since (`candidate`). Read-only: it is state of the server, whatever a client writes. */
-export const holdAnnotation = 'weir.dev/hold'
-
 /** Annotations that say something of how one object was written. */
 const ofOneWrite: readonly string[] = [changeCauseAnnotation, 'kubectl.kubernetes.io/last-applied-configuration']
 
-/** An ImageStream with all its tags. `registryHost` is what clients write before `project/stream`. */
-export function imageStreamObject(registryHost: string, { stream, tags }: WholeStream): ApiObject {
+/** What is held of tags, by their names. */
+export type RetainedStates = ReadonlyMap<string, RetainedState>
+
+/**
+ * An ImageStream with all its tags. `registryHost` is what clients write before `project/stream`; `retained` is what is held of
+ * those that wait for their content, where that is told: it changes without the stream.
+ */
+export function imageStreamObject(
+  registryHost: string,
+  { stream, tags }: WholeStream,
+  retained?: RetainedStates,
+): ApiObject {
   const specTags = tags.flatMap(({ record }) => (record.spec === undefined ? [] : [specTag(record, record.spec)]))
-  const statusTags = tags.filter(({ record }) => record.items.length > 0 || record.condition !== undefined)
+  const statusTags = tags.filter(({ record }) => hasStatus(record))
   const repository = repositoryOf(registryHost, stream)
   return {
     metadata: streamMetadata(stream),
@@ -31,7 +40,7 @@ export function imageStreamObject(registryHost: string, { stream, tags }: WholeS
     status: {
       dockerImageRepository: repository,
       publicDockerImageRepository: repository,
-      ...(statusTags.length === 0 ? {} : { tags: statusTags.map(statusTag) }),
+      ...(statusTags.length === 0 ? {} : { tags: statusTags.map((tag) => statusTag(tag, retained?.get(tag.name))) }),
     },
   }
 }
@@ -49,19 +58,18 @@ export function imageStreamTagObject(stream: Stream, tag: Tag, image: ApiObject,
     tag: record.spec === undefined ? null : specTag(record, record.spec),
     generation: head?.generation ?? 0,
     lookupPolicy: { local: stream.lookupPolicy.local },
-    ...conditionsOf(record),
+    ...conditionsOf(record, retained),
     image,
   }
 }
 
 /** An ImageTag: what is wanted and what happened, whether or not there is an image (okd.md 1.7). */
-export function imageTagObject(stream: Stream, tag: Tag, image: ApiObject | null): ApiObject {
+export function imageTagObject(stream: Stream, tag: Tag, image: ApiObject | null, retained?: RetainedState): ApiObject {
   const { record } = tag
-  const hasStatus = record.items.length > 0 || record.condition !== undefined
   return {
     metadata: tagMetadata(stream, tag, withoutWrite(stream.annotations)),
     spec: record.spec === undefined ? null : specTag(record, record.spec),
-    status: hasStatus ? statusTag(tag) : null,
+    status: hasStatus(record) ? statusTag(tag, retained) : null,
     image,
   }
 }
@@ -133,7 +141,7 @@ export function imageReference(registryHost: string, { project, stream }: Stream
 
 /** The annotations of a tag, its hold among them; undefined when there are none. */
 export function tagAnnotations({ spec, hold, candidate }: TagRecord): Record<string, string> | undefined {
-  const { [holdAnnotation]: _sent, [contentAnnotation]: _content, ...own } = spec?.annotations ?? {}
+  const own = withoutComputed(spec?.annotations ?? {})
   const ahead = candidate && { image: candidate.image, seenAt: candidate.seenAt }
   const held = hold && JSON.stringify({ ...hold, ...(ahead && { candidate: ahead }) })
   const shown = held === undefined ? own : { ...own, [holdAnnotation]: held }
@@ -190,7 +198,11 @@ function specTag(record: TagRecord, spec: TagReference): Record<string, unknown>
   }
 }
 
-function statusTag({ name, record }: Tag): Record<string, unknown> {
+function hasStatus({ items, condition, awaits }: TagRecord): boolean {
+  return items.length > 0 || condition !== undefined || awaits !== undefined
+}
+
+function statusTag({ name, record }: Tag, retained: RetainedState | undefined): Record<string, unknown> {
   const items = record.items.map(({ created, dockerImageReference, image, generation }) => ({
     created,
     dockerImageReference,
@@ -200,15 +212,18 @@ function statusTag({ name, record }: Tag): Record<string, unknown> {
   return {
     tag: name,
     items: items.length === 0 ? null : items,
-    ...conditionsOf(record),
+    ...conditionsOf(record, retained),
   }
 }
 
 /**
- * Why the newest import failed, and that no upstream has what the tag stands at. The latter has the generation of the head, so
- * that nobody takes it for an answer to a newer wish.
+ * Why the newest import failed, that no upstream has what the tag stands at, and where it moves when all of that is held. The
+ * latter two have the generation of the head, so that nobody takes them for an answer to a newer wish.
  */
-function conditionsOf({ condition, upstreamGone, items }: TagRecord): { conditions?: readonly object[] } {
+function conditionsOf(
+  { condition, upstreamGone, awaits, items }: TagRecord,
+  retained: RetainedState | undefined,
+): { conditions?: readonly object[] } {
   const gone = upstreamGone && {
     type: 'UpstreamGone',
     status: 'True',
@@ -217,7 +232,16 @@ function conditionsOf({ condition, upstreamGone, items }: TagRecord): { conditio
     message: `${upstreamGone.host} no longer has all of this image (${upstreamGone.image}); Weir serves what it holds of it`,
     generation: items[0]?.generation ?? 0,
   }
-  const conditions = [condition, gone].filter((each) => each !== undefined)
+  const progress = retained?.image === awaits?.image ? retained : undefined
+  const waiting = awaits && {
+    type: 'AwaitsContent',
+    status: 'True',
+    lastTransitionTime: awaits.since,
+    reason: incompleteReason,
+    message: `moves to ${awaits.image} when all that it needs of it is held${progress === undefined ? '' : `; ${contentText(progress, awaits.image)}`}`,
+    generation: items[0]?.generation ?? 0,
+  }
+  const conditions = [condition, gone, waiting].filter((each) => each !== undefined)
   return conditions.length === 0 ? {} : { conditions }
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { FieldCause } from '../oci/errors.ts'
 import { isOwnName } from '../oci/reference.ts'
 import { forbiddenField, invalid, required } from './fields.ts'
+import { withoutComputed } from './own-annotations.ts'
 
 /**
  * `metadata` as clients send it. What only the server sets (times) is left out; so are `finalizers` and `ownerReferences`: Weir
@@ -97,7 +98,7 @@ export function ownMetadata({ name, labels, annotations, managedFields }: SentMe
   return {
     name: name ?? '',
     ...(labels && { labels }),
-    ...(annotations && { annotations }),
+    ...(annotations && { annotations: withoutComputed(annotations) }),
     ...(managedFields?.length && { managedFields }),
   }
 }

@@ -148,6 +148,7 @@ function statusCell(tag: ApiObject): string {
   if (from && name === '') return 'InvalidRefName'
   const failed = failedImport(tag)
   if (failed !== undefined) return `ImportFailed (${textAt(failed, 'reason')})`
+  if (conditionOf(tag, 'AwaitsContent', 'True') !== undefined) return 'AwaitsContent'
   const isReference = valueAt(tag, 'spec', 'reference') === true
   if (kind === 'DockerImage' && !isReference && generationOf(tag.spec) > generationOf(head)) return 'Importing'
   const image = textAt(head, 'image')
@@ -158,8 +159,12 @@ function statusCell(tag: ApiObject): string {
 }
 
 function failedImport(tag: ApiObject): unknown {
+  return conditionOf(tag, 'ImportSuccess', 'False')
+}
+
+function conditionOf(tag: ApiObject, type: string, status: string): unknown {
   return listAt(tag, 'status', 'conditions').find(
-    (condition) => textAt(condition, 'type') === 'ImportSuccess' && textAt(condition, 'status') === 'False',
+    (condition) => textAt(condition, 'type') === type && textAt(condition, 'status') === status,
   )
 }
 

@@ -1,16 +1,26 @@
 import { isDeepStrictEqual } from 'node:util'
 import { RegistryError } from '../../oci/errors.ts'
+import type { Retention } from '../../retention.ts'
 import type { Objects } from '../../store/objects.ts'
 import { sameReference } from '../../streams/generations.ts'
 import { requireStreamUnchanged } from '../../streams/preconditions.ts'
-import type { Links, Pins, Stream, StreamChangeResult, StreamReader, StreamWriter } from '../../streams/streams.ts'
+import type {
+  Links,
+  Pins,
+  Stream,
+  StreamChangeResult,
+  StreamReader,
+  StreamWriter,
+  WholeStream,
+} from '../../streams/streams.ts'
 import type { StreamRequest, Tagging } from '../../tagging.ts'
 import { parseObject } from '../body.ts'
 import { imageStreamColumns } from '../columns/image-columns.ts'
 import { atMost, required, requireValid } from '../fields.ts'
 import { imageGroup } from '../groups.ts'
-import { imageStreamObject } from '../image-objects.ts'
+import { imageStreamObject, type RetainedStates } from '../image-objects.ts'
 import { checkMetadata, type SentMetadata, streamName, withMetadata } from '../metadata.ts'
+import { withoutComputed } from '../own-annotations.ts'
 import type { ApiObject, Call, DeleteOptions, Follow, Resource } from '../resource.ts'
 import { imageStreamSchema, type TagReferenceBody } from '../schemas/image-streams.ts'
 import { requireStorable } from '../stored.ts'
@@ -28,6 +38,7 @@ export interface ImageStreamsOptions {
   links: Pick<Links, 'list' | 'image'>
   objects: Objects
   tagging: Tagging
+  retention: Pick<Retention, 'states'>
   pins: Pick<Pins, 'reached'>
   follow?: Follow
   /** The store's newest revision. */
@@ -59,6 +70,10 @@ export function imageStreams(options: ImageStreamsOptions): Resource {
     handlers: {
       get: async ({ project, name }) => {
         const whole = await reader.whole({ project, stream: name })
+        return whole && imageStreamObject(registryHost, whole, await awaitedStates(options, whole))
+      },
+      getListed: async ({ project, name }) => {
+        const whole = await reader.whole({ project, stream: name })
         return whole && imageStreamObject(registryHost, whole)
       },
       list: (call) => listOverStreams(reader, call, (whole) => [{ item: imageStreamObject(registryHost, whole) }]),
@@ -72,6 +87,15 @@ export function imageStreams(options: ImageStreamsOptions): Resource {
       secrets: streamSecrets(options),
     },
   }
+}
+
+/** How far those tags are that wait for their content; most streams have none. */
+async function awaitedStates(
+  { retention }: Pick<ImageStreamsOptions, 'retention'>,
+  { stream, tags }: WholeStream,
+): Promise<RetainedStates | undefined> {
+  const awaiting = tags.filter(({ record }) => record.awaits !== undefined)
+  return awaiting.length === 0 ? undefined : retention.states(stream, awaiting)
 }
 
 async function createStream(
@@ -133,7 +157,7 @@ function streamRequest(call: Call, body: Record<string, unknown>, name: string, 
   const { managedFields } = metadata ?? {}
   const object = {
     labels: metadata?.labels ?? {},
-    annotations: metadata?.annotations ?? {},
+    annotations: withoutComputed(metadata?.annotations ?? {}),
     lookupPolicy: { local: spec?.lookupPolicy?.local ?? false },
     ...(spec?.dockerImageRepository ? { dockerImageRepository: spec.dockerImageRepository } : {}),
     ...(managedFields?.length ? { managedFields } : {}),

@@ -57,7 +57,10 @@ async function showTag(
   name: { stream: string; tag: string },
 ): Promise<ApiObject | undefined> {
   const found = await readTag(options.reader, project, name)
-  return found && imageTagObject(found.stream, found.tag, (await headImage(options, found.stream, found.tag)) ?? null)
+  if (found === undefined) return undefined
+  const { stream, tag } = found
+  const retained = tag.record.awaits === undefined ? undefined : await options.retention.state(stream, tag.name)
+  return imageTagObject(stream, tag, (await headImage(options, stream, tag)) ?? null, retained)
 }
 
 async function setTag(options: TagKindOptions, call: Call, sent: ImageTagBody, name: string, mode: 'create' | 'put') {

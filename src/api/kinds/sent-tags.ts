@@ -1,6 +1,5 @@
 import type { WantedTag } from '../../tagging.ts'
-import { contentAnnotation } from '../content-state.ts'
-import { holdAnnotation } from '../image-objects.ts'
+import { withoutComputed } from '../own-annotations.ts'
 import type { TagReferenceBody } from '../schemas/image-streams.ts'
 import { changeCauseAnnotation } from './change-cause.ts'
 
@@ -35,11 +34,6 @@ export function wantedTag(name: string, sent: TagReferenceBody): WantedTag {
 export function keptAnnotations(
   sent: Readonly<Record<string, string>> | null | undefined,
 ): Record<string, string> | null {
-  const {
-    [holdAnnotation]: _hold,
-    [contentAnnotation]: _content,
-    [changeCauseAnnotation]: _cause,
-    ...kept
-  } = sent ?? {}
+  const { [changeCauseAnnotation]: _cause, ...kept } = withoutComputed(sent ?? {})
   return Object.keys(kept).length === 0 ? null : kept
 }

@@ -147,6 +147,20 @@ describe('an import', () => {
     })
   })
 
+  test('of a tag that waits for its content fails with the reason that its condition has', async () => {
+    const { asAdmin, from, registry } = await imagesWorld()
+    await asAdmin('POST', streams, { metadata: { name: 'app', annotations: { 'weir.dev/move': 'when-held' } } })
+    for (const { digest } of v1.layers) registry.remove(digest)
+    const { status, body } = await asAdmin('POST', imports, importOf(from, 'prod'))
+    expect(status).toBe(201)
+    expect(body).toMatchObject({
+      status: {
+        import: { status: { tags: [{ conditions: [{ reason: 'ContentIncomplete', status: 'False' }, {}] }] } },
+        images: [{ tag: 'prod', status: { status: 'Failure', reason: 'ContentIncomplete', code: 503 } }],
+      },
+    })
+  })
+
   test('tells the manifest when asked to', async () => {
     const { asAdmin, from } = await imagesWorld()
     const image = { from: { kind: 'DockerImage', name: from }, to: { name: 'prod' }, includeManifest: true }

@@ -75,6 +75,13 @@ export interface Wire {
   [field: string]: unknown
 }
 
-export function wire({ body }: Answered): Wire {
+export function wire({ body }: Pick<Answered, 'body'>): Wire {
   return structuredClone(body) as unknown as Wire
+}
+
+/** A tag without what is computed of its content when it is read. */
+export function withoutContent(tag: Wire): Wire {
+  const { annotations, ...metadata } = tag.metadata
+  const { 'weir.dev/content': _computed, ...own } = (annotations ?? {}) as Record<string, string>
+  return { ...tag, metadata: Object.keys(own).length === 0 ? metadata : { ...metadata, annotations: own } }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { readAll } from '../../../src/content/reader.ts'
 import { makeImage, makeIndex } from '../../support/images.ts'
 import { type ApiWorld, apiWorld, imageApi, inDemo, invalidFields, names, refusal, weirApi } from '../world.ts'
 
@@ -137,6 +138,8 @@ describe('the annotation weir.dev/content of a tag', () => {
     expect(await listed()).toBe('fetching')
     fetching(api)
     await vi.waitFor(async () => expect(await one()).toBe('held'))
+    expect(await listed()).toBeUndefined()
+    api.retention.lookAgain()
     await vi.waitFor(async () => expect(await listed()).toBe('held'))
   })
 
@@ -171,12 +174,22 @@ describe('the annotation weir.dev/content of a tag', () => {
     })
   })
 
-  test('is not there where nothing is kept', async () => {
+  test('tells how much pulls brought where nothing else is kept, and lists do not look', async () => {
     const api = await world()
     const list = await api.asAdmin('GET', isTagPath)
     expect(names(list)).toEqual(['app:prod'])
     expect(list.text).not.toContain('weir.dev/content')
-    expect((await api.asAdmin('GET', `${isTagPath}/app:prod`)).text).not.toContain('weir.dev/content')
+    const one = async () => annotationOf((await api.asAdmin('GET', `${isTagPath}/app:prod`)).body)
+    const sizes = (pieces: { bytes: Uint8Array }[]) => pieces.reduce((sum, { bytes }) => sum + bytes.length, 0)
+    const [config, all] = [
+      sizes([image.manifest, image.config]),
+      sizes([image.manifest, image.config, ...image.layers]),
+    ]
+    expect(await one()).toBe(`pulled: 2 of 3 parts held, ${config} B of ${all} B`)
+    for (const { digest } of image.layers) {
+      await readAll(await api.pullThrough.blob({ project: 'demo', stream: 'app' }, digest))
+    }
+    await vi.waitFor(async () => expect(await one()).toBe(`pulled: 3 of 3 parts held, ${all} B of ${all} B`))
   })
 
   test('can not be written, by whatever write', async () => {
