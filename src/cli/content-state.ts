@@ -8,7 +8,7 @@ import { shortDigests } from './output.ts'
 import { formatStreamReference, type TagName } from './references.ts'
 import { tagTarget } from './tag-write.ts'
 
-/** Read-only annotation: `held`, perhaps `: what was left out`, `fetching: 3 of 7 parts, ...` or `failed: why; tried again after 2026-11-23T18:12Z`; then perhaps `; moves to ... when all is held`. */
+/** Read-only annotation: `held`, perhaps `: what was left out`, `fetching: 3 of 7 parts, ...`, `failed: why; tried again after 2026-11-23T18:12Z` or `pulled: 3 of 7 parts held, ...`; then perhaps `; moves to ... when all is held`. */
 export const contentAnnotation = 'weir.dev/content'
 
 /** What is kept, and when a tag moves. Of project, stream and tag the most specific one counts. */
@@ -51,9 +51,11 @@ export function inheritedLines(own: Annotations | undefined, above: readonly Lev
   })
 }
 
-/** Whether all is held that a tag needs where it stands. */
-export function isHeld(content: string | undefined): boolean {
-  return content === 'held'
+/** What is held of a tag, where nothing is the matter with it. */
+export function heldLine(content: string | undefined): string | undefined {
+  if (content === 'held') return 'all that it needs is held'
+  const { state, detail = '' } = parseContent(content) ?? {}
+  return state === 'pulled' ? `what pulls bring is kept as long as there is room: ${detail}` : undefined
 }
 
 /** Whether what a tag needs could not be fetched. */
@@ -80,6 +82,6 @@ export function contentTroubles(name: TagName, content: string | undefined, wide
 }
 
 function parseContent(text = ''): { state: string; detail: string } | undefined {
-  const [, state, detail = ''] = /^(held|fetching|failed)(?:[:;] (.*))?$/s.exec(text) ?? []
+  const [, state, detail = ''] = /^(held|fetching|failed|pulled)(?:[:;] (.*))?$/s.exec(text) ?? []
   return state === undefined ? undefined : { state, detail }
 }

@@ -82,6 +82,7 @@ export function troubleLines(view: TagView): string[] {
   return [
     ...holdLines(view),
     ...importLines(view),
+    ...awaitLines(view),
     ...goneLines(view),
     ...contentTroubles(view.tag, view.content, view.wide),
   ]
@@ -143,6 +144,13 @@ function importLines(view: TagView): string[] {
     `  to try again: weir import-image ${called}`,
     ...(image === undefined ? ['  there is nothing to pull until it succeeds'] : goesOn(view)),
   ]
+}
+
+/** Of a tag that stands at an image, what is said of its content has all of it. */
+function awaitLines({ tag, content, wide }: TagView): string[] {
+  const message = tag.awaits?.message
+  if (message === undefined || content !== undefined) return []
+  return [`~ ${wide ? message : shortDigests(message)}`]
 }
 
 function goneLines({ tag, nowMs, wide }: TagView): string[] {

@@ -1,9 +1,10 @@
 import { formatMoment } from './ages.ts'
-import type { ImageStream, TagEvent } from './api.ts'
-import { contentAnnotation, hasFailed, inheritedLines, isHeld, type Level } from './content-state.ts'
+import type { Condition, ImageStream, TagEvent } from './api.ts'
+import { contentAnnotation, hasFailed, heldLine, inheritedLines, type Level } from './content-state.ts'
 import { digestText, earlier, sourceLine, standingLines, type TagView, troubleLines } from './describe-state.ts'
 import { formatFields, formatLines, pairsOf } from './fields.ts'
 import { holdAnnotation } from './holds.ts'
+import { incompleteReason } from './import-advice.ts'
 import { formatStreamReference } from './references.ts'
 import { followersIn, type StreamTag, trackedTag } from './stream-tags.ts'
 
@@ -65,7 +66,7 @@ export function foldAliases(tags: readonly StreamTag[]): FoldedTag[] {
 }
 
 function isSameAs(alias: StreamTag, tag: StreamTag): boolean {
-  const isQuiet = alias.hold === undefined && alias.failure === undefined
+  const isQuiet = alias.hold === undefined && alias.failure === undefined && alias.awaits === undefined
   return isQuiet && alias.image === tag.image && annotationLines(alias.wanted?.annotations, false).length === 0
 }
 
@@ -91,15 +92,24 @@ function formatHeader({ stream, tags, contents, project, nowMs, wide }: StreamVi
 /** Names what stands still or fails, so that it is seen in a stream of many tags. */
 function attentionLines(tags: readonly StreamTag[], contents: StreamView['contents']): string[] {
   const held = tags.filter(({ hold }) => hold !== undefined)
-  const failed = tags.filter(({ failure, isPending }) => failure !== undefined && !isPending)
+  const failed = tags.filter(
+    ({ failure, isPending, awaits }) => failure !== undefined && !isPending && !isOfWaiting(failure, awaits),
+  )
+  const waiting = tags.filter(({ awaits }) => awaits !== undefined)
   const pending = tags.filter(({ isPending }) => isPending)
   const unheld = tags.filter(({ tag }) => hasFailed(contents.get(tag)))
   return [
     ...namesLine('held', held),
     ...namesLine('imports fail', failed),
     ...namesLine('imports are pending', pending),
+    ...namesLine('wait for content', waiting),
     ...namesLine('content can not be fetched', unheld),
   ]
+}
+
+/** Whether a failure says no more than that the tag waits. */
+function isOfWaiting({ reason }: Condition, awaits: Condition | undefined): boolean {
+  return awaits !== undefined && reason === incompleteReason
 }
 
 function namesLine(what: string, tags: readonly StreamTag[]): string[] {
@@ -124,9 +134,10 @@ function formatTag(
   }
   const names = aliases.map((alias) => alias.tag).join(', ')
   const title = `${formatStreamReference(tag)}${names === '' ? '' : `  (tracked by ${names})`}`
+  const held = heldLine(view.content)
   const lines = [
     ...standingLines(view),
-    ...(isHeld(view.content) ? ['all that it needs is held'] : []),
+    ...(held === undefined ? [] : [held]),
     sourceLine(view),
     ...(tag.wanted?.referencePolicy?.type === 'Source' ? ['others are told to pull from the source'] : []),
     ...annotationLines(tag.wanted?.annotations, wide),

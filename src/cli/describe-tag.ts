@@ -1,6 +1,6 @@
 import { formatMoment } from './ages.ts'
 import type { Image } from './api.ts'
-import { inheritedLines, isHeld, type Level } from './content-state.ts'
+import { heldLine, inheritedLines, type Level } from './content-state.ts'
 import { formatPlatforms, imageFields, isIndex } from './describe-image.ts'
 import {
   digestText,
@@ -56,7 +56,7 @@ function formatHeader(details: TagDetails): string {
     ['Reference', policy === 'Source' ? 'others are told to pull from the source' : undefined],
     ['Annotations', annotationLines(tag.wanted?.annotations, wide)],
     ['Inherited', inheritedLines(tag.wanted?.annotations, above)],
-    ['Content', isHeld(content) ? 'all that it needs is held' : undefined],
+    ['Content', heldLine(content)],
     ['Pull', tag.image === undefined || repository === undefined ? [] : [pull(`:${tag.tag}`), pull(`@${tag.image}`)]],
   ])
 }

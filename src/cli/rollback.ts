@@ -84,7 +84,8 @@ async function noteFailedCheck(context: VerbContext, client: Client, name: TagNa
     context.note(`note: you may not read stream ${project}/${stream}, and so not whether its source could be imported`)
     return
   }
-  const { from, image, failure } = tagOf(found, name.tag) ?? {}
+  const { from, image, failure, awaits } = tagOf(found, name.tag) ?? {}
+  if (awaits?.message !== undefined) context.note(`note: ${formatStreamReference(name)} ${awaits.message}`)
   if (failure === undefined) return
   const attempt = { ...name, from: from?.name ?? 'its source', before: image }
   const { reason = 'Unknown', message = '' } = failure

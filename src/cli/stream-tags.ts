@@ -28,6 +28,8 @@ export interface StreamTag extends TagName {
   failure: Condition | undefined
   /** That no upstream has the image any more that it stands at. */
   gone: Condition | undefined
+  /** That it moves to an image when all that it needs of it is held, and how far that is. */
+  awaits: Condition | undefined
   /** Whether what is wanted was not looked at yet. */
   isPending: boolean
 }
@@ -80,11 +82,12 @@ export function followersIn(tags: readonly StreamTag[]): (tag: string) => Stream
 
 /** What there is to know of a tag beside where it stands, in a few words; empty when it just stands. */
 export function stateOf(tag: StreamTag): string {
-  const { hold, failure, gone, isPending, wanted } = tag
+  const { hold, failure, gone, awaits, isPending, wanted } = tag
   const states = [
     hold !== undefined && 'held',
     isPending && 'pending',
-    !isPending && failure !== undefined && failureText(failure),
+    awaits !== undefined && 'waits for content',
+    !isPending && failure !== undefined && failureText(failure, awaits),
     gone !== undefined && 'gone upstream',
     wanted?.reference === true && 'reference',
     trackedTag(tag) !== undefined && 'tracking',
@@ -92,8 +95,9 @@ export function stateOf(tag: StreamTag): string {
   return states.filter((state) => state !== false).join(', ')
 }
 
-function failureText({ reason = 'Unknown' }: Condition): string {
-  return reason === incompleteReason ? 'waits for content' : `failed (${reason})`
+function failureText({ reason = 'Unknown' }: Condition, awaits: Condition | undefined): string | false {
+  if (reason !== incompleteReason) return `failed (${reason})`
+  return awaits === undefined && 'waits for content'
 }
 
 /** What a tag comes from, as it is written on the command line; undefined for a tag that is only pushed to. */
@@ -111,6 +115,7 @@ function describeTag(
   events: NamedTagEventList | undefined,
 ): StreamTag {
   const items = events?.items ?? []
+  const awaits = events?.conditions?.find(({ type, status }) => type === 'AwaitsContent' && status === 'True')
   return {
     project,
     stream,
@@ -123,7 +128,9 @@ function describeTag(
     hold: holdOf(wanted?.annotations),
     failure: events?.conditions?.find(({ type, status }) => type === 'ImportSuccess' && status === 'False'),
     gone: events?.conditions?.find(({ type, status }) => type === 'UpstreamGone' && status === 'True'),
-    isPending: isPending(wanted, events),
+    awaits,
+    // What was found waits for its content, and nobody has to ask again.
+    isPending: awaits === undefined && isPending(wanted, events),
   }
 }
 

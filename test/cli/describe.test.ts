@@ -270,6 +270,22 @@ describe('what is wrong with a tag', () => {
     expect(text).not.toContain('import fails')
   })
 
+  const waits = (message: string) => ({
+    conditions: [{ type: 'AwaitsContent', status: 'True', reason: 'ContentIncomplete', message, generation: 0 }],
+  })
+
+  test('a tag that stands nowhere yet and waits for its content: which image, and how far that is', async () => {
+    const message = `moves to ${c} when all that it needs of it is held; fetching: 3 of 7 parts, 1 MiB of 2 MiB`
+    const text = await block({ tag: 'new', spec: { from, generation: 2 }, status: { items: null, ...waits(message) } })
+    expect(text).toContain('  stands at nothing yet\n')
+    expect(text).toContain(
+      `  ~ moves to ${short(c)} when all that it needs of it is held; fetching: 3 of 7 parts, 1 MiB of 2 MiB\n`,
+    )
+    expect(text).toContain('wait for content: new\n')
+    expect(text).not.toContain('is being imported')
+    expect(text).not.toContain('pending')
+  })
+
   test('a first import that failed leaves nothing to pull', async () => {
     const text = await block({ tag: 'new', spec: { from, generation: 2 }, status: failed('NotFound') })
     expect(text).toContain('  stands at nothing yet\n')
@@ -354,6 +370,10 @@ describe('what is held of a tag', () => {
         '    pulls of what is not held yet go to the upstream',
         '    it is tried again by itself, after 2026-11-23T18:12Z; at once with: weir prefetch demo/app:prod',
       ],
+    ],
+    [
+      'pulled: 3 of 7 parts held, 120 MiB of 500 MiB',
+      ['  what pulls bring is kept as long as there is room: 3 of 7 parts held, 120 MiB of 500 MiB'],
     ],
   ])('is told where the server says "%s"', async (content, lines) => {
     const { show } = await describing(streamOf([standing]), (api) => answerContent(api, content))

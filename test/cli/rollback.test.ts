@@ -184,6 +184,17 @@ describe('resume', () => {
     }
   })
 
+  test('that moves the tag only when its content is held says so', async () => {
+    const message = `moves to ${b} when all that it needs of it is held; fetching: 3 of 7 parts, 1 MiB of 2 MiB`
+    const waits = { type: 'AwaitsContent', status: 'True', reason: 'ContentIncomplete', message }
+    const api = await resumed(rolledBack, a, [waits])
+    expect(await weir(api, 'resume', 'demo/app:prod')).toEqual({
+      code: 0,
+      stdout: `demo/app:prod  ${a}  unchanged at revision 3; no longer held\n`,
+      stderr: `note: demo/app:prod ${message}\n`,
+    })
+  })
+
   test('does not take a condition that is over for a failure', async () => {
     const api = await resumed(rolledBack, a, [{ ...condition, status: 'True' }])
     expect(await weir(api, 'resume', 'demo/app:prod')).toMatchObject({ code: 0, stderr: '' })

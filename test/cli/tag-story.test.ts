@@ -36,7 +36,7 @@ test('promoting: each step stands where it was put, whatever moves before it', a
   expect(history.stdout).toMatch(/^2 .* tag +weir:admin +demo\/app@sha256:\S+ +release 2$/m)
   const described = await weir(['describe', 'live/web:prod'])
   expect(described.stdout).toContain(`revision 1: tag by weir:admin from demo/app@${short(first)} (release 1)\n`)
-  expect(described.stdout).toContain(`Pull:    docker pull weir.test:5000/live/web:prod\n`)
+  expect(described.stdout).toMatch(/^Pull: +docker pull weir.test:5000\/live\/web:prod$/m)
 })
 
 test('an alias follows a later import, and a held one does not', async () => {
