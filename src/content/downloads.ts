@@ -146,6 +146,8 @@ export function createDownloads(given: DownloadsOptions): Downloads {
       requireLocations(link)
       const ask = (location: Parameters<BlobSource['size']>[0]) => options.source.size(location, link.digest, signal)
       const size = link.size ?? (await firstAnswer(link, 'BLOB_UNKNOWN', ask))
+      const ended = AbortSignal.any([signal, closing.signal])
+      await Promise.race([options.files.counted, abortOf(ended)])
       for (;;) {
         closing.signal.throwIfAborted()
         try {
@@ -155,7 +157,7 @@ export function createDownloads(given: DownloadsOptions): Downloads {
         } catch (error) {
           if (!(error instanceof BusyError)) throw error
         }
-        await options.pause(busyPauseMs, AbortSignal.any([signal, closing.signal])).catch(() => undefined)
+        await options.pause(busyPauseMs, ended).catch(() => undefined)
         signal.throwIfAborted()
       }
     },
@@ -165,6 +167,14 @@ export function createDownloads(given: DownloadsOptions): Downloads {
       await Promise.all([...running.keys()].map((download) => download.end(reason)))
     },
   }
+}
+
+/** Fails when the signal aborts, with its reason. */
+function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
 }
 
 function wayTo(link: Link, size: number): string {

@@ -46,6 +46,8 @@ export interface HeldFiles
    * @throws RegistryError RANGE_INVALID with `detail.size`
    */
   open(link: Link, range?: RangeRequest): Promise<OpenBlob | undefined>
+  /** Settles when it is known how much room there is: until then it may be refused though there is some. */
+  readonly counted: Promise<unknown>
   /** Where the pieces of a download are. `name` tells it from other downloads of the digest: letters, digits, `_` and `-`. */
   partialPath(digest: Digest, name: string): string
   /**

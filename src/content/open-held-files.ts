@@ -247,6 +247,7 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
       await count()
       return report
     },
+    counted: room.counted,
     partialPath: partials.path,
     async begin(digest, name, size) {
       room.requireFit(size)

@@ -8,6 +8,8 @@ import { codeOf } from './layout.ts'
 
 /** How many bytes are held and may yet be, and why none can be kept. */
 export interface Room {
+  /** Settles when it was tried for the first time to count what is there. */
+  readonly counted: Promise<unknown>
   /** Refuses what can never fit, which is no problem. @throws NoRoomError */
   requireFit(bytes: number): void
   /**
@@ -106,6 +108,7 @@ export function createRoom(options: RoomOptions): Room {
   }
 
   return {
+    counted: firstCount.promise,
     requireFit,
     async take(bytes) {
       requireFit(bytes)

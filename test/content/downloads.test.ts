@@ -1,15 +1,18 @@
 /** Downloads that several share. The upstream answers only as each test tells it; files and records are real. */
 import { randomBytes } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { createBuffers } from '../../src/content/buffers.ts'
 import type { BlobReader, Content, Link, Location } from '../../src/content/content.ts'
 import type { ContentOptions } from '../../src/content/create-content.ts'
+import { createDownloads } from '../../src/content/downloads.ts'
 import { readAll } from '../../src/content/reader.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { given } from '../support/given.ts'
+import { heldWorld } from './held-world.ts'
 import { connectionLost, type ScriptedSource, scriptedSource } from './scripted-source.ts'
 import { contentWorld, first, linkTo, second } from './world.ts'
 
@@ -654,4 +657,35 @@ test('a small blob with wrong bytes is given from another location of who has on
   right.end()
   expect(await readAll(await whole)).toEqual(small)
   expect(source.asks.map(({ location }) => location)).toEqual([first, second])
+})
+
+test('a fetch begins when it is known how much room there is, or is given up', async () => {
+  const { files, counters, acquireLease } = await (await heldWorld()).open()
+  const counted = Promise.withResolvers<void>()
+  const source = scriptedSource(bytes.length)
+  const downloads = createDownloads({
+    files: { ...files, counted: counted.promise },
+    source,
+    acquireLease,
+    buffers: createBuffers(),
+    counters,
+    finishBytes: 0,
+    now: Date.now,
+    pause: async () => undefined,
+  })
+  const link = linkTo(bytes, first)
+  const left = new AbortController()
+  const givenUp = expect(downloads.fetch(link, { signal: left.signal })).rejects.toThrow('left')
+  left.abort(new Error('left'))
+  await givenUp
+  const fetched = downloads.fetch(link, { signal: AbortSignal.timeout(60_000) })
+  for (let i = 0; i < 50; i++) await stat('/')
+  expect(source.asks).toEqual([])
+  counted.resolve()
+  const body = (await source.next()).answer()
+  body.send(bytes)
+  body.end()
+  await fetched
+  expect(await files.held(link)).toBe(bytes.length)
+  await downloads.close()
 })
