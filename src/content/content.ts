@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
+import type { Uploads } from './uploads.ts'
 
 /** Where bytes can be had again: an upstream repository, and the project whose credential fetches there. */
 export interface UpstreamLocation {
@@ -128,6 +129,8 @@ export interface HeldContent {
 /** Counts since the start, and the state of now. */
 export interface ContentCounters {
   readonly heldBytes: number
+  /** On the disk, of uploads that are not finished. */
+  readonly uploadBytes: number
   /** Received from upstreams, of blobs, whatever became of them. */
   readonly upstreamBytes: number
   /** Given out, of blobs. */
@@ -164,6 +167,13 @@ export interface Content {
   manifest(link: Link): Promise<Buffer | undefined>
   /** Keeps a manifest that was received whole through `location`; durable when it returns. @throws RegistryError DIGEST_INVALID */
   putManifest(digest: Digest, bytes: Buffer, location: Location): Promise<void>
+  /** What clients send, until it is held. */
+  readonly uploads: Uploads
+  /**
+   * Records that held bytes were just sent to `location`, whole: a link that names it may be given them, and have them again from
+   * there. Nothing where they are not held.
+   */
+  prove(digest: Digest, location: UpstreamLocation): Promise<void>
   /** The size of what is held and may be given out through `link`; asks nobody. */
   held(link: Link): Promise<number | undefined>
   /**

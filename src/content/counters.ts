@@ -6,6 +6,7 @@ export type Counters = { -readonly [K in keyof ContentCounters]: ContentCounters
 export function createCounters(): Counters {
   return {
     heldBytes: 0,
+    uploadBytes: 0,
     upstreamBytes: 0,
     deliveredBytes: 0,
     downloads: 0,

@@ -57,7 +57,7 @@ export async function createContent(options: ContentOptions): Promise<Content> {
     pause,
     ...(log === undefined ? {} : { log }),
   })
-  const writes = new Set<Promise<void>>()
+  const writes = new Set<Promise<unknown>>()
   /** Sizes that upstreams are being asked for. */
   const sizes = new Map<string, Promise<number>>()
 
@@ -82,6 +82,12 @@ export async function createContent(options: ContentOptions): Promise<Content> {
     return held ?? (await askedSize(link))
   }
 
+  /** Closing waits for it. */
+  async function write<T>(work: Promise<T>): Promise<T> {
+    writes.add(work)
+    return work.finally(() => writes.delete(work))
+  }
+
   function counted(reader: BlobReader): BlobReader {
     return {
       async read() {
@@ -95,10 +101,12 @@ export async function createContent(options: ContentOptions): Promise<Content> {
 
   return {
     ...files,
-    async putManifest(digest, bytes, location) {
-      const write = files.putManifest(digest, bytes, location)
-      writes.add(write)
-      await write.finally(() => writes.delete(write))
+    putManifest: (...manifest) => write(files.putManifest(...manifest)),
+    uploads: {
+      ...files.uploads,
+      append: (...piece) => write(files.uploads.append(...piece)),
+      finish: (...blob) => write(files.uploads.finish(...blob)),
+      cancel: (id) => write(files.uploads.cancel(id)),
     },
     stat,
     async open(link, range, left) {

@@ -139,7 +139,7 @@ export function createSharedFile(handle: FileHandle): SharedFile {
 }
 
 /** A write can end short, when the disk becomes full: the next one then tells. */
-async function writeWhole(fd: number, pieces: readonly Buffer[], position: number): Promise<void> {
+export async function writeWhole(fd: number, pieces: readonly Buffer[], position: number): Promise<void> {
   let rest = pieces
   let at = position
   while (rest.length > 0) {

@@ -37,7 +37,10 @@ export interface PartialFile {
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  */
 export interface HeldFiles
-  extends Pick<Content, 'manifest' | 'putManifest' | 'held' | 'touch' | 'list' | 'remove' | 'verify' | 'sweep'> {
+  extends Pick<
+    Content,
+    'manifest' | 'putManifest' | 'prove' | 'held' | 'touch' | 'list' | 'remove' | 'verify' | 'sweep' | 'uploads'
+  > {
   /**
    * Reads what is held and may be given out through `link`; undefined when that is nothing, or turned out short. The whole is
    * hashed along unless it was since the start and is the same file; a part never is. A read fails with an UnreadableError where

@@ -1,16 +1,23 @@
 import { open, opendir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Digest, type DigestAlgorithm, digestAlgorithm, digestHex, parseDigest } from '../oci/digest.ts'
+import { RegistryError } from '../oci/errors.ts'
 
 /** Where what is in a content directory. */
 export interface Layout {
   readonly directory: string
   readonly partial: string
   readonly quarantine: string
+  readonly uploads: string
   /** The directory of an algorithm's blobs. */
   blobs(algorithm: DigestAlgorithm): string
   blob(digest: Digest): string
+  /** The file of an upload. @throws RegistryError BLOB_UPLOAD_UNKNOWN for what is no id of one */
+  upload(id: string): string
 }
+
+/** A random UUID (RFC 9562, version 4), as it is made here. */
+const uploadId = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
 export const algorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512']
 
@@ -20,8 +27,13 @@ export function layoutOf(directory: string): Layout {
     directory,
     partial: join(directory, 'partial'),
     quarantine: join(directory, 'quarantine'),
+    uploads: join(directory, 'uploads'),
     blobs,
     blob: (digest) => join(blobs(digestAlgorithm(digest)), digestHex(digest)),
+    upload(id) {
+      if (!uploadId.test(id)) throw new RegistryError('BLOB_UPLOAD_UNKNOWN')
+      return join(directory, 'uploads', id)
+    },
   }
 }
 
@@ -45,6 +57,13 @@ export async function* blobEntries(layout: Layout): AsyncGenerator<Digest, void>
       const digest = parseDigest(`${algorithm}:${name}`)
       if (digest !== undefined) yield digest
     }
+  }
+}
+
+/** What has the name of an upload, unsorted and whatever it is. */
+export async function* uploadEntries(layout: Layout): AsyncGenerator<string, void> {
+  for await (const { name } of await opendir(layout.uploads)) {
+    if (uploadId.test(name)) yield name
   }
 }
 

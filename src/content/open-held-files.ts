@@ -7,12 +7,22 @@ import { RegistryError } from '../oci/errors.ts'
 import type { Buffers } from './buffers.ts'
 import type { AcquireLease, HeldRecords, OpenBlob } from './content.ts'
 import type { Counters } from './counters.ts'
+import { createUploads } from './create-uploads.ts'
 import type { HeldFiles, PartialFile } from './held-files.ts'
-import { algorithms, blobEntries, codeOf, type Layout, layoutOf, syncDirectory, unlessAbsent } from './layout.ts'
+import {
+  algorithms,
+  blobEntries,
+  codeOf,
+  type Layout,
+  layoutOf,
+  syncDirectory,
+  unlessAbsent,
+  uploadEntries,
+} from './layout.ts'
 import { createPartialFiles, type UnroomedFile } from './partial-file.ts'
 import { proofOf, proofOfLink } from './proof.ts'
 import { createQuarantine } from './quarantine.ts'
-import { createRoom } from './room.ts'
+import { createRoom, type RoomedFile } from './room.ts'
 import { createSweep } from './sweep.ts'
 import { takeOver } from './take-over.ts'
 import { createTrust } from './trust.ts'
@@ -59,6 +69,7 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
   const quarantine = createQuarantine({ layout, records, room, inTurn, alone, onLost, counters, log })
   const partials = createPartialFiles({ layout, records, quarantine, room, trust, inTurn, now })
   const files = createWholeFiles({ layout, records, quarantine, trust, buffers, log })
+  const uploads = createUploads({ layout, partials, room, acquireLease, buffers, leaseWaitMs, log, signal })
   const sweep = createSweep({ layout, records, quarantine, partials, room, alone, uses, onLost, now, signal, log })
   // A crash can not have left more than downloads that were under way; the rest waits for whoever collects.
   void count().then(() => sweep.unfinished().catch(tellUnlessClosed))
@@ -78,11 +89,16 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
     }
   }
 
-  async function* sizes(): AsyncGenerator<readonly [Digest, number], void> {
+  async function* sizes(): AsyncGenerator<readonly [RoomedFile, number], void> {
     for await (const digest of blobEntries(layout)) {
       signal.throwIfAborted()
       const stats = await unlessAbsent(lstat(layout.blob(digest)))
       yield [digest, stats?.isFile() ? stats.size : 0]
+    }
+    for await (const id of uploadEntries(layout)) {
+      signal.throwIfAborted()
+      const stats = await unlessAbsent(lstat(layout.upload(id)))
+      yield [`upload/${id}`, stats?.isFile() ? stats.size : 0]
     }
   }
 
@@ -185,6 +201,11 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
         throw new RegistryError('UNAVAILABLE', { message: `${digest} can not be kept: ${problem}`, cause: error })
       }
     },
+    prove: (digest, location) =>
+      inTurn(digest, async () => {
+        const record = await records.get(digest)
+        if (record !== undefined) await records.add(digest, record.size, proofOf([location]))
+      }),
     async held(link) {
       const size = await records.find(link.digest, proofOfLink(link))
       if (size === undefined) return undefined
@@ -248,6 +269,7 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
       return report
     },
     counted: room.counted,
+    uploads,
     partialPath: partials.path,
     async begin(digest, name, size) {
       room.requireFit(size)
@@ -264,7 +286,8 @@ export async function openHeldFiles(options: HeldFilesOptions): Promise<HeldFile
 
 async function makeDirectories(layout: Layout): Promise<void> {
   const blobs = algorithms.map(layout.blobs)
-  for (const path of [...blobs, layout.partial, layout.quarantine]) await mkdir(path, { recursive: true, mode: 0o700 })
+  const others = [layout.partial, layout.quarantine, layout.uploads]
+  for (const path of [...blobs, ...others]) await mkdir(path, { recursive: true, mode: 0o700 })
   const parents = [...new Set(blobs.map(dirname)), layout.directory, dirname(layout.directory)]
   for (const path of parents) await syncDirectory(path)
 }

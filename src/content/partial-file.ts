@@ -18,6 +18,11 @@ export interface PartialFiles {
   path(digest: Digest, name: string): string
   /** Begins a file, in the place of what a dead process left. It fails with the system's errors, or those of the records. */
   begin(digest: Digest, name: string, size: number): Promise<UnroomedFile>
+  /**
+   * Makes a file of `size` bytes, which have the digest, the one that is held, as a partial file's `keep` does. It is at `path`, in
+   * this directory, under a name of its own. It fails with the system's errors, or those of the records.
+   */
+  adopt(digest: Digest, file: { handle: FileHandle; path: string; size: number }, proof: Proof): Promise<void>
   isWritten(digest: Digest): boolean
 }
 
@@ -53,6 +58,22 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
     room.changed(digest, before?.isFile() ? before.size : 0, size)
     await syncDirectory(dirname(held))
     await records.add(digest, size, proof)
+  }
+
+  /** `claim` gives the place that nobody else puts a file in. */
+  async function keep(
+    digest: Digest,
+    { handle, size }: { handle: FileHandle; size: number },
+    proof: Proof,
+    claim: () => Promise<string>,
+  ): Promise<void> {
+    const stats = await written(handle, size, digest)
+    // In whole milliseconds, so that it can be told again when the access time is set.
+    await handle.utimes(now() / 1000, Math.round(stats.mtimeMs) / 1000)
+    await handle.sync()
+    await inTurn(digest, async () => install(digest, await claim(), size, proof))
+    trust.add(digest, stats)
+    room.kept()
   }
 
   async function beginFile(digest: Digest, name: string, size: number, end: () => void): Promise<UnroomedFile> {
@@ -104,17 +125,11 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
       handle,
       async keep(proof) {
         try {
-          const stats = await written(handle, size, digest)
-          // In whole milliseconds, so that it can be told again when the access time is set.
-          await handle.utimes(now() / 1000, Math.round(stats.mtimeMs) / 1000)
-          await handle.sync()
-          await inTurn(digest, async () => {
+          await keep(digest, { handle, size }, proof, async () => {
             await claim()
             await close()
-            await install(digest, place, size, proof)
+            return place
           })
-          trust.add(digest, stats)
-          room.kept()
         } catch (error) {
           await drop()
           throw error
@@ -139,6 +154,14 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
       } catch (error) {
         end()
         throw error
+      }
+    },
+    async adopt(digest, file, proof) {
+      const end = onlyOnce(beginWriting(digest))
+      try {
+        await keep(digest, file, proof, async () => file.path)
+      } finally {
+        end()
       }
     },
     isWritten: (digest) => writing.has(digest),

@@ -6,6 +6,9 @@ import type { Counters } from './counters.ts'
 import { NoRoomError, type Problem } from './held-files.ts'
 import { codeOf } from './layout.ts'
 
+/** What takes room on the disk: held bytes, and uploads. */
+export type RoomedFile = Digest | `upload/${string}`
+
 /** How many bytes are held and may yet be, and why none can be kept. */
 export interface Room {
   /** Settles when it was tried for the first time to count what is there. */
@@ -20,10 +23,10 @@ export interface Room {
    * @throws NoRoomError
    */
   take(bytes: number): Promise<() => void>
-  /** The file of a digest has come, gone or grown: its size before and after, 0 for none. */
-  changed(digest: Digest, before: number, after: number): void
+  /** A file has come, gone or grown: its size before and after, 0 for none. */
+  changed(file: RoomedFile, before: number, after: number): void
   /** Counts everything anew, beside changes: `sizes` gives what is there. Until it was tried once no room is given. */
-  count(sizes: AsyncIterable<readonly [Digest, number]>): Promise<void>
+  count(sizes: AsyncIterable<readonly [RoomedFile, number]>): Promise<void>
   /** Why the disk could not keep something, to be thrown; it is counted as the state of now. */
   refuse(error: unknown): NoRoomError
   /** Something could be kept. */
@@ -56,7 +59,7 @@ export function createRoom(options: RoomOptions): Room {
   let taken = 0
   /** The bytes that the last refused file wanted; unknown when it was the system that refused. */
   let wanted: number | undefined = 0
-  let counting: { before: Map<Digest, number>; changed: number } | undefined
+  let counting: { before: Map<RoomedFile, number>; changed: Totals } | undefined
 
   function refused(problem: Problem, cause?: unknown): NoRoomError {
     if (counters.problem !== problem) log?.error({ err: cause, problem, directory }, 'blobs can not be kept')
@@ -64,9 +67,13 @@ export function createRoom(options: RoomOptions): Room {
     return new NoRoomError(problem, cause)
   }
 
+  function usedBytes(): number {
+    return counters.heldBytes + counters.uploadBytes + taken
+  }
+
   /** What came free, or could be kept, may have ended the problem. */
   function settle(): void {
-    const used = counters.heldBytes + taken
+    const used = usedBytes()
     if (counters.problem === 'maxBytes reached' && used + (wanted ?? 0) <= maxBytes) counters.problem = undefined
     if (counters.problem === 'disk full' && wanted !== undefined) void settleDisk(wanted)
     if (used > 0.9 * maxBytes) onPressure(0)
@@ -113,7 +120,7 @@ export function createRoom(options: RoomOptions): Room {
     async take(bytes) {
       requireFit(bytes)
       await requireCount()
-      if (counters.heldBytes + taken + bytes > maxBytes) {
+      if (usedBytes() + bytes > maxBytes) {
         wanted = bytes
         onPressure(bytes)
         throw refused('maxBytes reached')
@@ -135,21 +142,25 @@ export function createRoom(options: RoomOptions): Room {
       settle()
       return giveBack
     },
-    changed(digest, before, after) {
-      counters.heldBytes += after - before
+    changed(file, before, after) {
+      const total = totalOf(file)
+      counters[total] += after - before
       if (counting !== undefined) {
-        if (!counting.before.has(digest)) counting.before.set(digest, before)
-        counting.changed += after - before
+        if (!counting.before.has(file)) counting.before.set(file, before)
+        counting.changed[total] += after - before
       }
       settle()
     },
     async count(sizes) {
-      const own = { before: new Map<Digest, number>(), changed: 0 }
+      const own = { before: new Map<RoomedFile, number>(), changed: { heldBytes: 0, uploadBytes: 0 } }
       counting = own
       try {
-        let total = 0
-        for await (const [digest, size] of sizes) total += own.before.get(digest) ?? size
-        if (counting === own) counters.heldBytes = total + own.changed
+        const found: Totals = { heldBytes: 0, uploadBytes: 0 }
+        for await (const [file, size] of sizes) found[totalOf(file)] += own.before.get(file) ?? size
+        if (counting === own) {
+          counters.heldBytes = found.heldBytes + own.changed.heldBytes
+          counters.uploadBytes = found.uploadBytes + own.changed.uploadBytes
+        }
       } finally {
         if (counting === own) counting = undefined
         firstCount.resolve(true)
@@ -166,4 +177,10 @@ export function createRoom(options: RoomOptions): Room {
       settle()
     },
   }
+}
+
+type Totals = Pick<Counters, 'heldBytes' | 'uploadBytes'>
+
+function totalOf(file: RoomedFile): keyof Totals {
+  return file.startsWith('upload/') ? 'uploadBytes' : 'heldBytes'
 }

@@ -41,6 +41,7 @@ const ociCodes: Partial<Record<ErrorCode, string>> = {
   TOO_LARGE: 'SIZE_INVALID',
   EXPIRED: 'UNSUPPORTED',
   RANGE_INVALID: 'SIZE_INVALID',
+  UPLOAD_OFFSET_INVALID: 'BLOB_UPLOAD_INVALID',
 }
 
 const upstreamReasons: Record<UpstreamReason, string> = {

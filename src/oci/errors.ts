@@ -38,6 +38,8 @@ export const errorDescriptors = {
   BAD_REQUEST: { status: 400, reason: 'BadRequest', message: 'bad request' },
   FORBIDDEN: { status: 403, reason: 'Forbidden', message: 'forbidden' },
   NOT_ACCEPTABLE: { status: 406, reason: 'NotAcceptable', message: 'not acceptable' },
+  /** OCI's BLOB_UPLOAD_INVALID of a piece that does not go on where the upload ends; `detail.offset` is where. */
+  UPLOAD_OFFSET_INVALID: { status: 416, reason: 'BadRequest', message: 'the upload does not go on there' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, reason: 'UnsupportedMediaType', message: 'unsupported media type' },
   TOO_LARGE: { status: 413, reason: 'RequestEntityTooLarge', message: 'request entity too large' },
   EXPIRED: { status: 410, reason: 'Expired', message: 'the resource version is too old' },

@@ -22,7 +22,7 @@ const never = () => new Promise<never>(() => undefined)
 /** All names in a content directory, and all records. */
 async function left({ directory, records }: Pick<HeldWorld, 'directory' | 'records'>): Promise<string[]> {
   const names = (await readdir(directory, { recursive: true })).filter(
-    (name) => !/^(blobs|partial|quarantine)$/.test(name),
+    (name) => !/^(blobs|partial|quarantine|uploads)$/.test(name),
   )
   const digests = (await Array.fromAsync(records.list())).map((record) => `record ${record.digest}`)
   return [...names.filter((name) => !/^blobs\/sha(256|512)$/.test(name)), ...digests]
@@ -258,7 +258,7 @@ test('what an older version kept is taken over with its proofs, and its layout g
   expect(await content.manifest(link)).toEqual(bytes)
   expect(await content.manifest(linkTo(digest, second))).toBeUndefined()
   for (const location of [first, second]) expect(await content.manifest(linkTo(long, location))).toEqual(bytes)
-  expect((await readdir(w.directory)).sort()).toEqual(['blobs', 'partial', 'quarantine'])
+  expect((await readdir(w.directory)).sort()).toEqual(['blobs', 'partial', 'quarantine', 'uploads'])
   expect(w.logged.join()).toContain('layout of this version')
 })
 
@@ -304,7 +304,7 @@ test.each<[string, (w: HeldWorld, old: string) => Promise<unknown>]>([
   const { files } = await w.open()
   expect(await files.manifest(link)).toEqual(bytes)
   expect(await files.manifest(linkTo(digest, second))).toBeUndefined()
-  expect((await readdir(w.directory)).sort()).toEqual(['blobs', 'partial', 'quarantine'])
+  expect((await readdir(w.directory)).sort()).toEqual(['blobs', 'partial', 'quarantine', 'uploads'])
   await w.open()
 })
 
