@@ -105,7 +105,7 @@ describe.each(kinds)('$resource', (row) => {
       await asAdmin('PUT', one, row.note(wire(await asAdmin('GET', one)), 'put'))
       const patched = await patch(type, one, row.patch[type])
       expect([patched.status, row.read(patched)]).toEqual([200, 'patched'])
-      expect((await asAdmin('GET', one)).body).toEqual(patched.body)
+      expect(withoutContent(wire(await asAdmin('GET', one)))).toEqual(patched.body)
     }
     expect(await asAdmin('DELETE', one)).toMatchObject({ status: 200, body: { kind: 'Status', status: 'Success' } })
     expect(await asAdmin('GET', one)).toMatchObject(
