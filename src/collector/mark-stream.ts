@@ -107,11 +107,14 @@ async function markTags(
     const isPresent = record.uid === life?.uid
     const policy = policies(isPresent ? record.spec?.annotations : undefined)
     if (isPresent) await work.add(() => markTag(view, record, policy))
+    const head = isPresent ? record.items[0]?.image : undefined
     const keep = createHistoryKeep(policy, nowMs)
     for (; ledgers.current && tagOfLedgerKey(ledgers.current.key) >= tag; await ledgers.advance()) {
       const isOwn = tagOfLedgerKey(ledgers.current.key) === tag
       const entry = decode<LedgerEntry>(ledgers.current)
-      await markEntry(entry, isOwn && keep.next(entry.created) ? marks.history : marks.beyond)
+      const bits = isOwn && keep.next(entry.created) ? marks.history : marks.beyond
+      // What the tag stands at is marked, and needed more.
+      if (!isOwn || entry.image !== head) await markEntry(entry, bits)
     }
   }
   // Of tags that have a ledger and no record.

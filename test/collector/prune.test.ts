@@ -75,6 +75,19 @@ describe('what a pin needs', () => {
     expect(kept.map(({ reason }) => reason)).toEqual(['pinned'])
   })
 
+  test('is walked through once where the newest revision leads there too', async () => {
+    const world = await collectorWorld()
+    for (const image of [one, two]) await world.move(app, 'prod', image)
+    let looks = 0
+    const get: typeof world.store.get = (key) => {
+      if (key.startsWith(`image/${two.manifest.digest}`)) looks += 1
+      return world.store.get(key)
+    }
+    await world.open({ store: { ...world.store, get } }).prune(real)
+    expect(looks).toBe(1)
+    expect(await world.heldDigests()).toEqual(digestsOf(one, two))
+  })
+
   test('is looked for by each of few lists of platforms', async () => {
     const world = await collectorWorld()
     for (const [n, platforms] of ['linux/s390x', 'linux/arm64,linux/s390x', 'linux/s390x,linux/arm64'].entries())
