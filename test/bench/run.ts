@@ -6,6 +6,7 @@ const benches: Record<string, () => Promise<{ run(): Promise<void> }>> = {
   hostile: () => import('./hostile.ts'),
   oracle: () => import('./oracle.ts'),
   revocation: () => import('./revocation.ts'),
+  collect: () => import('./collect.ts'),
 }
 
 const name = process.argv[2] ?? ''
