@@ -30,6 +30,8 @@ const families = [
   'index/pending',
   'index/unheld',
   'index/left-out',
+  'index/referrers',
+  'index/fallback',
 ]
 
 /** Swept before all else: a project may have streams for a minute, and none of its robots is to outlive it anywhere so long. */

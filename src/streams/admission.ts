@@ -2,6 +2,7 @@ import type { Location } from '../content/content.ts'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { type Manifest, namedContent } from '../oci/manifest.ts'
+import { referrerOf } from '../oci/referrer.ts'
 import { commitLimits } from '../store/store.ts'
 import type { ImageRecord } from './records.ts'
 import type { NewLink } from './streams.ts'
@@ -12,7 +13,7 @@ const maxRecordBytes = commitLimits.maxBytes * 0.75
 /**
  * The links that a stream gets when one of its manifests is first obtained: the manifest itself and what it names. Of an
  * index these are the children; a child's own blobs are linked when the child's manifest is obtained. The subject of a
- * referrer is not linked: naming an image gives no right to it.
+ * referrer is not linked: naming an image gives no right to it; what refers to it is listed by it.
  *
  * @throws RegistryError MANIFEST_INVALID when the manifest names more than a record can hold
  */
@@ -26,7 +27,8 @@ export function linksOf(
   const own = { digest, mediaType, size: fetched.bytes.length, locations, received: true } as const
   const children = manifest.kind === 'index' ? { children: manifest.manifests.map(({ digest }) => digest) } : {}
   const named = namedContent(manifest).map(({ digest, mediaType, size }) => ({ digest, mediaType, size, locations }))
-  return [...named, { ...own, ...children }]
+  const referrer = referrerOf(manifest, fetched.bytes)
+  return [...named, { ...own, ...children, ...(referrer && { referrer }) }]
 }
 
 /**

@@ -5,6 +5,7 @@ import { createImageChanges, type ImageChanges } from './image-changes.ts'
 import { createLinks } from './links.ts'
 import { createPins } from './pins.ts'
 import { createStreamReader } from './reader.ts'
+import { createReferrerRecords, type ReferrerRecords } from './referrer-records.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from './streams.ts'
 import { createStreamWriter } from './writer.ts'
 
@@ -14,6 +15,7 @@ export interface Streams {
   writer: StreamWriter
   links: Links
   pins: Pins
+  referrerRecords: ReferrerRecords
   changes: StreamChanges
   imageChanges: ImageChanges
 }
@@ -35,6 +37,7 @@ export function createStreams({ store, now, policy, signal }: StreamsOptions): S
     writer: createStreamWriter({ store, now, ...(policy && { policy }) }),
     links: createLinks({ store, now }),
     pins: createPins({ store, signal }),
+    referrerRecords: createReferrerRecords({ store, now }),
     changes: createStreamChanges({ store }),
     imageChanges: createImageChanges({ store }),
   }

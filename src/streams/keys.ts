@@ -14,6 +14,8 @@ export const unheldPrefix = 'index/unheld/'
 const imagePrefix = 'image/'
 const linkPrefix = 'link/'
 const heldPrefix = 'held/'
+const referrersPrefix = 'index/referrers/'
+const fallbackPrefix = 'index/fallback/'
 /** Before the names of proofs of several locations. */
 const joint = '+'
 
@@ -93,6 +95,34 @@ export function placeOfUnheld(key: string): (StreamName & { tag: string }) | und
 /** Says that a stream received the manifest `digest`. */
 export function imageIndexKey(name: StreamName, digest: Digest): string {
   return `${imageIndexPrefix}${digest}/${path(name)}`
+}
+
+/** Says that the stream received the manifest `digest`, whose subject is `subject`. */
+export function referrerKey(name: StreamName, subject: Digest, digest: Digest): string {
+  return `${referrersPrefix}${path(name)}/${subject}/${digest}`
+}
+
+/** What the stream received that has this subject, in the order of digests, after `after`; without a subject all of that kind. */
+export function referrersRange(name: StreamName, subject?: Digest, after?: Digest): RangeQuery {
+  if (subject === undefined) return { prefix: `${referrersPrefix}${path(name)}/` }
+  const prefix = `${referrersPrefix}${path(name)}/${subject}/`
+  return after === undefined ? { prefix } : { prefix, start: following(prefix + after) }
+}
+
+/** The digest of what refers, of a key of {@link referrersRange}. */
+export function digestOfReferrer(key: string): Digest {
+  return key.slice(key.lastIndexOf('/') + 1) as Digest
+}
+
+/** Where a tag that is derived from an image's digest stands. */
+export function fallbackKey(name: StreamName, tag: string): string {
+  return `${fallbackPrefix}${path(name)}/${tag}`
+}
+
+/** The tags of {@link fallbackKey} that begin with `prefix`, after the tag `after`. */
+export function fallbacksRange(name: StreamName, prefix: string, after?: string): RangeQuery {
+  const query = { prefix: fallbackKey(name, prefix) }
+  return after === undefined ? query : { ...query, start: following(fallbackKey(name, after)) }
 }
 
 /** The media type is hashed: it may hold any character. */

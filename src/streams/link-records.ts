@@ -10,7 +10,7 @@ import type { NewLink, StreamLink } from './streams.ts'
 /** The rules of what a link's record comes to. Pure. */
 
 /** What a link is to say besides what it says; of a copied one also what was said of it elsewhere. */
-export type Said = Omit<NewLink, 'digest'> & Pick<LinkRecord, 'otherType' | 'disputed'>
+export type Said = Omit<NewLink, 'digest' | 'referrer'> & Pick<LinkRecord, 'otherType' | 'disputed' | 'subject'>
 
 /** Links of one digest are one: a key occurs once in a commit. */
 export function mergedLinks(links: readonly NewLink[]): Map<Digest, NewLink> {
@@ -58,7 +58,7 @@ export function youngSince({ createdAt, renewedAt }: Pick<LinkRecord, 'createdAt
   return Math.max(Date.parse(createdAt), renewedAt === undefined ? 0 : Date.parse(renewedAt))
 }
 
-type Told = Pick<LinkRecord, 'mediaType' | 'size' | 'children' | 'received' | 'disputed' | 'otherType'>
+type Told = Pick<LinkRecord, 'mediaType' | 'size' | 'children' | 'subject' | 'received' | 'disputed' | 'otherType'>
 
 /**
  * What is known of a digest with one more link to it. A manifest that was received tells for good; the others may come
@@ -74,10 +74,12 @@ function told(before: LinkRecord | undefined, link: Said): Told {
   const other = otherType === undefined ? {} : { otherType }
   if (facts !== undefined) {
     const { size, children } = facts
+    const subject = facts.subject ?? (link.received ? link.subject : undefined)
     return {
       mediaType,
       ...(size === undefined ? {} : { size }),
       ...(children === undefined ? {} : { children: [...children] }),
+      ...(subject === undefined ? {} : { subject }),
       received: true,
       ...other,
     }
@@ -111,7 +113,7 @@ function union(locations: readonly Location[], more: readonly Location[]): Locat
 
 /** A record as others read it. */
 export function streamLink(digest: Digest, record: LinkRecord): StreamLink {
-  const { mediaType, otherType, size, locations, children = [], received = false, createdAt } = record
+  const { mediaType, otherType, size, locations, children = [], subject, received = false, createdAt } = record
   const types = otherType === undefined ? [mediaType] : [mediaType, otherType]
   return {
     digest,
@@ -123,11 +125,13 @@ export function streamLink(digest: Digest, record: LinkRecord): StreamLink {
     manifestType: types.find(isManifestType),
     isBlob: !types.every(isManifestType),
     createdAt,
+    ...(subject === undefined ? {} : { subject }),
   }
 }
 
 /** What a record says, to be said of another stream's. */
-export function saidOf({ mediaType, otherType, size, disputed, locations, children, received }: LinkRecord): Said {
+export function saidOf(record: LinkRecord): Said {
+  const { mediaType, otherType, size, disputed, locations, children, subject, received } = record
   return {
     mediaType,
     size,
@@ -135,6 +139,7 @@ export function saidOf({ mediaType, otherType, size, disputed, locations, childr
     ...(otherType === undefined ? {} : { otherType }),
     ...(disputed === undefined ? {} : { disputed }),
     ...(children === undefined ? {} : { children }),
+    ...(subject === undefined ? {} : { subject }),
     ...(received === undefined ? {} : { received }),
   }
 }

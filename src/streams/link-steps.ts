@@ -2,15 +2,17 @@ import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Entry, type Operation, type Precondition, type Store } from '../store/store.ts'
-import { decode, encode, imageIndexKey, lifeKey, linkKey } from './keys.ts'
+import { decode, encode, imageIndexKey, lifeKey, linkKey, referrerKey } from './keys.ts'
 import { streamNotFound } from './lives.ts'
-import type { ImageIndexRecord, LifeRecord, LinkRecord } from './records.ts'
+import type { ImageIndexRecord, LifeRecord, LinkRecord, ReferrerRecord } from './records.ts'
 import type { InTurn } from './turns.ts'
 
 /** A link and the record it should come to, made from what is there; undefined leaves it as it is. */
 export interface LinkStep {
   digest: Digest
   next: (stored: LinkRecord | undefined, life: LifeRecord) => LinkRecord | undefined
+  /** What is kept of what a manifest with a subject tells of itself. */
+  referrer?: Pick<ReferrerRecord, 'artifactType' | 'annotations' | 'isCut'> | undefined
 }
 
 const maxAttempts = 20
@@ -66,7 +68,7 @@ async function writeStep(
 
 /**
  * As many steps as one commit can hold; steps that change nothing cost nothing. A manifest that is received is put into the
- * index of images with its link.
+ * index of images with its link, and where it has a subject into that of referrers.
  */
 function pack(
   name: StreamName,
@@ -77,7 +79,7 @@ function pack(
   const operations: Operation[] = []
   const preconditions: Precondition[] = []
   let bytes = 0
-  for (const [i, { digest, next }] of batch.entries()) {
+  for (const [i, { digest, next, referrer }] of batch.entries()) {
     const entry = stored[i]
     const before = entry && decode<LinkRecord>(entry)
     const record = next(before, life)
@@ -91,6 +93,15 @@ function pack(
         key: imageIndexKey(name, digest),
         value: encode({ uid: life.uid } satisfies ImageIndexRecord),
       })
+    const isListed = isIndexed && before.subject !== undefined
+    if (record.received && record.subject !== undefined && !isListed) {
+      const { mediaType, size = 0 } = record
+      written.unshift({
+        type: 'put',
+        key: referrerKey(name, record.subject, digest),
+        value: encode({ uid: life.uid, mediaType, size, ...referrer } satisfies ReferrerRecord),
+      })
+    }
     bytes += sizeOf(written)
     const isFull = operations.length + written.length > commitLimits.maxOperations || bytes > maxStepBytes
     if (isFull && operations.length > 0) return { operations, preconditions, taken: i }

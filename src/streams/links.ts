@@ -2,17 +2,31 @@ import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
 import { createImages } from './images.ts'
-import { decode, digestOfLink, lifeKey, linkKey, linksRange } from './keys.ts'
+import {
+  decode,
+  digestOfLink,
+  digestOfReferrer,
+  lifeKey,
+  linkKey,
+  linksRange,
+  referrerKey,
+  referrersRange,
+} from './keys.ts'
 import { isLost, mergedLinks, revivedLink, saidOf, streamLink, withLink } from './link-records.ts'
 import { type LinkStep, writeLinks } from './link-steps.ts'
-import type { LifeRecord, LinkRecord } from './records.ts'
+import type { LifeRecord, LinkRecord, ReferrerRecord } from './records.ts'
+import { createReferrerRecords, keptFacts } from './referrer-records.ts'
 import type { Links, StreamLink } from './streams.ts'
 import { createTurns } from './turns.ts'
+
+/** Most of what refers to an image that is taken along with it. */
+const maxReferrers = 1000
 
 /** Reads and writes what streams may have of which digest, and what is known of images. */
 export function createLinks({ store, now }: { store: Store; now: () => number }): Links {
   const inTurn = createTurns()
   const images = createImages({ store })
+  const referrers = createReferrerRecords({ store, now })
 
   async function life(name: StreamName): Promise<LifeRecord | undefined> {
     const entry = await store.get(lifeKey(name))
@@ -29,7 +43,7 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
     return living !== undefined && found?.uid === living.uid ? streamLink(digest, found) : undefined
   }
 
-  /** A stream's records of a digest and of all that it is known to name, as far as `counts`; what is named comes after. */
+  /** A stream's records of a digest, of all that it is known to name and of what refers to those, as far as `counts`; in this order. */
   async function closure(
     name: StreamName,
     digest: Digest,
@@ -37,13 +51,52 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
   ): Promise<Map<Digest, LinkRecord>> {
     const found = new Map<Digest, LinkRecord>()
     const queue = new Set([digest])
+    let left = maxReferrers
     for (const next of queue) {
       const linked = await record(name, next)
       if (linked === undefined || !counts(linked)) continue
       found.set(next, linked)
       for (const named of await namedBy(next, linked)) queue.add(named)
+      if (!linked.received) continue
+      const referring = await referringTo(name, next, left)
+      left -= referring.length
+      for (const each of referring) queue.add(each)
     }
     return found
+  }
+
+  async function referringTo(name: StreamName, digest: Digest, limit: number): Promise<Digest[]> {
+    const found: Digest[] = []
+    if (limit <= 0) return found
+    for await (const { key } of await store.range({ ...referrersRange(name, digest), limit }))
+      found.push(digestOfReferrer(key))
+    const tags = await referrers.fallbacks(name, { of: digest, limit: limit - found.length })
+    return [...found, ...tags.map(({ image }) => image)]
+  }
+
+  /** What is kept of what a manifest of the stream tells of its subject. */
+  async function factsOf(name: StreamName, digest: Digest, { subject }: LinkRecord): Promise<LinkStep['referrer']> {
+    const entry = subject && (await store.get(referrerKey(name, subject, digest)))
+    if (entry === undefined) return undefined
+    const { artifactType, annotations, isCut } = decode<ReferrerRecord>(entry)
+    return {
+      ...(artifactType === undefined ? {} : { artifactType }),
+      ...(annotations === undefined ? {} : { annotations }),
+      ...(isCut && { isCut }),
+    }
+  }
+
+  /** Whoever has an image has what the tags derived from its digest stand at; what was pushed there stays. */
+  async function copyFallbacks(
+    from: StreamName,
+    to: StreamName & { uid: string },
+    images: Iterable<Digest>,
+  ): Promise<void> {
+    for (const image of images) {
+      for (const { at: _, ...tag } of await referrers.fallbacks(from, { of: image, limit: maxReferrers })) {
+        if ((await referrers.fallback(to, tag.tag)) === undefined) await referrers.putFallback(to, tag)
+      }
+    }
   }
 
   async function namedBy(digest: Digest, linked: LinkRecord): Promise<Digest[]> {
@@ -67,9 +120,14 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
     },
     async add(name, uid, links, { isReliedOn = false } = {}) {
       const steps = [...mergedLinks(links)].map(
-        ([digest, link]): LinkStep => ({
+        ([digest, { referrer, ...link }]): LinkStep => ({
           digest,
-          next: (stored, living) => withLink(stored, link, living, { nowMs: now(), isReliedOn }),
+          next: (stored, living) =>
+            withLink(stored, { ...link, ...(referrer && { subject: referrer.subject }) }, living, {
+              nowMs: now(),
+              isReliedOn,
+            }),
+          referrer: referrer && keptFacts(referrer),
         }),
       )
       await writeLinks(store, inTurn, name, uid, steps)
@@ -79,9 +137,15 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
       if (living === undefined) return undefined
       const lost = await closure(name, digest, (found) => isLost(found, living))
       // The one asked for comes last: once it is there, so is all it names.
-      const steps = [...lost.keys()]
-        .reverse()
-        .map((each): LinkStep => ({ digest: each, next: (stored, to) => revivedLink(stored, to, now()) }))
+      const steps = await Promise.all(
+        [...lost].reverse().map(
+          async ([each, record]): Promise<LinkStep> => ({
+            digest: each,
+            next: (stored, to) => revivedLink(stored, to, now()),
+            referrer: await factsOf(name, each, record),
+          }),
+        ),
+      )
       await writeLinks(store, inTurn, name, living.uid, steps)
       return get(name, digest)
     },
@@ -90,15 +154,25 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
       if (living === undefined) return undefined
       const copied = await closure(from, digest, (found) => found.uid === living.uid)
       if (copied.size === 0) return undefined
-      const steps = [...copied].reverse().map(([each, linked]): LinkStep => {
-        const said = saidOf(linked)
-        return {
-          digest: each,
-          next: (stored, life) => withLink(stored, said, life, { nowMs: now(), isReliedOn: true }),
-        }
-      })
+      const steps = await Promise.all(
+        [...copied].reverse().map(async ([each, linked]): Promise<LinkStep> => {
+          const said = saidOf(linked)
+          return {
+            digest: each,
+            next: (stored, life) => withLink(stored, said, life, { nowMs: now(), isReliedOn: true }),
+            referrer: await factsOf(from, each, linked),
+          }
+        }),
+      )
       await writeLinks(store, inTurn, to, to.uid, steps)
+      const isElsewhere = from.project !== to.project || from.stream !== to.stream
+      if (isElsewhere) await copyFallbacks(from, to, received(copied))
       return get(to, digest)
     },
   }
+}
+
+/** The manifests among links. */
+function received(links: ReadonlyMap<Digest, LinkRecord>): Digest[] {
+  return [...links].flatMap(([digest, record]) => (record.received ? [digest] : []))
 }

@@ -62,6 +62,8 @@ export interface Cause {
   by: string
   reason?: string
   from?: { kind: string; name: string }
+  /** Of a push: the client's `User-Agent`. */
+  client?: string
   /** Of a rollback: the revision whose digest was restored. */
   restoredRevision?: number
 }
@@ -211,6 +213,35 @@ export interface ImageIndexRecord {
   uid: string
 }
 
+/** `index/referrers/<project>/<stream>/<subject>/<digest>`: the stream received a manifest with that subject; goes with its link. */
+export interface ReferrerRecord {
+  uid: string
+  mediaType: string
+  /** Of the manifest, in bytes. */
+  size: number
+  /** Its own, or the media type of its config. */
+  artifactType?: string
+  annotations?: Record<string, string>
+  /** Annotations or type are too long to be kept here: the manifest has them. */
+  isCut?: true
+}
+
+/**
+ * `index/fallback/<project>/<stream>/<tag>`: where a tag stands that is derived from the digest of an image of the stream; it is
+ * none of the stream's tags.
+ */
+export interface FallbackRecord {
+  uid: string
+  image: Digest
+  mediaType: string
+  /** Who pushed it. */
+  by?: string
+  /** The registry, with its port, that had it there when it was last asked; absent for what was pushed. */
+  host?: string
+  /** RFC 3339. */
+  at: string
+}
+
 /** `generation/<project>/<stream>`: `metadata.generation`, apart from the rest so that a move which leaves the spec as it is races with nobody. */
 export interface GenerationRecord {
   uid: string
@@ -238,6 +269,8 @@ export interface LinkRecord {
   disputed?: true
   /** Of an index: the children, for the blobs that are asked for before their manifest was. */
   children?: Digest[]
+  /** Of a manifest that was received and has one: the stream's index of referrers has it below this. */
+  subject?: Digest
   createdAt: string
   /** When somebody last relied on it to move a tag, where that was long after it was made. */
   renewedAt?: string

@@ -1,6 +1,7 @@
 import type { Link } from '../content/content.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
+import type { ReferrerFacts } from '../oci/referrer.ts'
 import type {
   Cause,
   Hold,
@@ -233,10 +234,15 @@ export interface StreamLink extends Link {
   isBlob: boolean
   /** Since when the stream has it, RFC 3339. */
   createdAt: string
+  /** Of a manifest that was received and has one. */
+  subject?: Digest
 }
 
-/** A link to be added: of a manifest that was `received`, or of what one names. `children` of an index. */
-export type NewLink = Link & { children?: readonly Digest[]; received?: true }
+/**
+ * A link to be added: of a manifest that was `received`, or of what one names. `children` of an index; `referrer` of a manifest with
+ * a subject: it is listed from then on.
+ */
+export type NewLink = Link & { children?: readonly Digest[]; received?: true; referrer?: ReferrerFacts }
 
 export interface Links {
   /** What this stream may have of a digest. Links of an earlier stream of the name count as absent. */
@@ -251,15 +257,15 @@ export interface Links {
   add(name: StreamName, uid: string, links: readonly NewLink[], options?: { isReliedOn?: boolean }): Promise<void>
   /**
    * The link of a digest; where only an earlier stream of the name had it, within the same project, the link and those of
-   * everything it is known to name are taken over first. For a rollback to a revision from before the stream was made
+   * everything it is known to name, and of what refers to it, are taken over first. For a rollback to a revision from before the stream was made
    * anew.
    */
   revive(name: StreamName, digest: Digest): Promise<StreamLink | undefined>
   /** A stream's links in the order of their digests; `after` is exclusive. For its layers, and for digests by prefix. */
   list(name: StreamName, options?: { prefix?: string; after?: Digest; limit?: number }): Promise<StreamLink[]>
   /**
-   * Gives the stream `to` what `from` may have of `digest` and of all that it is known to name, locations included: whoever
-   * promotes was entitled to it. In steps, what is named first. `to` may be the same stream: nobody removes those links for a day,
+   * Gives the stream `to` what `from` may have of `digest`, of all that it is known to name and of the first 1,000 that refer to it,
+   * locations included: whoever promotes was entitled to it. In steps, what is named first. `to` may be the same stream: nobody removes those links for a day,
    * so that a tag can move there.
    *
    * @returns the copied link; undefined when `from` has none
