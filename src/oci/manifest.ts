@@ -1,4 +1,4 @@
-import { type Digest, parseDigest } from './digest.ts'
+import { type Digest, digestAlgorithm, digestOf, parseDigest } from './digest.ts'
 import { RegistryError } from './errors.ts'
 import { isIndexType, isManifestType, maxManifestBytes } from './media-types.ts'
 import { type JsonLimits, parseStrictJson } from './strict-json.ts'
@@ -14,6 +14,8 @@ export interface Descriptor {
   size: number
   /** A registry need not have the bytes: the media type is non-distributable, or `urls` tell where else they are. */
   foreign: boolean
+  /** The content itself, in base64, as the manifest has it: nobody compared it with `digest` and `size` yet. */
+  data?: string
 }
 
 /** What a child of an index runs on; wire names. */
@@ -117,6 +119,23 @@ export function namedContent(manifest: Manifest): Descriptor[] {
   return [...new Map(named.map((descriptor) => [descriptor.digest, descriptor])).values()]
 }
 
+/**
+ * Checks that content which is inside a manifest is that of its digest.
+ *
+ * @throws RegistryError MANIFEST_INVALID
+ */
+export function requireTrueData(manifest: Manifest): void {
+  const named = manifest.kind === 'index' ? manifest.manifests : [manifest.config, ...manifest.layers]
+  for (const { data, digest, size } of [...named, ...(manifest.subject === undefined ? [] : [manifest.subject])]) {
+    if (data === undefined) continue
+    const content = Buffer.from(data, 'base64')
+    if (content.toString('base64') !== data) throw invalid(`has data of ${digest} that is not base64`)
+    if (content.length !== size || digestOf(content, digestAlgorithm(digest)) !== digest) {
+      throw invalid(`has data of ${digest} that is other content`)
+    }
+  }
+}
+
 function parseDocument(bytes: Uint8Array): unknown {
   try {
     return parseStrictJson(bytes, limits)
@@ -162,7 +181,14 @@ function descriptor(value: unknown, path: string): Descriptor {
     throw invalid(`has a ${path}.size that is not an integer from 0 to 2^53-1`)
   }
   const urls = fields.urls === undefined ? [] : list(fields.urls, `${path}.urls`)
-  return { mediaType, digest, size, foreign: urls.length > 0 || foreignTypes.test(mediaType) }
+  const { data } = fields
+  return {
+    mediaType,
+    digest,
+    size,
+    foreign: urls.length > 0 || foreignTypes.test(mediaType),
+    ...(typeof data === 'string' ? { data } : {}),
+  }
 }
 
 function platformOf(value: unknown, path: string): Platform {

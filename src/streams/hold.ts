@@ -42,6 +42,13 @@ export function isHeldError(error: unknown): error is RegistryError {
   return error instanceof RegistryError && error.code === 'INVALID' && isHeldDetail(error.detail)
 }
 
+/** The refusal of {@link requireNotHeld} as `/v2/` says it: 403 DENIED, in the same words. Other errors stay what they are. */
+export function deniedWhenHeld(error: unknown): unknown {
+  if (!isHeldError(error)) return error
+  const words = error.causes.map(({ message }) => message.replace(/^Forbidden: /, ''))
+  return new RegistryError('DENIED', { message: words.join('; '), cause: error })
+}
+
 /**
  * A change as the hold lets it through: an automatic move turns into a candidate (or into none, when it leads to where
  * the tag stands).
