@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { createPieces } from './pieces.ts'
 
@@ -26,7 +27,7 @@ export interface SendRequest {
   url: URL
   method: Dispatcher.HttpMethod
   headers: Record<string, string>
-  body: string | null
+  body: string | Buffer | Readable | null
   /** Ends the request, and the body too. */
   signal: AbortSignal | undefined
 }

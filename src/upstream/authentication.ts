@@ -71,12 +71,13 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     credential: TokenCredential | undefined,
     send: Send<A>,
   ): Promise<A | number> {
-    const { host, origin, repository } = target
+    const { host, origin, repository, isPush } = target
+    const actions = isPush ? 'pull,push' : 'pull'
     let { realm, service } = scheme
     let stale: string | undefined
     for (let attempt = 1; ; attempt++) {
       // The scope is made from what is asked for: a challenge can not widen it to another repository.
-      const wanted = { host, origin, realm, service, scope: `repository:${repository}:pull`, credential }
+      const wanted = { host, origin, realm, service, scope: `repository:${repository}:${actions}`, credential }
       const grant = await unlessAborted(tokens.get(wanted, stale), target.signal)
       if ('refused' in grant) return grant.refused
       const answer = await send(`Bearer ${grant.token}`)
@@ -112,8 +113,9 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   }
 
   async function inTurn<A extends Answer>(target: Target, scheme: Scheme, send: Send<A>): Promise<A> {
-    const { host, repository, project, projectUid, origin } = target
-    const key = JSON.stringify([origin.origin, project, repository])
+    const { host, repository, project, projectUid, origin, isPush } = target
+    // A login that may pull need not be one that may push.
+    const key = JSON.stringify([origin.origin, project, repository, ...(isPush ? ['push'] : [])])
     const refused: Credential[] = []
     const refusals: Refusal[] = []
     for await (const credential of order.of(key, credentialsFor(project, host, repository, projectUid))) {

@@ -6,7 +6,7 @@ import { contentRangeOf, headerOf, lengthOf, strongEtagOf, unsatisfiedSizeOf } f
 import type { OpenAnswer } from './transport.ts'
 import type { ByteRange, FetchedBlob } from './upstream.ts'
 
-type WantedBlob = Pick<Want, 'from' | 'reference' | 'signal'>
+type WantedBlob = Pick<Want, 'from' | 'reference' | 'isPush' | 'signal'>
 type Place = Pick<FetchedBlob, 'size' | 'offset' | 'length'>
 
 /** Opens a blob or a part of it. @throws RegistryError RANGE_INVALID with `detail.size`, or the upstream's failure */

@@ -6,6 +6,9 @@ import { createExchange } from './exchange.ts'
 import { createHosts } from './hosts.ts'
 import { fetchManifest, resolveManifest } from './manifests.ts'
 import { createOrigins } from './origins.ts'
+import { pushBlob } from './push-blob.ts'
+import { pushManifest } from './push-manifest.ts'
+import { fetchReferrers } from './referrers.ts'
 import { defaultRetryPolicy, type RetryPolicy } from './retry.ts'
 import { fetchTags } from './tags.ts'
 import { createTokens } from './tokens.ts'
@@ -26,7 +29,7 @@ export interface UpstreamOptions {
 }
 
 /**
- * Creates the client for registries behind Weir. It never asks for more than pull, and connects to addresses that are
+ * Creates the client for registries behind Weir. It never asks for more than pull, but for a push, and connects to addresses that are
  * not public only where a rule names the host with its port.
  */
 export function createUpstream(options: UpstreamOptions): Upstream {
@@ -45,6 +48,11 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     blobSize: (from, digest, signal) => fetchBlobSize(exchange, { from, reference: digest, signal }),
     blob: (from, digest, range, signal) => fetchBlob(exchange, { from, reference: digest, signal }, range),
     tags: (from, options = {}) => fetchTags(exchange, { from, timeoutMs: timeouts.tagsMs, ...options }),
+    referrers: (from, digest, signal) =>
+      fetchReferrers(exchange, { from, digest, timeoutMs: timeouts.referrersMs, signal }),
+    pushBlob: (to, digest, size, open, signal) => pushBlob(exchange, { to, digest, size, open, signal }),
+    pushManifest: (to, reference, bytes, mediaType, signal) =>
+      pushManifest(exchange, { to, reference, bytes, mediaType, signal }),
     close: () => transport.close(),
   }
 }

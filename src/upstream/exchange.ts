@@ -9,14 +9,16 @@ import { type RetryPolicy, retried } from './retry.ts'
 import type { Answer, Ask, OpenAnswer, Transport, WholeAnswer } from './transport.ts'
 import type { UpstreamRepository } from './upstream.ts'
 
-/** A request for one manifest or blob, or for a page of a repository's tags. */
+/** A request for one manifest or blob, or for a page of a repository's tags or of what refers to a digest; or to take a manifest or blob. */
 export interface Want extends Pick<Ask, 'method' | 'headers' | 'redirects' | 'signal'> {
   from: UpstreamRepository
   kind: Subject['kind']
-  /** A digest or, of a manifest, a tag; of tags `list`. */
+  /** A digest or, of a manifest, a tag; of tags `list`. Of referrers their subject. */
   reference: string
   /** With its question mark. */
   query?: string
+  /** Asks for the right to push besides that to pull. */
+  isPush?: boolean
 }
 
 /** Sends requests with the right login, as often as it takes. */
@@ -25,6 +27,11 @@ export interface Exchange {
   whole(want: Want): Promise<WholeAnswer>
   /** The body is the caller's to read or to discard. */
   open(want: Want): Promise<OpenAnswer>
+  /**
+   * Pushes what one or several requests bring there, `attempt` made from the start each time: it gives the first answer that decides.
+   * All requests of an attempt go with the login that it is handed.
+   */
+  pushed(want: Want, attempt: (ask: Ask, push: Transport['push']) => Promise<Answer>): Promise<Answer>
   /** Lets go of an answer that is not the one wanted, and makes the error for it. */
   unexpected(want: Want, answer: Answer): RegistryError
 }
@@ -63,6 +70,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   return {
     whole: (want) => send(want, (ask) => transport.whole(ask, maxManifestBytes)),
     open: (want) => send(want, transport.open),
+    pushed: (want, attempt) => send({ ...want, isPush: true }, (ask) => attempt(ask, transport.push)),
     unexpected(want, answer) {
       answer.discard()
       return statusFailure(subjectOf(want), answer, answer.url.host, now())
@@ -71,13 +79,14 @@ export function createExchange(options: ExchangeOptions): Exchange {
 }
 
 /** @throws TypeError when a name could lead to another path than the one meant */
-export function subjectOf({ from: { host, repository }, kind, reference }: Want): Subject {
+export function subjectOf({ from: { host, repository }, kind, reference, isPush }: Want): Subject {
   if (!repository.split('/').every(isNameComponent)) throw new TypeError(`not a repository: ${repository}`)
   const isMeant = kind === 'tags' ? reference === 'list' : kind === 'manifest' && isTag(reference)
   if (!isMeant && parseDigest(reference) === undefined) throw new TypeError(`not a reference: ${reference}`)
-  return { kind, host, repository, reference }
+  return { kind, host, repository, reference, ...(isPush && { isPush }) }
 }
 
 function pathOf({ kind, reference }: Subject): string {
-  return kind === 'tags' ? 'tags/list' : `${kind}s/${reference}`
+  if (kind === 'tags') return 'tags/list'
+  return kind === 'referrers' ? `referrers/${reference}` : `${kind}s/${reference}`
 }

@@ -6,10 +6,12 @@ import { retryAfterMs } from './retry-after.ts'
 
 /** What was asked for, for messages. `host` is the registry as users name it. */
 export interface Subject {
-  kind: 'manifest' | 'blob' | 'tags'
+  kind: 'manifest' | 'blob' | 'tags' | 'referrers'
   host: string
   repository: string
   reference: string
+  /** It is pushed, and not asked for. */
+  isPush?: boolean
 }
 
 /**
@@ -32,7 +34,12 @@ const codes: Record<Exclude<UpstreamReason, 'NotFound'>, ErrorCode> = {
   Invalid: 'UNAVAILABLE',
 }
 
-const unknownCodes = { manifest: 'MANIFEST_UNKNOWN', blob: 'BLOB_UNKNOWN', tags: 'NAME_UNKNOWN' } as const
+const unknownCodes = {
+  manifest: 'MANIFEST_UNKNOWN',
+  blob: 'BLOB_UNKNOWN',
+  tags: 'NAME_UNKNOWN',
+  referrers: 'MANIFEST_UNKNOWN',
+} as const
 
 const certificateCodes =
   /^(?:ERR_TLS_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_CA|HOSTNAME_MISMATCH|PATH_LENGTH_)/
@@ -71,9 +78,10 @@ export function statusFailure(
   by: string,
   now: number,
 ): RegistryError {
-  const { host, repository, reference, kind } = subject
+  const { host, repository, reference, kind, isPush } = subject
   const { status } = answer
   const what = kind === 'tags' ? `tags of ${host}/${repository}` : `${kind} ${reference} of ${host}/${repository}`
+  if (isPush && (status === 404 || (status >= 300 && status < 400))) return notTaken(subject, status, by)
   if (status === 404) {
     const upstream = { host, reason: 'NotFound' as const, status }
     return new RegistryError(unknownCodes[kind], { message: `${by} has no ${what}`, detail: upstream, upstream })
@@ -81,9 +89,19 @@ export function statusFailure(
   const delayMs = retryAfterMs(answer.headers['retry-after'], now)
   // In whole minutes: the same limit, met again, is not told as something new each time.
   const until = delayMs === undefined ? '' : `; it asks to wait until ${minuteAfter(now + delayMs)}`
-  const message = `${by} answered ${status} when asked for ${what}${until}`
+  const when = isPush ? `when ${kind} ${reference} was pushed to ${host}/${repository}` : `when asked for ${what}`
+  const message = `${by} answered ${status} ${when}${until}`
   const retryAfterSeconds = delayMs === undefined ? undefined : Math.ceil(delayMs / 1000)
   return upstreamFailure(host, reasonOf(status), message, { status, retryAfterSeconds })
+}
+
+/** The error for a registry that has no such repository, or wants what is pushed sent elsewhere. */
+function notTaken({ host, repository, kind, reference }: Subject, status: number, by: string): RegistryError {
+  const what = `${by} answered ${status} when ${kind} ${reference} was pushed to ${host}/${repository}`
+  if (status !== 404) return upstreamFailure(host, 'NotAllowed', `${what}: a push follows no redirect`, { status })
+  const upstream = { host, reason: 'NotFound' as const, status }
+  const message = `${what}: make the repository there first, if a push does not make it`
+  return new RegistryError('DENIED', { message, detail: upstream, upstream })
 }
 
 function minuteAfter(ms: number): string {
@@ -99,20 +117,23 @@ function reasonOf(status: number): Exclude<UpstreamReason, 'NotFound'> {
 
 /** The error for a registry that let none of the logins, nor anybody without one, at what was asked for. */
 export function refusedFailure(subject: Subject, project: string, refusals: readonly Refusal[]): RegistryError {
-  const { host, repository } = subject
+  const { host, repository, isPush } = subject
   const status = refusals[0]?.status ?? 401
   const tried = refusals.map(({ login = 'without a login', status: answer }) => `${login} (${answer})`)
   const isAnonymous = refusals.every(({ login }) => login === undefined)
+  const mayPush = isPush ? ' that may push' : ''
   const advice = isAnonymous
-    ? `project ${project} has no login for it: put one into a secret of type kubernetes.io/dockerconfigjson`
-    : 'put a working login into a secret of type kubernetes.io/dockerconfigjson'
-  const message = `${host} denied "${repository}", or it is not there: tried ${tried.join(', then ')}; ${advice}`
+    ? `project ${project} has no login for it: put one${mayPush} into a secret of type kubernetes.io/dockerconfigjson`
+    : `put a working login${mayPush} into a secret of type kubernetes.io/dockerconfigjson`
+  const what = isPush ? `a push to "${repository}"` : `"${repository}"`
+  const message = `${host} denied ${what}, or it is not there: tried ${tried.join(', then ')}; ${advice}`
   return upstreamFailure(host, status === 403 ? 'Forbidden' : 'Unauthorized', message, { status })
 }
 
 /** The error for content that is not what its digest says. */
-export function badDigest({ host, repository, kind, reference }: Subject, got: Digest): RegistryError {
-  const message = `${host} sent something else than ${kind} ${reference} of ${repository}: its digest is ${got}`
+export function badDigest({ host, repository, kind, reference, isPush }: Subject, got: Digest): RegistryError {
+  const did = isPush ? 'took' : 'sent'
+  const message = `${host} ${did} something else than ${kind} ${reference} of ${repository}: its digest is ${got}`
   return upstreamFailure(host, 'BadDigest', message)
 }
 

@@ -1,8 +1,9 @@
 import { isTag } from '../oci/reference.ts'
+import { within } from './deadline.ts'
 import type { Exchange, Want } from './exchange.ts'
 import { upstreamFailure } from './failure.ts'
 import { decodings, jsonObject } from './json-body.ts'
-import { nextLink } from './link-header.ts'
+import { nextPage } from './next-page.ts'
 import type { WholeAnswer } from './transport.ts'
 import type { UpstreamRepository } from './upstream.ts'
 
@@ -25,18 +26,11 @@ const maxPages = 1000
 /** Lists the tags of a repository, each once, as its registry orders them. Names that are no tags are left out. */
 export async function fetchTags(exchange: Exchange, wanted: WantedTags): Promise<string[]> {
   const { from, maxTags = defaultMaxTags, timeoutMs } = wanted
-  const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(), timeoutMs)
-  const signal = wanted.signal === undefined ? deadline.signal : AbortSignal.any([wanted.signal, deadline.signal])
-  try {
-    return await readPages(exchange, from, maxTags, signal)
-  } catch (error) {
-    if (!deadline.signal.aborted || wanted.signal?.aborted === true) throw error
+  const late = () => {
     const message = `${from.host} did not list the tags of ${from.repository} within ${timeoutMs / 1000} s`
-    throw upstreamFailure(from.host, 'Unreachable', message)
-  } finally {
-    clearTimeout(timer)
+    return upstreamFailure(from.host, 'Unreachable', message)
   }
+  return within(timeoutMs, wanted.signal, late, (signal) => readPages(exchange, from, maxTags, signal))
 }
 
 async function readPages(
@@ -58,7 +52,7 @@ async function readPages(
       if (tags.size >= maxTags) return [...tags]
     }
     // A page that tells nothing new is the last: a registry may name another after it for ever.
-    query = tags.size === known ? undefined : nextQuery(want, answer)
+    query = tags.size === known ? undefined : nextQuery(from, answer)
   }
   return [...tags]
 }
@@ -73,18 +67,10 @@ function namesOf(from: UpstreamRepository, { headers, bytes }: WholeAnswer): unk
   throw invalidList(from, 'is no list of tags')
 }
 
-/**
- * The query of the next page. Only that of the link is taken: who asks with a login goes where the registry's name says and
- * nowhere else.
- */
-function nextQuery(want: Want, { headers, url }: WholeAnswer): string | undefined {
-  const link = nextLink(headers)
-  if (link === undefined) return undefined
-  const target = URL.canParse(link, url) ? new URL(link, url) : undefined
-  if (target?.origin === url.origin && target.pathname === url.pathname && target.username === '') return target.search
-  // Not the path: it may hold anything, the login that the registry was just sent among it.
-  const elsewhere = target === undefined ? 'what is no address' : `another address at ${target.host}`
-  throw invalidList(want.from, `goes on at ${elsewhere}: not followed`)
+function nextQuery(from: UpstreamRepository, answer: WholeAnswer): string | undefined {
+  const next = nextPage(answer)
+  if (next !== undefined && 'elsewhere' in next) throw invalidList(from, `goes on at ${next.elsewhere}: not followed`)
+  return next?.query
 }
 
 function invalidList({ host, repository }: UpstreamRepository, why: string): Error {

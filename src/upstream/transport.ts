@@ -20,8 +20,12 @@ export interface TransportTimeouts {
   wholeMs: number
   /** For all pages of a list of tags; default 5 min. */
   tagsMs: number
+  /** For all pages of a list of referrers; default 30 s. */
+  referrersMs: number
   /** Between two pieces of a blob while somebody reads it; default 60 s. */
   blobIdleMs: number
+  /** Between two pieces of what is pushed, and from the last one to the answer; default 5 min. */
+  pushIdleMs: number
   /** For the question whether a host with an insecure rule speaks TLS; default 5 s. */
   probeMs: number
 }
@@ -31,19 +35,23 @@ export const defaultTimeouts: TransportTimeouts = {
   headersMs: 30_000,
   wholeMs: 60_000,
   tagsMs: 300_000,
+  referrersMs: 30_000,
   blobIdleMs: 60_000,
+  pushIdleMs: 300_000,
   probeMs: 5_000,
 }
 
-/** One GET or HEAD, or a POST of a form that can be sent again. */
+/** One GET or HEAD, a POST of a form that can be sent again, or a POST or PUT of what is pushed. */
 export interface Ask {
   /** The registry as users name it, for errors. */
   host: string
   url: URL
-  method: 'GET' | 'HEAD' | 'POST'
+  method: 'GET' | 'HEAD' | 'POST' | 'PUT'
   headers?: Record<string, string>
   /** The fields of a POST, which follows no redirect. */
   form?: Record<string, string>
+  /** What is pushed; of a stream the headers tell the length. */
+  content?: Buffer | Readable
   authorization?: string | undefined
   /** Default: follow. */
   redirects?: 'follow' | 'none'
@@ -72,6 +80,8 @@ export interface Transport {
   open(ask: Ask): Promise<OpenAnswer>
   /** Reads bodies of status 200, and drops others. @throws RegistryError reason Invalid when it has more than `maxBytes` */
   whole(ask: Ask, maxBytes: number): Promise<WholeAnswer>
+  /** Sends content; follows no redirect, and drops the answer's body. */
+  push(ask: Ask): Promise<Answer>
   close(): Promise<void>
 }
 
@@ -101,7 +111,7 @@ const maxRedirects = 5
 const redirectStatuses = new Set([301, 302, 303, 307, 308])
 
 export function createTransport({ hosts, userAgent, log, timeouts, lookup }: TransportOptions): Transport {
-  const { connectMs, headersMs, wholeMs, blobIdleMs } = timeouts
+  const { connectMs, headersMs, wholeMs, blobIdleMs, pushIdleMs } = timeouts
   const allAgents = new Map<Hosts, Agents>()
 
   /** A connection that some rules allow is not for who asks under others. */
@@ -130,8 +140,8 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
       ...(ask.authorization === undefined ? {} : { authorization: ask.authorization }),
       ...(ask.form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
     }
-    const { url, method, form, signal } = ask
-    const body = form === undefined ? null : new URLSearchParams(form).toString()
+    const { url, method, form, content = null, signal } = ask
+    const body = form === undefined ? content : new URLSearchParams(form).toString()
     const sent = await unlessAborted(sendOne({ url, method, headers, body, signal }), signal)
     // Where a registry sends on to, path and query may hold what opens the content to anybody.
     log.debug({ host: ask.host, method, to: url.host, status: sent.status }, 'asked')
@@ -161,7 +171,7 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
   }
 
   async function read(ask: Ask, maxBytes: number): Promise<WholeAnswer> {
-    const { body, ...answer } = await follow(ask, sendSmall)
+    const { body, ...answer } = await follow(ask, (agents, request) => sendSmall(agents, request))
     if (answer.status !== 200) {
       answer.discard()
       return { ...answer, bytes: Buffer.alloc(0) }
@@ -175,6 +185,13 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
 
   return {
     open: (ask) => follow(ask, sendLarge),
+    async push(ask) {
+      const idle = { headersTimeout: pushIdleMs, bodyTimeout: pushIdleMs }
+      const sendPush: SendOne<Readable> = (agents, request) => sendSmall(agents, request, idle)
+      const { body, ...answer } = await follow({ ...ask, redirects: 'none' }, sendPush)
+      answer.discard()
+      return answer
+    },
     async whole(ask, maxBytes) {
       const deadline = new AbortController()
       const timer = setTimeout(() => deadline.abort(), wholeMs)
@@ -195,9 +212,13 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
   }
 }
 
-async function sendSmall({ small }: Agents, { url, ...request }: SendRequest): Promise<Sent<Readable>> {
+async function sendSmall(
+  { small }: Agents,
+  { url, ...request }: SendRequest,
+  timeouts: { headersTimeout?: number; bodyTimeout?: number } = {},
+): Promise<Sent<Readable>> {
   const { method, headers, body, signal } = request
-  const options = { dispatcher: small, method, headers, body, ...(signal && { signal }) }
+  const options = { dispatcher: small, method, headers, body, ...timeouts, ...(signal && { signal }) }
   const { statusCode, ...answer } = await undiciRequest(url, options)
   // Reads a short rest, so that the connection can be used again, and else destroys it.
   const discard = (): void => void answer.body.dump({ limit: 16 * 1024 }).catch(() => undefined)

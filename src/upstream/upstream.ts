@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
+import type { RegistryError } from '../oci/errors.ts'
 import type { Body } from './body.ts'
 
 /** A repository at a registry behind Weir, and on whose behalf it is asked. */
@@ -68,7 +69,63 @@ export interface Upstream {
    * `maxTags` (default 100,000) are read, and a `Link` that leads elsewhere is not followed.
    */
   tags(from: UpstreamRepository, options?: { maxTags?: number; signal?: AbortSignal }): Promise<string[]>
+  /**
+   * What the repository has that refers to a digest, by the API or by the tag of the referrers tag schema; empty where it has
+   * neither. At most 1,000 entries and 4 MiB are read, and a `Link` that leads elsewhere is not followed.
+   */
+  referrers(from: UpstreamRepository, digest: Digest, signal?: AbortSignal): Promise<ToldReferrers>
+  /**
+   * Pushes a blob, unless a HEAD says that it is there: a POST for an upload, and a PUT of all of it (OCI distribution spec, "Pushing a
+   * blob monolithically"); from the start again after what looks like passing. `open` may be called several times; what it gives
+   * is read to its end, or closed. The upload goes on at the registry itself or not at all.
+   *
+   * @throws what `open` and its reader throw; RegistryError DENIED, TOOMANYREQUESTS, UNAVAILABLE
+   */
+  pushBlob(
+    to: UpstreamRepository,
+    digest: Digest,
+    size: number,
+    open: () => Promise<PushedBytes>,
+    signal?: AbortSignal,
+  ): Promise<void>
+  /**
+   * Pushes a manifest by tag or by its digest, unless a HEAD says that it stands there.
+   *
+   * @throws RegistryError DENIED, TOOMANYREQUESTS, UNAVAILABLE
+   */
+  pushManifest(
+    to: UpstreamRepository,
+    reference: string,
+    bytes: Buffer,
+    mediaType: string,
+    signal?: AbortSignal,
+  ): Promise<void>
   close(): Promise<void>
+}
+
+/** Gives the bytes of a push piece by piece; a piece is good until the next call. Undefined at the end. */
+export interface PushedBytes {
+  read(): Promise<Buffer | undefined>
+  close(): void
+}
+
+/**
+ * What a registry says of a manifest that refers to another: each word of it may be a lie. Its media type is a manifest's, its size
+ * one that a manifest can have.
+ */
+export interface ToldReferrer {
+  mediaType: string
+  digest: Digest
+  size: number
+  artifactType?: string
+  annotations?: Record<string, string>
+}
+
+export interface ToldReferrers {
+  /** Each digest once, as the registry orders them. */
+  referrers: ToldReferrer[]
+  /** Why there may be more. */
+  problem?: RegistryError
 }
 
 /** A user name with its password. */

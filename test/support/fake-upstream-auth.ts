@@ -14,7 +14,7 @@ export type FakeAuth =
       /** Default `<origin>/token`. */
       realm?: string
       service?: string
-      /** The challenge's scope; default `repository:<name>:pull`. */
+      /** The challenge's scope; default `repository:<name>:pull`, and `pull,push` where something is sent. */
       scope?: string
       /** `expires_in` of the answer, left out when null, and the token's real life; default 300. */
       lifetimeSeconds?: number | null
@@ -77,9 +77,12 @@ function bearerGate(auth: Extract<FakeAuth, { kind: 'bearer' }>, origin: string)
     const url = new URL(req.url ?? '/', origin)
     if (url.pathname === '/token') return grant(req, url, asked)
     const name = /^\/v2\/(.+)\/(?:manifests|blobs)\//.exec(url.pathname)?.[1]
-    const needed = name === undefined ? undefined : `repository:${name}:pull`
+    const isRead = req.method === 'GET' || req.method === 'HEAD'
+    const needed = name === undefined ? undefined : `repository:${name}:${isRead ? 'pull' : 'pull,push'}`
+    const more = `repository:${name}:pull,push`
     const scopes = tokens.get(/^Bearer (.+)$/.exec(req.headers.authorization ?? '')?.[1] ?? '')
-    if (scopes !== undefined && (needed === undefined || scopes.includes(needed))) return undefined
+    if (scopes !== undefined && (needed === undefined || scopes.includes(needed) || scopes.includes(more)))
+      return undefined
     const scope = auth.scope ?? needed
     const challenge = formatBearerChallenge({ realm, service, ...(scope === undefined ? {} : { scope }) })
     return fakeError(401, 'UNAUTHORIZED', { 'www-authenticate': challenge })

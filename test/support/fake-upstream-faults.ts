@@ -105,3 +105,18 @@ export function endless(match: FakeMatch, headers: Record<string, string> = {}, 
     return undefined
   }
 }
+
+/** Destroys the connection of matching requests once `bytes` of what they send are there: of the first `times`. */
+export function cuttingUpload(match: FakeMatch, bytes: number, times = Number.POSITIVE_INFINITY): FakeInterceptor {
+  let left = times
+  return (req, res, next) => {
+    if (!matches(match, requestOf(req)) || left-- <= 0) return next()
+    let came = 0
+    req.on('data', (chunk: Buffer) => {
+      came += chunk.length
+      if (came >= bytes) res.destroy()
+    })
+    req.on('error', () => undefined)
+    return undefined
+  }
+}

@@ -16,6 +16,7 @@ import {
   requestOf,
 } from './fake-upstream-answers.ts'
 import { createFakeAuth, type FakeAuth, type FakeTokenRequest } from './fake-upstream-auth.ts'
+import { createFakePushes, type FakePushes } from './fake-upstream-pushes.ts'
 import { createFakeRepositories, type FakeRepositories } from './fake-upstream-repositories.ts'
 import type { Piece, TestImage, TestIndex } from './images.ts'
 
@@ -47,6 +48,9 @@ export interface FakeUpstream {
   untag(repository: string, tag: string): void
   /** Forgets a manifest or blob in every repository; tags that stand at it answer 404. */
   remove(digest: Digest): void
+  /** What was put or pushed there. */
+  manifest(repository: string, reference: string): Piece | undefined
+  blob(repository: string, digest: string): Piece | undefined
   /** All requests in the order they arrived, the token endpoint's included. */
   requests: FakeRequest[]
   /** What the token endpoint was asked. */
@@ -68,6 +72,7 @@ export interface FakeUpstream {
 export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Promise<FakeUpstream> {
   const { defer = onTestFinished } = options
   const repositories = createFakeRepositories()
+  const pushes = createFakePushes(repositories)
   const interceptors: FakeInterceptor[] = []
   const listener = (req: IncomingMessage, res: ServerResponse): void => void answer(req, res)
   const server = options.tls ? createTlsServer(options.tls, listener) : createServer(listener)
@@ -86,6 +91,8 @@ export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Prom
     tag: repositories.tag,
     untag: repositories.untag,
     remove: repositories.remove,
+    manifest: repositories.manifest,
+    blob: repositories.blob,
     requests: [],
     tokenRequests: [],
     matching: (match) => upstream.requests.filter((request) => matches(match, request)),
@@ -114,8 +121,11 @@ export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Prom
     res.once('close', () => {
       upstream.active -= 1
     })
-    req.resume()
-    const innermost = async (): Promise<FakeAnswer> => auth(req, upstream.tokenRequests) ?? serve(repositories, req)
+    // What is sent is taken in by whoever takes it, once it flows.
+    if (req.method !== 'POST' && req.method !== 'PUT') req.resume()
+    else res.once('finish', () => req.resume())
+    const innermost = async (): Promise<FakeAnswer> =>
+      auth(req, upstream.tokenRequests) ?? serve(repositories, pushes, req)
     const chain = interceptors.reduce<() => Promise<FakeAnswer | undefined>>(
       (next, interceptor) => async () =>
         interceptor(req, res, async () => (await next()) ?? fakeAnswer(500, 'an inner interceptor answered itself')),
@@ -158,9 +168,14 @@ function hold(upstream: FakeUpstream, match: FakeMatch): FakeHold {
   }
 }
 
-function serve(repositories: FakeRepositories, req: IncomingMessage): FakeAnswer {
+function serve(
+  repositories: FakeRepositories,
+  pushes: FakePushes,
+  req: IncomingMessage,
+): FakeAnswer | Promise<FakeAnswer> {
   const path = (req.url ?? '').split('?')[0] ?? ''
   if (path === '/v2/') return fakeAnswer(200, '{}', { 'content-type': 'application/json' })
+  if (req.method === 'POST' || req.method === 'PUT') return pushes(req)
   const listed = /^\/v2\/(.+)\/tags\/list$/.exec(path)?.[1]
   if (listed !== undefined && req.method === 'GET') return tagsPage(listed, repositories.tags(listed), req.url ?? '')
   const match = /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(path)
