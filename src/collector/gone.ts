@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { proofOf } from '../content/proof.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
-import { closureOf } from '../streams/closure.ts'
+import { closureOf, maxPartsOfImage } from '../streams/closure.ts'
 import type { Links, StreamReader, StreamWriter } from '../streams/streams.ts'
 import { reportGone } from '../streams/upstream-gone.ts'
 import { marks } from './marks.ts'
@@ -31,8 +31,7 @@ const rememberedMs = 6 * 3_600_000
 const maxRemembered = 20_000
 /** Tags of a stream that are looked at to find those that need what is gone. */
 const maxTags = 1000
-/** Of an image, and of all images of these tags: an index names as many parts as it likes, and a tag that is not told costs one question. */
-const maxPartsOfImage = 2000
+/** Of all images of these tags: an index names as many parts as it likes, and a tag that is not told costs one question. */
 const maxPartsOfStream = 20_000
 
 export function createGoneUpstream({ reader, writer, links, now }: GoneOptions): GoneUpstream {

@@ -1,4 +1,5 @@
 /** What a client that pulls by tag is told beside the manifest. */
+import { incompleteReason } from '../streams/moves.ts'
 import type { Pin } from '../streams/streams.ts'
 
 /** Longest value that is sent: of all such headers of an answer the OCI spec allows 4096 bytes. */
@@ -22,8 +23,11 @@ export function warningOf({ hold, upstreamGone, condition }: Pin): string | unde
   }
   if (condition !== undefined) {
     const { reason, lastTransitionTime } = condition
+    const since = cut(lastTransitionTime, maxNameLength)
     facts.push(
-      `served from the pin: the newest import failed (${cut(reason, maxNameLength)}) at ${cut(lastTransitionTime, maxNameLength)}`,
+      reason === incompleteReason
+        ? `served from the pin: a newer image waits for its content since ${since}`
+        : `served from the pin: the newest import failed (${cut(reason, maxNameLength)}) at ${since}`,
     )
   }
   return facts.length === 0 ? undefined : `299 - "${quotable(facts.join('; '), maxLength - 8)}"`

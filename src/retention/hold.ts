@@ -2,11 +2,11 @@ import type { Content } from '../content/content.ts'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
-import type { Part } from '../streams/closure.ts'
+import { maxPartsOfImage, type Part } from '../streams/closure.ts'
 import type { HeldProgress } from '../streams/records.ts'
 import type { Links, Stream } from '../streams/streams.ts'
 import { isGone, isOwnTrouble, isThrottled, mostTelling } from './failures.ts'
-import { type Look, lookAt, maxParts } from './parts.ts'
+import { type Look, lookAt } from './parts.ts'
 import type { QuietHosts } from './quiet-hosts.ts'
 import type { Slots } from './slots.ts'
 
@@ -85,7 +85,7 @@ async function readManifests(options: HoldOptions, work: HeldWork, left: Set<Dig
     signal.throwIfAborted()
     const look = await lookAt(options, stream, image, platforms)
     work.tell(look.progress)
-    if (look.parts.length > maxParts || depth > maxDepth) throw tooLarge(stream, image)
+    if (look.parts.length > maxPartsOfImage || depth > maxDepth) throw tooLarge(stream, image)
     const manifests = look.missing.filter(({ kind, digest }) => kind === 'manifest' && !asked.has(digest))
     if (manifests.length === 0) {
       const unread = look.missing.filter(({ isUnread, digest }) => isUnread && left.has(digest))
@@ -211,6 +211,6 @@ function absent({ project, stream }: StreamName, digest: Digest): RegistryError 
 }
 
 function tooLarge({ project, stream }: StreamName, image: Digest): RegistryError {
-  const message = `${project}/${stream}@${image} has more than ${maxParts} parts, or indexes more than ${maxDepth} deep: it is not fetched beforehand`
+  const message = `${project}/${stream}@${image} has more than ${maxPartsOfImage} parts, or indexes more than ${maxDepth} deep: it is not fetched beforehand`
   return new RegistryError('MANIFEST_INVALID', { message })
 }

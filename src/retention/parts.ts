@@ -1,12 +1,9 @@
 import type { Content } from '../content/content.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
-import { closureOf, type Part } from '../streams/closure.ts'
+import { closureOf, maxPartsOfImage, type Part } from '../streams/closure.ts'
 import type { HeldProgress } from '../streams/records.ts'
 import type { Links } from '../streams/streams.ts'
-
-/** Most parts of one image that are fetched: an index may name as many as it likes. */
-export const maxParts = 2000
 
 /** Parts that are looked for at the same time. */
 const concurrency = 16
@@ -26,7 +23,7 @@ export async function lookAt(
   image: Digest,
   platforms: readonly string[],
 ): Promise<Look> {
-  const parts = await closureOf(links, name, image, platforms, { wantedAlone: true, maxParts })
+  const parts = await closureOf(links, name, image, platforms, { wantedAlone: true, maxParts: maxPartsOfImage })
   const missing: Part[] = []
   const progress: HeldProgress = { parts: 0, heldParts: 0, bytes: 0, heldBytes: 0 }
   for (let start = 0; start < parts.length; start += concurrency) {

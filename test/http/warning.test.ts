@@ -22,6 +22,7 @@ const condition = {
 }
 
 const stale = `served from the pin: the newest import failed (NotFound) at ${at}`
+const waits = `served from the pin: a newer image waits for its content since ${at}`
 const held = 'held at revision 3 by jane'
 const gone = 'quay.io no longer has all of this image; Weir serves what it holds of it'
 
@@ -36,6 +37,7 @@ test.each([
   ['a hold', { hold }, held],
   ['an image gone upstream', { upstreamGone }, gone],
   ['a failed import', { condition }, stale],
+  ['a move that waits', { condition: { ...condition, reason: 'ContentIncomplete' } }, waits],
   ['all three', { hold, upstreamGone, condition }, `${held}; ${gone}; ${stale}`],
 ])('of %s a client is told', (_name, more, text) => {
   const warning = warningOf({ ...pin, ...more })
