@@ -3,7 +3,10 @@ import { Hono } from 'hono'
 import type { Logger } from 'pino'
 import type { Authorizer, Client, Provider, TokenService, Tokens } from '../access/access.ts'
 import type { Audit } from '../audit.ts'
+import type { Deletions } from '../deletions.ts'
 import type { PullThrough } from '../pull-through.ts'
+import type { Push } from '../push.ts'
+import type { Referrers } from '../referrers.ts'
 import type { StreamReader } from '../streams/streams.ts'
 import { createAuthorize } from './authorize.ts'
 import type { BlobBodies } from './blob-bodies.ts'
@@ -33,6 +36,12 @@ export interface AppDeps {
   checks: readonly HealthCheck[]
   /** Default: as many bodies of blobs at the same time as its own defaults say. */
   blobBodies?: BlobBodies
+  /** Absent: nothing can be pushed. */
+  push?: Push
+  /** Absent: as a registry that does not know of referrers. */
+  referrers?: Pick<Referrers, 'list'>
+  /** Absent: nothing can be deleted. */
+  deletions?: Deletions
   audit: Pick<Audit, 'write'>
   metrics: Metrics
   renderFailure: RenderFailure

@@ -16,8 +16,8 @@ export interface Learned {
 export interface AskedOfRegistry {
   verb: string
   object: AuditEvent['object']
-  /** Whether what is allowed has a line too. */
-  always: boolean
+  /** Whether what is allowed has a line too; a function is asked by the answer's status. */
+  always: boolean | ((status: number) => boolean)
 }
 
 /** Does the work of a request of `/v2/`, and writes the line that is due. */
@@ -35,7 +35,8 @@ export function createAuditedPull({ audit }: { audit: Pick<Audit, 'write'> }): A
       // Who had the right was not refused, be it that an upstream refused Weir.
       const isDenied = status >= 400 && (subject === undefined || (grant === undefined && isRefusal(status)))
       const decision = isDenied ? 'denied' : 'allowed'
-      if (decision === 'allowed' && !always) return
+      const hasLine = typeof always === 'boolean' ? always : always(status)
+      if (decision === 'allowed' && !hasLine) return
       const by = { ...(grant && decision === 'allowed' && { grant }), ...(reason !== undefined && { reason }) }
       audit.write({
         subject: subject ?? claimant,

@@ -1,4 +1,4 @@
-import type { Grant, NeededAccess, RegistryToken, Subject, TokenService, Tokens } from '../access/access.ts'
+import type { Authorizer, Grant, NeededAccess, RegistryToken, Subject, TokenService, Tokens } from '../access/access.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Scope } from '../oci/scope.ts'
@@ -9,18 +9,33 @@ export interface Authorize {
   /** Any valid token will do. @throws RegistryError UNAUTHORIZED with {@link ChallengeDetail} */
   any(authorization: string | undefined): Promise<RegistryToken>
   /**
-   * By what it is allowed. `identified` is told who asks before that is decided.
+   * Who asks, and by what any of `actions` is allowed to him; a refusal asks for the first of them. `identified` is told who asks
+   * before that is decided.
    *
    * @throws RegistryError UNAUTHORIZED, the same for a repository that is forbidden and one that is not there
    */
   stream(
     authorization: string | undefined,
     name: StreamName,
-    action: NeededAccess['action'],
+    actions: readonly [Action, ...Action[]],
     identified?: Identified,
-  ): Promise<Grant>
+  ): Promise<Allowed>
+  /**
+   * Tells who has the right to pull from `from`, and a token that is not for that, to get one for both. Who has no such right is told
+   * nothing: to him nothing is there.
+   *
+   * @throws RegistryError UNAUTHORIZED
+   */
+  mount(token: RegistryToken, into: StreamName, from: StreamName): void
   /** @throws RegistryError UNAUTHORIZED */
   catalog(authorization: string | undefined, identified?: Identified): Promise<RegistryToken>
+}
+
+export type Action = NeededAccess['action']
+
+export interface Allowed {
+  token: RegistryToken
+  grant: Grant
 }
 
 /** Is told whose token it is that was verified. */
@@ -33,11 +48,12 @@ const maxTokenLength = 16_384
 export function createAuthorize(deps: {
   tokens: Pick<Tokens, 'verifyRegistryToken'>
   tokenService: Pick<TokenService, 'mayAccess' | 'mayListCatalog'>
+  authorizer: Pick<Authorizer, 'can'>
 }): Authorize {
-  const { tokens, tokenService } = deps
+  const { tokens, tokenService, authorizer } = deps
 
   async function verify(authorization: string | undefined, scope?: Scope): Promise<RegistryToken> {
-    const needed = scope === undefined ? {} : { scope }
+    const needed = scope === undefined ? {} : { scopes: [scope] }
     // Basic is not accepted here; its sender is told where a token is to be had, as one who sent nothing.
     if (authorization === undefined || isBasic(authorization)) throw refusal(needed)
     const token = bearerPattern.exec(authorization)?.[1]
@@ -52,23 +68,46 @@ export function createAuthorize(deps: {
 
   return {
     any: (authorization) => verify(authorization),
-    async stream(authorization, { project, stream }, action, identified) {
-      const actions = action === 'push' ? ['pull', 'push'] : [action]
-      const scope = { type: 'repository', name: `${project}/${stream}`, actions }
+    async stream(authorization, name, actions, identified) {
+      const scope = scopeOf(name, actions[0])
       const token = await verify(authorization, scope)
       identified?.(token.subject)
-      const grant = tokenService.mayAccess(token, { project, stream, action })
-      if (grant !== undefined) return grant
-      throw refusal({ scope, error: 'insufficient_scope' })
+      for (const action of actions) {
+        const grant = tokenService.mayAccess(token, { ...name, action })
+        if (grant !== undefined) return { token, grant }
+      }
+      throw refusal({ scopes: [scope], error: 'insufficient_scope' })
+    },
+    mount(token, into, from) {
+      if (tokenService.mayAccess(token, { ...from, action: 'pull' }) !== undefined) return
+      if (!mayPull(authorizer, token.subject, from)) return
+      const isSame = into.project === from.project && into.stream === from.stream
+      const scopes = [scopeOf(into, 'push'), ...(isSame ? [] : [scopeOf(from, 'pull')])]
+      throw refusal({ scopes, error: 'insufficient_scope' })
     },
     async catalog(authorization, identified) {
       const scope = { type: 'registry', name: 'catalog', actions: ['*'] }
       const token = await verify(authorization, scope)
       identified?.(token.subject)
       if (tokenService.mayListCatalog(token)) return token
-      throw refusal({ scope, error: 'insufficient_scope' })
+      throw refusal({ scopes: [scope], error: 'insufficient_scope' })
     },
   }
+}
+
+/** Whether `subject` has the right to pull from a stream, whatever his token is for. */
+export function mayPull(
+  authorizer: Pick<Authorizer, 'can'>,
+  subject: Subject,
+  { project, stream }: StreamName,
+): boolean {
+  return authorizer.can(subject, 'get', 'image.openshift.io', 'imagestreams/layers', stream, project)
+}
+
+/** What a token has to be for: clients that push ask for both at once. */
+function scopeOf({ project, stream }: StreamName, action: Action): Scope {
+  const actions = action === 'push' ? ['pull', 'push'] : [action]
+  return { type: 'repository', name: `${project}/${stream}`, actions }
 }
 
 function isBasic(authorization: string): boolean {

@@ -46,6 +46,7 @@ export function createListener(deps: ListenerDeps): RequestListener {
     const path = (target ?? incoming.url ?? '').split('?', 1)[0] ?? ''
     const isV2 = path === '/v2' || path.startsWith('/v2/')
     if (isV2) outgoing.setHeader('Docker-Distribution-API-Version', 'registry/2.0')
+    if (incoming.headers.expect !== undefined) answerExpectation(incoming, outgoing, isV2)
     account(deps, incoming, outgoing, path, requestId)
     if (target === undefined) {
       const message = 'the path has characters or segments that no path here has'
@@ -58,6 +59,15 @@ export function createListener(deps: ListenerDeps): RequestListener {
     incoming.url = target
     void route(incoming, outgoing)
   }
+}
+
+/**
+ * Bodies for `/v2/` are asked for when their turn comes, all others at once. A client that was not asked sends no body, and Node
+ * would wait for it: the connection ends with the answer.
+ */
+function answerExpectation(incoming: IncomingMessage, outgoing: ServerResponse, isV2: boolean): void {
+  if (isV2) outgoing.shouldKeepAlive = false
+  else if (incoming.httpVersion === '1.1') outgoing.writeContinue()
 }
 
 /** Counts and logs the answer when it is out, or cut off. The query is not logged: it may carry what is nobody's business. */

@@ -5,7 +5,19 @@ import { addContentMetrics, type ContentMetricsOptions } from './content-metrics
 import type { HttpEnv } from './exchange.ts'
 
 /** What requests are counted under. */
-export type Route = 'ping' | 'catalog' | 'manifest' | 'blob' | 'tags' | 'v2' | 'token' | 'api' | 'health' | 'other'
+export type Route =
+  | 'ping'
+  | 'catalog'
+  | 'manifest'
+  | 'blob'
+  | 'upload'
+  | 'tags'
+  | 'referrers'
+  | 'v2'
+  | 'token'
+  | 'api'
+  | 'health'
+  | 'other'
 
 /** One line of the request counter, to be held by whoever counts often. */
 export interface RequestCount {
@@ -63,10 +75,11 @@ export function addMetricsRoute(app: Hono<HttpEnv>, { metrics }: { metrics: Metr
 export function routeOf(path: string): Route {
   if (path === '/v2' || path === '/v2/') return 'ping'
   if (path.startsWith('/v2/')) {
-    const [, kind] = /\/(manifests|blobs|tags)\/[^/]+$/.exec(path) ?? []
+    if (/\/blobs\/uploads(?:\/[^/]*)?$/.test(path)) return 'upload'
+    const [, kind] = /\/(manifests|blobs|tags|referrers)\/[^/]+$/.exec(path) ?? []
     if (kind === 'manifests') return 'manifest'
     if (kind === 'blobs') return 'blob'
-    if (kind === 'tags') return 'tags'
+    if (kind === 'tags' || kind === 'referrers') return kind
     return path === '/v2/_catalog' ? 'catalog' : 'v2'
   }
   if (path === '/token') return 'token'

@@ -31,9 +31,21 @@ export function readPage(query: URLSearchParams, rules: PageRules): Page {
   return { limit: n === undefined ? rules.defaultLimit : Math.min(Number(n), rules.maxLimit), last }
 }
 
-/** The `Link` header to the page after `last`. */
-export function nextLink(path: string, limit: number, last: string): string {
-  return `<${path}?${new URLSearchParams({ n: String(limit), last })}>; rel="next"`
+/** The `link` header to the page after `last`; `more` are other parameters. */
+export function nextLink(
+  path: string,
+  limit: number | undefined,
+  last: string,
+  more: Readonly<Record<string, string>> = {},
+): string {
+  const n = limit === undefined ? {} : { n: String(limit) }
+  return `<${path}?${new URLSearchParams({ ...more, ...n, last })}>; rel="next"`
+}
+
+/** The header that tells of more behind a page; none behind an empty one. */
+export function nextPage(path: string, limit: number, entries: readonly string[]): { link?: string } {
+  const last = entries.at(-1)
+  return last === undefined ? {} : { link: nextLink(path, limit, last) }
 }
 
 /** A parameter that may be given once. @throws RegistryError BAD_REQUEST */

@@ -25,7 +25,7 @@ export type RenderFailure = (error: unknown, request: FailedRequest) => Answer
 export interface ChallengeDetail {
   error?: 'invalid_token' | 'insufficient_scope'
   /** Everything that the request needs. */
-  scope?: Scope
+  scopes?: readonly Scope[]
 }
 
 // The OCI spec allows its own codes alone; these are the nearest.
@@ -39,6 +39,7 @@ const ociCodes: Partial<Record<ErrorCode, string>> = {
   NOT_ACCEPTABLE: 'UNSUPPORTED',
   UNSUPPORTED_MEDIA_TYPE: 'UNSUPPORTED',
   TOO_LARGE: 'SIZE_INVALID',
+  URI_TOO_LONG: 'UNSUPPORTED',
   EXPIRED: 'UNSUPPORTED',
   RANGE_INVALID: 'SIZE_INVALID',
   UPLOAD_OFFSET_INVALID: 'BLOB_UPLOAD_INVALID',
@@ -73,10 +74,10 @@ export function createRenderFailure({ service, log }: { service: string; log: Lo
     }
     const known = error instanceof RegistryError ? error : undefined
     if (/^\/apis?(?:\/|$)/.test(request.path)) return renderStatus(known, request)
-    const headers = { ...headersOf(known) }
+    const headers = { ...headersOf(known), ...uploadHeadersOf(known, request) }
     if (request.path === '/token') return renderOauth(known, request, headers)
     if (known?.code === 'UNAUTHORIZED') headers['www-authenticate'] = challengeOf(known, request, service)
-    return json(known?.status ?? 500, { errors: [ociError(known, request)] }, headers)
+    return json(known?.status ?? 500, { errors: ociErrors(known, request) }, headers)
   }
 }
 
@@ -117,8 +118,11 @@ function renderOauth(
   return json(error?.status ?? 500, body, { ...headers, 'cache-control': 'no-store' })
 }
 
-function ociError(error: RegistryError | undefined, request: FailedRequest): Record<string, unknown> {
-  return { code: ociCode(error), message: pullMessage(error), detail: requestDetail(error, request) }
+function ociErrors(error: RegistryError | undefined, request: FailedRequest): Record<string, unknown>[] {
+  const detail = requestDetail(error, request)
+  // The spec wants one for each blob that is not there.
+  const details: unknown[] = error?.code === 'MANIFEST_BLOB_UNKNOWN' && Array.isArray(detail) ? detail : [detail]
+  return details.map((each) => ({ code: ociCode(error), message: pullMessage(error), detail: each }))
 }
 
 /** Who may pull need not be told the repository behind a stream, its login or its address: the API says that (DESIGN 7). */
@@ -135,8 +139,12 @@ function ociCode(error: RegistryError | undefined): string {
 function requestDetail(error: RegistryError | undefined, { requestId }: FailedRequest): unknown {
   if (error === undefined) return { requestId }
   if (error.code !== 'UNAUTHORIZED') return upstreamDetail(error) ?? error.detail ?? null
-  const { scope } = (error.detail ?? {}) as ChallengeDetail
-  return scope?.actions.map((action) => ({ Type: scope.type, Class: '', Name: scope.name, Action: action })) ?? null
+  const { scopes } = (error.detail ?? {}) as ChallengeDetail
+  return (
+    scopes?.flatMap(({ type, name, actions }) =>
+      actions.map((action) => ({ Type: type, Class: '', Name: name, Action: action })),
+    ) ?? null
+  )
 }
 
 /** What may be told of an upstream, whatever else an error knows of it. */
@@ -154,12 +162,29 @@ function headersOf(error: RegistryError | undefined): Record<string, string> {
   return headers
 }
 
+/** Where an upload is that does not go on where its client thought. */
+function uploadHeadersOf(error: RegistryError | undefined, { path }: FailedRequest): Record<string, string> {
+  const { offset } = (error?.detail ?? {}) as { offset?: unknown }
+  if (error?.code !== 'UPLOAD_OFFSET_INVALID' || typeof offset !== 'number') return {}
+  return uploadHeaders(path, offset)
+}
+
+/**
+ * An upload as its client is told of it; one without bytes looks as one with a single byte.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
+ */
+export function uploadHeaders(location: string, offset: number): Record<string, string> {
+  const id = location.slice(location.lastIndexOf('/') + 1)
+  return { location, range: `0-${Math.max(offset - 1, 0)}`, 'docker-upload-uuid': id }
+}
+
 function challengeOf(error: RegistryError, { publicUrl }: FailedRequest, service: string): string {
   const detail = (error.detail ?? {}) as ChallengeDetail
   return formatBearerChallenge({
     realm: `${publicUrl}/token`,
     service,
-    ...(detail.scope === undefined ? {} : { scope: formatScopes([detail.scope]) }),
+    ...(detail.scopes === undefined ? {} : { scope: formatScopes(detail.scopes) }),
     ...(detail.error === undefined ? {} : { error: detail.error }),
   })
 }

@@ -46,6 +46,8 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     tls === undefined
       ? createServer(serverOptions, listener)
       : createTlsServer({ ...serverOptions, ...tls, minVersion: 'TLSv1.2' }, listener)
+  // Who waits for `100 Continue` is told so by whoever reads the body: what is refused need not be sent.
+  server.on('checkContinue', (incoming, outgoing) => server.emit('request', incoming, outgoing))
   superviseIdleness(server, idleTimeoutMs)
   await bind(server, host, port)
   return {

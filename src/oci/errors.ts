@@ -41,6 +41,7 @@ export const errorDescriptors = {
   /** OCI's BLOB_UPLOAD_INVALID of a piece that does not go on where the upload ends; `detail.offset` is where. */
   UPLOAD_OFFSET_INVALID: { status: 416, reason: 'BadRequest', message: 'the upload does not go on there' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, reason: 'UnsupportedMediaType', message: 'unsupported media type' },
+  URI_TOO_LONG: { status: 414, reason: 'BadRequest', message: 'the request has too many parameters' },
   TOO_LARGE: { status: 413, reason: 'RequestEntityTooLarge', message: 'request entity too large' },
   EXPIRED: { status: 410, reason: 'Expired', message: 'the resource version is too old' },
   TIMEOUT: { status: 504, reason: 'Timeout', message: 'Timeout: request did not complete within the allotted time' },

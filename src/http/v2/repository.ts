@@ -1,0 +1,63 @@
+/** What every request about one repository begins with: its name, the right to it, the line in the audit log. */
+import type { RegistryToken, Subject } from '../../access/access.ts'
+import type { Audit } from '../../audit.ts'
+import { RegistryError } from '../../oci/errors.ts'
+import { parseStreamName, type StreamName } from '../../oci/reference.ts'
+import { type AskedOfRegistry, createAuditedPull, pulledObject } from '../audited-pull.ts'
+import type { Action, Authorize } from '../authorize.ts'
+import type { HttpContext } from '../exchange.ts'
+
+export interface AskedOfRepository extends Pick<AskedOfRegistry, 'verb' | 'always'> {
+  /** Any of them lets it through. */
+  actions: readonly [Action, ...Action[]]
+  /** Tag or digest, as it was sent. */
+  reference?: string
+}
+
+export interface InRepository {
+  name: StreamName
+  token: RegistryToken
+}
+
+/** Does `work` for who may; the rights come before everything that the path's details say. */
+export type Repository = (
+  c: HttpContext,
+  written: string,
+  asked: AskedOfRepository,
+  work: (repository: InRepository) => Promise<Response>,
+) => Promise<Response>
+
+/** @throws RegistryError NAME_INVALID, UNAUTHORIZED, and what the work throws */
+export function createRepository(deps: { authorize: Authorize; audit: Pick<Audit, 'write'> }): Repository {
+  const { authorize } = deps
+  const audited = createAuditedPull(deps)
+  return async (c, written, { actions, verb, reference, always }, work) => {
+    const name = readName(written)
+    return audited(c.env, { verb, object: pulledObject(name, reference), always }, async (learn) => {
+      const identified = (subject: Subject) => learn({ subject })
+      const { token, grant } = await authorize.stream(c.req.header('authorization'), name, actions, identified)
+      learn({ grant })
+      return work({ name, token })
+    })
+  }
+}
+
+/** The path of a repository, where the paths of everything in it begin. */
+export function pathOf({ project, stream }: StreamName): string {
+  return `/v2/${project}/${stream}`
+}
+
+export function queryOf(c: HttpContext): URLSearchParams {
+  return new URL(c.req.url).searchParams
+}
+
+function readName(name: string): StreamName {
+  const parsed = parseStreamName(name)
+  if (parsed !== undefined) return parsed
+  const depth = name.split('/').length
+  const message =
+    depth === 2
+      ? 'invalid repository name: project and stream are of lower-case letters, digits and single separators, without the words basic and bearer'
+      : `invalid repository name: it has ${depth} component${depth === 1 ? '' : 's'}, and a name here is project/stream`
+  throw new RegistryError('NAME_INVALID', { message, detail: { name } })
+}

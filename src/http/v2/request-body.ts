@@ -1,0 +1,58 @@
+/** Bodies as they come from the socket: no faster than they are used. */
+import type { UploadBody, UploadRange } from '../../content/uploads.ts'
+import { RegistryError } from '../../oci/errors.ts'
+import type { Exchange } from '../exchange.ts'
+
+/** Bytes that the client says will come; undefined when it says nothing. */
+export function saidLength({ incoming }: Pick<Exchange, 'incoming'>): number | undefined {
+  const { 'content-length': said, 'transfer-encoding': coding } = incoming.headers
+  if (coding !== undefined) return undefined
+  return said === undefined ? 0 : Number(said)
+}
+
+/**
+ * The bytes of a request, once; whoever waits for `100 Continue` is told so when they are asked for. What is not asked for is left
+ * unread, and the connection stays.
+ *
+ * @throws RegistryError SIZE_INVALID when the client breaks off
+ */
+export function requestBody({ incoming, outgoing }: Pick<Exchange, 'incoming' | 'outgoing'>): UploadBody {
+  return {
+    async *[Symbol.asyncIterator]() {
+      if (incoming.headers.expect !== undefined && !outgoing.headersSent) {
+        outgoing.writeContinue()
+        outgoing.shouldKeepAlive = true
+      }
+      try {
+        // Else its socket would go with it, and the answer too.
+        for await (const piece of incoming.iterator({ destroyOnReturn: false })) yield piece as Buffer
+      } catch (cause) {
+        throw new RegistryError('SIZE_INVALID', { message: 'the request ended before its body was whole', cause })
+      }
+    },
+  }
+}
+
+/**
+ * Which bytes of its upload a request says it has.
+ *
+ * @throws RegistryError BLOB_UPLOAD_INVALID, SIZE_INVALID when it says two lengths
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
+ */
+export function contentRange(exchange: Pick<Exchange, 'incoming'>): UploadRange | undefined {
+  const written = exchange.incoming.headers['content-range']
+  if (written === undefined) return undefined
+  const [, first, last] = /^([0-9]{1,15})-([0-9]{1,15})$/.exec(written) ?? []
+  const start = Number(first)
+  const length = Number(last) - start + 1
+  if (first === undefined || length < 1) {
+    const message = 'Content-Range: write the first and the last byte of this piece, such as 0-1023'
+    throw new RegistryError('BLOB_UPLOAD_INVALID', { message, detail: { contentRange: written.slice(0, 100) } })
+  }
+  const said = saidLength(exchange)
+  if (said !== undefined && said !== length) {
+    const message = `Content-Range says ${length} bytes, and Content-Length ${said}`
+    throw new RegistryError('SIZE_INVALID', { message })
+  }
+  return { start, length }
+}
