@@ -1,7 +1,10 @@
-/** Which registries users may name as a source: `imports.allowedRegistries` and the hosts named in `upstreams`. */
+/** Which registries users may name as a source, or as a home of what they push: `imports.allowedRegistries` and the hosts named in `upstreams`. */
 export interface AllowList {
-  /** Why `host` (with its port, as {@link parseImageReference} gives it) may not be imported from; undefined when it may. */
-  refusalOf(host: string): string | undefined
+  /**
+   * Why `host` (with its port, as {@link parseImageReference} gives it) may not be imported from, or pushed to; undefined when it
+   * may.
+   */
+  refusalOf(host: string, use?: 'import' | 'push'): string | undefined
 }
 
 export interface AllowListOptions {
@@ -23,12 +26,14 @@ export function createAllowList({ patterns, named, own }: AllowListOptions): All
   const hosts = new Set(named.map((host) => host.toLowerCase()))
   const ownHosts = new Set(own.map((host) => withoutDefaultPort(host.toLowerCase())))
   return {
-    refusalOf(host) {
+    refusalOf(host, use = 'import') {
+      const what = use === 'import' ? 'importing images from' : 'pushing images on to'
       if (ownHosts.has(withoutDefaultPort(host))) {
-        return `importing images from "${host}" is forbidden: that is this Weir itself; name the registry that has the image`
+        const instead = use === 'import' ? 'the registry that has the image' : 'another registry'
+        return `${what} "${host}" is forbidden: that is this Weir itself; name ${instead}`
       }
       if (all || hosts.has(host) || tests.some((test) => test.test(withoutDefaultPort(host)))) return undefined
-      return `importing images from registry "${host}" is forbidden: allowed are ${entries.join(', ') || 'none'} (imports.allowedRegistries and upstreams in Weir's config)`
+      return `${what} registry "${host}" is forbidden: allowed are ${entries.join(', ') || 'none'} (imports.allowedRegistries and upstreams in Weir's config)`
     },
   }
 }
