@@ -156,7 +156,15 @@ export function createRoom(options: RoomOptions): Room {
       counting = own
       try {
         const found: Totals = { heldBytes: 0, uploadBytes: 0 }
-        for await (const [file, size] of sizes) found[totalOf(file)] += own.before.get(file) ?? size
+        const uploads = new Set<RoomedFile>()
+        for await (const [file, size] of sizes) {
+          found[totalOf(file)] += own.before.get(file) ?? size
+          if (isUpload(file)) uploads.add(file)
+        }
+        // Uploads that were finished before it was their turn.
+        for (const [file, size] of own.before) {
+          if (isUpload(file) && !uploads.has(file)) found.uploadBytes += size
+        }
         if (counting === own) {
           counters.heldBytes = found.heldBytes + own.changed.heldBytes
           counters.uploadBytes = found.uploadBytes + own.changed.uploadBytes
@@ -182,5 +190,9 @@ export function createRoom(options: RoomOptions): Room {
 type Totals = Pick<Counters, 'heldBytes' | 'uploadBytes'>
 
 function totalOf(file: RoomedFile): keyof Totals {
-  return file.startsWith('upload/') ? 'uploadBytes' : 'heldBytes'
+  return isUpload(file) ? 'uploadBytes' : 'heldBytes'
+}
+
+function isUpload(file: RoomedFile): boolean {
+  return file.startsWith('upload/')
 }

@@ -36,7 +36,7 @@ export interface Uploads {
    * is writing: nothing was read of the body then; SIZE_INVALID when other than `range.length` bytes came, TOO_LARGE beyond `maxBytes`,
    * UNAVAILABLE when there is no room: the upload is then as before
    */
-  append(id: string, body: UploadBody, options: { range?: UploadRange; maxBytes?: number }): Promise<number>
+  append(id: string, body: UploadBody, options?: { range?: UploadRange; maxBytes?: number }): Promise<number>
   /**
    * Makes what came the held bytes of `digest`, sha256 or sha512: verified, fsync, rename, fsync of the directory, then the record
    * of a proof without locations (I4, I6). The upload ends, also when the digest is another; while nothing can be kept it stays.

@@ -197,3 +197,32 @@ test('what can not be counted keeps nobody from room', async () => {
   await expect(room.count(failing)).rejects.toThrow('bad disk')
   ;(await room.take(1))()
 })
+
+test('an upload that is finished, begun or gone on with while everything is counted is counted once', async () => {
+  const { room, counters } = await opened()
+  room.changed('upload/1', 0, 10)
+  room.changed('upload/2', 0, 5)
+  await room.count(
+    (async function* () {
+      room.changed('upload/1', 10, 0)
+      room.changed(a, 0, 10)
+      yield ['upload/2', 5] as const
+      room.changed('upload/2', 5, 7)
+      room.changed('upload/3', 0, 100)
+      yield ['upload/3', 100] as const
+      room.changed('upload/4', 0, 1000)
+      room.changed('upload/4', 1000, 0)
+      yield [a, 10] as const
+    })(),
+  )
+  expect(counters).toMatchObject({ heldBytes: 10, uploadBytes: 107 })
+})
+
+test('uploads take the room that held bytes could have', async () => {
+  const { room, counters } = await opened()
+  room.changed(a, 0, 500)
+  room.changed('upload/1', 0, 400)
+  expect(counters).toMatchObject({ heldBytes: 500, uploadBytes: 400 })
+  await expect(room.take(101)).rejects.toThrow('maxBytes reached')
+  ;(await room.take(100))()
+})
