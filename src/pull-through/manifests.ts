@@ -3,11 +3,11 @@ import type { Logger } from 'pino'
 import type { Content, UpstreamLocation } from '../content/content.ts'
 import { firstAnswer } from '../content/locations.ts'
 import type { Digest } from '../oci/digest.ts'
-import { parseManifest, writtenMediaType } from '../oci/manifest.ts'
+import { type Manifest, parseManifest, writtenMediaType } from '../oci/manifest.ts'
 import { isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { imageRecord, linksOf } from '../streams/admission.ts'
-import type { Links, StreamLink } from '../streams/streams.ts'
+import type { Links, NewLink, StreamLink } from '../streams/streams.ts'
 import type { FetchedManifest, Upstream } from '../upstream/upstream.ts'
 import { createSingleFlight } from './single-flight.ts'
 
@@ -83,7 +83,7 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     // A child of an index that nobody had yet: from now on it is an image of this stream.
     if (!link.received) await links.putImage(digest, imageRecord(manifest, bytes.length))
     // Whoever has the bytes asks for what they name next. Another stream may have kept them: these links are this one's.
-    await links.add(stream.name, stream.uid, linksOf({ digest, mediaType, bytes }, manifest, link.locations))
+    await links.add(stream.name, stream.uid, linksThrough(link, { digest, mediaType, bytes }, manifest))
     if (location !== undefined) await keep(digest, bytes, location)
     const loaded: LoadedManifest = { digest, mediaType, size: bytes.length, bytes, pin: undefined }
     // Links that were there at the beginning may be gone again.
@@ -119,6 +119,16 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
       else for (const key of [...cache.keys()]) if (key.startsWith(keyOf(uid, ''))) cache.delete(key)
     },
   }
+}
+
+/**
+ * What a stream gets that has read a manifest. What is `here` was pushed, each part by itself: who names other content in what he
+ * pushes gets no right to it (I5).
+ */
+function linksThrough(link: StreamLink, fetched: FetchedManifest, manifest: Manifest): NewLink[] {
+  const elsewhere = link.locations.filter(({ kind }) => kind === 'upstream')
+  if (elsewhere.length > 0) return linksOf(fetched, manifest, elsewhere)
+  return linksOf(fetched, manifest, link.locations).filter(({ digest }) => digest === link.digest)
 }
 
 function keyOf(uid: string, digest: string): string {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
-import type { Digest } from '../../src/oci/digest.ts'
+import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
+import { mediaTypes } from '../../src/oci/media-types.ts'
 import type { StreamName } from '../../src/oci/reference.ts'
 import {
   createPutManifest,
@@ -74,6 +75,33 @@ export async function pushWorld(options: Parameters<typeof flowsWorld>[0] = {}):
 }
 
 export { digestsOf, parse }
+
+export type TestDescriptor = { mediaType: string; digest: string; size: number; [more: string]: unknown }
+
+export function descriptorOf({ mediaType, digest, bytes }: Piece): TestDescriptor {
+  return { mediaType, digest, size: bytes.length }
+}
+
+/** An OCI image manifest, with what is given besides. */
+export function manifestOf(
+  config: Piece,
+  layers: readonly TestDescriptor[],
+  more: Record<string, unknown> = {},
+): Piece {
+  const mediaType = mediaTypes.ociManifest
+  return documentOf(mediaType, { schemaVersion: 2, mediaType, config: descriptorOf(config), layers, ...more })
+}
+
+/** An OCI image index, with what is given besides. */
+export function indexOf(manifests: readonly Piece[], more: Record<string, unknown> = {}): Piece {
+  const mediaType = mediaTypes.ociIndex
+  return documentOf(mediaType, { schemaVersion: 2, mediaType, manifests: manifests.map(descriptorOf), ...more })
+}
+
+function documentOf(mediaType: string, document: unknown): Piece {
+  const bytes = Buffer.from(JSON.stringify(document))
+  return { mediaType, bytes, digest: digestOf(bytes) }
+}
 
 export function nameOf(at: string): StreamName {
   const { project, stream } = parse(at)
