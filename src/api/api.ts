@@ -15,6 +15,7 @@ import type { ImageChanges } from '../streams/image-changes.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from '../streams/streams.ts'
 import type { TagEvents } from '../tag-events.ts'
 import type { Tagging } from '../tagging.ts'
+import type { AllowList } from '../upstream/allow-list.ts'
 import type { Answer } from './answer.ts'
 import { createAuditedRequest } from './audited-request.ts'
 import { createDiscovery } from './discovery.ts'
@@ -86,6 +87,8 @@ export interface ApiOptions {
   changes: StreamChanges
   imageChanges: ImageChanges
   importer: Importer
+  /** The registries that may be imported from, and pushed on to. */
+  allowed: Pick<AllowList, 'refusalOf'>
   tagEvents: TagEvents
   retention: Pick<Retention, 'state' | 'states' | 'prefetch'>
   collector: Pick<Collector, 'prune' | 'verify'>

@@ -1,4 +1,5 @@
 import { policyAnnotationNames } from '../streams/content-policy.ts'
+import { homeAnnotation } from '../streams/home-annotation.ts'
 import { contentAnnotation } from './content-state.ts'
 import { isJsonObject } from './json.ts'
 
@@ -7,7 +8,8 @@ export const holdAnnotation = 'weir.dev/hold'
 
 const domain = 'weir.dev/'
 const computed: readonly string[] = [holdAnnotation, contentAnnotation]
-const known = new Set([...policyAnnotationNames, ...computed])
+const settings: readonly string[] = [...policyAnnotationNames, homeAnnotation]
+const known = new Set([...settings, ...computed])
 
 /** Annotations without those that Weir computes, which are never kept as somebody's own. */
 export function withoutComputed(annotations: Readonly<Record<string, string>>): Record<string, string> {
@@ -31,7 +33,7 @@ export function unknownAnnotations(object: unknown, most: number): string[] {
 
 function sentence(name: string): string {
   const shown = name.length > 60 ? `${name.slice(0, 60)}...` : name
-  return `Weir knows no annotation ${shown}, and does nothing about it; it knows ${policyAnnotationNames.join(', ')}`
+  return `Weir knows no annotation ${shown}, and does nothing about it; it knows ${settings.join(', ')}`
 }
 
 /** Of the object itself, of the tag that it shows, and of the tags that it has. */

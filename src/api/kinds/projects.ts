@@ -3,6 +3,8 @@ import type { Rbac } from '../../access/access.ts'
 import type { Projects } from '../../projects.ts'
 import type { Objects } from '../../store/objects.ts'
 import { validateContentPolicy } from '../../streams/content-policy.ts'
+import { validateHome } from '../../streams/home-annotation.ts'
+import type { AllowList } from '../../upstream/allow-list.ts'
 import { parseObject } from '../body.ts'
 import { namespaceColumns, projectColumns } from '../columns/core-columns.ts'
 import { projectGroup } from '../groups.ts'
@@ -16,6 +18,8 @@ export interface ProjectsOptions {
   objects: Objects
   projects: Projects
   authorizer: Pick<Rbac, 'reached'>
+  /** The registries that a project may have as its home. */
+  allowed: Pick<AllowList, 'refusalOf'>
   followObjects(resource: string): Follow
 }
 
@@ -86,7 +90,7 @@ function served(options: ProjectsOptions, type: ProjectType): Served {
 
 /** The handlers of either kind; `type` says which rights they look at. */
 export function projectHandlers(
-  { objects, projects, authorizer }: ProjectsOptions,
+  { objects, projects, authorizer, allowed }: ProjectsOptions,
   type: ProjectType,
   maySee = sightOf(type),
 ): Required<Omit<Handlers, 'getListed'>> {
@@ -96,7 +100,14 @@ export function projectHandlers(
     resource: 'namespaces',
     schema: z.object({}),
     nameRule: dnsLabel,
-    checkAnnotations: (annotations, before) => validateContentPolicy(annotations, before, 'metadata.annotations'),
+    checkAnnotations: (annotations, before) => {
+      const field = 'metadata.annotations'
+      const refusalOf = (host: string) => allowed.refusalOf(host, 'push')
+      return [
+        ...validateContentPolicy(annotations, before, field),
+        ...validateHome(annotations, before, field, refusalOf),
+      ]
+    },
     insert: (call, object) => projects.create(object, call.subject),
     written: authorizer.reached,
   })

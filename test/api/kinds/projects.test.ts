@@ -479,7 +479,7 @@ describe('a watch of projects', () => {
     const waitedFor: number[] = []
     const made = { metadata: { name: 'mine' } }
     const row = projectsRow({
-      ...({} as Pick<ProjectsOptions, 'objects' | 'projects'>),
+      ...({} as Pick<ProjectsOptions, 'objects' | 'projects' | 'allowed'>),
       authorizer: {
         reached: (revision) => {
           waitedFor.push(revision)
