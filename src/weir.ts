@@ -38,7 +38,6 @@ import { createProjectGuard, createProjects } from './projects.ts'
 import { pullSecretCredentials } from './pull-secrets.ts'
 import { createBlobSource } from './pull-through/blob-source.ts'
 import { createPullThrough } from './pull-through.ts'
-import { createReferrers } from './referrers.ts'
 import { createRetention } from './retention.ts'
 import { codeOf, messageOf, StartError } from './start-error.ts'
 import { isCompacted } from './store/compaction.ts'
@@ -225,11 +224,10 @@ async function openParts(options: PartsOptions) {
   const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
   const projects = createProjects({ store, objects, now })
   void runProjectRemoval({ store, writer: streams.writer, signal, log })
-  const keepManifest = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
-  const referrers = createReferrers({ ...streams, upstream, obtain: keepManifest, now, log })
-  const pullThrough = createPullThrough({ ...streams, content, upstream, fallbackTags: referrers, now, log })
+  const pullThrough = createPullThrough({ ...streams, content, upstream, now, log })
   const named = rules.map(({ host }) => host)
   const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })
+  const keepManifest = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
   const retention = createRetention({
     ...streams,
     ...config.content,
@@ -289,7 +287,6 @@ async function openParts(options: PartsOptions) {
     objects,
     projects,
     pullThrough,
-    referrers,
     importer,
     allowed,
     tagEvents,
