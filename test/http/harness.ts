@@ -62,6 +62,10 @@ export interface HarnessOptions {
   /** What a blob waits for before there is a stream. */
   beforeBlob?: (signal: AbortSignal | undefined) => Promise<void>
   blobBodies?: BlobBodies
+  /** What pushes and deletes; default nothing does. */
+  parts?: Pick<AppDeps, 'push' | 'referrers' | 'deletions'>
+  /** Whether a subject may, where the records decide; default all may but pull {@link Harness.hidden}. */
+  can?: AppDeps['authorizer']['can']
 }
 
 export interface Harness {
@@ -105,6 +109,7 @@ export async function startHttp(options: HarnessOptions = {}): Promise<Harness> 
   const clientOf = createClientOf(options.trustedProxies)
   const app = createApp({
     ...state.deps,
+    ...options.parts,
     providers: options.providers ?? [],
     api: options.api ?? new Hono<ApiEnv>(),
     checks: options.checks ?? [],
@@ -218,8 +223,10 @@ function createState(options: HarnessOptions) {
     tokenService,
     audit: { write: (event: AuditEvent) => void audited.push(event) },
     authorizer: {
-      can: (_subject: unknown, _verb: string, _group: string, _resource: string, name: string, project: string) =>
-        !shown.hidden.has(`${project}/${name}`),
+      can:
+        options.can ??
+        ((_subject: unknown, _verb: string, _group: string, _resource: string, name: string, project: string) =>
+          !shown.hidden.has(`${project}/${name}`)),
     },
     tokens: {
       peekRegistryToken: (token: string) => (options.warm ? tokens.get(token) : undefined),
