@@ -128,6 +128,14 @@ export const configSchema = z.strictObject({
       pruneInterval: duration(600_000, 30 * 86_400_000, 'from 10m to 30d').prefault('24h'),
     })
     .prefault({}),
+  uploads: z
+    .strictObject({
+      expireAfter: duration(60_000, 365 * 86_400_000, 'from 1m to 365d').prefault('24h'),
+      maxPerUser: whole(1, 1_000_000).default(1000),
+      max: whole(1, 1_000_000).default(10_000),
+      maxBytes: size(1024 ** 2, 1024 ** 5, 'from 1MiB to 1024TiB').prefault('50GiB'),
+    })
+    .prefault({}),
   auth: z
     .strictObject({
       tokenLifetime: duration(60_000, 86_400_000, 'from 1m to 1d').prefault('15m'),

@@ -7,6 +7,7 @@ import { isRecord, readSecrets, type Secrets } from './config-files.ts'
 import { checkOwnIssuer, sharedNames } from './config-issuers.ts'
 import { configSchema, knownKeys, type ParsedConfig } from './config-schema.ts'
 import type { ListenAddress, parseNetwork } from './config-values.ts'
+import type { UploadLimits } from './push.ts'
 import type { ContentPolicy } from './streams/content-policy.ts'
 
 /** The login for one upstream, its password read from the file. */
@@ -44,6 +45,8 @@ export interface WeirConfig {
     readonly backgroundDownloadsPerHost: number
     readonly pruneIntervalMs: number
   }
+  /** What clients push, blob by blob. */
+  readonly uploads: UploadLimits
   readonly auth: {
     readonly tokenLifetimeMs: number
     readonly maxTokenLifetimeMs: number
@@ -217,6 +220,7 @@ function build(parsed: ParsedConfig, { passwords, authorities }: Secrets): WeirC
     }),
     imports: parsed.imports,
     content: buildContent(parsed.content),
+    uploads: buildUploads(parsed.uploads),
     auth: {
       tokenLifetimeMs: auth.tokenLifetime,
       maxTokenLifetimeMs: auth.maxTokenLifetime,
@@ -239,6 +243,10 @@ function buildContent(parsed: ParsedConfig['content']): WeirConfig['content'] {
     ...limits,
     pruneIntervalMs: pruneInterval,
   }
+}
+
+function buildUploads({ expireAfter, ...limits }: ParsedConfig['uploads']): UploadLimits {
+  return { expireAfterMs: expireAfter, ...limits }
 }
 
 function buildIssuer(

@@ -1,7 +1,20 @@
-/** What is pushed: uploads and manifests in; a push moves a tag. The words of it; `createPush` is beside them. */
+/** What is pushed: uploads and manifests in; a push moves a tag. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { Content } from './content/content.ts'
 import type { UploadBody, UploadRange } from './content/uploads.ts'
 import type { Digest } from './oci/digest.ts'
 import type { StreamName } from './oci/reference.ts'
+import { createBlobs } from './push/blobs.ts'
+import { createExpiry } from './push/expiry.ts'
+import type { Homes } from './push/home.ts'
+import type { PutManifest } from './push/manifests.ts'
+import { createMounts } from './push/mounts.ts'
+import { createReservations, type ReserveBytes } from './push/reservations.ts'
+import { createSessions } from './push/sessions.ts'
+import { createTargets, pushRefusal } from './push/targets.ts'
+import type { Store } from './store/store.ts'
+import type { Links, Pins, StreamReader, StreamWriter } from './streams/streams.ts'
 
 /** Who pushes, as far as a push depends on it. Whoever calls has checked the right to push to the stream. */
 export interface Pusher {
@@ -81,4 +94,61 @@ export interface Push {
   ): Promise<PushedManifest>
   /** Ends uploads that nobody went on with for `expireAfterMs`, now and again; settles when `signal` aborts. */
   run(signal: AbortSignal): Promise<void>
+}
+
+/** Bounds of uploads. */
+export interface UploadLimits {
+  /** After its newest byte, before an upload is given up. */
+  expireAfterMs: number
+  /** Most that are not finished, of one user and of all. */
+  maxPerUser: number
+  max: number
+  /** Most of one blob. */
+  maxBytes: number
+}
+
+export interface PushOptions {
+  store: Store
+  reader: Pick<StreamReader, 'stream'>
+  writer: Pick<StreamWriter, 'create'>
+  links: Pick<Links, 'get' | 'add'>
+  pins: Pick<Pins, 'reached'>
+  content: Pick<Content, 'uploads' | 'touch' | 'held'>
+  /** Takes manifests. */
+  putManifest: PutManifest
+  /** Default: what is pushed is kept here alone. */
+  homes?: Homes
+  /** Reserves bytes in the quotas of a project; default: there are none. */
+  reserveBytes?: ReserveBytes
+  limits: UploadLimits
+  now: () => number
+  log: Logger
+  pause?: (ms: number, signal: AbortSignal) => Promise<void>
+}
+
+/** Creates what takes pushes. Reads nothing before the first. */
+export function createPush(options: PushOptions): Push {
+  const { content, putManifest, homes, reserveBytes, limits, log, pause = sleep } = options
+  const sessions = createSessions({ ...options, ...limits })
+  const targets = createTargets(options)
+  const mounts = createMounts(options)
+  const reservations = createReservations(reserveBytes)
+  const { maxBytes } = limits
+  const blobs = createBlobs({ content, sessions, targets, mounts, reservations, reserveBytes, homes, maxBytes, log })
+  const { uploads } = content
+  const expiry = createExpiry({ ...options, ...limits, sessions, uploads, onExpired: reservations.end, pause })
+  return {
+    ...blobs,
+    async manifest(name, reference, by, sent) {
+      await targets.require(name, by)
+      return putManifest(name, reference, by, sent).catch((error: unknown) => {
+        throw pushRefusal(error, name, 'MANIFEST_INVALID')
+      })
+    },
+    run: expiry.run,
+  }
+}
+
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal, ref: false })
 }

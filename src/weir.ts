@@ -38,6 +38,9 @@ import { createProjectGuard, createProjects } from './projects.ts'
 import { pullSecretCredentials } from './pull-secrets.ts'
 import { createBlobSource } from './pull-through/blob-source.ts'
 import { createPullThrough } from './pull-through.ts'
+import { createPutManifest } from './push/manifests.ts'
+import { createPush } from './push.ts'
+import { createReferrers } from './referrers.ts'
 import { createRetention } from './retention.ts'
 import { codeOf, messageOf, StartError } from './start-error.ts'
 import { isCompacted } from './store/compaction.ts'
@@ -224,10 +227,11 @@ async function openParts(options: PartsOptions) {
   const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
   const projects = createProjects({ store, objects, now })
   void runProjectRemoval({ store, writer: streams.writer, signal, log })
-  const pullThrough = createPullThrough({ ...streams, content, upstream, now, log })
+  const keepManifest = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
+  const referrers = createReferrers({ ...streams, upstream, obtain: keepManifest, now, log })
+  const pullThrough = createPullThrough({ ...streams, content, upstream, fallbackTags: referrers, now, log })
   const named = rules.map(({ host }) => host)
   const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })
-  const keepManifest = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
   const retention = createRetention({
     ...streams,
     ...config.content,
@@ -264,6 +268,16 @@ async function openParts(options: PartsOptions) {
   opened.defer(() => collector.ended)
   followUnlinked({ store, onUnlinked: pullThrough.forget, signal: leaving.signal })
   press = collector.press
+  const putManifest = createPutManifest({
+    ...streams,
+    content,
+    registryHost: service,
+    forgetReferrers: referrers.forget,
+    log,
+  })
+  const push = createPush({ ...streams, store, content, putManifest, limits: config.uploads, now, log })
+  const expiring = push.run(leaving.signal)
+  opened.defer(() => expiring)
   const resealing = resealRecords({ store, keys: access.secretKeys, signal: leaving.signal, log })
   opened.defer(() => resealing)
   opened.defer(() => leaving.abort())
@@ -287,6 +301,8 @@ async function openParts(options: PartsOptions) {
     objects,
     projects,
     pullThrough,
+    referrers,
+    push,
     importer,
     allowed,
     tagEvents,

@@ -16,6 +16,7 @@ const linkPrefix = 'link/'
 const heldPrefix = 'held/'
 const referrersPrefix = 'index/referrers/'
 const fallbackPrefix = 'index/fallback/'
+const uploadPrefix = 'upload/'
 /** Before the names of proofs of several locations. */
 const joint = '+'
 
@@ -249,6 +250,22 @@ export function heldRange(after: Digest | undefined): RangeQuery {
 /** The digest of a key of {@link heldRange} or {@link heldOfRange}. */
 export function digestOfHeld(key: string): Digest {
   return key.slice(heldPrefix.length, key.lastIndexOf('/')) as Digest
+}
+
+/** Of an upload, by its id. */
+export function uploadKey(id: string): string {
+  return uploadPrefix + id
+}
+
+/** Uploads in the order of their ids, `limit` of them after the id `after`. */
+export function uploadsRange(after: string | undefined, limit: number): RangeQuery {
+  const query = { prefix: uploadPrefix, limit }
+  return after === undefined ? query : { ...query, start: following(uploadKey(after)) }
+}
+
+/** The id of a key of {@link uploadsRange}. */
+export function uploadOfKey(key: string): string {
+  return key.slice(uploadPrefix.length)
 }
 
 /** One key as a range. */

@@ -325,3 +325,15 @@ export interface HeldProofRecord {
   through: readonly string[]
   at: string
 }
+
+/** `upload/<id>`: bytes are being sent to a stream, there or to be; in no change log. The bytes are files of their own. */
+export interface UploadRecord {
+  project: string
+  stream: string
+  /** The user who sends them. */
+  by: string
+  /** RFC 3339. */
+  createdAt: string
+  /** All came, and are held; the stream does not have them yet. `at` is RFC 3339. */
+  whole?: { digest: Digest; size: number; at: string }
+}
