@@ -18,8 +18,8 @@ export interface Home {
   /** What links of content that was pushed there have in the place of `here`. */
   location: UpstreamLocation
   /**
-   * Pushes bytes there, unless they are there already; from then on they may be given out to whoever has `location`, and be
-   * evicted. Nothing of it is to be acknowledged before that.
+   * Pushes bytes there, unless they are there already; from then on those that are held may be given out to whoever has
+   * `location`, and be evicted. Nothing of it is to be acknowledged before that.
    *
    * @param through the locations through which the bytes may be read; default `here`: they were just received from somebody who
    * is entitled to them
