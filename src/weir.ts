@@ -20,6 +20,7 @@ import { createCollector } from './collector.ts'
 import type { WeirConfig } from './config.ts'
 import type { Content } from './content/content.ts'
 import { createContent } from './content/create-content.ts'
+import { createDeletions } from './deletions.ts'
 import { createApp } from './http/app.ts'
 import { createClientOf } from './http/client-address.ts'
 import { createRequestIds } from './http/exchange.ts'
@@ -291,6 +292,7 @@ async function openParts(options: PartsOptions) {
     awaitMove,
     log,
   })
+  const deletions = createDeletions({ ...streams, store, forget: pullThrough.forget, log })
   const images = createStreamImages({ ...streams, content })
   return {
     ...access,
@@ -309,6 +311,7 @@ async function openParts(options: PartsOptions) {
     tagging,
     collector,
     retention,
+    deletions,
   }
 }
 

@@ -44,8 +44,8 @@ export interface ReferrerRecords {
    * @throws RegistryError NAME_UNKNOWN when the stream of that `uid` does not live
    */
   putFallback(stream: StreamName & { uid: string }, to: Omit<FallbackTagRecord, 'at'>): Promise<void>
-  /** Whether there was one. */
-  removeFallback(name: StreamName, tag: string): Promise<boolean>
+  /** Whether there was one; only one that stands at `at`, where that is told. */
+  removeFallback(name: StreamName, tag: string, at?: Digest): Promise<boolean>
 }
 
 /** Most bytes of annotations that are kept beside the manifest. */
@@ -123,12 +123,12 @@ export function createReferrerRecords({
       }
       throw unwritten(stream, tag)
     },
-    async removeFallback(name, tag) {
+    async removeFallback(name, tag, at) {
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
         const key = fallbackKey(name, tag)
         const entry = await store.get(key)
         const was = await fallback(name, tag)
-        if (entry === undefined || was === undefined) return false
+        if (entry === undefined || was === undefined || (at !== undefined && was.image !== at)) return false
         const result = await store.commit({
           operations: [{ type: 'delete', key }],
           preconditions: [{ key, revision: entry.revision }],

@@ -1,0 +1,135 @@
+import type { Digest } from '../oci/digest.ts'
+import { RegistryError } from '../oci/errors.ts'
+import { requireNotHeld } from '../streams/hold.ts'
+import type { Cause } from '../streams/records.ts'
+import { followedTag } from '../streams/sources.ts'
+import type { Pins, Stream, StreamReader, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
+
+export interface TagRemovalOptions {
+  reader: Pick<StreamReader, 'tags'>
+  writer: Pick<StreamWriter, 'changeTag' | 'changeStream'>
+  pins: Pick<Pins, 'reached'>
+}
+
+/** Tags that are to go: what they are asked to stand at, and what their ledger tells. */
+export interface TagRemoval {
+  cause: Cause
+  dryRun?: boolean
+}
+
+/**
+ * Removes one tag that stands at an image.
+ *
+ * @returns false when it stands at none
+ * @throws RegistryError DENIED when it is held or immutable; NAME_UNKNOWN
+ */
+export async function removeTag(
+  { writer, pins }: TagRemovalOptions,
+  stream: Stream,
+  tag: string,
+  { cause, dryRun = false }: TagRemoval,
+): Promise<boolean> {
+  let isRemoved = false
+  const decide = (current: { stream: Stream; tag: Tag | undefined }): TagChange | undefined => {
+    isRemoved = current.stream.uid === stream.uid && imageOf(current.tag) !== undefined
+    if (!isRemoved || current.tag === undefined) return undefined
+    requireMayGo(current.stream, current.tag)
+    return { remove: { cause } }
+  }
+  const result = await refusable(() => writer.changeTag(stream, tag, decide, { dryRun }))
+  if (!dryRun && isRemoved && result !== undefined) await pins.reached(result.revision)
+  return isRemoved
+}
+
+/** The tags of a stream that stand at an image, in byte order. */
+export async function tagsAt({ reader }: TagRemovalOptions, stream: Stream, digest: Digest): Promise<Tag[]> {
+  const tags = await reader.tags(stream)
+  return tags.filter((tag) => imageOf(tag) === digest)
+}
+
+/**
+ * Removes those of `tags` that still stand at an image; what moves meanwhile stays. Nothing is removed where one may not go.
+ *
+ * @returns the names of those that went
+ * @throws RegistryError as `removeTag`
+ */
+export async function removeTagsAt(
+  { writer, pins }: TagRemovalOptions,
+  stream: Stream,
+  digest: Digest,
+  tags: readonly Tag[],
+  { cause }: TagRemoval,
+): Promise<string[]> {
+  for (const tag of tags) requireMayGo(stream, tag)
+  const removed: string[] = []
+  let revision = 0
+  // What follows another tag is bound to it: together they might be more than a commit takes.
+  const [following, others] = partition(tags, ({ record }) => followedTag(record.spec, stream) !== undefined)
+  for (const { name } of following) {
+    let isRemoved = false
+    const result = await refusable(() =>
+      writer.changeTag(stream, name, (current) => {
+        isRemoved = current.stream.uid === stream.uid && imageOf(current.tag) === digest
+        if (!isRemoved || current.tag === undefined) return undefined
+        requireMayGo(current.stream, current.tag)
+        return { remove: { cause } }
+      }),
+    )
+    if (!isRemoved) continue
+    removed.push(name)
+    revision = Math.max(revision, result?.revision ?? 0)
+  }
+  if (others.length > 0) {
+    const asked = new Set(others.map(({ name }) => name))
+    const decided = new Set<string>()
+    const result = await refusable(() =>
+      writer.changeStream(stream, (current) => {
+        const going = current.tags.filter((tag) => asked.has(tag.name) && imageOf(tag) === digest)
+        if (current.stream.uid !== stream.uid || going.length === 0) return undefined
+        for (const tag of going) requireMayGo(current.stream, tag)
+        for (const { name } of going) decided.add(name)
+        return { tags: new Map(going.map(({ name }) => [name, { remove: { cause } }])) }
+      }),
+    )
+    for (const { name } of result.whole.tags) decided.delete(name)
+    removed.push(...decided)
+    revision = Math.max(revision, result.revision)
+  }
+  if (removed.length > 0) await pins.reached(revision)
+  return removed
+}
+
+/** @throws RegistryError DENIED when the tag is held */
+export function requireMayGo(stream: Stream, { name, record }: Tag): void {
+  try {
+    requireNotHeld(record, 'push', stream, name)
+  } catch (error) {
+    throw denied(error)
+  }
+}
+
+async function refusable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw denied(error)
+  }
+}
+
+/** What is refused with 422 and causes on the API is 403 DENIED here, with that error as its cause. */
+function denied(error: unknown): unknown {
+  if (!(error instanceof RegistryError)) return error
+  if (error.code === 'NOT_FOUND') return new RegistryError('NAME_UNKNOWN', { message: error.message, cause: error })
+  if (error.code !== 'INVALID' || error.causes.length === 0) return error
+  const words = error.causes.map(({ message }) => message.replace(/^Forbidden: /, ''))
+  return new RegistryError('DENIED', { message: `nothing was deleted: ${words.join('; ')}`, cause: error })
+}
+
+/** What a pull of the tag gets; undefined when it gets nothing. */
+export function imageOf(tag: Tag | undefined): Digest | undefined {
+  return tag?.record.items[0]?.image || undefined
+}
+
+function partition<T>(all: readonly T[], isFirst: (each: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((each) => !isFirst(each))]
+}
