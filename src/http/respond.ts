@@ -125,8 +125,8 @@ function ociErrors(error: RegistryError | undefined, request: FailedRequest): Re
   return details.map((each) => ({ code: ociCode(error), message: pullMessage(error), detail: each }))
 }
 
-/** Who may pull need not be told the repository behind a stream, its login or its address: the API says that (DESIGN 7). */
-function pullMessage(error: RegistryError | undefined): string {
+/** What went wrong: who may pull need not be told the repository behind a stream, its login or its address: the API says that (DESIGN 7). */
+export function pullMessage(error: RegistryError | undefined): string {
   if (error?.upstream === undefined) return error?.message ?? 'internal error'
   const { host, status, reason } = error.upstream
   return `${host}${status === undefined ? '' : ` answered ${status}`}: ${upstreamReasons[reason]}`

@@ -30,7 +30,12 @@ export function warningOf({ hold, upstreamGone, condition }: Pin): string | unde
         : `served from the pin: the newest import failed (${cut(reason, maxNameLength)}) at ${since}`,
     )
   }
-  return facts.length === 0 ? undefined : `299 - "${quotable(facts.join('; '), maxLength - 8)}"`
+  return facts.length === 0 ? undefined : formatWarning(facts.join('; '))
+}
+
+/** A `Warning` that says `text`. */
+export function formatWarning(text: string): string {
+  return `299 - "${quotable(text, maxLength - 8)}"`
 }
 
 // A backslash that was to escape what is cut off escapes a dot, which is the same dot.

@@ -6,6 +6,8 @@ import { mediaTypes } from '../../oci/media-types.ts'
 import type { Referrer, Referrers } from '../../referrers.ts'
 import type { HttpEnv } from '../exchange.ts'
 import { nextLink, readPage, single } from '../paging.ts'
+import { pullMessage } from '../respond.ts'
+import { formatWarning } from '../warning.ts'
 import { requireDigest } from './parameters.ts'
 import { pathOf, queryOf, type Repository } from './repository.ts'
 
@@ -30,18 +32,15 @@ export function addReferrerRoutes(app: Hono<HttpEnv>, { repository, referrers }:
       const { limit, last } = readPage(query, pageRules)
       const filter = readFilter(query)
       const after = last === undefined ? undefined : requireDigest(last)
-      const found = await referrers
-        .list(name, subject, {
-          ...filter,
-          ...(limit !== undefined && { limit }),
-          ...(after !== undefined && { after }),
-        })
-        .catch(noneOfUnknown)
+      const page = { ...(limit !== undefined && { limit }), ...(after !== undefined && { after }) }
+      const found = await referrers.list(name, subject, { ...filter, ...page })
       const path = `${pathOf(name)}/referrers/${subject}`
-      const link = found.next === undefined ? {} : { link: nextLink(path, limit, found.next, filter) }
       return answer(c.req.method, found.referrers, {
-        ...link,
+        ...(found.next !== undefined && { link: nextLink(path, limit, found.next, filter) }),
         ...(filter.artifactType !== undefined && { 'oci-filters-applied': 'artifactType' }),
+        ...(found.failure !== undefined && {
+          warning: formatWarning(`there may be more: ${pullMessage(found.failure)}`),
+        }),
       })
     })
   })
@@ -55,12 +54,6 @@ function readFilter(query: URLSearchParams): { artifactType?: string } {
     throw new RegistryError('BAD_REQUEST', { message: 'artifactType: write a media type' })
   }
   return { artifactType }
-}
-
-/** Where there is nothing, nothing refers to it: clients take a 404 for a registry that does not know of referrers. */
-function noneOfUnknown(error: unknown): { referrers: Referrer[]; next?: undefined } {
-  if (error instanceof RegistryError && error.status === 404) return { referrers: [] }
-  throw error
 }
 
 function answer(method: string, manifests: readonly Referrer[], headers: Record<string, string>): Response {
