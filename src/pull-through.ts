@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Content, OpenBlob, RangeRequest } from './content/content.ts'
 import { type Digest, parseDigest } from './oci/digest.ts'
 import { type ErrorCode, RegistryError } from './oci/errors.ts'
+import { parseFallbackTag } from './oci/fallback-tag.ts'
 import { isTag, type StreamName } from './oci/reference.ts'
 import { createBlobLinks } from './pull-through/blob-links.ts'
 import { createManifests, type LivingStream } from './pull-through/manifests.ts'
@@ -52,6 +53,8 @@ export interface PullThroughOptions {
   pins: Pins
   content: Content
   upstream: Upstream
+  /** Tags that are derived from the digest of an image, and are none of the stream's; default: there are none. */
+  fallbackTags?: FallbackTags
   /** Milliseconds since the epoch; default the system clock. */
   now?: () => number
   /** Most bytes of manifests in memory; default 64 MiB. */
@@ -61,12 +64,20 @@ export interface PullThroughOptions {
   log?: Logger
 }
 
+/** Where tags like `sha256-<hex>` and `sha256-<hex>.sig` stand: signatures and indexes of what refers to an image. */
+export interface FallbackTags {
+  /** Linked to the stream; undefined when there is none. */
+  resolve(name: StreamName, tag: string): Promise<Digest | undefined>
+  /** Those that were pushed, in byte order. */
+  tags(name: StreamName, options?: { after?: string; limit?: number }): Promise<string[]>
+}
+
 /** Least tags read at once: those without a pin are left out of an answer. */
 const tagsAtOnce = 100
 
-/** Creates the pull path. A pull by tag never asks an upstream about the tag (I1). */
+/** Creates the pull path. A pull by a tag of the stream never asks an upstream about the tag (I1). */
 export function createPullThrough(options: PullThroughOptions): PullThrough {
-  const { reader, links, pins, content, upstream, log } = options
+  const { reader, links, pins, content, upstream, fallbackTags, log } = options
   const { now = Date.now, maxCachedBytes = 64 * 1024 * 1024, maxReads = 64 } = options
   const manifests = createManifests({ links, content, upstream, maxCachedBytes, log })
   const blobLinks = createBlobLinks({ reader, links, manifests, now, maxReads })
@@ -85,6 +96,13 @@ export function createPullThrough(options: PullThroughOptions): PullThrough {
     const uid = await pins.uid(name)
     if (uid === undefined) throw unknown(code, { name: `${name.project}/${name.stream}` })
     return { name, uid }
+  }
+
+  /** Where a tag stands that is none of the stream's. */
+  async function resolved(name: StreamName, tag: string): Promise<Digest> {
+    const digest = parseFallbackTag(tag) && (await fallbackTags?.resolve(name, tag))
+    if (digest === undefined) throw unknown('MANIFEST_UNKNOWN', { tag })
+    return digest
   }
 
   /** Only through a link of this stream, whatever is held or known elsewhere (I5). */
@@ -122,9 +140,9 @@ export function createPullThrough(options: PullThroughOptions): PullThrough {
         const digest = requireDigest(reference)
         return serve(await living(name, 'NAME_UNKNOWN'), digest, head)
       }
-      await living(name, 'NAME_UNKNOWN')
+      const stream = await living(name, 'NAME_UNKNOWN')
       const pin = isTag(reference) ? await pins.pin(name, reference) : undefined
-      if (pin === undefined) throw unknown('MANIFEST_UNKNOWN', { tag: reference })
+      if (pin === undefined) return serve(stream, await resolved(name, reference), head)
       return at(pin, await serve({ name, uid: pin.uid }, pin.digest, head))
     },
 
@@ -153,7 +171,9 @@ export function createPullThrough(options: PullThroughOptions): PullThrough {
         if (page.length < wanted) break
         last = page.at(-1)?.name
       }
-      return names.slice(0, limit)
+      const derived = (await fallbackTags?.tags(name, { limit, ...(after !== undefined && { after }) })) ?? []
+      const all = derived.length === 0 ? names : [...new Set([...names, ...derived])].sort()
+      return all.slice(0, limit)
     },
   }
 }

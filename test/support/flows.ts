@@ -9,6 +9,7 @@ import { createImporter, type Importer, type ImportResult } from '../../src/impo
 import type { StreamName } from '../../src/oci/reference.ts'
 import { createBlobSource } from '../../src/pull-through/blob-source.ts'
 import { createPullThrough, type PullThrough } from '../../src/pull-through.ts'
+import { createReferrers, type Referrers } from '../../src/referrers.ts'
 import { createRetention, type Retention, type RetentionOptions } from '../../src/retention.ts'
 import { createLevelStore } from '../../src/store/level.ts'
 import { createObjects, type Objects } from '../../src/store/objects.ts'
@@ -37,6 +38,7 @@ export interface FlowsWorld extends Streams {
   importer: Importer
   allowed: AllowList
   pullThrough: PullThrough
+  referrers: Referrers
   tagEvents: TagEvents
   tagging: Tagging
   /** Does nothing in the background unless a test lets it `run`. */
@@ -120,9 +122,10 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
     maxBytes: 1024 ** 3,
     finishBytes: 1024 ** 2,
   })
-  const pullThrough = createPullThrough({ ...streams, content, upstream, log })
   const allowed = createAllowList({ patterns: options.allowed ?? [], named: rules.map(({ host }) => host), own: [] })
   const obtain = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
+  const referrers = createReferrers({ ...streams, upstream, obtain, now: clock.now, log })
+  const pullThrough = createPullThrough({ ...streams, content, upstream, fallbackTags: referrers, log })
   const retention = createRetention({
     ...streams,
     store,
@@ -162,6 +165,7 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
     importer,
     allowed,
     pullThrough,
+    referrers,
     tagEvents,
     tagging,
     retention,

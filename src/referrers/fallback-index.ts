@@ -1,0 +1,66 @@
+import type { Digest } from '../oci/digest.ts'
+import { fallbackTagOf } from '../oci/fallback-tag.ts'
+import { parseManifest } from '../oci/manifest.ts'
+import { mediaTypes } from '../oci/media-types.ts'
+import type { StreamName } from '../oci/reference.ts'
+import { stringMap } from '../oci/referrer.ts'
+import type { ReferrerRecords } from '../streams/referrer-records.ts'
+import type { Links, Pins } from '../streams/streams.ts'
+import type { OtherReferrers } from './page.ts'
+import { failureOf } from './told.ts'
+
+export interface FallbackIndexOptions {
+  pins: Pick<Pins, 'pin'>
+  links: Pick<Links, 'get'>
+  referrerRecords: Pick<ReferrerRecords, 'fallback'>
+  obtain(name: StreamName, digest: Digest): Promise<{ mediaType: string; bytes: Buffer | undefined }>
+}
+
+/** Most entries of one index that are listed. */
+const maxEntries = 1000
+
+/** Lists what was pushed in an index under the tag of the referrers tag schema, as far as the stream has it. */
+export function createFallbackIndex({ pins, links, referrerRecords, obtain }: FallbackIndexOptions): {
+  list(name: StreamName, subject: Digest): Promise<OtherReferrers>
+} {
+  async function indexOf(name: StreamName, tag: string): Promise<Digest | undefined> {
+    const pin = await pins.pin(name, tag)
+    if (pin !== undefined) return pin.digest
+    const pushed = await referrerRecords.fallback(name, tag)
+    return pushed?.by === undefined ? undefined : pushed.image
+  }
+
+  return {
+    async list(name, subject) {
+      const index = await indexOf(name, fallbackTagOf(subject))
+      if (index === undefined) return { referrers: [] }
+      try {
+        const { bytes, mediaType } = await obtain(name, index)
+        if (bytes === undefined || mediaType !== mediaTypes.ociIndex) return { referrers: [] }
+        const listed = await Promise.all(
+          entriesOf(bytes).map(async (entry) => ({ entry, link: await links.get(name, entry.digest) })),
+        )
+        return { referrers: listed.flatMap(({ entry, link }) => (link?.manifestType === undefined ? [] : [entry])) }
+      } catch (error) {
+        return { referrers: [], failure: failureOf(error) }
+      }
+    },
+  }
+}
+
+function entriesOf(bytes: Buffer): OtherReferrers['referrers'] {
+  const manifest = parseManifest(bytes, mediaTypes.ociIndex)
+  const { manifests: written } = JSON.parse(bytes.toString('utf8')) as { manifests?: Record<string, unknown>[] | null }
+  if (manifest.kind !== 'index') return []
+  return manifest.manifests.slice(0, maxEntries).map(({ digest, mediaType, size }, i) => {
+    const { artifactType, annotations } = written?.[i] ?? {}
+    const told = stringMap(annotations)
+    return {
+      mediaType,
+      digest,
+      size,
+      ...(typeof artifactType === 'string' && artifactType !== '' ? { artifactType } : {}),
+      ...(told === undefined ? {} : { annotations: told }),
+    }
+  })
+}
