@@ -39,6 +39,7 @@ import { createProjectGuard, createProjects } from './projects.ts'
 import { pullSecretCredentials } from './pull-secrets.ts'
 import { createBlobSource } from './pull-through/blob-source.ts'
 import { createPullThrough } from './pull-through.ts'
+import { createHome } from './push/home.ts'
 import { createPutManifest } from './push/manifests.ts'
 import { createPush } from './push.ts'
 import { createReferrers } from './referrers.ts'
@@ -269,14 +270,16 @@ async function openParts(options: PartsOptions) {
   opened.defer(() => collector.ended)
   followUnlinked({ store, onUnlinked: pullThrough.forget, signal: leaving.signal })
   press = collector.press
+  const homes = createHome({ ...streams, store, content, upstream, allowed, obtain: keepManifest })
   const putManifest = createPutManifest({
     ...streams,
     content,
+    homes,
     registryHost: service,
     forgetReferrers: referrers.forget,
     log,
   })
-  const push = createPush({ ...streams, store, content, putManifest, limits: config.uploads, now, log })
+  const push = createPush({ ...streams, store, content, putManifest, homes, limits: config.uploads, now, log })
   const expiring = push.run(leaving.signal)
   opened.defer(() => expiring)
   const resealing = resealRecords({ store, keys: access.secretKeys, signal: leaving.signal, log })
