@@ -1,0 +1,143 @@
+/** A whole Weir pushes on to a registry before it says that it has something. */
+import { describe, expect, test } from 'vitest'
+import type { FakeAuth } from '../support/fake-upstream-auth.ts'
+import { failing, resetting } from '../support/fake-upstream-faults.ts'
+import { makeImage, type Piece, type TestImage } from '../support/images.ts'
+import { startWorld, type World } from '../support/world.ts'
+
+const image = makeImage('flow')
+const [layer = image.config] = image.layers
+const demo = '/api/v1/namespaces/demo'
+
+async function homeWorld(auth: FakeAuth = { kind: 'none' }) {
+  const world = await startWorld({ upstream: { auth } })
+  await world.cli('new-project', 'demo')
+  await annotate(world, `${world.upstream.host}/team`)
+  return world
+}
+
+async function annotate({ request, adminToken }: World, home: string | null) {
+  const answer = await request(demo, {
+    method: 'PATCH',
+    token: adminToken,
+    secure: true,
+    headers: { 'content-type': 'application/merge-patch+json' },
+    body: JSON.stringify({ metadata: { annotations: { 'weir.dev/home': home } } }),
+  })
+  expect(answer.status, answer.body.toString()).toBe(200)
+}
+
+async function send({ request, pullToken, adminToken }: World, method: string, path: string, body = '', type?: string) {
+  const name = /^\/v2\/([^/]+\/[^/]+)\//.exec(path)?.[1]
+  const token = await pullToken(`repository:${name}:pull,push`, adminToken)
+  return request(path, { method, token, body, ...(type === undefined ? {} : { headers: { 'content-type': type } }) })
+}
+
+async function pushBlob(world: World, { digest, bytes }: Piece) {
+  const begun = await send(world, 'POST', '/v2/demo/app/blobs/uploads/')
+  return send(world, 'PUT', `${begun.headers.location}?digest=${digest}`, bytes.toString('latin1'))
+}
+
+function pushManifest(world: World, { bytes, mediaType }: Piece, tag = 'v1') {
+  return send(world, 'PUT', `/v2/demo/app/manifests/${tag}`, bytes.toString('latin1'), mediaType)
+}
+
+async function push(world: World, { config, layers, manifest }: TestImage) {
+  for (const each of [config, ...layers]) expect((await pushBlob(world, each)).status).toBe(201)
+  const answer = await pushManifest(world, manifest)
+  expect(answer.status, answer.body.toString()).toBe(201)
+}
+
+function errorOf({ body }: { body: Buffer }): unknown {
+  return (JSON.parse(body.toString()) as { errors: unknown[] }).errors[0]
+}
+
+describe('a push to a project with a home', () => {
+  test('is there before it is acknowledged, and pulled like any location’s', async () => {
+    const world = await homeWorld()
+    const { upstream } = world
+    await push(world, image)
+    expect(upstream.manifest('team/app', 'v1')).toEqual(image.manifest)
+    for (const { digest, bytes } of [image.config, layer])
+      expect(upstream.blob('team/app', digest)?.bytes).toEqual(bytes)
+    const pulled = await world.pull('demo/app:v1', world.adminToken)
+    expect(pulled.body).toEqual(image.manifest.bytes)
+    const blob = await send(world, 'GET', `/v2/demo/app/blobs/${layer.digest}`)
+    expect(blob.body).toEqual(layer.bytes)
+  })
+
+  test.each([
+    [503, 'UNAVAILABLE', 503],
+    [429, 'TOOMANYREQUESTS', 429],
+    [403, 'DENIED', 403],
+    [401, 'DENIED', 403],
+  ])('that answers %i is refused with %s, and a retry sends what is missing', async (status, code, answered) => {
+    const world = await homeWorld()
+    const remove = world.upstream.intercept(failing(/uploads/, status, { headers: { 'retry-after': '9999' } }))
+    const begun = await send(world, 'POST', '/v2/demo/app/blobs/uploads/')
+    const put = () =>
+      send(world, 'PUT', `${begun.headers.location}?digest=${layer.digest}`, layer.bytes.toString('latin1'))
+    const refused = await put()
+    expect(refused.status).toBe(answered)
+    expect(errorOf(refused)).toMatchObject({ code })
+    expect(refused.headers).not.toHaveProperty('www-authenticate')
+    expect((await send(world, 'HEAD', `/v2/demo/app/blobs/${layer.digest}`)).status).toBe(404)
+    remove()
+    expect((await pushBlob(world, layer)).status).toBe(201)
+    expect(world.upstream.blob('team/app', layer.digest)?.bytes).toEqual(layer.bytes)
+  })
+
+  test('moves no tag where the home takes no manifest', async () => {
+    const world = await homeWorld()
+    await push(world, image)
+    const next = makeImage('flow next')
+    const remove = world.upstream.intercept(failing(/^PUT .*manifests/, 500))
+    for (const each of [next.config, ...next.layers]) await pushBlob(world, each)
+    const refused = await pushManifest(world, next.manifest)
+    expect(refused.status).toBe(503)
+    expect((await world.pull('demo/app:v1', world.adminToken)).body).toEqual(image.manifest.bytes)
+    remove()
+    expect((await pushManifest(world, next.manifest)).status).toBe(201)
+    expect((await world.pull('demo/app:v1', world.adminToken)).body).toEqual(next.manifest.bytes)
+  })
+
+  test('bears with a connection that breaks', async () => {
+    const world = await homeWorld()
+    world.upstream.intercept(resetting(/^POST/, 1))
+    world.upstream.intercept(resetting(/^PUT .*manifests/, 1))
+    await push(world, image)
+    expect(world.upstream.manifest('team/app', 'v1')).toEqual(image.manifest)
+  })
+
+  test('comes with the login of the project’s secret, which nobody is told', async () => {
+    const world = await homeWorld({ kind: 'bearer', users: { robot: 'pa55word!' }, anonymous: false })
+    const { upstream } = world
+    const refused = await pushBlob(world, layer)
+    expect(refused.status).toBe(403)
+    expect(errorOf(refused)).toMatchObject({ code: 'DENIED' })
+    const auths = { [upstream.host]: { username: 'robot', password: 'pa55word!' } }
+    const secret = {
+      metadata: { name: 'home' },
+      type: 'kubernetes.io/dockerconfigjson',
+      stringData: { '.dockerconfigjson': JSON.stringify({ auths }) },
+    }
+    expect((await world.api('POST', `${demo}/secrets`, secret)).status).toBe(201)
+    await push(world, image)
+    expect(upstream.manifest('team/app', 'v1')).toEqual(image.manifest)
+    expect(upstream.tokenRequests.at(-1)).toMatchObject({
+      username: 'robot',
+      scopes: ['repository:team/app:pull,push'],
+    })
+    expect(world.logged.join('')).not.toContain('pa55word!')
+  })
+
+  test('stays where it is once the home is another, or none', async () => {
+    const world = await homeWorld()
+    await push(world, image)
+    await annotate(world, null)
+    const next = makeImage('flow kept here')
+    await push(world, next)
+    expect(world.upstream.manifest('team/app', next.manifest.digest)).toBeUndefined()
+    expect((await world.pull(`demo/app@${image.manifest.digest}`, world.adminToken)).body).toEqual(image.manifest.bytes)
+  })
+})
