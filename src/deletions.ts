@@ -96,7 +96,7 @@ export function createDeletions(options: DeletionsOptions): Deletions {
   async function plan(stream: Stream, digest: Digest): Promise<Deleted> {
     const own = await ownLink(stream, digest)
     const tags = await tagsAt(options, stream, digest)
-    if (own === undefined && tags.length === 0) throw unknownManifest(digest)
+    if (own === undefined && tags.length === 0) throw unknownImage(stream, digest)
     for (const tag of tags) requireMayGo(stream, tag)
     const { manifests } = await referringTo({ store, records }, stream, digest, await standingBut(stream, digest))
     const derived = await derivedTagsAt({ records }, stream, digest)
@@ -168,7 +168,7 @@ export function createDeletions(options: DeletionsOptions): Deletions {
       const standing = await tagsAt(options, stream, digest)
       const isGivenAnew = isUnlinked && own !== undefined
       if (isGivenAnew || (own === undefined && standing.length === 0)) {
-        if (attempt === 0) throw unknownManifest(digest)
+        if (attempt === 0) throw unknownImage(stream, digest)
         return { tags: [...tags].sort(), manifests: [...manifests].slice(0, maxTold) }
       }
       isUnlinked = false
@@ -188,13 +188,13 @@ export function createDeletions(options: DeletionsOptions): Deletions {
   return {
     async tag(name, tag, { dryRun = false, ...why }) {
       const stream = await deletable(name)
-      if (!isTag(tag)) throw unknownTag(tag)
+      if (!isTag(tag)) throw unknownTag(stream, tag)
       const isOwn = await removeTag(options, stream, tag, { cause: causeOf(why), dryRun })
       if (!isOwn) {
         const isThere = dryRun
           ? (await records.fallback(stream, tag)) !== undefined
           : await records.removeFallback(stream, tag)
-        if (!isThere) throw unknownTag(tag)
+        if (!isThere) throw unknownTag(stream, tag)
         if (!dryRun) options.forgetReferrers?.(stream)
       }
       if (!dryRun) log.info({ ...name, tag, by: why.by, client: why.client }, 'tag deleted')
@@ -254,12 +254,18 @@ function inUse(digest: Digest, manifest: Digest): RegistryError {
   })
 }
 
-function unknownManifest(digest: Digest): RegistryError {
-  return new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
+function unknownImage({ project, stream }: StreamName, digest: Digest): RegistryError {
+  return new RegistryError('MANIFEST_UNKNOWN', {
+    message: `image stream ${project}/${stream} has no image ${digest}`,
+    detail: { digest },
+  })
 }
 
-function unknownTag(tag: string): RegistryError {
-  return new RegistryError('MANIFEST_UNKNOWN', { detail: { tag } })
+function unknownTag({ project, stream }: StreamName, tag: string): RegistryError {
+  return new RegistryError('MANIFEST_UNKNOWN', {
+    message: `image stream ${project}/${stream} has no tag ${JSON.stringify(tag.slice(0, 128))}`,
+    detail: { tag: tag.slice(0, 128) },
+  })
 }
 
 function unknownBlob(digest: Digest): RegistryError {

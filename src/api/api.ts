@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import type { Authenticator, Client, Rbac, Sessions, Tokens } from '../access/access.ts'
 import type { Audit } from '../audit.ts'
 import type { Collector } from '../collector.ts'
+import type { Deletions } from '../deletions.ts'
 import type { StreamImages } from '../importer/stream-images.ts'
 import type { Importer } from '../importer.ts'
 import { RegistryError } from '../oci/errors.ts'
@@ -28,6 +29,7 @@ import { clusterRoles } from './kinds/cluster-roles.ts'
 import { contentPrunes, contentVerifications } from './kinds/collector-commands.ts'
 import { configMaps } from './kinds/config-maps.ts'
 import { events } from './kinds/events.ts'
+import { imageDeletions } from './kinds/image-deletions.ts'
 import { imageStreamImages } from './kinds/image-stream-images.ts'
 import { imageStreamImports } from './kinds/image-stream-imports.ts'
 import { imageStreamMappings } from './kinds/image-stream-mappings.ts'
@@ -92,6 +94,7 @@ export interface ApiOptions {
   tagEvents: TagEvents
   retention: Pick<Retention, 'state' | 'states' | 'prefetch'>
   collector: Pick<Collector, 'prune' | 'verify'>
+  deletions: Pick<Deletions, 'tag' | 'image'>
   authenticator: Authenticator
   authorizer: Rbac
   sessions: Pick<Sessions, 'list' | 'get' | 'revoke'>
@@ -195,6 +198,7 @@ function kinds(options: ApiOptions): Resource[] {
     imageStreamMappings(options),
     tagEvents(options),
     prefetches(options),
+    imageDeletions(options),
     contentPrunes(options),
     contentVerifications(options),
     auditEvents(options),

@@ -12,6 +12,7 @@ import { groupOf } from '../../src/api/groups.ts'
 import { followObjects } from '../../src/api/watch/follow-objects.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import { createCollector } from '../../src/collector.ts'
+import { createDeletions } from '../../src/deletions.ts'
 import { createProjectGuard, createProjects } from '../../src/projects.ts'
 import { createBlobSource } from '../../src/pull-through/blob-source.ts'
 import { isCompacted } from '../../src/store/compaction.ts'
@@ -122,6 +123,7 @@ export async function apiWorld(
     objects,
     projects,
     collector,
+    deletions: createDeletions({ ...flows, forget: flows.pullThrough.forget, log }),
     followObjects: follow,
     isCompacted: (revision: number) => isCompacted(store, revision, 'object/'),
     registryHost,
