@@ -36,12 +36,9 @@ export interface AppDeps {
   checks: readonly HealthCheck[]
   /** Default: as many bodies of blobs at the same time as its own defaults say. */
   blobBodies?: BlobBodies
-  /** Absent: nothing can be pushed. */
-  push?: Push
-  /** Absent: as a registry that does not know of referrers. */
-  referrers?: Pick<Referrers, 'list'>
-  /** Absent: nothing can be deleted. */
-  deletions?: Deletions
+  push: Push
+  referrers: Pick<Referrers, 'list'>
+  deletions: Deletions
   audit: Pick<Audit, 'write'>
   metrics: Metrics
   renderFailure: RenderFailure

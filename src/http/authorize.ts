@@ -10,7 +10,7 @@ export interface Authorize {
   any(authorization: string | undefined): Promise<RegistryToken>
   /**
    * Who asks, and by what any of `actions` is allowed to him; a refusal asks for the first of them. `identified` is told who asks
-   * before that is decided.
+   * before that is decided. With `from`, a stream that is to be mounted from, a refusal asks for a token for both.
    *
    * @throws RegistryError UNAUTHORIZED, the same for a repository that is forbidden and one that is not there
    */
@@ -19,6 +19,7 @@ export interface Authorize {
     name: StreamName,
     actions: readonly [Action, ...Action[]],
     identified?: Identified,
+    from?: StreamName,
   ): Promise<Allowed>
   /**
    * Tells who has the right to pull from `from`, and a token that is not for that, to get one for both. Who has no such right is told
@@ -52,8 +53,8 @@ export function createAuthorize(deps: {
 }): Authorize {
   const { tokens, tokenService, authorizer } = deps
 
-  async function verify(authorization: string | undefined, scope?: Scope): Promise<RegistryToken> {
-    const needed = scope === undefined ? {} : { scopes: [scope] }
+  async function verify(authorization: string | undefined, scopes?: readonly Scope[]): Promise<RegistryToken> {
+    const needed = scopes === undefined ? {} : { scopes }
     // Basic is not accepted here; its sender is told where a token is to be had, as one who sent nothing.
     if (authorization === undefined || isBasic(authorization)) throw refusal(needed)
     const token = bearerPattern.exec(authorization)?.[1]
@@ -68,26 +69,24 @@ export function createAuthorize(deps: {
 
   return {
     any: (authorization) => verify(authorization),
-    async stream(authorization, name, actions, identified) {
-      const scope = scopeOf(name, actions[0])
-      const token = await verify(authorization, scope)
+    async stream(authorization, name, actions, identified, from) {
+      const scopes = scopesOf(name, actions[0], from)
+      const token = await verify(authorization, scopes)
       identified?.(token.subject)
       for (const action of actions) {
         const grant = tokenService.mayAccess(token, { ...name, action })
         if (grant !== undefined) return { token, grant }
       }
-      throw refusal({ scopes: [scope], error: 'insufficient_scope' })
+      throw refusal({ scopes, error: 'insufficient_scope' })
     },
     mount(token, into, from) {
       if (tokenService.mayAccess(token, { ...from, action: 'pull' }) !== undefined) return
       if (!mayPull(authorizer, token.subject, from)) return
-      const isSame = into.project === from.project && into.stream === from.stream
-      const scopes = [scopeOf(into, 'push'), ...(isSame ? [] : [scopeOf(from, 'pull')])]
-      throw refusal({ scopes, error: 'insufficient_scope' })
+      throw refusal({ scopes: scopesOf(into, 'push', from), error: 'insufficient_scope' })
     },
     async catalog(authorization, identified) {
       const scope = { type: 'registry', name: 'catalog', actions: ['*'] }
-      const token = await verify(authorization, scope)
+      const token = await verify(authorization, [scope])
       identified?.(token.subject)
       if (tokenService.mayListCatalog(token)) return token
       throw refusal({ scopes: [scope], error: 'insufficient_scope' })
@@ -108,6 +107,11 @@ export function mayPull(
 function scopeOf({ project, stream }: StreamName, action: Action): Scope {
   const actions = action === 'push' ? ['pull', 'push'] : [action]
   return { type: 'repository', name: `${project}/${stream}`, actions }
+}
+
+function scopesOf(name: StreamName, action: Action, from: StreamName | undefined): Scope[] {
+  const isOther = from !== undefined && (from.project !== name.project || from.stream !== name.stream)
+  return [scopeOf(name, action), ...(isOther ? [scopeOf(from, 'pull')] : [])]
 }
 
 function isBasic(authorization: string): boolean {

@@ -31,12 +31,9 @@ export interface V2Deps extends CatalogDeps {
   authorizer: Pick<Authorizer, 'can'>
   audit: Pick<Audit, 'write'>
   blobBodies?: BlobBodies
-  /** Absent: nothing can be pushed. */
-  push?: Push
-  /** Absent: clients are told to look at fallback tags. */
-  referrers?: Pick<Referrers, 'list'>
-  /** Absent: nothing can be deleted. */
-  deletions?: Deletions
+  push: Push
+  referrers: Pick<Referrers, 'list'>
+  deletions: Deletions
   log: Logger
 }
 
@@ -46,9 +43,25 @@ const catalogRules = {
   isEntry: (last: string) => parseStreamName(last) !== undefined,
 }
 
+/** What each path has, for those who ask for something else. */
+const uploadPaths = [
+  ['/v2/:name{.+}/blobs/uploads', 'POST'],
+  ['/v2/:name{.+}/blobs/uploads/', 'POST'],
+  ['/v2/:name{.+}/blobs/uploads/:id', 'GET, HEAD, PATCH, PUT, DELETE'],
+] as const
+const paths = [
+  ['/v2', 'GET, HEAD'],
+  ['/v2/', 'GET, HEAD'],
+  ['/v2/_catalog', 'GET, HEAD'],
+  ['/v2/:name{.+}/manifests/:reference', 'GET, HEAD, PUT, DELETE'],
+  ['/v2/:name{.+}/blobs/:digest', 'GET, HEAD, DELETE'],
+  ['/v2/:name{.+}/tags/list', 'GET, HEAD'],
+  ['/v2/:name{.+}/referrers/:digest', 'GET, HEAD'],
+] as const
+
 /** Adds the routes of `/v2/` to `app`. */
 export function addV2Routes(app: Hono<HttpEnv>, deps: V2Deps): void {
-  const { authorize, push, referrers, deletions } = deps
+  const { authorize } = deps
   const audited = createAuditedPull(deps)
 
   app.on('GET', ['/v2', '/v2/'], (c) =>
@@ -70,29 +83,14 @@ export function addV2Routes(app: Hono<HttpEnv>, deps: V2Deps): void {
   )
 
   const within = { ...deps, repository: createRepository(deps) }
-  // A name may end in the words of a path: the longer paths come first.
-  if (push !== undefined) {
-    addUploadRoutes(app, { ...within, push })
-    addManifestRoutes(app, { ...within, push })
-  }
-  const allow =
-    push === undefined ? { session: '', uploads: '' } : { session: 'GET, HEAD, PATCH, PUT, DELETE', uploads: 'POST' }
-  app.all('/v2/:name{.+}/blobs/uploads/:id', () => unsupported(allow.session))
-  for (const path of ['/v2/:name{.+}/blobs/uploads', '/v2/:name{.+}/blobs/uploads/']) {
-    app.all(path, () => unsupported(allow.uploads))
-  }
+  addUploadRoutes(app, within)
+  // What is no upload's could be a blob's called uploads.
+  for (const [path, allow] of uploadPaths) app.all(path, () => unsupported(allow))
+  addManifestRoutes(app, within)
   addPullRoutes(app, within)
-  if (referrers !== undefined) addReferrerRoutes(app, { ...within, referrers })
-  if (deletions !== undefined) addDeleteRoutes(app, { ...within, deletions })
-
-  const deletes = deletions === undefined ? '' : ', DELETE'
-  app.all('/v2/:name{.+}/manifests/:reference', () =>
-    unsupported(`GET, HEAD${push === undefined ? '' : ', PUT'}${deletes}`),
-  )
-  app.all('/v2/:name{.+}/blobs/:digest', () => unsupported(`GET, HEAD${deletes}`))
-  const read = ['/v2', '/v2/', '/v2/_catalog', '/v2/:name{.+}/tags/list']
-  if (referrers !== undefined) read.push('/v2/:name{.+}/referrers/:digest')
-  for (const path of read) app.all(path, () => unsupported('GET, HEAD'))
+  addReferrerRoutes(app, within)
+  addDeleteRoutes(app, within)
+  for (const [path, allow] of paths) app.all(path, () => unsupported(allow))
   app.all('/v2/*', (c) => notFound(c))
 }
 
@@ -107,6 +105,6 @@ function notFound(c: HttpContext): Response {
 }
 
 function unsupported(allow: string): Response {
-  const message = allow === '' ? 'nothing can be pushed here' : `this path has ${allow}`
+  const message = `this path has ${allow} alone`
   return toResponse(json(405, { errors: [{ code: 'UNSUPPORTED', message, detail: null }] }, { allow }))
 }

@@ -1,5 +1,4 @@
 /** What answers tell of what the asker may not know: forbidden, unknown and absent are the same. */
-import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Answered, RequestToSend } from '../support/world.ts'
 import { type Attacked, absent, claimsOf, errorOf, hidden, image, pull, useAttacked } from './attacks-world.ts'
@@ -143,16 +142,4 @@ describe('mounts', () => {
       }
     },
   )
-
-  test('an upload of somebody is nobody’s: each id is the same', async () => {
-    const world = attacked()
-    const token = await world.tokenFor('repository:demo/app:pull,push')
-    for (const method of ['GET', 'HEAD', 'PATCH', 'PUT', 'DELETE']) {
-      const ids = [randomUUID(), 'x', '..', '%2e%2e', 'a/b']
-      const statuses = ids.map(
-        async (id) => (await world.request(`/v2/demo/app/blobs/uploads/${id}`, { method, token })).status,
-      )
-      for (const status of await Promise.all(statuses)) expect([400, 404, 405]).toContain(status)
-    }
-  })
 })

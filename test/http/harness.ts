@@ -26,6 +26,7 @@ import { covers } from '../../src/oci/scope.ts'
 import type { PullThrough, ServedManifest } from '../../src/pull-through.ts'
 import type { StreamReader } from '../../src/streams/streams.ts'
 import type { Piece } from '../support/images.ts'
+import { createMemoryPush } from './v2/memory-push.ts'
 
 export const publicUrl = 'https://weir.test:5443'
 export const service = 'weir.test:5000'
@@ -62,8 +63,8 @@ export interface HarnessOptions {
   /** What a blob waits for before there is a stream. */
   beforeBlob?: (signal: AbortSignal | undefined) => Promise<void>
   blobBodies?: BlobBodies
-  /** What pushes and deletes; default nothing does. */
-  parts?: Pick<AppDeps, 'push' | 'referrers' | 'deletions'>
+  /** Default: pushes are kept in memory, and there is nothing to list or delete. */
+  parts?: Partial<Pick<AppDeps, 'push' | 'referrers' | 'deletions'>>
   /** Whether a subject may, where the records decide; default all may but pull {@link Harness.hidden}. */
   can?: AppDeps['authorizer']['can']
 }
@@ -109,6 +110,9 @@ export async function startHttp(options: HarnessOptions = {}): Promise<Harness> 
   const clientOf = createClientOf(options.trustedProxies)
   const app = createApp({
     ...state.deps,
+    push: createMemoryPush(),
+    referrers: { list: async () => ({ referrers: [] }) },
+    deletions: { tag: deleteNothing, image: deleteNothing, blob: deleteNothing },
     ...options.parts,
     providers: options.providers ?? [],
     api: options.api ?? new Hono<ApiEnv>(),
@@ -236,6 +240,10 @@ function createState(options: HarnessOptions) {
     },
   }
   return { shown, deps }
+}
+
+async function deleteNothing(): Promise<never> {
+  throw new RegistryError('MANIFEST_UNKNOWN')
 }
 
 export function tokenFor(name: string, actions: string[], type = 'repository'): RegistryToken {

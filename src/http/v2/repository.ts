@@ -12,6 +12,8 @@ export interface AskedOfRepository extends Pick<AskedOfRegistry, 'verb' | 'alway
   actions: readonly [Action, ...Action[]]
   /** Tag or digest, as it was sent. */
   reference?: string
+  /** A stream that is to be mounted from: who has no token for both is asked for one. */
+  from?: StreamName
 }
 
 export interface InRepository {
@@ -31,11 +33,11 @@ export type Repository = (
 export function createRepository(deps: { authorize: Authorize; audit: Pick<Audit, 'write'> }): Repository {
   const { authorize } = deps
   const audited = createAuditedPull(deps)
-  return async (c, written, { actions, verb, reference, always }, work) => {
+  return async (c, written, { actions, verb, reference, from, always }, work) => {
     const name = readName(written)
     return audited(c.env, { verb, object: pulledObject(name, reference), always }, async (learn) => {
       const identified = (subject: Subject) => learn({ subject })
-      const { token, grant } = await authorize.stream(c.req.header('authorization'), name, actions, identified)
+      const { token, grant } = await authorize.stream(c.req.header('authorization'), name, actions, identified, from)
       learn({ grant })
       return work({ name, token })
     })

@@ -49,7 +49,9 @@ export function addUploadRoutes(app: Hono<HttpEnv>, deps: UploadRoutesDeps): voi
     app.post(path, (c) => {
       const query = queryOf(c)
       const reference = parseDigest(query.get('mount') ?? query.get('digest') ?? '')
-      const asked = { verb: 'push', always: isNoSession, ...(reference !== undefined && { reference }) }
+      const from = query.has('mount') ? parseStreamName(query.get('from') ?? '') : undefined
+      const known = { ...(reference !== undefined && { reference }), ...(from !== undefined && { from }) }
+      const asked = { verb: 'push', always: isNoSession, ...known } as const
       return repository(c, c.req.param('name'), { ...asked, actions: ['push'] }, (found) => begin(c, found, deps))
     })
   }

@@ -81,7 +81,7 @@ test.each(['/v2/demo/app/manifests/-', '/v2/demo/app/manifests/v1', '/v2/demo/ap
 )
 
 test.each([
-  ['POST', '/v2/demo/app/manifests/v1', 'GET, HEAD, DELETE'],
+  ['POST', '/v2/demo/app/manifests/v1', 'GET, HEAD, PUT, DELETE'],
   ['POST', `/v2/demo/app/blobs/${digest}`, 'GET, HEAD, DELETE'],
   ['DELETE', '/v2/demo/app/tags/list', 'GET, HEAD'],
 ])('%s %s is 405 with what there is', async (method, path, allow) => {

@@ -373,8 +373,8 @@ describe('rights', () => {
     ['GET', uploads, 'POST'],
     ['DELETE', uploads.slice(0, -1), 'POST'],
     ['POST', `${uploads}some`, 'GET, HEAD, PATCH, PUT, DELETE'],
-    ['POST', '/v2/demo/app/manifests/v1', 'GET, HEAD, PUT'],
-    ['PUT', `/v2/demo/app/blobs/${digest}`, 'GET, HEAD'],
+    ['POST', '/v2/demo/app/manifests/v1', 'GET, HEAD, PUT, DELETE'],
+    ['PUT', `/v2/demo/app/blobs/${digest}`, 'GET, HEAD, DELETE'],
   ])('%s %s is 405 with what there is', async (method, path, allow) => {
     const { ask } = await startPushing()
     const answer = await ask(path, { method, token: 'pusher' })
