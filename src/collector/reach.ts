@@ -1,10 +1,11 @@
 import type { Digest } from '../oci/digest.ts'
+import { fallbackTagOf } from '../oci/fallback-tag.ts'
 import { isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
 import { isWantedPlatform } from '../streams/content-policy.ts'
-import { decode, imageKey, linkKey } from '../streams/keys.ts'
-import type { ImageRecord, LinkRecord } from '../streams/records.ts'
+import { decode, digestOfReferrer, fallbacksRange, imageKey, linkKey, referrersRange } from '../streams/keys.ts'
+import type { FallbackRecord, ImageRecord, LinkRecord } from '../streams/records.ts'
 import { createDigestTable, type DigestTable } from './digest-table.ts'
 import { type HeldMarks, marks } from './marks.ts'
 import type { MayGive } from './may-give.ts'
@@ -12,8 +13,8 @@ import type { MayGive } from './may-give.ts'
 /** What is found to be needed in one stream. */
 export interface Reach {
   /**
-   * Finds a manifest of the stream and all that it is known to name, and marks of it what the stream may give out. What is `pinned`
-   * is so for `platforms` alone, and `pulled` for others.
+   * Finds a manifest of the stream, all that it is known to name and what refers to those, and marks of it what the stream may give
+   * out. What is `pinned` is so for `platforms` alone, and `pulled` for others.
    */
   from(digest: Digest, bits: number, platforms?: readonly string[]): Promise<void>
   has(digest: Digest): boolean
@@ -22,7 +23,7 @@ export interface Reach {
 }
 
 export interface ReachOptions {
-  store: Pick<Store, 'get'>
+  store: Pick<Store, 'get' | 'range'>
   name: StreamName
   /** Links of another project's uid lead nowhere. */
   projectUid: string | undefined
@@ -44,6 +45,9 @@ interface Step {
  * endless.
  */
 const maxLists = 16
+
+/** Most manifests with one subject that are kept because of it. */
+const maxReferrers = 10_000
 
 /** Of what is held: whether the stream may give it out. */
 const answers = { yes: 1, no: 2 } as const
@@ -106,6 +110,28 @@ export function createReach({ store, name, projectUid, held, mayGive }: ReachOpt
     return [...children, ...blobs.map((blob) => ({ digest: blob.digest, bits, isManifest: false }))]
   }
 
+  /** Whether the stream has any: most have none, and are not searched for each of their images. */
+  let referring: Promise<boolean> | undefined
+
+  async function isAnyReferring(): Promise<boolean> {
+    for (const range of [referrersRange(name), fallbacksRange(name, '')])
+      for await (const _ of await store.range({ ...range, limit: 1 })) return true
+    return false
+  }
+
+  /** What refers to a manifest that was found: its signatures live as long as it does. */
+  async function referrersOf({ digest, bits }: Step): Promise<Step[]> {
+    referring ??= isAnyReferring()
+    if (reached.get(digest) === 0 || !(await referring)) return []
+    const found: Digest[] = []
+    const limit = maxReferrers
+    for await (const { key } of await store.range({ ...referrersRange(name, digest), limit }))
+      found.push(digestOfReferrer(key))
+    for await (const entry of await store.range({ ...fallbacksRange(name, fallbackTagOf(digest)), limit }))
+      found.push(decode<FallbackRecord>(entry).image)
+    return found.map((each) => ({ digest: each, bits, isManifest: true }))
+  }
+
   return {
     has: (digest) => reached.get(digest) !== 0,
     async from(digest, bits, platforms = []) {
@@ -114,7 +140,7 @@ export function createReach({ store, name, projectUid, held, mayGive }: ReachOpt
       // The queue grows while it is walked.
       for (const step of queue) {
         if (walkFor(step.bits, list).add(step.digest, 1) !== 0) continue
-        if (step.isManifest) queue.push(...(await visit(step, list)))
+        if (step.isManifest) queue.push(...(await visit(step, list)), ...(await referrersOf(step)))
         else {
           reached.add(step.digest, step.bits)
           await markHeld(step.digest, step.bits, () => linkOf(step.digest))

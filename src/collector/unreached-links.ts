@@ -2,10 +2,11 @@ import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { isIndexType, isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
-import { commitLimits, type Entry, type Operation, type Store } from '../store/store.ts'
-import { decode, digestOfLink, imageIndexKey, linksRange } from '../streams/keys.ts'
+import { commitLimits, type Entry, type Store } from '../store/store.ts'
+import { decode, digestOfLink, fallbacksRange, linkKey, linksRange } from '../streams/keys.ts'
 import { youngSince } from '../streams/link-records.ts'
-import type { LinkRecord } from '../streams/records.ts'
+import type { FallbackRecord, LinkRecord } from '../streams/records.ts'
+import { maxUnlinking, unlinking } from '../streams/unlinking.ts'
 import { createDigestTable } from './digest-table.ts'
 import { isOfStream, type MarkOptions, marksOfLink, minLinkAgeMs, type StreamView } from './mark-stream.ts'
 import { marks } from './marks.ts'
@@ -61,13 +62,14 @@ export async function removeUnreached(options: UnreachedOptions, view: StreamVie
       if (reach.has(link.digest) || isYoung(link.record)) await markLink(link)
       // It would go before the index that names it.
       else if (level === 'index' && named.get(link.digest) !== 0) await keepWhole(link)
-      else if (batch.push(link) >= maxOperations / 2) {
+      else if (batch.push(link) >= Math.floor(maxOperations / maxUnlinking)) {
         await remove(batch)
         batch = []
       }
     }
     await remove(batch)
   }
+  if (removed > 0 && !dryRun) await removeDangling(store, name)
   return removed
 
   function isYoung(record: LinkRecord): boolean {
@@ -110,7 +112,7 @@ export async function removeUnreached(options: UnreachedOptions, view: StreamVie
 }
 
 /**
- * Removes links of a stream that are as they were read, each with its entry in the index of images.
+ * Removes links of a stream that are as they were read, each with its entries in the indexes of images and of referrers.
  *
  * @returns those that changed meanwhile, and stay
  * @throws RegistryError UNAVAILABLE
@@ -123,10 +125,7 @@ async function removeLinks(
   let left = [...links]
   const changed: ReadLink[] = []
   while (left.length > 0) {
-    const operations = left.flatMap(({ entry, digest, record }): Operation[] => [
-      { type: 'delete', key: entry.key },
-      ...(record.received ? [{ type: 'delete', key: imageIndexKey(name, digest) } as const] : []),
-    ])
+    const operations = left.flatMap(({ digest, record }) => unlinking(name, digest, record))
     const preconditions = left.map(({ entry }) => ({ key: entry.key, revision: entry.revision }))
     const result = await store.commit({ operations, preconditions })
     if (result.status === 'committed') break
@@ -138,6 +137,17 @@ async function removeLinks(
     left = left.filter(({ entry }) => entry.key !== result.key)
   }
   return changed
+}
+
+/** Removes the tags of images that stand at nothing which the stream has. Who puts one somewhere anew is not overtaken. */
+async function removeDangling(store: Pick<Store, 'get' | 'range' | 'commit'>, name: StreamName): Promise<void> {
+  for await (const entry of await store.range(fallbacksRange(name, ''))) {
+    const { image } = decode<FallbackRecord>(entry)
+    if ((await store.get(linkKey(name, image))) !== undefined) continue
+    const { key, revision } = entry
+    // One that could not be removed is seen by the next pass.
+    await store.commit({ operations: [{ type: 'delete', key }], preconditions: [{ key, revision }] })
+  }
 }
 
 function levelOf({ mediaType, otherType, children }: LinkRecord): Level {
