@@ -270,7 +270,7 @@ async function openParts(options: PartsOptions) {
   opened.defer(() => collector.ended)
   followUnlinked({ store, onUnlinked: pullThrough.forget, signal: leaving.signal })
   press = collector.press
-  const homes = createHome({ ...streams, store, content, upstream, allowed, obtain: keepManifest })
+  const homes = createHome({ ...streams, store, content, upstream, allowed, obtain: keepManifest, log })
   const putManifest = createPutManifest({
     ...streams,
     content,

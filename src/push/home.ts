@@ -1,3 +1,4 @@
+import type { Logger } from 'pino'
 import type { Content, Location, UpstreamLocation } from '../content/content.ts'
 import { locationKey } from '../content/proof.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -53,6 +54,7 @@ export interface HomeOptions {
   allowed: Pick<AllowList, 'refusalOf'>
   /** The bytes of a manifest that the stream has; fetched where they are not held. */
   obtain(name: StreamName, digest: Digest): Promise<{ bytes: Buffer | undefined; mediaType: string }>
+  log: Logger
 }
 
 /** A manifest on its way to a home. */
@@ -70,7 +72,7 @@ const concurrency = 4
 const maxDepth = 4
 
 /** Creates what pushes on to the homes of projects. Pushes of the same to the same place at the same time are one. */
-export function createHome({ store, content, upstream, links, allowed, obtain }: HomeOptions): Homes {
+export function createHome({ store, content, upstream, links, allowed, obtain, log }: HomeOptions): Homes {
   const enter = createGate(perHome)
   const underWay = new Map<string, Promise<void>>()
 
@@ -79,7 +81,14 @@ export function createHome({ store, content, upstream, links, allowed, obtain }:
     const key = JSON.stringify([locationKey(location), ...what])
     const joined = underWay.get(key)
     if (joined !== undefined) return joined
-    const started = work().finally(() => underWay.delete(key))
+    const started = work()
+      .catch((error: unknown) => {
+        // Clients are told less: which logins were tried is no business of theirs.
+        const { host, repository, project } = location
+        log.warn({ err: error, host, repository, project, what: what[0] }, 'could not push on to a home registry')
+        throw error
+      })
+      .finally(() => underWay.delete(key))
     underWay.set(key, started)
     return started
   }

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { Link, UpstreamLocation } from '../../src/content/content.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
@@ -34,7 +35,7 @@ async function homeWorld(options: Parameters<typeof flowsWorld>[0] = {}): Promis
   const { store, content, upstream, links, allowed, objects, writer, registry, pullThrough } = flows
   const obtain: HomeOptions['obtain'] = (name, digest) => pullThrough.manifest(name, digest, { head: false })
   const make: HomeWorld['createHome'] = (more = {}) =>
-    createHome({ store, content, upstream, links, allowed, obtain, ...more })
+    createHome({ store, content, upstream, links, allowed, obtain, log: pino({ level: 'silent' }), ...more })
   const annotate = async (home: string | undefined): Promise<void> => {
     await objects.update('namespaces', '', 'demo', (project) => {
       const { [homeAnnotation]: _, ...annotations } = project.metadata.annotations ?? {}

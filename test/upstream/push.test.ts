@@ -334,6 +334,29 @@ describe('pushBlob()', () => {
     expect(state).toEqual({ opened: 1, closed: 1, read: size })
   })
 
+  test.each([
+    ['never answers', uploadEnds],
+    ['never begins', uploads],
+  ])('gives up on a registry that %s', async (_how, match) => {
+    const { registry, ...rest } = await world({ timeouts: { pushIdleMs: 100 } })
+    const held = registry.hold(match)
+    const { pushed, state } = pushing({ registry, ...rest }, layer)
+    expect(await failureOf(pushed)).toMatchObject({ code: 'UNAVAILABLE', upstream: { reason: 'Unreachable' } })
+    held.release()
+    expect(state.closed).toBe(state.opened)
+  })
+
+  test('gives up on a registry that takes no more', async () => {
+    const { registry, client } = await world({ timeouts: { pushIdleMs: 100 } })
+    // Nobody reads what comes.
+    registry.intercept((req, _res, next) => (req.method === 'PUT' ? undefined : next()))
+    const { open, state } = source(Buffer.alloc(30_000_000), 1024 * 1024)
+    const pushed = client.pushBlob(at(registry.host), other, 30_000_000, open)
+    expect(await failureOf(pushed)).toMatchObject({ code: 'UNAVAILABLE', upstream: { reason: 'Unreachable' } })
+    await expect.poll(() => state.closed).toBe(1)
+    expect(state.opened).toBe(1)
+  })
+
   test('ends when nobody wants it any more, and lets go of the bytes', async () => {
     const { registry, client } = await world()
     const held = registry.hold(uploadEnds)
