@@ -11,6 +11,14 @@ function told({ status, headers, body }: Answered, name: string): object {
   return JSON.parse(JSON.stringify({ status, headers: rest, body: body.toString() }).replaceAll(name, 'NAME'))
 }
 
+/** The same but for the source of a mount, which a challenge repeats as it was written, whether it is there or not. */
+function toldButSource({ headers, ...answered }: Answered, name: string): string {
+  const { 'content-length': _, ...rest } = headers
+  return JSON.stringify(told({ ...answered, headers: rest }, name))
+    .replace(/ repository:(?!NAME)[a-z0-9/]+:pull/, '')
+    .replace(/,\{[^{}]*Name[\\": ]+(?!NAME)[a-z0-9/]+[^{}]*\}/, '')
+}
+
 const layer = hidden.layers[0]?.digest ?? ''
 const forbidden = 'secret/app'
 const unknown = ['secret/nop', 'secre2/app', 'demo/nobod']
@@ -129,12 +137,12 @@ describe('mounts', () => {
         const answers = []
         for (const [, query] of sources) {
           const path = `/v2/${into}/blobs/uploads/${query === '' ? '' : `?${query}`}`
-          answers.push(told(await world.request(path, { ...sent, method: 'POST' }), into))
+          answers.push(toldButSource(await world.request(path, { ...sent, method: 'POST' }), into))
         }
-        expect(new Set(answers.map((answer) => JSON.stringify(answer))).size, JSON.stringify(answers)).toBe(1)
-        expect(answers[0]).toMatchObject({ status: expect.any(Number) })
-        expect((answers[0] as { status: number }).status).toBeGreaterThanOrEqual(400)
-        expect((answers[0] as { headers: object }).headers).not.toHaveProperty('location')
+        expect(new Set(answers).size, answers.join('\n')).toBe(1)
+        const { status, headers } = JSON.parse(answers[0] ?? '') as { status: number; headers: object }
+        expect(status).toBeGreaterThanOrEqual(400)
+        expect(headers).not.toHaveProperty('location')
       }
       for (const { digest } of hidden.layers) {
         const head = await world.request(`/v2/demo/app/blobs/${digest}`, { token: granted, method: 'HEAD' })

@@ -165,6 +165,17 @@ describe('mounts', () => {
     expect(push.pushers).toEqual([])
   })
 
+  test('without a token are told to get one for both, whether there is the right to or not', async () => {
+    const { ask, hidden } = await mountable()
+    hidden.add('demo/nope')
+    for (const source of ['demo/web', 'demo/nope']) {
+      const { status, headers } = await ask(`${mount}&from=${source}`, { method: 'POST' })
+      const [challenge] = parseChallenges(headers['www-authenticate'])
+      expect(status).toBe(401)
+      expect(challenge?.parameters.get('scope')).toBe(`repository:demo/app:pull,push repository:${source}:pull`)
+    }
+  })
+
   test('I5: from a stream that may not be pulled are as from one that is not there', async () => {
     const { ask, hidden, push } = await mountable()
     hidden.add('demo/web').add('demo/nope')
