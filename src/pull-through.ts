@@ -41,6 +41,12 @@ export interface PullThrough {
     range?: RangeRequest,
     signal?: AbortSignal,
   ): Promise<OpenBlob & { digest: Digest }>
+  /**
+   * What a stream may have of a blob, also where nobody read yet the manifest that names it; undefined when it has none.
+   *
+   * @throws RegistryError the upstream's failure, while it can not be known
+   */
+  findBlob(name: StreamName, digest: Digest): Promise<StreamLink | undefined>
   /** Forgets what memory has for the stream with this uid, or for all: links of it were removed. */
   forget(uid?: string): void
   /** Tag names in byte order. @throws RegistryError NAME_UNKNOWN */
@@ -154,6 +160,11 @@ export function createPullThrough(options: PullThroughOptions): PullThrough {
     async blob(name, written, range, signal) {
       const link = await blobLink(name, written)
       return { digest: link.digest, ...(await content.open(link, range, signal)) }
+    },
+
+    async findBlob(name, digest) {
+      const uid = await pins.uid(name)
+      return uid === undefined ? undefined : blobLinks.find({ name, uid }, digest)
     },
 
     forget(uid) {

@@ -47,12 +47,11 @@ export function createReferrers(options: ReferrersOptions): Referrers {
   const { pins } = options
   const told = createTold(options)
   const index = createFallbackIndex(options)
-  const { resolve, tags, push, remove, forget } = createFallbackTags(options)
+  const { isOne, resolve, tags, forget } = createFallbackTags(options)
   return {
+    isOne,
     resolve,
     tags,
-    push,
-    remove,
     async list(name, subject, asked = {}) {
       const uid = await pins.uid(name)
       if (uid === undefined) return { referrers: [] }

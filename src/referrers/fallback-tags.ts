@@ -20,17 +20,13 @@ export interface FallbackTags {
    * @throws RegistryError the upstream's failure, when nothing is known of it
    */
   resolve(name: StreamName, tag: string): Promise<Digest | undefined>
+  /**
+   * Whether it is such a tag of an image that the stream has: who pushes by it puts it somewhere in the records. One that the stream
+   * has as a tag already is a tag like any other.
+   */
+  isOne(name: StreamName, tag: string): Promise<boolean>
   /** The tags of that kind that were pushed, in byte order; `after` is exclusive. */
   tags(name: StreamName, options?: { after?: string; limit?: number }): Promise<string[]>
-  /**
-   * Puts such a tag at an image that the stream has a link to, for who may push.
-   *
-   * @returns false when it is a tag of the stream like any other: not of that form, not of an image that the stream has, or the
-   * stream has a tag of that name already. Nothing is written then
-   */
-  push(name: StreamName, tag: string, to: { digest: Digest; mediaType: string; by: string }): Promise<boolean>
-  /** Takes such a tag away. @returns false when there is none */
-  remove(name: StreamName, tag: string): Promise<boolean>
   /** Forgets what was kept for a while: something was pushed or deleted. */
   forget(name: StreamName): void
 }
@@ -39,7 +35,7 @@ export interface FallbackTagsOptions {
   reader: Pick<StreamReader, 'tag'>
   pins: Pick<Pins, 'uid'>
   links: Pick<Links, 'get' | 'list' | 'add'>
-  referrerRecords: Pick<ReferrerRecords, 'fallback' | 'fallbacks' | 'putFallback' | 'removeFallback'>
+  referrerRecords: Pick<ReferrerRecords, 'fallback' | 'fallbacks' | 'putFallback'>
   upstream: Pick<Upstream, 'resolve'>
   now: () => number
   log?: Logger
@@ -112,6 +108,11 @@ export function createFallbackTags(options: FallbackTagsOptions): FallbackTags {
 
   return {
     forget: memory.forget,
+    async isOne(name, tag) {
+      const parsed = parseFallbackTag(tag)
+      if (parsed === undefined || (await imageOf(name, parsed)) === undefined) return false
+      return (await reader.tag(name, tag)) === undefined
+    },
     async resolve(name, tag) {
       const parsed = parseFallbackTag(tag)
       const uid = parsed && (await pins.uid(name))
@@ -133,21 +134,6 @@ export function createFallbackTags(options: FallbackTagsOptions): FallbackTags {
         last = some.at(-1)?.tag
       }
       return names.slice(0, limit)
-    },
-    async push(name, tag, { digest, mediaType, by }) {
-      const parsed = parseFallbackTag(tag)
-      const uid = parsed && (await pins.uid(name))
-      if (!uid || (await imageOf(name, parsed)) === undefined) return false
-      if ((await reader.tag(name, tag)) !== undefined) return false
-      await referrerRecords.putFallback({ ...name, uid }, { tag, image: digest, mediaType, by })
-      memory.forget(name)
-      return true
-    },
-    async remove(name, tag) {
-      if (parseFallbackTag(tag) === undefined) return false
-      const isRemoved = await referrerRecords.removeFallback(name, tag)
-      memory.forget(name)
-      return isRemoved
     },
   }
 }

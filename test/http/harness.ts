@@ -205,6 +205,7 @@ function createState(options: HarnessOptions) {
       if (all === undefined) throw new RegistryError('NAME_UNKNOWN')
       return all.filter((tag) => tag > after).slice(0, limit)
     },
+    findBlob: async () => undefined,
     forget: () => undefined,
   }
   const reader: Pick<StreamReader, 'streams'> = {
