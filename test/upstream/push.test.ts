@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import type { PushedBytes } from '../../src/upstream/upstream.ts'
@@ -174,6 +175,47 @@ describe('pushBlob()', () => {
       expect(error.message).toContain(thief.host)
       expect(thief.requests).toEqual([])
       expect(state.opened).toBe(0)
+    })
+
+    test('whatever a Location says: requests go to the registry itself, or nowhere', async () => {
+      const thief = await startFakeUpstream()
+      const { registry, client } = await world()
+      const parts = fc.constantFrom(
+        thief.host,
+        registry.host,
+        'http:',
+        'https:',
+        '/',
+        '//',
+        '\\',
+        '@',
+        '?',
+        '#',
+        '..',
+        ':',
+        '%2f',
+        'a',
+        '',
+      )
+      let location = ''
+      registry.intercept((req, _res, next) =>
+        req.method === 'POST' ? fakeAnswer(202, '', { location }) : req.method === 'PUT' ? fakeAnswer(201) : next(),
+      )
+      await fc.assert(
+        fc.asyncProperty(fc.array(parts, { minLength: 1, maxLength: 8 }), async (chosen) => {
+          location = chosen.join('')
+          registry.requests.length = 0
+          const { open } = source(layer.bytes)
+          const outcome = await client.pushBlob(at(registry.host), layer.digest, layer.bytes.length, open).then(
+            () => 'pushed',
+            (error: unknown) => (error as { code?: string }).code,
+          )
+          expect(['pushed', 'DENIED', 'UNAVAILABLE']).toContain(outcome)
+          expect(registry.matching(/^PUT/)).toHaveLength(outcome === 'pushed' ? 1 : 0)
+          expect(thief.requests).toEqual([])
+        }),
+        { numRuns: 500 },
+      )
     })
 
     test.each([
