@@ -276,6 +276,8 @@ async function openParts(options: PartsOptions) {
     content,
     homes,
     registryHost: service,
+    findBlob: pullThrough.findBlob,
+    fallbackTags: { isOne: referrers.isOne, putFallback: streams.referrerRecords.putFallback },
     forgetReferrers: referrers.forget,
     log,
   })
