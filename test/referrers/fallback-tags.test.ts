@@ -23,8 +23,7 @@ async function signed(): Promise<ReferrersWorld> {
 
 async function pushed(w: ReferrersWorld, to = signature): Promise<boolean> {
   await w.receive(to)
-  const { digest, mediaType } = to.manifest
-  return w.referrers.push(app, tag, { digest, mediaType, by: 'alice' })
+  return w.pushByTag(tag, to.manifest)
 }
 
 const get = (w: ReferrersWorld, written = tag) => w.pullThrough.manifest(app, written, { head: false })
@@ -158,16 +157,15 @@ describe('a push by such a tag', () => {
     const w = await referrersWorld()
     expect(await pushed(w)).toBe(false)
     await w.imported()
-    const { digest, mediaType } = signature.manifest
-    expect(await w.referrers.push(app, 'v1', { digest, mediaType, by: 'alice' })).toBe(false)
+    expect(await w.pushByTag('v1', signature.manifest)).toBe(false)
     expect(await w.referrerRecords.fallbacks(app)).toEqual([])
   })
 
   test('ends when it is removed: then the registry is asked again', async () => {
     const w = await signed()
     await pushed(w, newer)
-    expect(await w.referrers.remove(app, tag)).toBe(true)
-    expect(await w.referrers.remove(app, tag)).toBe(false)
+    expect(await w.referrerRecords.removeFallback(app, tag)).toBe(true)
+    expect(await w.referrerRecords.removeFallback(app, tag)).toBe(false)
     expect((await get(w)).digest).toBe(signature.manifest.digest)
   })
 
@@ -197,8 +195,7 @@ describe('a push by such a tag', () => {
     await w.receive({ ...image, manifest: { ...image.manifest, digest } })
     await w.receive(signature)
     const long = fallbackTagOf(digest)
-    const { mediaType } = signature.manifest
-    expect(await w.referrers.push(app, long, { digest: signature.manifest.digest, mediaType, by: 'alice' })).toBe(true)
+    expect(await w.pushByTag(long, signature.manifest)).toBe(true)
     expect(await w.referrers.resolve(app, long)).toBe(signature.manifest.digest)
   })
 })

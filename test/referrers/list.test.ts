@@ -270,14 +270,14 @@ describe('an index pushed under the tag of the referrers tag schema', () => {
     await w.store.commit({
       operations: [{ type: 'delete', key: `link/demo/app/${entries[1]?.digest}` }],
     })
-    await w.referrers.push(app, tag, { digest: index.digest, mediaType: index.mediaType, by: 'alice' })
+    await w.pushByTag(tag, index)
     const { referrers } = await w.referrers.list(app, subject)
     expect(referrers).toEqual([...both, entries[0]].sort(byDigest as never))
   })
 
   test('that is none is left out', async () => {
     const w = await pushed()
-    await w.referrers.push(app, tag, { digest: subject, mediaType: image.manifest.mediaType, by: 'alice' })
+    await w.pushByTag(tag, image.manifest)
     expect(await w.referrers.list(app, subject)).toEqual({ referrers: both })
   })
 })

@@ -1,8 +1,9 @@
-import { type Digest, digestOf } from '../../src/oci/digest.ts'
+import type { Digest } from '../../src/oci/digest.ts'
+import { parseManifest } from '../../src/oci/manifest.ts'
 import { mediaTypes } from '../../src/oci/media-types.ts'
 import type { StreamName } from '../../src/oci/reference.ts'
 import type { Referrer } from '../../src/referrers.ts'
-import type { FakeUpstream } from '../support/fake-upstream.ts'
+import { linksOf } from '../../src/streams/admission.ts'
 import type { FakeAnswer } from '../support/fake-upstream-answers.ts'
 import { fakeAnswer } from '../support/fake-upstream-answers.ts'
 import { type FlowsOptions, type FlowsWorld, flowsWorld } from '../support/flows.ts'
@@ -66,13 +67,15 @@ export interface ReferrersWorld extends FlowsWorld {
   imported(stream?: string): Promise<void>
   /** The stream receives a manifest, as by a push. */
   receive(content: TestImage, name?: StreamName): Promise<void>
+  /** Pushes by a tag that may be derived from a digest. @returns false for an ordinary one */
+  pushByTag(tag: string, to: Piece, name?: StreamName): Promise<boolean>
   digests(name?: StreamName, subject?: Digest): Promise<Digest[]>
 }
 
 /** The flows, with `lib/app:v1` at the registry. */
 export async function referrersWorld(options: FlowsOptions = {}): Promise<ReferrersWorld> {
   const world = await flowsWorld(options)
-  const { registry, importImage, links, pins, writer, content, referrers } = world
+  const { registry, importImage, links, pins, writer, content, referrers, referrerRecords } = world
   registry.put('lib/app', image, { tag: 'v1' })
   return {
     ...world,
@@ -80,27 +83,22 @@ export async function referrersWorld(options: FlowsOptions = {}): Promise<Referr
       const { images } = await importImage(stream, 'prod', `${registry.host}/lib/app:v1`)
       for (const result of images) if ('error' in result) throw result.error
     },
-    async receive({ manifest, config, layers }, name = app) {
+    async receive({ manifest }, name = app) {
       const uid = (await pins.uid(name)) ?? (await writer.create(name)).uid
-      const { linksOf } = await import('../../src/streams/admission.ts')
-      const { parseManifest } = await import('../../src/oci/manifest.ts')
       const parsed = parseManifest(manifest.bytes, manifest.mediaType)
       await content.putManifest(manifest.digest, manifest.bytes, { kind: 'here' })
       await links.add(name, uid, linksOf(manifest, parsed, [{ kind: 'here' }]))
-      void config
-      void layers
+    },
+    async pushByTag(tag, { digest, mediaType }, name = app) {
+      const uid = await pins.uid(name)
+      if (uid === undefined || !(await referrers.isOne(name, tag))) return false
+      await referrerRecords.putFallback({ ...name, uid }, { tag, image: digest, mediaType, by: 'alice' })
+      referrers.forget(name)
+      return true
     },
     async digests(name = app, subject = image.manifest.digest) {
       const { referrers: found } = await referrers.list(name, subject)
       return found.map(({ digest }) => digest)
     },
   }
-}
-
-export function host(registry: FakeUpstream): string {
-  return registry.host
-}
-
-export function someDigest(seed: string): Digest {
-  return digestOf(seed)
 }
