@@ -63,6 +63,8 @@ export interface DeletionsOptions {
   forget(uid: string): void
   /** Drops what is kept for a while of what refers to a stream's images. */
   forgetReferrers?: (name: StreamName) => void
+  /** Most manifests of a stream that are looked through for one that names a blob; default 20,000. */
+  maxManifests?: number
   log: Logger
 }
 
@@ -72,7 +74,7 @@ const maxAttempts = 20
 const maxTold = 10_000
 
 export function createDeletions(options: DeletionsOptions): Deletions {
-  const { store, reader, links, referrerRecords: records, log } = options
+  const { store, reader, links, referrerRecords: records, maxManifests = 20_000, log } = options
 
   /** @throws RegistryError NAME_UNKNOWN, UNSUPPORTED */
   async function deletable(name: StreamName): Promise<Stream> {
@@ -237,7 +239,7 @@ export function createDeletions(options: DeletionsOptions): Deletions {
 
   /** @throws RegistryError UNSUPPORTED */
   async function requireUnused(stream: Stream, digest: Digest): Promise<void> {
-    const naming = await manifestNaming({ store, links }, stream, digest)
+    const naming = await manifestNaming({ store, links, maxManifests }, stream, digest)
     if (naming !== undefined) throw inUse(digest, naming)
   }
 }

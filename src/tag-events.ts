@@ -91,8 +91,8 @@ export function createTagEvents(options: TagEventsOptions): TagEvents {
 
   /** Refuses a rollback to bytes that are neither held nor obtainable: the pulls after it would fail. */
   async function requireObtainable(name: StreamName, tag: string, digest: Digest): Promise<void> {
+    if ((await links.revive(name, digest)) === undefined) throw deletedImage(name, tag, digest)
     try {
-      await links.revive(name, digest)
       // What is held is not removed from here on; what was removed before is missed below.
       await touchImage({ links, content }, name, digest)
       const manifest = await obtain(name, digest)
@@ -206,6 +206,16 @@ function parseTarget(to: number | string | undefined): RollbackTarget {
 
 function reasonOf({ reason }: { reason?: string }): { reason?: string } {
   return reason === undefined ? {} : { reason }
+}
+
+/** What a ledger leads to stays linked: only a deletion takes it away. */
+function deletedImage({ project, stream }: StreamName, tag: string, digest: Digest): RegistryError {
+  const why = `${digest} was deleted from the stream; push or import that image again, then roll back`
+  return new RegistryError('INVALID', {
+    message: `tag ${JSON.stringify(tag)} of image stream ${project}/${stream} can not be rolled back: ${why}`,
+    causes: [{ field: 'to', reason: 'FieldValueInvalid', message: why }],
+    subject: { name: `${stream}:${tag}`, kind: 'imagestreamtags', group: 'image.openshift.io' },
+  })
 }
 
 function notHeld(name: StreamName, tag: string): RegistryError {

@@ -5,9 +5,8 @@ import { streamLink } from '../streams/link-records.ts'
 import type { Links } from '../streams/streams.ts'
 import { type LivingStream, type ReadLink, readLinks } from './links.ts'
 
-/** Most manifests, and most links, of a stream that are looked through. */
-const maxManifests = 20_000
-const maxLinks = 200_000
+/** Most links that are looked through for each manifest that may be. */
+const linksForEach = 10
 const atOnce = 16
 
 /**
@@ -16,7 +15,7 @@ const atOnce = 16
  * @throws RegistryError UNSUPPORTED when the stream has too many to look through them
  */
 export async function manifestNaming(
-  { store, links }: { store: Pick<Store, 'range'>; links: Pick<Links, 'image'> },
+  { store, links, maxManifests }: { store: Pick<Store, 'range'>; links: Pick<Links, 'image'>; maxManifests: number },
   stream: LivingStream,
   blob: Digest,
 ): Promise<Digest | undefined> {
@@ -29,7 +28,7 @@ export async function manifestNaming(
       manifests += 1
       some.push(link)
     }
-    if (looked > maxLinks || manifests > maxManifests) throw tooMany(stream)
+    if (looked > maxManifests * linksForEach || manifests > maxManifests) throw tooMany(stream)
     if (some.length < atOnce) continue
     const found = await firstNaming(some)
     if (found !== undefined) return found

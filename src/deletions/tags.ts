@@ -2,7 +2,6 @@ import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { requireNotHeld } from '../streams/hold.ts'
 import type { Cause } from '../streams/records.ts'
-import { followedTag } from '../streams/sources.ts'
 import type { Pins, Stream, StreamReader, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
 
 export interface TagRemovalOptions {
@@ -60,43 +59,22 @@ export async function removeTagsAt(
   tags: readonly Tag[],
   { cause }: TagRemoval,
 ): Promise<string[]> {
-  for (const tag of tags) requireMayGo(stream, tag)
-  const removed: string[] = []
-  let revision = 0
-  // What follows another tag is bound to it: together they might be more than a commit takes.
-  const [following, others] = partition(tags, ({ record }) => followedTag(record.spec, stream) !== undefined)
-  for (const { name } of following) {
-    let isRemoved = false
-    const result = await refusable(() =>
-      writer.changeTag(stream, name, (current) => {
-        isRemoved = current.stream.uid === stream.uid && imageOf(current.tag) === digest
-        if (!isRemoved || current.tag === undefined) return undefined
-        requireMayGo(current.stream, current.tag)
-        return { remove: { cause } }
-      }),
-    )
-    if (!isRemoved) continue
-    removed.push(name)
-    revision = Math.max(revision, result?.revision ?? 0)
-  }
-  if (others.length > 0) {
-    const asked = new Set(others.map(({ name }) => name))
-    const decided = new Set<string>()
-    const result = await refusable(() =>
-      writer.changeStream(stream, (current) => {
-        const going = current.tags.filter((tag) => asked.has(tag.name) && imageOf(tag) === digest)
-        if (current.stream.uid !== stream.uid || going.length === 0) return undefined
-        for (const tag of going) requireMayGo(current.stream, tag)
-        for (const { name } of going) decided.add(name)
-        return { tags: new Map(going.map(({ name }) => [name, { remove: { cause } }])) }
-      }),
-    )
-    for (const { name } of result.whole.tags) decided.delete(name)
-    removed.push(...decided)
-    revision = Math.max(revision, result.revision)
-  }
-  if (removed.length > 0) await pins.reached(revision)
-  return removed
+  if (tags.length === 0) return []
+  const asked = new Set(tags.map(({ name }) => name))
+  const decided = new Set<string>()
+  const result = await refusable(() =>
+    writer.changeStream(stream, (current) => {
+      const going = current.tags.filter((tag) => asked.has(tag.name) && imageOf(tag) === digest)
+      if (current.stream.uid !== stream.uid || going.length === 0) return undefined
+      for (const tag of going) requireMayGo(current.stream, tag)
+      for (const { name } of going) decided.add(name)
+      return { tags: new Map(going.map(({ name }) => [name, { remove: { cause } }])) }
+    }),
+  )
+  // What moved before it could go is there still.
+  for (const { name } of result.whole.tags) decided.delete(name)
+  if (decided.size > 0) await pins.reached(result.revision)
+  return [...decided]
 }
 
 /** @throws RegistryError DENIED when the tag is held */
@@ -128,8 +106,4 @@ function denied(error: unknown): unknown {
 /** What a pull of the tag gets; undefined when it gets nothing. */
 export function imageOf(tag: Tag | undefined): Digest | undefined {
   return tag?.record.items[0]?.image || undefined
-}
-
-function partition<T>(all: readonly T[], isFirst: (each: T) => boolean): [T[], T[]] {
-  return [all.filter(isFirst), all.filter((each) => !isFirst(each))]
 }

@@ -83,7 +83,9 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     // A child of an index that nobody had yet: from now on it is an image of this stream.
     if (!link.received) await links.putImage(digest, imageRecord(manifest, bytes.length))
     // Whoever has the bytes asks for what they name next. Another stream may have kept them: these links are this one's.
-    await links.add(stream.name, stream.uid, linksThrough(link, { digest, mediaType, bytes }, manifest))
+    const named = linksThrough(link, { digest, mediaType, bytes }, manifest)
+    // It may have been deleted since this pull began, and is not to come back by it.
+    await links.add(stream.name, stream.uid, named, { whileThere: digest })
     if (location !== undefined) await keep(digest, bytes, location)
     const loaded: LoadedManifest = { digest, mediaType, size: bytes.length, bytes, pin: undefined }
     // Links that were there at the beginning may be gone again.

@@ -118,15 +118,15 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
       }
       return links
     },
-    async add(name, uid, links, { isReliedOn = false } = {}) {
+    async add(name, uid, links, { isReliedOn = false, whileThere } = {}) {
       const steps = [...mergedLinks(links)].map(
         ([digest, { referrer, ...link }]): LinkStep => ({
           digest,
-          next: (stored, living) =>
-            withLink(stored, { ...link, ...(referrer && { subject: referrer.subject }) }, living, {
-              nowMs: now(),
-              isReliedOn,
-            }),
+          next: (stored, living) => {
+            if (digest === whileThere && stored?.uid !== living.uid) return undefined
+            const said = { ...link, ...(referrer && { subject: referrer.subject }) }
+            return withLink(stored, said, living, { nowMs: now(), isReliedOn })
+          },
           referrer: referrer && keptFacts(referrer),
         }),
       )

@@ -250,11 +250,17 @@ export interface Links {
   /**
    * Adds links, or locations to links that are there; in steps of at most 100, each safe alone. What was received beats
    * what others say, whichever came first; of two that say different sizes neither is believed. `isReliedOn`: a tag is about to
-   * move to what they lead to, so that nobody removes them for a day.
+   * move to what they lead to, so that nobody removes them for a day. `whileThere` is one of them that is only changed, not added:
+   * the stream had it, and it may have been deleted since.
    *
    * @throws RegistryError NAME_UNKNOWN when the stream of that `uid` does not live
    */
-  add(name: StreamName, uid: string, links: readonly NewLink[], options?: { isReliedOn?: boolean }): Promise<void>
+  add(
+    name: StreamName,
+    uid: string,
+    links: readonly NewLink[],
+    options?: { isReliedOn?: boolean; whileThere?: Digest },
+  ): Promise<void>
   /**
    * The link of a digest; where only an earlier stream of the name had it, within the same project, the link and those of
    * everything it is known to name, and of what refers to it, are taken over first. For a rollback to a revision from before the stream was made
