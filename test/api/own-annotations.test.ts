@@ -11,9 +11,10 @@ const sent = (object: unknown) => ({ schema: undefined, object, duplicates: () =
 describe('an annotation in Weir’s domain that it does not know', () => {
   test.each(['Strict', 'Warn', 'Ignore'] as const)('is told in a header, and refused by nobody: %s', (validation) => {
     const { warning } = checkFields(validation, sent({ metadata: { annotations: { ...typo, ...own } } }))
-    expect(warning).toBe(
-      '299 - "metadata.annotations: Weir knows no annotation weir.dev/retian, and does nothing about it; it knows weir.dev/retain, weir.dev/platforms, weir.dev/history-keep, weir.dev/history-keep-days, weir.dev/move, weir.dev/home"',
+    expect(warning).toMatch(
+      /^299 - "metadata\.annotations: Weir knows no annotation weir\.dev\/retian, and does nothing about it; it knows weir\.dev\/retain, [^"]*"$/,
     )
+    for (const name of ['weir.dev/platforms', 'weir.dev/move', 'weir.dev/home']) expect(warning).toContain(name)
   })
 
   test('is found wherever an object has annotations, and told ten times at most', () => {
