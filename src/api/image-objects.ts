@@ -7,7 +7,7 @@ import type { ImageRecord, TagEvent, TagRecord, TagReference } from '../streams/
 import type { Stream, Tag, WholeStream } from '../streams/streams.ts'
 import { contentAnnotation, contentText } from './content-state.ts'
 import { changeCauseAnnotation } from './kinds/change-cause.ts'
-import { holdAnnotation, withoutComputed } from './own-annotations.ts'
+import { candidateAnnotation, holdAnnotation, withoutComputed } from './own-annotations.ts'
 import type { ApiObject } from './resource.ts'
 
 /** The shapes of `image.openshift.io/v1` (types.go of openshift/api), made from Weir's records. Fields that OKD always writes are always there. */
@@ -139,12 +139,16 @@ export function imageReference(registryHost: string, { project, stream }: Stream
   return `${registryHost}/${project}/${stream}@${digest}`
 }
 
-/** The annotations of a tag, its hold among them; undefined when there are none. */
+/** The annotations of a tag, its hold among them, and where it would have moved; undefined when there are none. */
 export function tagAnnotations({ spec, hold, candidate }: TagRecord): Record<string, string> | undefined {
   const own = withoutComputed(spec?.annotations ?? {})
   const ahead = candidate && { image: candidate.image, seenAt: candidate.seenAt }
   const held = hold && JSON.stringify({ ...hold, ...(ahead && { candidate: ahead }) })
-  const shown = held === undefined ? own : { ...own, [holdAnnotation]: held }
+  const shown = {
+    ...own,
+    ...(held !== undefined && { [holdAnnotation]: held }),
+    ...(held === undefined && ahead && { [candidateAnnotation]: JSON.stringify(ahead) }),
+  }
   return spec?.annotations || Object.keys(shown).length > 0 ? shown : undefined
 }
 

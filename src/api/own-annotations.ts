@@ -1,14 +1,18 @@
 import { policyAnnotationNames } from '../streams/content-policy.ts'
 import { homeAnnotation } from '../streams/home-annotation.ts'
+import { immutableAnnotation } from '../streams/immutable.ts'
 import { contentAnnotation } from './content-state.ts'
 import { isJsonObject } from './json.ts'
 
 /** Shown on a tag that a rollback holds, with what it would have moved to since (`candidate`). Read-only: it is state of the server, whatever a client writes. */
 export const holdAnnotation = 'weir.dev/hold'
 
+/** Shown on a tag that is not held, with what it would have moved to if it were not immutable. Read-only. */
+export const candidateAnnotation = 'weir.dev/candidate'
+
 const domain = 'weir.dev/'
-const computed: readonly string[] = [holdAnnotation, contentAnnotation]
-const settings: readonly string[] = [...policyAnnotationNames, homeAnnotation]
+const computed: readonly string[] = [holdAnnotation, candidateAnnotation, contentAnnotation]
+const settings: readonly string[] = [...policyAnnotationNames, homeAnnotation, immutableAnnotation]
 const known = new Set([...settings, ...computed])
 
 /** Annotations without those that Weir computes, which are never kept as somebody's own. */

@@ -244,7 +244,14 @@ export interface TagEvent extends ApiObject {
   image?: string
   previousImage?: string
   dockerImageReference?: string
-  cause?: { kind?: string; by?: string; reason?: string; from?: ObjectReference; restoredRevision?: number }
+  cause?: {
+    kind?: string
+    by?: string
+    reason?: string
+    from?: ObjectReference
+    client?: string
+    restoredRevision?: number
+  }
 }
 
 export interface PolicyRule {

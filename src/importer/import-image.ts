@@ -59,13 +59,14 @@ const overtakenCodes = new Set<ErrorCode>(['NAME_UNKNOWN', 'NOT_FOUND', 'CONFLIC
 export function createImportImage(options: ImportImageOptions): ImportOne {
   const { reader, writer, allowed, obtain, children, recordFailure, log } = options
 
-  /** Moves the tag to what was obtained; undefined when it changed since it was read. */
+  /** Moves the tag to what was obtained, or sees that it may; undefined when it changed since it was read. */
   async function move(
-    { request, stream, background = false }: Frame & { stream: Stream },
+    frame: Frame & { stream: Stream },
     wanted: ImportImage,
     before: Tag | undefined,
     obtained: Obtained,
   ): Promise<ChangeResult | undefined> {
+    const { request, stream, background = false } = frame
     const { digest, mediaType, dockerImageReference } = obtained
     let raced = false
     const decide = (current: CurrentTag) => {
@@ -77,7 +78,10 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
       const moved = { event, lastSeen: digest }
       return background ? moved : { ...moved, spec: specOf(current, wanted), reimport: true }
     }
-    const result = await writer.changeTag(stream, wanted.to, decide, { onConflict: background ? 'drop' : 'decide' })
+    const result = await writer.changeTag(stream, wanted.to, decide, {
+      onConflict: background ? 'drop' : 'decide',
+      dryRun: isDry(frame),
+    })
     return raced ? undefined : result
   }
 
@@ -91,11 +95,11 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
     requireNotHeld(before?.record, 'import', request, wanted.to)
     const obtained = await obtain(frame, reference, before)
     frame.signal?.throwIfAborted()
-    if (stream !== undefined && !isDry(frame)) {
+    if (stream !== undefined) {
       const moved = await move({ ...frame, stream }, wanted, before, obtained)
       // What was asked of the upstream before another's move may be older than that move: asked again, decided anew.
       if (moved === undefined) return 'raced'
-      logMove(frame, wanted, moved)
+      if (!isDry(frame)) logMove(frame, wanted, moved)
     }
     const tell = wanted.importPolicy.importMode === 'PreserveOriginal'
     const told = await children.obtain(frame, obtained.image, obtained.location, tell)

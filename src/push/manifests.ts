@@ -4,7 +4,7 @@ import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { namedContent } from '../oci/manifest.ts'
 import type { StreamName } from '../oci/reference.ts'
-import { deniedWhenHeld } from '../streams/hold.ts'
+import { deniedMove } from '../streams/immutable.ts'
 import { streamNotFound } from '../streams/lives.ts'
 import type {
   CurrentStream,
@@ -187,7 +187,7 @@ export function createPutManifest(options: PutManifestOptions): PutManifest {
       return (await writer.changeStream(stream, decideAll, { dryRun })).revision
     } catch (error) {
       if (error instanceof RegistryError && error.code === 'NOT_FOUND') throw streamNotFound('NAME_UNKNOWN', stream)
-      throw deniedWhenHeld(error)
+      throw deniedMove(error)
     }
 
     function decideOne(current: CurrentTag): TagChange {

@@ -2,7 +2,7 @@
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
-import { isHeldError } from '../streams/hold.ts'
+import { isMoveRefusal } from '../streams/immutable.ts'
 import { incompleteReason } from '../streams/moves.ts'
 import type { CurrentTag, StreamWriter, TagChange } from '../streams/streams.ts'
 
@@ -62,8 +62,8 @@ async function change(
   try {
     await writer.changeTag({ project: name.project, stream: name.stream }, tag, decide)
   } catch (error) {
-    // Its stream is gone, or somebody holds it: nobody waits any more.
-    const isOver = isHeldError(error) || (error instanceof RegistryError && error.code === 'NAME_UNKNOWN')
+    // Its stream is gone, or it may not move any more: nobody waits any more.
+    const isOver = isMoveRefusal(error) || (error instanceof RegistryError && error.code === 'NAME_UNKNOWN')
     if (!isOver) throw error
   }
 }

@@ -1,4 +1,4 @@
-import type { FieldCause } from '../oci/errors.ts'
+import type { FieldCause, RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
 import { frameOf, streamAfter } from './change-tag.ts'
@@ -7,7 +7,7 @@ import { type Base, composeSteps } from './compose.ts'
 import type { ContentPolicy } from './content-policy.ts'
 import { type Draft, draftChanges } from './draft.ts'
 import type { AskedChange } from './follow-graph.ts'
-import { isHeldError } from './hold.ts'
+import { isMoveRefusal } from './immutable.ts'
 import { decode, followersKey, tagKey, tagOfKey } from './keys.ts'
 import { prepareBirth, streamNotFound } from './lives.ts'
 import { isObjectChanged, withoutFields } from './preconditions.ts'
@@ -100,12 +100,15 @@ async function draftTags(
   const frame = await frameOf(name, base, nowMs, { get, defaults, stream: wanted })
   const drafts: Draft[] = []
   const causes: FieldCause[] = []
+  let held: RegistryError | undefined
   for (const group of connected(name, asked, present)) {
     const draft = await draftChanges(frame, get, group)
-    if ('causes' in draft) causes.push(...draft.causes)
-    else if (draft.tags.length > 0) drafts.push(draft)
+    if ('causes' in draft) {
+      causes.push(...draft.causes)
+      held ??= draft.held
+    } else if (draft.tags.length > 0) drafts.push(draft)
   }
-  requireValid('ImageStream', name.stream, causes)
+  requireValid('ImageStream', name.stream, causes, held?.detail)
   return drafts
 }
 
@@ -114,7 +117,7 @@ function isEffective(record: TagRecord | undefined, change: TagChange, stream: S
     return wouldChange(record, change, { ...stream, tag })
   } catch (error) {
     // It is refused, with all other refusals, when it is worked out.
-    if (isHeldError(error)) return true
+    if (isMoveRefusal(error)) return true
     throw error
   }
 }

@@ -13,7 +13,7 @@ import { isAbsent } from './rules.ts'
 import { newestRevision, presentTag, readStream } from './stream-records.ts'
 import type { StreamSizes } from './stream-sizes.ts'
 import type { ChangeOptions, ChangeResult, CurrentTag, Stream, Tag, TagChange } from './streams.ts'
-import { tagPolicies } from './tag-policy.ts'
+import { immutableTags, tagPolicies } from './tag-policy.ts'
 import { requireValid, validateTagReference } from './validation.ts'
 
 /** One call of `changeTag`. */
@@ -98,14 +98,15 @@ async function draftTag(
   throw new TypeError('a refusal has causes')
 }
 
-/** What the changes of one attempt share. The policies of tags are those of `stream`, as it is to be. */
+/** What the changes of one attempt share. The policies of tags are those of `stream`, as it is to be; which are immutable says the stream as it is. */
 export async function frameOf(
   { project, stream }: StreamName,
   base: Base,
   nowMs: number,
   policies: { get: ReturnType<typeof createMemory>; defaults: ContentPolicy; stream: Stream },
 ): Promise<Frame> {
-  const { uid, projectUid, generation } = (base.read ?? base.birth).stream
+  const before = (base.read ?? base.birth).stream
+  const { uid, projectUid, generation } = before
   const commitId = randomUUID()
   const policyOf = await tagPolicies(policies.get, policies.defaults, policies.stream)
   return {
@@ -118,6 +119,8 @@ export async function frameOf(
     nowMs,
     commitId,
     isMovedWhenHeld: (annotations) => policyOf(annotations).move === 'when-held',
+    // Who takes the annotation away moves the tag by another change.
+    immutableBy: await immutableTags(policies.get, before),
   }
 }
 

@@ -3,7 +3,7 @@ import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Operation, type Precondition } from '../store/store.ts'
 import { formatTime } from './events.ts'
 import { type AskedChange, createFollowGraph, type FollowGraph, livingRecord } from './follow-graph.ts'
-import { isHeldError } from './hold.ts'
+import { isMoveRefusal } from './immutable.ts'
 import { decode, encode, eventKey, followersKey, outboxKey, pendingKey, tagKey, unheldKey } from './keys.ts'
 import { copyOf, type SourceHead } from './moves.ts'
 import { nextPending } from './pending.ts'
@@ -15,7 +15,7 @@ import type { TagChange } from './streams.ts'
 import { nextUnheld } from './unheld.ts'
 
 /** What all changes of one attempt share. */
-export interface Frame extends StreamName, Pick<ChangeContext, 'isMovedWhenHeld'> {
+export interface Frame extends StreamName, Pick<ChangeContext, 'isMovedWhenHeld' | 'immutableBy'> {
   uid: string
   projectUid: string
   generation: number
@@ -50,7 +50,7 @@ export interface Draft {
 /** Most operations of changes that belong together; leaves room for what a commit writes besides. */
 export const maxDraftOperations = commitLimits.maxOperations - 6
 
-/** Why changes are refused; `held` is the error as it is for the change of one tag, when a hold is why. */
+/** Why changes are refused; `held` is the error as it is for the change of one tag, when a hold is why or that it is immutable. */
 export interface Refusal {
   causes: FieldCause[]
   held?: RegistryError
@@ -80,7 +80,7 @@ export async function draftChanges(
       if (!work.tags.has(tag)) await visit(work, tag)
     } catch (error) {
       const field = changes.get(tag)?.field
-      if (!isHeldError(error) || field === undefined) throw error
+      if (!isMoveRefusal(error) || field === undefined) throw error
       causes.push(...error.causes.map((cause) => ({ ...cause, field })))
       held ??= error
     }

@@ -2,7 +2,7 @@ import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { sameIdentity } from './generations.ts'
 import type { Cause, Hold, TagRecord } from './records.ts'
-import type { TagChange } from './streams.ts'
+import type { TagChange, TagMove } from './streams.ts'
 
 /**
  * What a hold makes of a move: automatic causes become a candidate, people who import, tag or push are refused, a
@@ -42,13 +42,6 @@ export function isHeldError(error: unknown): error is RegistryError {
   return error instanceof RegistryError && error.code === 'INVALID' && isHeldDetail(error.detail)
 }
 
-/** The refusal of {@link requireNotHeld} as `/v2/` says it: 403 DENIED, in the same words. Other errors stay what they are. */
-export function deniedWhenHeld(error: unknown): unknown {
-  if (!isHeldError(error)) return error
-  const words = error.causes.map(({ message }) => message.replace(/^Forbidden: /, ''))
-  return new RegistryError('DENIED', { message: words.join('; '), cause: error })
-}
-
 /**
  * A change as the hold lets it through: an automatic move turns into a candidate (or into none, when it leads to where
  * the tag stands).
@@ -66,11 +59,18 @@ export function underHold(
     if (asksForImport(before, change, context.project)) requireNotHeld(before, 'import', context, context.tag)
     return change
   }
+  // A client that heard no answer pushes again.
+  if (event.cause.kind === 'push' && event.image === before.items[0]?.image) return underHold(before, rest, context)
   requireNotHeld(before, event.cause.kind, context, context.tag)
-  if (effectOfHold(event.cause.kind) === 'moves') return change
-  const { image, mediaType, dockerImageReference, cause } = event
+  return effectOfHold(event.cause.kind) === 'moves' ? change : asCandidate(before, change, event, context.time)
+}
+
+/** A change that only notes where its `move` would have led. */
+export function asCandidate(before: TagRecord, change: TagChange, move: TagMove, time: string): TagChange {
+  const { event: _event, ...rest } = change
+  const { image, mediaType, dockerImageReference, cause } = move
   const leadsElsewhere = image !== '' && image !== before.items[0]?.image
-  const candidate = leadsElsewhere ? { image, mediaType, dockerImageReference, seenAt: context.time, cause } : null
+  const candidate = leadsElsewhere ? { image, mediaType, dockerImageReference, seenAt: time, cause } : null
   return { ...rest, candidate, condition: null }
 }
 

@@ -3,6 +3,7 @@ import type { StreamName } from '../oci/reference.ts'
 import { formatTime } from './events.ts'
 import { failureMessage, nextSpec, type SpecStep, sameFailure, sameIdentity, sameReference } from './generations.ts'
 import { underHold } from './hold.ts'
+import { type ImmutableContext, requireNotImmutable, underImmutable } from './immutable.ts'
 import { awaitedMove, incompleteReason, ledgerEntry, nextItems, ownMove, type SourceHead, shownItems } from './moves.ts'
 import type {
   Cause,
@@ -33,6 +34,8 @@ export interface ChangeContext extends StreamName {
   source?: SourceHead | undefined
   /** Whether a tag with these annotations moves only when its content is held. Default: none does. */
   isMovedWhenHeld?: (annotations: TagReference['annotations'] | undefined) => boolean
+  /** What makes a tag with these annotations immutable. Default: nothing. */
+  immutableBy?: ImmutableContext['immutableBy']
 }
 
 /** What a change comes to: written in one commit, or not at all (I2). */
@@ -54,11 +57,11 @@ export function isAbsent(record: TagRecord): boolean {
 }
 
 /**
- * Applies a decided change to a tag's record: okd.md 2.2, 2.3 and 2.6, and the hold. Pure: the same input gives the same
+ * Applies a decided change to a tag's record: okd.md 2.2, 2.3 and 2.6, the hold, and immutable tags. Pure: the same input gives the same
  * output. `stored` may be the record of an earlier stream of the name, of which only the counters count.
  *
  * @returns undefined when there is nothing to write
- * @throws RegistryError INVALID when the tag is held against such a change
+ * @throws RegistryError INVALID when the tag is held against such a change, or immutable
  */
 export function applyChange(
   stored: TagRecord | undefined,
@@ -67,13 +70,15 @@ export function applyChange(
 ): AppliedChange | undefined {
   const time = formatTime(context.nowMs)
   const before = stored?.uid === context.uid ? stored : emptyRecord(context.uid, stored)
-  if (change.remove !== undefined) return removeTag(before, change, change.remove.cause, context)
+  if (change.remove !== undefined) return removeTag(before, change, change.remove.cause, { ...context, time })
   if (change.event !== undefined && change.condition)
     throw new TypeError('a change is a success or a failure, not both')
   if (isAbsent(before) && !change.spec && change.event === undefined) return undefined
-  const asked = underHold(before, change, { ...context, time })
-  const step = nextSpec(before, asked, context)
-  const wanted = asked.event ?? ownMove(before, asked, step, context)
+  const passed = underHold(before, change, { ...context, time })
+  const step = nextSpec(before, passed, context)
+  const led = passed.event ?? ownMove(before, passed, step, context)
+  const asked = underImmutable(before, passed, led, { ...context, time })
+  const wanted = asked === passed ? led : undefined
   const awaits = wanted && !asked.isHeld ? awaitedMove(before, wanted, step, { ...context, time }) : undefined
   const move = awaits === undefined ? wanted : undefined
   const { event: _event, ...rest } = asked
@@ -131,10 +136,11 @@ function removeTag(
   before: TagRecord,
   change: TagChange,
   cause: Cause,
-  context: ChangeContext,
+  context: ChangeContext & { time: string },
 ): AppliedChange | undefined {
   if (Object.keys(change).length > 1) throw new TypeError('a change that removes a tag does nothing else')
   if (isAbsent(before)) return undefined
+  requireNotImmutable(before, context)
   const generation = before.spec === undefined ? undefined : context.nextGeneration
   const nothing = { image: '', mediaType: '', dockerImageReference: '', cause } as const
   const entry = ledgerEntry(before, nothing, generation ?? context.generation, context)

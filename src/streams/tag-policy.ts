@@ -1,6 +1,7 @@
 /** What is kept of a tag, as records say: the annotations of its project are read, those of its stream and its own are handed in. */
 import type { Entry } from '../store/store.ts'
 import { type ContentPolicy, contentPolicy } from './content-policy.ts'
+import { type Immutability, immutableBy } from './immutable.ts'
 import { projectKey } from './keys.ts'
 import { projectOf } from './open-project.ts'
 import type { Stream } from './streams.ts'
@@ -20,6 +21,16 @@ export async function tagPolicies(
   const entry = await get(projectKey(project))
   const ofProject = entry && projectOf(entry).annotations
   return (ofTag) => contentPolicy(defaults, ofProject, annotations, ofTag)
+}
+
+/** What makes which tags of a stream immutable, by their names and annotations, at one moment of its project. */
+export async function immutableTags(
+  get: (key: string) => Promise<Pick<Entry, 'value'> | undefined>,
+  { project, annotations }: StreamLevel,
+): Promise<(tag: string, annotations: Annotations) => Immutability | undefined> {
+  const entry = await get(projectKey(project))
+  const ofProject = entry && projectOf(entry).annotations
+  return (tag, ofTag) => immutableBy(tag, { project: ofProject, stream: annotations, tag: ofTag })
 }
 
 export function createPolicyOf(

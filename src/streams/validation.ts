@@ -121,6 +121,7 @@ export function requireValid(
   kind: 'ImageStream' | 'ImageStreamTag' | 'ImageTag',
   name: string,
   causes: readonly FieldCause[],
+  detail?: unknown,
 ): void {
   if (causes.length === 0) return
   const texts = causes.map(({ field, message }) => `${field}: ${message}`)
@@ -128,6 +129,7 @@ export function requireValid(
   throw new RegistryError('INVALID', {
     message: `${kind}.image.openshift.io ${JSON.stringify(name)} is invalid: ${list}`,
     causes,
+    detail,
     subject: { name, kind: `${kind.toLowerCase()}s`, group: 'image.openshift.io' },
   })
 }

@@ -5,6 +5,7 @@ import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
 import { validateContentPolicy } from '../streams/content-policy.ts'
 import { isHeldError, underHold } from '../streams/hold.ts'
+import { validateImmutable } from '../streams/immutable.ts'
 import type { TagSource } from '../streams/records.ts'
 import { isSameStream, parseStreamSource, type StreamSource, sourceText } from '../streams/sources.ts'
 import type { Links, Stream, StreamReader, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
@@ -83,6 +84,7 @@ export function createPrepare(options: PrepareOptions) {
     const causes = [
       ...validateTagReference(spec, wish.field),
       ...validateContentPolicy(spec.annotations, before?.annotations, `${level}.annotations`),
+      ...validateImmutable(spec.annotations, before?.annotations, `${level}.annotations`, 'tag'),
     ]
     if (causes.length > 0) return { checked, causes }
     const path = `${wish.field}.from`

@@ -85,7 +85,7 @@ function model(before: ReadonlyMap<string, State>, step: Step, stream: string) {
       isOfSpec ||= from !== state.from
       next.set(tag, { ...state, from, source: act.source })
     }
-    if (act.does === 'push' && state.held) return undefined
+    if (act.does === 'push' && state.held && act.image !== state.image) return undefined
     if (act.does === 'unfollow' || act.does === 'remove') {
       isOfSpec ||= state.from !== undefined
       next.set(tag, { ...state, from: undefined, source: undefined })

@@ -132,15 +132,19 @@ export function contextOf(driven: Driven): ChangeContext {
   }
 }
 
-/** Takes one step; `refused` when the hold is against it. Never changes what it was given. */
-export function drive(driven: Driven, step: Step): { after: Driven; outcome: 'applied' | 'nothing' | 'refused' } {
+/** Takes one step; `refused` when the hold is against it, or that the tag is immutable. Never changes what it was given. */
+export function drive(
+  driven: Driven,
+  step: Step,
+  more: Partial<ChangeContext> = {},
+): { after: Driven; outcome: 'applied' | 'nothing' | 'refused' } {
   const later = { ...driven, seconds: driven.seconds + 1 }
   if (step.does === 'recreate')
     return { after: { ...later, uid: `uid-${later.seconds}`, generation: 1 }, outcome: 'nothing' }
   const change = changeOf(step, later)
   if (change === undefined) return { after: later, outcome: 'nothing' }
   try {
-    const applied = applyChange(later.record, change, contextOf(later))
+    const applied = applyChange(later.record, change, { ...contextOf(later), ...more })
     if (applied === undefined) return { after: later, outcome: 'nothing' }
     const { record, entry, notices, generation } = applied
     const after: Driven = {

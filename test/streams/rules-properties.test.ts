@@ -57,7 +57,8 @@ test('the items are the newest 10 of what the table makes of the moves', () => {
       let moves: [string, string, string][] = []
       follow(life, ({ before, after, step, outcome }) => {
         if (step.does === 'recreate' || (step.does === 'remove' && outcome === 'applied')) moves = []
-        const moved = step.does === 'move' && outcome !== 'refused' && !(isHeld(before) && isAutomatic(step))
+        const stays = step.does === 'move' && isHeld(before) && (isAutomatic(step) || isPushedAgain(before, step))
+        const moved = step.does === 'move' && outcome !== 'refused' && !stays
         if (moved) {
           const image = digest(step.image)
           moves.push([referenceOf(step), image, formatTime(contextOf(after).nowMs)])
@@ -108,12 +109,20 @@ test('a held tag never moves by an automatic cause, and import, tag and push are
           expect(after.ledger).toEqual(before.ledger)
           const wants = digest(step.image) === pinOf(before) ? undefined : digest(step.image)
           expect(after.record?.candidate?.image).toBe(wants)
+        } else if (isPushedAgain(before, step)) {
+          expect(after.record?.items).toEqual(before.record?.items)
+          expect(after.ledger).toEqual(before.ledger)
         } else expect(outcome === 'refused').toBe(step.kind !== 'rollback')
       })
     }),
     runs,
   )
 })
+
+/** A client that heard no answer pushes again. */
+function isPushedAgain(before: Driven, { kind, image }: Extract<Step, { does: 'move' }>): boolean {
+  return kind === 'push' && digest(image) === pinOf(before)
+}
 
 test('a hold ends by resume and deletion alone', () => {
   fc.assert(

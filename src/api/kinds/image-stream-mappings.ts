@@ -2,8 +2,15 @@ import { z } from 'zod'
 import { type Digest, parseDigest } from '../../oci/digest.ts'
 import { type FieldCause, RegistryError } from '../../oci/errors.ts'
 import { isTag, parseImageReference } from '../../oci/reference.ts'
-import { requireNotHeld } from '../../streams/hold.ts'
-import type { Links, Pins, StreamLink, StreamReader, StreamWriter } from '../../streams/streams.ts'
+import type {
+  CurrentTag,
+  Links,
+  Pins,
+  StreamLink,
+  StreamReader,
+  StreamWriter,
+  TagChange,
+} from '../../streams/streams.ts'
 import type { Tagging } from '../../tagging.ts'
 import { parseObject } from '../body.ts'
 import { invalid, required, requireValid } from '../fields.ts'
@@ -14,7 +21,7 @@ import { imageStreamMappingSchema } from '../schemas/image-commands.ts'
 import { changeCause } from './change-cause.ts'
 
 export interface ImageStreamMappingsOptions {
-  reader: Pick<StreamReader, 'stream' | 'tag'>
+  reader: Pick<StreamReader, 'stream'>
   writer: Pick<StreamWriter, 'changeTag'>
   links: Pick<Links, 'get'>
   tagging: Pick<Tagging, 'relyOn'>
@@ -70,17 +77,17 @@ async function mapImage(
     const cause = invalid('image.metadata.name', digest, 'the stream does not have this image; import, tag or push it')
     return requireValid([cause], subject) as never
   }
-  if (call.options.dryRun) {
-    requireNotHeld((await reader.tag(stream, tag))?.record, 'push', wanted, tag)
-    return success
-  }
-  if (!(await tagging.relyOn(stream, tag, digest))) throw new RegistryError('CONFLICT', { subject })
-  const result = await writer.changeTag(wanted, tag, ({ stream: current }) => {
+  const decide = ({ stream: current }: CurrentTag): TagChange => {
     // The image was found in this very stream.
     if (current.uid !== stream.uid) throw new RegistryError('CONFLICT', { subject })
     const cause = { kind: 'push', by: call.subject.name, ...changeCause(metadata) } as const
     return { event: { image: digest, mediaType: link.mediaType, dockerImageReference: reference, cause } }
-  })
+  }
+  // What would be refused in the end gets no links.
+  await writer.changeTag(wanted, tag, decide, { dryRun: true })
+  if (call.options.dryRun) return success
+  if (!(await tagging.relyOn(stream, tag, digest))) throw new RegistryError('CONFLICT', { subject })
+  const result = await writer.changeTag(wanted, tag, decide)
   if (result !== undefined) await pins.reached(result.revision)
   return success
 }

@@ -4,6 +4,7 @@ import type { Projects } from '../../projects.ts'
 import type { Objects } from '../../store/objects.ts'
 import { validateContentPolicy } from '../../streams/content-policy.ts'
 import { validateHome } from '../../streams/home-annotation.ts'
+import { validateImmutable } from '../../streams/immutable.ts'
 import type { AllowList } from '../../upstream/allow-list.ts'
 import { parseObject } from '../body.ts'
 import { namespaceColumns, projectColumns } from '../columns/core-columns.ts'
@@ -105,6 +106,7 @@ export function projectHandlers(
       const refusalOf = (host: string) => allowed.refusalOf(host, 'push')
       return [
         ...validateContentPolicy(annotations, before, field),
+        ...validateImmutable(annotations, before, field, 'project'),
         ...validateHome(annotations, before, field, refusalOf),
       ]
     },

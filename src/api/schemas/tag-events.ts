@@ -16,6 +16,7 @@ const cause = z
     by: string('Who did it.'),
     reason: string('Why, in the words of who did it.'),
     from: object(causeSource, 'Where the image came from.'),
+    client: string('Of a push: what the client says it is, its User-Agent.'),
     restoredRevision: integer('Of a rollback: the revision whose image the tag stands at again.'),
   })
   .meta({ id: `${group}.Cause`, description: 'Why a tag moved.' })

@@ -1,0 +1,162 @@
+import { type FieldCause, RegistryError } from '../oci/errors.ts'
+import type { StreamName } from '../oci/reference.ts'
+import { sameIdentity } from './generations.ts'
+import { asCandidate, isHeldError } from './hold.ts'
+import type { Cause, TagRecord } from './records.ts'
+import type { TagChange, TagMove } from './streams.ts'
+
+/**
+ * On a project or a stream: `true`, `false`, or which tags, as patterns with `*`: `v*,release-*`. On a tag: `true` or `false`. The
+ * nearest level that has it decides. A tag that is immutable and stands at an image moves nowhere else, and is not deleted.
+ */
+export const immutableAnnotation = 'weir.dev/immutable'
+
+type Annotations = Readonly<Record<string, string>> | null | undefined
+type Level = 'project' | 'stream' | 'tag'
+
+/** What says that a tag is immutable. */
+export interface Immutability {
+  level: Level
+  written: string
+}
+
+/** Most patterns of one annotation: each is compared with each tag that moves. */
+const maxPatterns = 64
+const patternForm = /^[a-zA-Z0-9_*][a-zA-Z0-9._*-]{0,127}$/
+
+/** What makes a tag immutable; undefined when nothing does. What can not be read says nothing. */
+export function immutableBy(tag: string, levels: Record<Level, Annotations>): Immutability | undefined {
+  for (const level of ['tag', 'stream', 'project'] as const) {
+    const written = writtenIn(levels[level])
+    const says = written === undefined ? undefined : read(written, level)
+    if (written !== undefined && says !== undefined) return says(tag) ? { level, written } : undefined
+  }
+  return undefined
+}
+
+/** What is wrong with annotations that are to be written at `field`; what is there `before` is not judged anew. */
+export function validateImmutable(
+  annotations: Annotations,
+  before: Annotations,
+  field: string,
+  level: Level,
+): FieldCause[] {
+  const written = writtenIn(annotations)
+  if (written === undefined || written === writtenIn(before) || read(written, level) !== undefined) return []
+  const patterns = `true, false, or tags, ${maxPatterns} patterns at most: v*,release-*`
+  const hint = `write ${level === 'tag' ? 'true or false' : patterns}`
+  const message = `Invalid value: ${JSON.stringify(written.slice(0, 100))}: ${hint}`
+  return [{ field: `${field}[${immutableAnnotation}]`, reason: 'FieldValueInvalid', message }]
+}
+
+/** Whether a tag has the form of a pattern, in which each `*` stands for any characters, or none. Takes linear time. */
+export function matchesPattern(tag: string, pattern: string): boolean {
+  const [first = '', ...others] = pattern.split('*')
+  const last = others.pop()
+  if (last === undefined) return tag === pattern
+  if (!tag.startsWith(first) || !tag.endsWith(last)) return false
+  let at = first.length
+  const end = tag.length - last.length
+  for (const part of others) {
+    const found = tag.indexOf(part, at)
+    if (found < 0) return false
+    at = found + part.length
+  }
+  return at <= end
+}
+
+/** Where and of what a change is, and what makes its tag immutable as it is until then. */
+export interface ImmutableContext extends StreamName {
+  tag: string
+  time: string
+  immutableBy?: ((tag: string, annotations: Annotations) => Immutability | undefined) | undefined
+}
+
+/**
+ * A change as an immutable tag lets it through: an automatic move turns into a candidate. `move` is where the change leads, also
+ * where that only follows from what is wanted. The same image again is no move.
+ *
+ * @throws RegistryError INVALID
+ */
+export function underImmutable(
+  before: TagRecord,
+  change: TagChange,
+  move: TagMove | undefined,
+  context: ImmutableContext,
+): TagChange {
+  const image = before.items[0]?.image
+  if (!image || move?.image === image) return change
+  if (move === undefined) {
+    if (wantsElsewhere(before, change, context.project)) requireNotImmutable(before, context)
+    return change
+  }
+  if (isAutomatic(move.cause.kind)) {
+    return immutabilityOf(before, context) === undefined ? change : asCandidate(before, change, move, context.time)
+  }
+  requireNotImmutable(before, context)
+  return change
+}
+
+/**
+ * Refuses what would move an immutable tag, or delete it: 422 with a field cause, for the API; `/v2/` says {@link deniedMove}.
+ *
+ * @throws RegistryError INVALID
+ */
+export function requireNotImmutable(before: TagRecord, context: ImmutableContext): void {
+  const by = immutabilityOf(before, context)
+  if (by !== undefined) throw immutableError(by, String(before.items[0]?.image), context)
+}
+
+/** Whether an error says that a tag may not move: it is held, or immutable. */
+export function isMoveRefusal(error: unknown): error is RegistryError {
+  if (isHeldError(error)) return true
+  if (!(error instanceof RegistryError) || error.code !== 'INVALID') return false
+  return typeof error.detail === 'object' && error.detail !== null && 'immutable' in error.detail
+}
+
+/** A refusal to move as `/v2/` says it: 403 DENIED, in the same words. Other errors stay what they are. */
+export function deniedMove(error: unknown): unknown {
+  if (!isMoveRefusal(error)) return error
+  const words = error.causes.map(({ message }) => message.replace(/^Forbidden: /, ''))
+  return new RegistryError('DENIED', { message: words.join('; '), cause: error })
+}
+
+function immutabilityOf(before: TagRecord, { immutableBy, tag }: ImmutableContext): Immutability | undefined {
+  return before.items[0]?.image ? immutableBy?.(tag, before.spec?.annotations) : undefined
+}
+
+function isAutomatic(kind: Cause['kind']): boolean {
+  return kind === 'scheduled' || kind === 'follow'
+}
+
+/** Another source that somebody will look at later: by then nobody would be there to be refused. */
+function wantsElsewhere(before: TagRecord, { spec, condition }: TagChange, project: string): boolean {
+  if (!spec || condition) return false
+  return before.spec === undefined ? spec.from !== undefined : !sameIdentity(before.spec, spec, project)
+}
+
+/** What an annotation says of tags; undefined when it can not be read. */
+function read(written: string, level: Level): ((tag: string) => boolean) | undefined {
+  if (written === 'true' || written === 'false') return () => written === 'true'
+  if (level === 'tag') return undefined
+  const patterns = written.split(',', maxPatterns + 1).map((each) => each.trim())
+  if (patterns.length > maxPatterns || !patterns.every((each) => patternForm.test(each))) return undefined
+  return (tag) => patterns.some((pattern) => matchesPattern(tag, pattern))
+}
+
+function writtenIn(annotations: Annotations): string | undefined {
+  return annotations && Object.hasOwn(annotations, immutableAnnotation) ? annotations[immutableAnnotation] : undefined
+}
+
+function immutableError({ level, written }: Immutability, image: string, context: ImmutableContext): RegistryError {
+  const { project, stream, tag } = context
+  const places = { project: `project ${project}`, stream: `image stream ${project}/${stream}`, tag: 'the tag' }
+  const says = `${immutableAnnotation}: ${written.length > 100 ? `${written.slice(0, 100)}...` : written}`
+  const message = `tag ${JSON.stringify(tag)} is immutable (${says}, on ${places[level]}) and stays at ${image}; use another tag, or change that annotation`
+  return new RegistryError('INVALID', {
+    message: `ImageStreamTag.image.openshift.io "${stream}:${tag}" is invalid: tag: Forbidden: ${message}`,
+    detail: { immutable: { project, stream, tag, level } },
+    causes: [{ field: 'tag', reason: 'FieldValueForbidden', message: `Forbidden: ${message}` }],
+    subject: { name: `${stream}:${tag}`, kind: 'imagestreamtags', group: 'image.openshift.io' },
+  })
+}
