@@ -42,6 +42,7 @@ import { createPullThrough } from './pull-through.ts'
 import { createHome } from './push/home.ts'
 import { createPutManifest } from './push/manifests.ts'
 import { createPush } from './push.ts'
+import { createQuotas } from './quotas.ts'
 import { createReferrers } from './referrers.ts'
 import { createRetention } from './retention.ts'
 import { codeOf, messageOf, StartError } from './start-error.ts'
@@ -225,8 +226,9 @@ async function openParts(options: PartsOptions) {
   opened.defer(() => content.close())
 
   const { policy } = config.content
-  const streams = createStreams({ store, now, policy, signal })
   const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
+  const quotas = createQuotas({ store, objects, now, signal })
+  const streams = createStreams({ store, now, policy, use: quotas.use, signal })
   const projects = createProjects({ store, objects, now })
   void runProjectRemoval({ store, writer: streams.writer, signal, log })
   const keepManifest = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
@@ -253,6 +255,10 @@ async function openParts(options: PartsOptions) {
   opened.defer(() => retaining)
   const imports = runPendingImports({ ...streams, ...importer, store, signal: leaving.signal, log })
   opened.defer(() => imports)
+  const forget = (uid: string | undefined): void => {
+    pullThrough.forget(uid)
+    quotas.use.recount()
+  }
   const collector = createCollector({
     ...streams,
     store,
@@ -261,14 +267,14 @@ async function openParts(options: PartsOptions) {
     policy: config.content.policy,
     maxBytes: config.content.maxBytes,
     intervalMs: config.content.pruneIntervalMs,
-    onUnlinked: pullThrough.forget,
+    onUnlinked: forget,
     onMissing: retention.lookAgain,
     now,
     signal: leaving.signal,
     log,
   })
   opened.defer(() => collector.ended)
-  followUnlinked({ store, onUnlinked: pullThrough.forget, signal: leaving.signal })
+  followUnlinked({ store, onUnlinked: forget, signal: leaving.signal })
   press = collector.press
   const homes = createHome({ ...streams, store, content, upstream, allowed, obtain: keepManifest, log })
   const putManifest = createPutManifest({
@@ -276,12 +282,24 @@ async function openParts(options: PartsOptions) {
     content,
     homes,
     registryHost: service,
+    // The writer of streams reserves tags.
+    reserve: (project, { bytes }) => quotas.reserve(project, { bytes }),
     findBlob: pullThrough.findBlob,
     fallbackTags: { isOne: referrers.isOne, putFallback: streams.referrerRecords.putFallback },
     forgetReferrers: referrers.forget,
     log,
   })
-  const push = createPush({ ...streams, store, content, putManifest, homes, limits: config.uploads, now, log })
+  const push = createPush({
+    ...streams,
+    store,
+    content,
+    putManifest,
+    homes,
+    reserveBytes: (project, bytes) => quotas.reserve(project, { bytes }),
+    limits: config.uploads,
+    now,
+    log,
+  })
   const expiring = push.run(leaving.signal)
   opened.defer(() => expiring)
   const resealing = resealRecords({ store, keys: access.secretKeys, signal: leaving.signal, log })
@@ -297,7 +315,7 @@ async function openParts(options: PartsOptions) {
     awaitMove,
     log,
   })
-  const deletions = createDeletions({ ...streams, store, forget: pullThrough.forget, log })
+  const deletions = createDeletions({ ...streams, store, forget, log })
   const images = createStreamImages({ ...streams, content })
   return {
     ...access,
@@ -310,6 +328,7 @@ async function openParts(options: PartsOptions) {
     pullThrough,
     referrers,
     push,
+    quotas,
     importer,
     allowed,
     tagEvents,

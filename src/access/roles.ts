@@ -52,7 +52,8 @@ const registryAdminRules = [...registryEditorRules, ...grantRules]
 
 const projectContent = ['serviceaccounts', 'configmaps', 'events']
 const streamStatus = images(read, 'imagestreams/status')
-const viewRules = [streamStatus, core(read, ...projectContent)]
+/** Who fills a project does not say how much it may hold. */
+const viewRules = [streamStatus, core(read, ...projectContent, 'resourcequotas')]
 const editRules = [core([...read, ...write], ...projectContent, 'secrets'), core(['create'], 'serviceaccounts/token')]
 const adminRules = [rule(['delete', 'patch', 'update'], ['project.openshift.io'], 'projects')]
 

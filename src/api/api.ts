@@ -9,6 +9,7 @@ import type { StreamImages } from '../importer/stream-images.ts'
 import type { Importer } from '../importer.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Projects } from '../projects.ts'
+import type { Quotas } from '../quotas.ts'
 import type { Retention } from '../retention.ts'
 import type { Objects } from '../store/objects.ts'
 import type { StreamChanges } from '../streams/changes.ts'
@@ -40,6 +41,7 @@ import { images } from './kinds/images.ts'
 import { prefetches } from './kinds/prefetches.ts'
 import { projectRequests } from './kinds/project-requests.ts'
 import { namespaces, projects } from './kinds/projects.ts'
+import { resourceQuotas } from './kinds/resource-quotas.ts'
 import {
   localSubjectAccessReviews,
   selfSubjectAccessReviews,
@@ -92,6 +94,7 @@ export interface ApiOptions {
   /** The registries that may be imported from, and pushed on to. */
   allowed: Pick<AllowList, 'refusalOf'>
   tagEvents: TagEvents
+  quotas: Pick<Quotas, 'usage'>
   retention: Pick<Retention, 'state' | 'states' | 'prefetch'>
   collector: Pick<Collector, 'prune' | 'verify'>
   deletions: Pick<Deletions, 'tag' | 'image'>
@@ -209,6 +212,7 @@ function kinds(options: ApiOptions): Resource[] {
     configMaps(options),
     secrets(options),
     events(options),
+    resourceQuotas(options),
     users(),
     sessions(options),
     roles(options),

@@ -4,6 +4,7 @@ import type { ContentPolicy } from './content-policy.ts'
 import { createImageChanges, type ImageChanges } from './image-changes.ts'
 import { createLinks } from './links.ts'
 import { createPins } from './pins.ts'
+import type { ProjectUse } from './project-use.ts'
 import { createStreamReader } from './reader.ts'
 import { createReferrerRecords, type ReferrerRecords } from './referrer-records.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from './streams.ts'
@@ -26,16 +27,18 @@ export interface StreamsOptions {
   now: () => number
   /** What holds of tags where no annotation says otherwise; default: they move at once. */
   policy?: ContentPolicy
+  /** Counts what projects use; default: nobody does. */
+  use?: ProjectUse
   /** Ends the following of changes. */
   signal: AbortSignal
 }
 
 /** Wires the parts of streams/ over one store. */
-export function createStreams({ store, now, policy, signal }: StreamsOptions): Streams {
+export function createStreams({ store, now, policy, use, signal }: StreamsOptions): Streams {
   return {
     reader: createStreamReader({ store }),
-    writer: createStreamWriter({ store, now, ...(policy && { policy }) }),
-    links: createLinks({ store, now }),
+    writer: createStreamWriter({ store, now, ...(policy && { policy }), ...(use && { use }) }),
+    links: createLinks({ store, now, ...(use && { use }) }),
     pins: createPins({ store, signal }),
     referrerRecords: createReferrerRecords({ store, now }),
     changes: createStreamChanges({ store }),

@@ -14,6 +14,7 @@ import {
 } from './keys.ts'
 import { isLost, mergedLinks, revivedLink, saidOf, streamLink, withLink } from './link-records.ts'
 import { type LinkStep, writeLinks } from './link-steps.ts'
+import type { ProjectUse } from './project-use.ts'
 import type { LifeRecord, LinkRecord, ReferrerRecord } from './records.ts'
 import { createReferrerRecords, keptFacts } from './referrer-records.ts'
 import type { Links, StreamLink } from './streams.ts'
@@ -22,8 +23,15 @@ import { createTurns } from './turns.ts'
 /** Most of what refers to an image that is taken along with it. */
 const maxReferrers = 1000
 
+export interface LinksOptions {
+  store: Store
+  now: () => number
+  /** Counts what projects use; default: nobody does. */
+  use?: ProjectUse
+}
+
 /** Reads and writes what streams may have of which digest, and what is known of images. */
-export function createLinks({ store, now }: { store: Store; now: () => number }): Links {
+export function createLinks({ store, now, use }: LinksOptions): Links {
   const inTurn = createTurns()
   const images = createImages({ store })
   const referrers = createReferrerRecords({ store, now })
@@ -41,6 +49,27 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
   async function get(name: StreamName, digest: Digest): Promise<StreamLink | undefined> {
     const [living, found] = await Promise.all([life(name), record(name, digest)])
     return living !== undefined && found?.uid === living.uid ? streamLink(digest, found) : undefined
+  }
+
+  async function write(name: StreamName, uid: string, steps: readonly LinkStep[]): Promise<void> {
+    if (use === undefined) return writeLinks(store, inTurn, name, uid, steps)
+    const linked = new Map<Digest, LinkRecord>()
+    const told = steps.map((step) => ({
+      ...step,
+      next(...from: Parameters<LinkStep['next']>) {
+        const record = step.next(...from)
+        if (record !== undefined) linked.set(step.digest, record)
+        return record
+      },
+    }))
+    try {
+      await writeLinks(store, inTurn, name, uid, told)
+      use.linked(name, linked)
+    } catch (error) {
+      // Some may be written.
+      use.recount(name.project)
+      throw error
+    }
   }
 
   /** A stream's records of a digest, of all that it is known to name and of what refers to those, as far as `counts`; in this order. */
@@ -130,7 +159,7 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
           referrer: referrer && keptFacts(referrer),
         }),
       )
-      await writeLinks(store, inTurn, name, uid, steps)
+      await write(name, uid, steps)
     },
     async revive(name, digest) {
       const living = await life(name)
@@ -146,7 +175,7 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
           }),
         ),
       )
-      await writeLinks(store, inTurn, name, living.uid, steps)
+      await write(name, living.uid, steps)
       return get(name, digest)
     },
     async copy(from, to, digest) {
@@ -164,7 +193,7 @@ export function createLinks({ store, now }: { store: Store; now: () => number })
           }
         }),
       )
-      await writeLinks(store, inTurn, to, to.uid, steps)
+      await write(to, to.uid, steps)
       const isElsewhere = from.project !== to.project || from.stream !== to.stream
       if (isElsewhere) await copyFallbacks(from, to, received(copied))
       return get(to, digest)

@@ -5,6 +5,7 @@ import { attemptTag, type TagAttempt, type TagRequest } from './change-tag.ts'
 import type { ContentPolicy } from './content-policy.ts'
 import { lifeKey, tagKey } from './keys.ts'
 import { createStream, deleteStream } from './lives.ts'
+import { type ProjectUse, withCountedTags } from './project-use.ts'
 import { createStreamSizes } from './stream-sizes.ts'
 import type { ChangeResult, StreamWriter } from './streams.ts'
 import { createTurns } from './turns.ts'
@@ -21,12 +22,15 @@ export interface StreamWriterOptions {
   now: () => number
   /** What holds of tags where no annotation says otherwise; default: they move at once. */
   policy?: ContentPolicy
+  /** Counts what projects use; default: nobody does. */
+  use?: ProjectUse
 }
 
 /** Writes streams and tags. All tag records are written by `commitSteps`, from what `draftChanges` worked out (I2). */
-export function createStreamWriter({ store, now, policy: defaults = atOnce }: StreamWriterOptions): StreamWriter {
+export function createStreamWriter({ store, now, policy: defaults = atOnce, use }: StreamWriterOptions): StreamWriter {
   const inTurn = createTurns()
-  const sizes = createStreamSizes(store)
+  const ownSizes = createStreamSizes(store)
+  const sizes = use === undefined ? ownSizes : withCountedTags(ownSizes, use)
 
   async function decideAnew(request: TagRequest, first: TagAttempt): Promise<ChangeResult | undefined> {
     const { name, tag, options } = request

@@ -9,6 +9,7 @@ import { createImporter, type Importer, type ImportResult } from '../../src/impo
 import type { StreamName } from '../../src/oci/reference.ts'
 import { createBlobSource } from '../../src/pull-through/blob-source.ts'
 import { createPullThrough, type PullThrough } from '../../src/pull-through.ts'
+import { createQuotas } from '../../src/quotas.ts'
 import { createReferrers, type Referrers } from '../../src/referrers.ts'
 import { createRetention, type Retention, type RetentionOptions } from '../../src/retention.ts'
 import { createLevelStore } from '../../src/store/level.ts'
@@ -33,6 +34,7 @@ export interface FlowsWorld extends Streams {
   registry: FakeUpstream
   store: Store
   objects: Objects
+  quotas: ReturnType<typeof createQuotas>
   upstream: Upstream
   content: Content
   importer: Importer
@@ -113,7 +115,9 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
   })
   const upstream = options.observe?.(client) ?? client
   const policy = { ...testPolicy, ...options.policy }
-  const streams = createStreams({ store, now: clock.now, policy, signal: closing.signal })
+  const objects = createObjects({ store, now: clock.now })
+  const quotas = createQuotas({ store, objects, now: clock.now, signal: closing.signal })
+  const streams = createStreams({ store, now: clock.now, policy, use: quotas.use, signal: closing.signal })
   const content = await createContent({
     directory: join(directory, 'content'),
     source: createBlobSource(upstream),
@@ -150,7 +154,6 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
     await upstream.close()
     await store.close()
   })
-  const objects = createObjects({ store, now: clock.now })
   await objects.create('namespaces', '', { metadata: { name: 'demo' } })
   const importImage: FlowsWorld['importImage'] = (stream, tag, from, more = {}) =>
     importer.import({ project: 'demo', stream, by: 'admin', images: [{ from, to: tag, importPolicy: {} }], ...more })
@@ -160,6 +163,7 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
     registry,
     store,
     objects,
+    quotas,
     upstream,
     content,
     importer,

@@ -160,3 +160,30 @@ function source(event: ApiObject): string {
   const host = textAt(event, 'source', 'host') || textAt(event, 'reportingInstance')
   return [component, host].filter((part) => part !== '').join(', ')
 }
+
+export const resourceQuotaColumns: readonly Column[] = [
+  nameColumn,
+  {
+    name: 'Request',
+    type: 'string',
+    description: 'Request represents a minimum amount of cpu/memory that a container may consume.',
+    value: (object) => usedOf(object, (resource) => !resource.startsWith('limits')),
+  },
+  {
+    name: 'Limit',
+    type: 'string',
+    description:
+      'Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node.',
+    value: (object) => usedOf(object, (resource) => resource.startsWith('limits')),
+  },
+  ageColumn,
+]
+
+function usedOf(object: ApiObject, isMeant: (resource: string) => boolean): string {
+  const hard = valueAt(object, 'status', 'hard')
+  return Object.entries(typeof hard === 'object' && hard !== null ? hard : {})
+    .filter(([resource]) => isMeant(resource))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([resource, most]) => `${resource}: ${textAt(object, 'status', 'used', resource)}/${String(most)}`)
+    .join(', ')
+}

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { atomicList, boolean, integer, mapList, object, setList, string, stringMap, time } from './fields.ts'
+import { anyObject, atomicList, boolean, integer, mapList, object, setList, string, stringMap, time } from './fields.ts'
 import { localObjectReferenceSchema, metadata, objectReferenceSchema } from './metadata.ts'
 
 /** Kinds of the core group. @see https://kubernetes.io/docs/reference/kubernetes-api/ */
@@ -123,3 +123,31 @@ export const tokenRequestSchema = z
     status: object(tokenRequestStatus, 'The token that was made. Set by the server.'),
   })
   .meta({ id: 'io.k8s.api.authentication.v1.TokenRequest', description: 'Asks for a token of a service account.' })
+
+/** Strings, which manifests may have as numbers too. */
+const quantities = z.record(z.string(), z.unknown().meta({ type: 'string' })).nullish()
+
+const quotaSpec = z
+  .object({
+    hard: quantities.describe(
+      'The most by resource: requests.storage are bytes of what was pushed, count/imagestreamtags.image.openshift.io tags. Others are kept without effect.',
+    ),
+    scopes: atomicList(z.string(), 'Which pods are meant. Not supported.'),
+    scopeSelector: anyObject('Which pods are meant. Not supported.'),
+  })
+  .meta({ id: `${group}.ResourceQuotaSpec`, description: 'What a project may use.' })
+
+const quotaStatus = z
+  .object({
+    hard: quantities.describe('The most of what counts, by resource. Set by the server.'),
+    used: quantities.describe('How much of it is used, by resource. Set by the server.'),
+  })
+  .meta({ id: `${group}.ResourceQuotaStatus`, description: 'What a project uses.' })
+
+export const resourceQuotaSchema = z
+  .object({
+    metadata,
+    spec: object(quotaSpec, 'What the project may use.'),
+    status: object(quotaStatus, 'What the project uses.'),
+  })
+  .meta({ id: `${group}.ResourceQuota`, description: 'The most that a project may use.' })
