@@ -521,3 +521,20 @@ describe('values', () => {
     )
   })
 })
+
+test('uploads are bounded by time, number and size, each with its unit', () => {
+  const uploads = { expireAfter: '2h', maxPerUser: 5, max: 50, maxBytes: '2GiB' }
+  expect(configOf(JSON.stringify({ uploads })).uploads).toEqual({
+    expireAfterMs: 7_200_000,
+    maxPerUser: 5,
+    max: 50,
+    maxBytes: 2 * 1024 ** 3,
+  })
+  const wrong = { expireAfter: '59s', maxPerUser: 0, max: 1.5, maxBytes: 100 }
+  expect(problemsOf(JSON.stringify({ uploads: wrong }))).toEqual([
+    expect.stringMatching(/^uploads\.expireAfter: write a duration with its unit, from 1m to 365d/),
+    expect.stringMatching(/^uploads\.maxPerUser: /),
+    expect.stringMatching(/^uploads\.max: /),
+    expect.stringMatching(/^uploads\.maxBytes: write a size with its unit, from 1MiB/),
+  ])
+})

@@ -3,6 +3,7 @@ import type { Content, HereLocation, Location } from '../content/content.ts'
 import type { UploadBody, UploadRange } from '../content/uploads.ts'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
+import { isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Home, Homes } from './home.ts'
 import type { Mountable, Mounts } from './mounts.ts'
@@ -136,7 +137,7 @@ export function createBlobs(options: BlobsOptions): Blobs {
     try {
       if (home !== undefined && locations.includes(home.location))
         await home.pushBlob(digest, size ?? 0, link.locations)
-      await targets.give(name, by, { digest, mediaType: link.mediaType, size, locations })
+      await targets.give(name, by, { digest, mediaType: blobType(link), size, locations })
     } finally {
       giveBack?.()
     }
@@ -200,6 +201,11 @@ export function createBlobs(options: BlobsOptions): Blobs {
 /** What a mounted blob has: what its stream has, but for bytes that are `here` alone, which go to the home of the project. */
 function mountedLocations({ locations }: Mountable['link'], home: Home | undefined): readonly Location[] {
   return home !== undefined && locations.every(({ kind }) => kind === 'here') ? [home.location] : locations
+}
+
+/** The same bytes may be a manifest of the other stream too: that is not mounted. */
+function blobType(link: Mountable['link']): string {
+  return isManifestType(link.mediaType) ? mediaType : link.mediaType
 }
 
 /** Whether the quotas of the project count what is there. */

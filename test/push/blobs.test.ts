@@ -2,7 +2,6 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
-import type { Push } from '../../src/push.ts'
 import { live } from '../content/upload-bodies.ts'
 import { ann, app, begun, blobWorld, bob, limits, other, sent, unknown } from './blob-world.ts'
 
@@ -83,24 +82,22 @@ describe('an upload', () => {
   })
 
   const ids = [
-    randomUUID(),
-    '',
-    '.',
-    '../../store',
-    'a'.repeat(10_000),
-    '\0',
-    randomUUID().toUpperCase(),
-    `${randomUUID()}/x`,
-  ]
-  test.each(ids)('of an id that is none (%j) is unknown', async (id) => {
-    const { push } = await blobWorld()
-    const calls = (with_: Push) => [
-      with_.status(app, id, ann),
-      with_.append(app, id, ann, sent('x')),
-      with_.finish(app, id, ann, digest),
-      with_.cancel(app, id, ann),
-    ]
-    for (const call of calls(push)) await expect(call).rejects.toMatchObject(unknown)
+    ['nobody’s', randomUUID()],
+    ['nothing', ''],
+    ['a path', '../../store'],
+    ['far too long', 'a'.repeat(10_000)],
+    ['a NUL', '\0'],
+    ['capitals', randomUUID().toUpperCase()],
+    ['more behind it', `${randomUUID()}/x`],
+  ] as const
+  test.each(ids)('of an id that is %s is unknown', async (_what, id) => {
+    const { push, observed } = await blobWorld()
+    await expect(push.status(app, id, ann)).rejects.toMatchObject(unknown)
+    await expect(push.append(app, id, ann, sent('x'))).rejects.toMatchObject(unknown)
+    await expect(push.finish(app, id, ann, digest)).rejects.toMatchObject(unknown)
+    await expect(push.cancel(app, id, ann)).rejects.toMatchObject(unknown)
+    const read = observed.reads.filter((key) => key.startsWith('upload/'))
+    expect(read.every((key) => key.length === 'upload/'.length + 36)).toBe(true)
   })
 
   test('takes no piece that does not go on where it ends, and goes on', async () => {

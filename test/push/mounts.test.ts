@@ -120,12 +120,26 @@ test('without a source so many streams are looked into, and no more', async () =
 })
 
 test('a manifest is no blob, and is not mounted', async () => {
-  const { push, links, reader } = await mountWorld()
+  const { push, links, reader, content } = await mountWorld()
   const { uid = '' } = (await reader.stream(other)) ?? {}
-  const manifest = digestOf('a manifest')
-  const link = { digest: manifest, mediaType: mediaTypes.ociManifest, size: 10, locations: [{ kind: 'here' }] } as const
-  await links.add(other, uid, [{ ...link, received: true }])
-  expect(await push.begin(app, ann, { mount: manifest, from: other })).toEqual(upload)
+  const manifest = Buffer.from('{"schemaVersion":2}')
+  const here = { kind: 'here' } as const
+  const link = { digest: digestOf(manifest), mediaType: mediaTypes.ociManifest, size: manifest.length }
+  await content.putManifest(link.digest, manifest, here)
+  await links.add(other, uid, [{ ...link, locations: [here], received: true }])
+  expect(await push.begin(app, ann, { mount: link.digest, from: other })).toEqual(upload)
+})
+
+test('of bytes that are a manifest and a blob the blob alone is mounted', async () => {
+  const { push, pushBlob, links, reader, blob } = await mountWorld()
+  const { uid = '' } = (await reader.stream(other)) ?? {}
+  const manifest = Buffer.from('{"schemaVersion":2}')
+  const link = { digest: digestOf(manifest), size: manifest.length, locations: [{ kind: 'here' }] } as const
+  await links.add(other, uid, [{ ...link, mediaType: mediaTypes.ociManifest, received: true }])
+  const both = await pushBlob(other, manifest)
+  expect(await push.begin(app, ann, { mount: both, from: other })).toEqual({ mounted: both })
+  expect(await blob(app, both)).toEqual(manifest)
+  expect((await links.get(app, both))?.manifestType).toBeUndefined()
 })
 
 test('bytes that were here alone and are lost are to be sent again', async () => {
