@@ -111,9 +111,12 @@ describe('a registry without the API', () => {
 
 describe('a hostile registry', () => {
   test.each([
-    ['another host', () => 'https://evil.example/v2/lib/app/referrers/x?page=1'],
+    ['another host', () => `https://evil.example/v2/lib/app/referrers/${subject}?page=1`],
     ['another repository', () => `/v2/lib/secret/referrers/${subject}?page=1`],
-    ['a host with a login', (origin: string) => origin.replace('//', '//user:password@')],
+    [
+      'a host with a login',
+      (origin: string) => `${origin.replace('//', '//user:password@')}/v2/lib/app/referrers/${subject}?page=1`,
+    ],
   ])('that goes on at %s is not followed', async (_, to) => {
     const { registry, list } = await world()
     paging(registry, () => `<${to(registry.origin)}>; rel="next"`)
