@@ -463,3 +463,48 @@ describe('the images of the cluster', () => {
     expect(w.faults.commits[1]?.operations).toHaveLength(1)
   })
 })
+
+describe('links of manifests with a subject', () => {
+  const referrer = { subject: digest('b'), artifactType: 'text/x', annotations: { a: 'b' } }
+
+  test('are recorded with their subject by the commit that says they were received', async () => {
+    const { w, stream } = await streamed()
+    await w.links.add(app, stream.uid, [link('a')])
+    expect(await w.dump('index/referrers/')).toEqual([])
+    w.faults.commits = []
+    await w.links.add(app, stream.uid, [link('a', { received: true, referrer })])
+    expect(w.faults.commits).toHaveLength(1)
+    expect(await w.links.get(app, digest('a'))).toMatchObject({ subject: digest('b') })
+    expect(await w.referrerRecords.list(app, digest('b'))).toEqual([
+      { digest: digest('a'), mediaType: imageType, size: 7, artifactType: 'text/x', annotations: { a: 'b' } },
+    ])
+    w.faults.commits = []
+    await w.links.add(app, stream.uid, [link('a', { received: true, referrer })])
+    expect(w.faults.commits).toEqual([])
+  })
+
+  test('are recorded where they were received before subjects were', async () => {
+    const { w, stream } = await streamed()
+    await w.links.add(app, stream.uid, [link('a', { received: true })])
+    await w.links.add(app, stream.uid, [link('a', { received: true, referrer })])
+    expect(await w.referrerRecords.list(app, digest('b'))).toHaveLength(1)
+  })
+
+  test('are no referrers by what others say of them', async () => {
+    const { w, stream } = await streamed()
+    await w.links.add(app, stream.uid, [link('a', { referrer })])
+    expect(await w.referrerRecords.list(app, digest('b'))).toEqual([])
+  })
+
+  test('are revived with the image that they refer to', async () => {
+    const { w, stream } = await streamed()
+    await w.links.add(app, stream.uid, [link('b', { received: true }), link('a', { received: true, referrer })])
+    await w.writer.delete(app)
+    await w.writer.create(app)
+    expect(await w.referrerRecords.list(app, digest('b'))).toEqual([])
+    await w.links.revive(app, digest('b'))
+    expect(await w.referrerRecords.list(app, digest('b'))).toMatchObject([
+      { digest: digest('a'), annotations: { a: 'b' } },
+    ])
+  })
+})
