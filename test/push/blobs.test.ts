@@ -142,6 +142,29 @@ describe('an upload', () => {
     expect((await blob(app, digest))?.equals(bytes)).toBe(true)
   })
 
+  test('is left alone by other requests from its last byte until its stream has it', async () => {
+    const { push, observed, blob, uploads } = await blobWorld()
+    const id = await begun(push, app)
+    await push.append(app, id, ann, sent(bytes))
+    const { promise: held, resolve: isHeld } = Promise.withResolvers<void>()
+    const { promise: others, resolve: goOn } = Promise.withResolvers<void>()
+    observed.onCommit = async () => {
+      isHeld()
+      await others
+      return undefined
+    }
+    const finishing = push.finish(app, id, ann, digest)
+    await held
+    const busy = { code: 'UPLOAD_OFFSET_INVALID', status: 416 }
+    await expect(push.finish(app, id, ann, digest)).rejects.toMatchObject(busy)
+    await expect(push.append(app, id, ann, sent(bytes))).rejects.toMatchObject(busy)
+    await expect(push.cancel(app, id, ann)).rejects.toMatchObject(busy)
+    goOn()
+    await finishing
+    expect((await blob(app, digest))?.equals(bytes)).toBe(true)
+    expect(await uploads()).toEqual({ records: [], files: [] })
+  })
+
   test('of other bytes than its digest ends, and its stream is not made', async () => {
     const { push, reader, uploads } = await blobWorld()
     const id = await begun(push, app)
