@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { manifestNaming } from './deletions/blob-use.ts'
 import { maxUnlinked, readLink, removeLinks, restoreLink, unwritten } from './deletions/links.ts'
 import { derivedTagsAt, referringTo } from './deletions/referring.ts'
-import { imageOf, removeTag, removeTagsAt, requireMayGo, tagsAt } from './deletions/tags.ts'
+import { imageOf, removeTag, removeTagsAt, tagsAt } from './deletions/tags.ts'
 import type { Digest } from './oci/digest.ts'
 import { RegistryError } from './oci/errors.ts'
 import { isTag, type StreamName } from './oci/reference.ts'
@@ -95,15 +95,15 @@ export function createDeletions(options: DeletionsOptions): Deletions {
     return new Set(images.filter((image) => image !== digest))
   }
 
-  async function plan(stream: Stream, digest: Digest): Promise<Deleted> {
+  async function plan(stream: Stream, digest: Digest, cause: Cause): Promise<Deleted> {
     const own = await ownLink(stream, digest)
-    const tags = await tagsAt(options, stream, digest)
-    if (own === undefined && tags.length === 0) throw unknownImage(stream, digest)
-    for (const tag of tags) requireMayGo(stream, tag)
+    const standing = await tagsAt(options, stream, digest)
+    if (own === undefined && standing.length === 0) throw unknownImage(stream, digest)
+    const tags = await removeTagsAt(options, stream, digest, standing, { cause, dryRun: true })
     const { manifests } = await referringTo({ store, records }, stream, digest, await standingBut(stream, digest))
     const derived = await derivedTagsAt({ records }, stream, digest)
     return {
-      tags: [...tags.map(({ name }) => name), ...derived].sort(),
+      tags: [...tags, ...derived].sort(),
       manifests: [digest, ...manifests.toReversed()].slice(0, maxTold),
     }
   }
@@ -205,7 +205,7 @@ export function createDeletions(options: DeletionsOptions): Deletions {
 
     async image(name, digest, { dryRun = false, ...why }) {
       const stream = await deletable(name)
-      if (dryRun) return plan(stream, digest)
+      if (dryRun) return plan(stream, digest, causeOf(why))
       const deleted = await removeImage(stream, digest, causeOf(why))
       const { tags, manifests } = deleted
       const counted = { tags: tags.length, manifests: manifests.length }

@@ -315,7 +315,7 @@ async function openParts(options: PartsOptions) {
     awaitMove,
     log,
   })
-  const deletions = createDeletions({ ...streams, store, forget, log })
+  const deletions = createDeletions({ ...streams, store, forget, forgetReferrers: referrers.forget, log })
   const images = createStreamImages({ ...streams, content })
   return {
     ...access,

@@ -1,4 +1,5 @@
 import { policyAnnotationNames } from '../streams/content-policy.ts'
+import { deletesAnnotation } from '../streams/delete-policy.ts'
 import { homeAnnotation } from '../streams/home-annotation.ts'
 import { immutableAnnotation } from '../streams/immutable.ts'
 import { contentAnnotation } from './content-state.ts'
@@ -12,7 +13,7 @@ export const candidateAnnotation = 'weir.dev/candidate'
 
 const domain = 'weir.dev/'
 const computed: readonly string[] = [holdAnnotation, candidateAnnotation, contentAnnotation]
-const settings: readonly string[] = [...policyAnnotationNames, homeAnnotation, immutableAnnotation]
+const settings: readonly string[] = [...policyAnnotationNames, homeAnnotation, immutableAnnotation, deletesAnnotation]
 const known = new Set([...settings, ...computed])
 
 /** Annotations without those that Weir computes, which are never kept as somebody's own. */

@@ -2,7 +2,16 @@ import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { requireNotHeld } from '../streams/hold.ts'
 import type { Cause } from '../streams/records.ts'
-import type { Pins, Stream, StreamReader, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
+import type {
+  CurrentStream,
+  Pins,
+  Stream,
+  StreamChange,
+  StreamReader,
+  StreamWriter,
+  Tag,
+  TagChange,
+} from '../streams/streams.ts'
 
 export interface TagRemovalOptions {
   reader: Pick<StreamReader, 'tags'>
@@ -57,28 +66,28 @@ export async function removeTagsAt(
   stream: Stream,
   digest: Digest,
   tags: readonly Tag[],
-  { cause }: TagRemoval,
+  { cause, dryRun = false }: TagRemoval,
 ): Promise<string[]> {
   if (tags.length === 0) return []
   const asked = new Set(tags.map(({ name }) => name))
   const decided = new Set<string>()
-  const result = await refusable(() =>
-    writer.changeStream(stream, (current) => {
-      const going = current.tags.filter((tag) => asked.has(tag.name) && imageOf(tag) === digest)
-      if (current.stream.uid !== stream.uid || going.length === 0) return undefined
-      for (const tag of going) requireMayGo(current.stream, tag)
-      for (const { name } of going) decided.add(name)
-      return { tags: new Map(going.map(({ name }) => [name, { remove: { cause } }])) }
-    }),
-  )
+  const result = await refusable(() => writer.changeStream(stream, decide, { dryRun }))
   // What moved before it could go is there still.
   for (const { name } of result.whole.tags) decided.delete(name)
-  if (decided.size > 0) await pins.reached(result.revision)
+  if (!dryRun && decided.size > 0) await pins.reached(result.revision)
   return [...decided]
+
+  function decide(current: CurrentStream): StreamChange | undefined {
+    const going = current.tags.filter((tag) => asked.has(tag.name) && imageOf(tag) === digest)
+    if (current.stream.uid !== stream.uid || going.length === 0) return undefined
+    for (const tag of going) requireMayGo(current.stream, tag)
+    for (const { name } of going) decided.add(name)
+    return { tags: new Map(going.map(({ name }) => [name, { remove: { cause } }])) }
+  }
 }
 
 /** @throws RegistryError DENIED when the tag is held */
-export function requireMayGo(stream: Stream, { name, record }: Tag): void {
+function requireMayGo(stream: Stream, { name, record }: Tag): void {
   try {
     requireNotHeld(record, 'push', stream, name)
   } catch (error) {

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
 import { validateContentPolicy } from '../streams/content-policy.ts'
+import { validateDeletes } from '../streams/delete-policy.ts'
 import { validateImmutable } from '../streams/immutable.ts'
 import { streamNotFound } from '../streams/lives.ts'
 import { requireChangeUnchanged } from '../streams/preconditions.ts'
@@ -119,6 +120,7 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
       ...validateObject(object),
       ...validateContentPolicy(object.annotations, before?.annotations, 'metadata.annotations'),
       ...validateImmutable(object.annotations, before?.annotations, 'metadata.annotations', 'stream'),
+      ...validateDeletes(object.annotations, before?.annotations, 'metadata.annotations'),
     ]
     const { dockerImageRepository: repository } = object
     if (causes.length > 0 || !repository || repository === before?.dockerImageRepository) return causes

@@ -138,6 +138,31 @@ describe('a held tag', () => {
   })
 })
 
+describe('an immutable tag', () => {
+  test.each([
+    ['of the stream', 'v*'],
+    ['of the stream, in a twin', 'v1'],
+  ])('%s keeps its image, and all other tags of it', async (_where, immutable) => {
+    const world = await deletionsWorld()
+    await world.writer.create(app, { annotations: { 'weir.dev/immutable': immutable } })
+    await world.push(`demo/app@${v1.manifest.digest}`, v1, { tags: ['v1', 'prod'] })
+    for (const dryRun of [true, false]) {
+      for (const work of [
+        () => world.deletions.image(app, v1.manifest.digest, { ...bob, dryRun }),
+        () => world.deletions.tag(app, 'v1', { ...bob, dryRun }),
+      ]) {
+        const refused = await refusalOf(work())
+        expect(refused).toMatchObject({ code: 'DENIED' })
+        expect(refused.message).toContain('tag "v1" is immutable')
+      }
+    }
+    for (const at of ['demo/app:v1', 'demo/app:prod', `demo/app@${v1.manifest.digest}`])
+      expect(await world.look(at)).toBe(v1.manifest.digest)
+    await world.deletions.tag(app, 'prod', bob)
+    expect(await world.look('demo/app:prod')).toBe('MANIFEST_UNKNOWN')
+  })
+})
+
 test('a dry run tells what would go, and writes nothing', async () => {
   const world = await deletionsWorld()
   await world.push('demo/app:prod', v1)

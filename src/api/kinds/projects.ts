@@ -3,6 +3,7 @@ import type { Rbac } from '../../access/access.ts'
 import type { Projects } from '../../projects.ts'
 import type { Objects } from '../../store/objects.ts'
 import { validateContentPolicy } from '../../streams/content-policy.ts'
+import { validateDeletes } from '../../streams/delete-policy.ts'
 import { validateHome } from '../../streams/home-annotation.ts'
 import { validateImmutable } from '../../streams/immutable.ts'
 import type { AllowList } from '../../upstream/allow-list.ts'
@@ -107,6 +108,7 @@ export function projectHandlers(
       return [
         ...validateContentPolicy(annotations, before, field),
         ...validateImmutable(annotations, before, field, 'project'),
+        ...validateDeletes(annotations, before, field),
         ...validateHome(annotations, before, field, refusalOf),
       ]
     },
