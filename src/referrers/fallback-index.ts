@@ -6,8 +6,8 @@ import type { StreamName } from '../oci/reference.ts'
 import { stringMap } from '../oci/referrer.ts'
 import type { ReferrerRecords } from '../streams/referrer-records.ts'
 import type { Links, Pins } from '../streams/streams.ts'
+import { failureOf } from './failure.ts'
 import type { OtherReferrers } from './page.ts'
-import { failureOf } from './told.ts'
 
 export interface FallbackIndexOptions {
   pins: Pick<Pins, 'pin'>

@@ -7,8 +7,9 @@ import type { StreamName } from '../oci/reference.ts'
 import type { FallbackTagRecord, ReferrerRecords } from '../streams/referrer-records.ts'
 import type { Links, Pins, StreamLink, StreamReader } from '../streams/streams.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { failureOf } from './failure.ts'
 import { createMemory, type Found, type LivingStream } from './memory.ts'
-import { failedMs, failureOf, maxLocations } from './told.ts'
+import { failedMs, maxLocations } from './told.ts'
 
 /** Tags that are derived from the digests of images. */
 export interface FallbackTags {

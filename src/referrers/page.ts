@@ -4,7 +4,7 @@ import { parseManifest } from '../oci/manifest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { referrerOf } from '../oci/referrer.ts'
 import type { ReferrerRecords, StoredReferrer } from '../streams/referrer-records.ts'
-import { failureOf } from './told.ts'
+import { failureOf } from './failure.ts'
 
 /** A manifest that has the image as its subject, as listings show it. */
 export interface Referrer {

@@ -2,10 +2,11 @@ import type { Logger } from 'pino'
 import type { UpstreamLocation } from '../content/content.ts'
 import { upstreamsOf } from '../content/locations.ts'
 import type { Digest } from '../oci/digest.ts'
-import { RegistryError } from '../oci/errors.ts'
+import type { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Links, NewLink } from '../streams/streams.ts'
 import type { ToldReferrer, Upstream } from '../upstream/upstream.ts'
+import { failureOf } from './failure.ts'
 import { createMemory, type LivingStream } from './memory.ts'
 import type { OtherReferrers } from './page.ts'
 
@@ -79,10 +80,4 @@ export function createTold({ links, upstream, now, log }: ToldOptions): Told {
       })
     },
   }
-}
-
-/** @throws what is no failure of an upstream */
-export function failureOf(error: unknown): RegistryError {
-  if (error instanceof RegistryError) return error
-  throw error
 }
