@@ -8,7 +8,7 @@ const magic = Buffer.from('k8s\0')
 
 /** The kinds that are read, by `apiVersion`; DeleteOptions are of any. */
 const kinds: ReadonlyMap<string, readonly string[]> = new Map([
-  ['v1', ['Namespace', 'ServiceAccount', 'ConfigMap', 'Secret', 'Event']],
+  ['v1', ['Namespace', 'ServiceAccount', 'ConfigMap', 'Secret', 'Event', 'ResourceQuota']],
   ['rbac.authorization.k8s.io/v1', ['Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding']],
   [
     'authorization.k8s.io/v1',

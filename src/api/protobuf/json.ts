@@ -45,6 +45,8 @@ function single(field: protobuf.Field, value: unknown): unknown {
       return timeOf(field, json)?.replace(/\.\d+Z$/, 'Z')
     case 'MicroTime':
       return timeOf(field, json)
+    case 'Quantity':
+      return json.string ?? ''
     case 'ExtraValue':
       return json.items ?? []
     default:
