@@ -1,4 +1,4 @@
-/** Installs what the interop tests need and is not there yet: Debian packages by apt-get, Go tools by the Go toolchain. */
+/** Installs what the interop tests need and is not there yet: Debian packages by apt-get, Go programs by the Go toolchain. */
 import { existsSync } from 'node:fs'
 import { mkdir, readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -9,6 +9,7 @@ const debian = {
   'docker-registry': 'docker-registry',
   skopeo: 'skopeo',
   podman: 'podman',
+  buildah: 'buildah',
   dockerd: 'docker.io',
   docker: 'docker.io',
   containerd: 'containerd',
@@ -19,11 +20,11 @@ const debian = {
   wrk: 'wrk',
 } as const
 
-/** Go module by the program that it brings. */
-const go = { crane: 'github.com/google/go-containerregistry/cmd/crane@v0.20.6' } as const
-
-/** Programs that are built from sources of ours here, by folder. */
-const builds = ['kubectl'] as const
+/**
+ * Programs that the Go module in `tools` builds: those that its `go.mod` names as tools, at its versions, and kubectl. They share
+ * one module so that what they have in common, Kubernetes' libraries above all, is compiled once.
+ */
+const goPrograms = ['kubectl', 'conformance', 'cosign', 'crane', 'helm', 'oras', 'regctl'] as const
 
 /**
  * Debian packages that collide with what is installed, or start a server of their own: unpacked aside, with the program that is
@@ -31,7 +32,7 @@ const builds = ['kubectl'] as const
  */
 const aside = { 'kubernetes-client': 'usr/bin/kubectl', nginx: 'usr/sbin/nginx' } as const
 
-/** Where the Go tools go: outside git's sight, within the project. */
+/** Where the Go programs go: outside git's sight, within the project. */
 export const goBin = resolve(import.meta.dirname, '../../node_modules/.cache/interop-bin')
 
 /** Debian's kubectl, many releases older than the current one. */
@@ -57,22 +58,23 @@ async function installDebian(): Promise<void> {
   await must('apt-get', ['install', '-y', '--no-install-recommends', ...missing], { env, timeoutMs: 600_000 })
 }
 
-async function installGo(): Promise<void> {
-  for (const [program, module] of Object.entries(go)) {
-    if (existsSync(join(goBin, program))) continue
-    console.log(`installing ${module}`)
-    await must('go', ['install', module], { env: { GOBIN: goBin }, timeoutMs: 600_000 })
-  }
-}
-
+/** All at once, the same way: what one has compiled the others find, and the next run on this machine. */
 async function buildGo(): Promise<void> {
-  for (const name of builds) {
-    if (existsSync(join(goBin, name))) continue
-    console.log(`building ${name}`)
-    const cwd = join(import.meta.dirname, name)
-    const ldflags = '-ldflags=-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2'
-    await must('go', ['build', '-trimpath', ldflags, '-o', join(goBin, name), '.'], { cwd, timeoutMs: 900_000 })
-  }
+  const missing = goPrograms.filter((program) => !existsSync(join(goBin, program)))
+  if (missing.length === 0) return
+  console.log(`building with Go: ${missing.join(' ')}`)
+  const began = performance.now()
+  // kubectl takes its version from the linker.
+  const ldflags = '-ldflags=-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2'
+  const env = { CGO_ENABLED: '0', GOGC: '400' }
+  const cwd = join(import.meta.dirname, 'tools')
+  await mkdir(goBin, { recursive: true })
+  await must('go', ['build', '-trimpath', ldflags, '-o', `${goBin}/`, 'tool', './kubectl'], {
+    cwd,
+    env,
+    timeoutMs: 1_500_000,
+  })
+  console.log(`built in ${Math.round((performance.now() - began) / 1000)} s`)
 }
 
 async function unpackAside(): Promise<void> {
@@ -90,7 +92,6 @@ async function unpackAside(): Promise<void> {
 
 if (import.meta.main) {
   await installDebian()
-  await installGo()
   await buildGo()
   await unpackAside()
 }
