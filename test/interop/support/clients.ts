@@ -134,6 +134,7 @@ export function skopeoClient(directory: string): PullClient {
 /** containerd's resolver and fetcher, as the kubelet uses them, through `ctr`. */
 export interface Containerd extends Service {
   client: PullClient
+  ctr(args: readonly string[]): Promise<Finished>
 }
 
 /** Starts a containerd of its own. */
@@ -153,6 +154,7 @@ export async function startContainerd(directory: string): Promise<Containerd> {
   })
   return {
     ...service,
+    ctr,
     client: {
       name: 'ctr',
       version: async () => (await must('ctr', ['--version'])).trim(),

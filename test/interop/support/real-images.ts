@@ -1,12 +1,19 @@
+import { createCipheriv, createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { digestOf } from '../../../src/oci/digest.ts'
 import { mediaTypes } from '../../../src/oci/media-types.ts'
 import { type Piece, piece, type TestImage, type TestIndex } from '../../support/images.ts'
 
-/** Makes an image that an engine can unpack: one layer, a tar file with one text file whose content is `seed`. */
-export function realImage(seed: string, options: { docker?: boolean; architecture?: string } = {}): TestImage {
-  const { docker = false, architecture = 'amd64' } = options
-  const tar = tarFile('seed.txt', Buffer.from(`${seed}\n`))
+/**
+ * Makes an image that an engine can unpack: one layer, a tar file with one text file whose content is `seed`, and `padding`
+ * bytes after it that do not compress.
+ */
+export function realImage(
+  seed: string,
+  options: { docker?: boolean; architecture?: string; padding?: number } = {},
+): TestImage {
+  const { docker = false, architecture = 'amd64', padding = 0 } = options
+  const tar = tarFile('seed.txt', Buffer.concat([Buffer.from(`${seed}\n`), incompressible(seed, padding)]))
   const layer = piece(
     docker ? 'application/vnd.docker.image.rootfs.diff.tar.gzip' : 'application/vnd.oci.image.layer.v1.tar+gzip',
     gzipSync(tar),
@@ -42,6 +49,12 @@ export function realIndex(seed: string, options: { docker?: boolean } = {}): Tes
   }))
   const mediaType = docker ? mediaTypes.dockerManifestList : mediaTypes.ociIndex
   return { manifest: piece(mediaType, JSON.stringify({ schemaVersion: 2, mediaType, manifests })), children }
+}
+
+/** Bytes that follow from `seed` alone. */
+function incompressible(seed: string, length: number): Buffer {
+  const key = createHash('sha256').update(seed).digest()
+  return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length))
 }
 
 /** A tar archive of one regular file (POSIX ustar). */
