@@ -7,7 +7,7 @@ const root = resolve(import.meta.dirname, '../..')
 const reports = join(root, 'reports')
 
 /** Every report that must be there; a runner that wrote none has failed. */
-const expected = ['unit.json', 'interop.json', 'store-kill.json', 'content-kill.json']
+const expected = ['unit.json', 'interop.json', 'store-kill.json', 'content-kill.json', 'push-kill.json']
 
 async function readJson(file: string): Promise<unknown> {
   try {

@@ -15,7 +15,7 @@ import { checkWholeAtLast, unheldTags } from './content-at-last.ts'
 import { checkContent } from './content-check.ts'
 import { aheadMs } from './content-clock.ts'
 import { requestApi } from './content-requests.ts'
-import { maxBytes, type Prepared, prepare, spawnWeir, start } from './content-running.ts'
+import { crowded, maxBytes, type Prepared, prepare, spawnWeir, start } from './content-running.ts'
 import { drive, importImage, newSession, pinnedTags, projects, type Session, stillStream } from './content-session.ts'
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '200' } } })
@@ -40,7 +40,7 @@ upstream.bytesPerSecond = 20_000_000
 // An eviction asks first whether the upstream can give it again.
 upstream.headDelayMs = 40
 try {
-  const report = await killRepeatedly(await prepare(directory, upstream.host))
+  const report = await killRepeatedly(await prepare(directory, crowded(upstream.host)))
   await mkdir('reports', { recursive: true })
   await writeFile('reports/content-kill.json', `${JSON.stringify(report, undefined, 2)}\n`)
   console.log(report)

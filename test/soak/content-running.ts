@@ -30,8 +30,23 @@ export interface Running extends Connection {
   kill(): Promise<void>
 }
 
-/** Writes the config of a Weir in front of the upstream `host`. */
-export async function prepare(directory: string, host: string): Promise<Prepared> {
+/** Of a Weir in front of the upstream `host` that may keep less than it has to. */
+export function crowded(host: string): Record<string, unknown> {
+  return {
+    upstreams: [{ host, insecure: true }],
+    content: {
+      maxBytes: `${maxBytes}B`,
+      retain: 'pinned',
+      historyKeep: 1,
+      historyKeepDays: 0,
+      backgroundDownloads: 8,
+      backgroundDownloadsPerHost: 8,
+    },
+  }
+}
+
+/** Writes the config of a Weir, with `settings` beside what each of them has. */
+export async function prepare(directory: string, settings: Record<string, unknown>): Promise<Prepared> {
   const ports = { http: await freePort(), https: await freePort() }
   const data = join(directory, 'data')
   const config = join(directory, 'weir.yaml')
@@ -41,15 +56,7 @@ export async function prepare(directory: string, host: string): Promise<Prepared
       listen: `127.0.0.1:${ports.http}`,
       tls: { listen: `127.0.0.1:${ports.https}` },
       data,
-      upstreams: [{ host, insecure: true }],
-      content: {
-        maxBytes: `${maxBytes}B`,
-        retain: 'pinned',
-        historyKeep: 1,
-        historyKeepDays: 0,
-        backgroundDownloads: 8,
-        backgroundDownloadsPerHost: 8,
-      },
+      ...settings,
       audit: { output: 'none' },
       log: { level: 'error' },
     }),

@@ -7,6 +7,7 @@ const short = process.argv.includes('--short')
 const programs = [
   ['store-kill.ts', '--kills', short ? '30' : '300'],
   ['content-kill.ts', '--kills', short ? '20' : '200'],
+  ['push-kill.ts', '--kills', short ? '10' : '100'],
 ] as const
 
 for (const [program, ...args] of programs) {
