@@ -43,7 +43,7 @@ export interface CollectorOptions {
   reader: Pick<StreamReader, 'tags'>
   writer: Pick<StreamWriter, 'changeTag'>
   links: Pick<Links, 'get' | 'image'>
-  content: Pick<Content, 'list' | 'remove' | 'sweep' | 'verify'>
+  content: Pick<Content, 'list' | 'remove' | 'sweep' | 'verify' | 'counters'>
   /** Tells whether a location has bytes still. */
   source: Pick<BlobSource, 'size'>
   /** What holds where no annotation says otherwise. */

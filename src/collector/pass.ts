@@ -15,7 +15,7 @@ import { removeUnreached } from './unreached-links.ts'
 
 export interface PassOptions {
   store: Store
-  content: Pick<Content, 'list' | 'remove' | 'sweep'>
+  content: Pick<Content, 'list' | 'remove' | 'sweep' | 'counters'>
   policy: ContentPolicy
   mayGive: MayGive
   provenBy: ProvenBy
@@ -141,8 +141,10 @@ function keepReason({ held, gone, nowMs }: Pass, { digest, usedAt }: HeldContent
   return usedAt > nowMs - recentUseMs ? 'being used' : 'too young'
 }
 
-function missingBytes({ report, maxBytes, neededBytes }: Pass, { bytes, evictableBytes }: Kept): number {
-  const tooMany = bytes > pressedShare * maxBytes ? bytes - relievedShare * maxBytes : 0
+function missingBytes({ content, report, maxBytes, neededBytes }: Pass, { bytes, evictableBytes }: Kept): number {
+  // Uploads take room too.
+  const used = bytes + content.counters.uploadBytes
+  const tooMany = used > pressedShare * maxBytes ? used - relievedShare * maxBytes : 0
   const missing = neededBytes - report.freedBytes
   // For a file that has no room in any case nothing else is to go.
   return missing > evictableBytes ? tooMany : Math.max(tooMany, missing, 0)

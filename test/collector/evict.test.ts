@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { UpstreamLocation } from '../../src/content/content.ts'
 import { proofOf } from '../../src/content/proof.ts'
@@ -77,6 +78,19 @@ describe('without room', () => {
     const world = await full(10, { maxBytes: 100 * layerBytes })
     expect(await world.collector.prune(real)).toMatchObject({ freedBytes: 0 })
     expect(asksOf(world)).toEqual([])
+  })
+
+  test('uploads press too: what can be had again makes room for them', async () => {
+    const world = await full(10, { maxBytes: 20 * layerBytes })
+    expect(await world.collector.prune(real)).toMatchObject({ freedBytes: 0 })
+    await world.content.uploads.append(
+      randomUUID(),
+      (async function* () {
+        yield Buffer.alloc(3 * layerBytes)
+      })(),
+    )
+    const { freed } = await world.collector.prune(real)
+    expect(freed.map(({ reason }) => reason)).toContain('evicted')
   })
 
   test('bytes that a file had no room for are made free, whatever else is held', async () => {

@@ -1,0 +1,92 @@
+import { expect, test } from 'vitest'
+import { digestOf } from '../../src/oci/digest.ts'
+import { type Answered, type RequestToSend, startWorld, type World } from '../support/world.ts'
+
+const type = 'application/vnd.oci.image.manifest.v1+json'
+const quotas = '/api/v1/namespaces/demo/resourcequotas'
+const tags = 'count/imagestreamtags.image.openshift.io'
+
+async function quotaWorld(hard: Record<string, string>): Promise<World> {
+  const world = await startWorld()
+  await world.cli('new-project', 'demo')
+  const body = JSON.stringify({ metadata: { name: 'q' }, spec: { hard } })
+  const headers = { 'content-type': 'application/json' }
+  const made = await world.request(quotas, { method: 'POST', token: world.adminToken, secure: true, headers, body })
+  expect(made.status).toBe(201)
+  return world
+}
+
+async function used(world: World): Promise<Record<string, string>> {
+  const { body } = await world.request(`${quotas}/q`, { token: world.adminToken, secure: true })
+  return JSON.parse(body.toString()).status.used
+}
+
+async function ask(world: World, method: string, to: string, sent: RequestToSend = {}): Promise<Answered> {
+  const token = await world.pullToken('repository:demo/app:pull,push,delete', world.adminToken)
+  return world.request(`/v2/demo/app/${to}`, { method, token, ...sent })
+}
+
+async function pushBlob(world: World, bytes: string): Promise<Answered> {
+  const begun = await ask(world, 'POST', 'blobs/uploads/')
+  if (begun.status !== 202) return begun
+  const upload = String(begun.headers.location).replace('/v2/demo/app/', '')
+  return ask(world, 'PUT', `${upload}?digest=${digestOf(bytes)}`, { body: bytes })
+}
+
+function put(world: World, tag: string, manifest: string): Promise<Answered> {
+  return ask(world, 'PUT', `manifests/${tag}`, { body: manifest, headers: { 'content-type': type } })
+}
+
+function manifestOf(...layers: string[]): string {
+  const descriptor = (mediaType: string, bytes: string) => ({ mediaType, digest: digestOf(bytes), size: bytes.length })
+  return JSON.stringify({
+    schemaVersion: 2,
+    mediaType: type,
+    config: descriptor('application/vnd.oci.image.config.v1+json', '{}'),
+    layers: layers.map((bytes) => descriptor('application/vnd.oci.image.layer.v1.tar', bytes)),
+  })
+}
+
+function refusalOf({ status, body }: Answered): object {
+  const { code, message } = JSON.parse(body.toString()).errors[0]
+  return { status, code, message }
+}
+
+test('what is pushed beyond the bytes of a quota is refused, and has room when something was deleted', async () => {
+  const world = await quotaWorld({ 'requests.storage': '2000' })
+  const [first, second] = ['first'.repeat(200), 'second'.repeat(200)]
+  for (const bytes of ['{}', first]) expect((await pushBlob(world, bytes)).status).toBe(201)
+  const manifest = manifestOf(first)
+  expect((await put(world, 'v1', manifest)).status).toBe(201)
+  const bytes = 2 + first.length + manifest.length
+  expect(await used(world)).toEqual({ 'requests.storage': String(bytes) })
+  expect(refusalOf(await pushBlob(world, second))).toMatchObject({
+    status: 403,
+    code: 'DENIED',
+    message: expect.stringMatching(
+      /^exceeded quota: q, requested: requests\.storage=\d+, used: requests\.storage=.*2000$/,
+    ),
+  })
+  expect(await used(world)).toEqual({ 'requests.storage': String(bytes) })
+  expect((await ask(world, 'DELETE', `manifests/${digestOf(manifest)}`)).status).toBe(202)
+  expect((await ask(world, 'DELETE', `blobs/${digestOf(first)}`)).status).toBe(202)
+  expect(await used(world)).toEqual({ 'requests.storage': '2' })
+  expect((await pushBlob(world, second)).status).toBe(201)
+  await world.restart()
+  expect(await used(world)).toEqual({ 'requests.storage': String(2 + second.length) })
+})
+
+test('a push of one more tag than a quota allows is refused, and moves of those that are there are not', async () => {
+  const world = await quotaWorld({ [tags]: '1' })
+  for (const bytes of ['{}', 'a', 'b']) expect((await pushBlob(world, bytes)).status).toBe(201)
+  expect((await put(world, 'v1', manifestOf('a'))).status).toBe(201)
+  expect(refusalOf(await put(world, 'v2', manifestOf('a')))).toEqual({
+    status: 403,
+    code: 'DENIED',
+    message: `exceeded quota: q, requested: ${tags}=1, used: ${tags}=1, limited: ${tags}=1`,
+  })
+  expect((await put(world, 'v1', manifestOf('b'))).status).toBe(201)
+  expect((await ask(world, 'DELETE', 'manifests/v1')).status).toBe(202)
+  expect((await put(world, 'v2', manifestOf('a'))).status).toBe(201)
+  expect(await used(world)).toEqual({ [tags]: '1' })
+})
