@@ -34,6 +34,7 @@ export const resources = {
   sessions: resource('weir.dev', 'sessions'),
   auditEvents: resource('weir.dev', 'auditevents'),
   prefetches: resource('weir.dev', 'prefetches'),
+  imageDeletions: resource('weir.dev', 'imagedeletions'),
   contentPrunes: resource('weir.dev', 'contentprunes'),
   contentVerifications: resource('weir.dev', 'contentverifications'),
   roles: resource('rbac.authorization.k8s.io', 'roles'),

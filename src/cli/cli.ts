@@ -5,6 +5,7 @@ import { addAccessVerbs } from './access.ts'
 import { addAuditVerb } from './audit.ts'
 import { addCanIVerb } from './can-i.ts'
 import { type Client, createClient } from './client.ts'
+import { addDeleteVerb } from './delete.ts'
 import { addDescribeVerb } from './describe.ts'
 import { explain } from './explain.ts'
 import { ApiError, CliError, SaidNo } from './failures.ts'
@@ -79,6 +80,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addProjectVerbs(program, context)
   addImportVerb(program, context)
   addTagVerb(program, context)
+  addDeleteVerb(program, context)
   addHistoryVerb(program, context)
   addRollbackVerbs(program, context)
   addGetVerb(program, context)

@@ -100,6 +100,9 @@ function neededRight({ method, target }: ApiError): { verb: string; resource: st
   if (target.resource === resources.tagEvents && verb === 'create') {
     return { verb: 'update', resource: resources.imageStreamTags.plural, role: 'registry-editor' }
   }
+  if (target.resource === resources.imageDeletions) {
+    return { verb: 'delete', resource: `${resources.imageStreams.plural}/layers`, role: 'registry-editor' }
+  }
   if (target.resource === resources.prefetches) {
     return { verb: 'get', resource: `${resources.imageStreams.plural}/layers`, role: 'pull' }
   }
