@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest'
+import type { Digest } from '../../src/oci/digest.ts'
+import { makeImage, makeIndex, type Piece } from '../support/images.ts'
+import { descriptorOf, indexOf, manifestOf, nameOf, pushWorld, refusalOf } from './manifest-world.ts'
+
+const v1 = makeImage('v1')
+const multi = makeIndex('multi')
+const app = nameOf('demo/app')
+
+test('what the stream does not have is told, each digest', async () => {
+  const world = await pushWorld()
+  await world.pushBlob('demo/app', v1.config)
+  const refusal = await refusalOf(world.put('demo/app:prod', v1.manifest))
+  expect(refusal).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN', digests: v1.layers.map(({ digest }) => digest) })
+  expect(await world.pin('demo/app:prod')).toBeUndefined()
+})
+
+describe('I5: a manifest that names what another project pushed', () => {
+  const secret = makeImage('secret')
+
+  test('opens no blob, when it calls it a layer that is had elsewhere', async () => {
+    const world = await pushWorld()
+    await world.push('demo/app:prod', secret)
+    const [layer] = secret.layers
+    const foreign = { ...descriptorOf(layer as Piece), urls: ['https://elsewhere.test/layer'] }
+    const manifest = manifestOf(v1.config, [foreign])
+    await world.pushBlob('demo/evil', v1.config)
+    await world.put('demo/evil:prod', manifest)
+    await world.pullThrough.manifest(nameOf('demo/evil'), 'prod', { head: false })
+    await expect(world.pullThrough.blob(nameOf('demo/evil'), layer?.digest ?? '')).rejects.toMatchObject({
+      code: 'BLOB_UNKNOWN',
+    })
+    expect(await world.links.get(nameOf('demo/evil'), layer?.digest as Digest)).toBeUndefined()
+  })
+
+  test('opens neither a manifest nor its blobs, when it is a child of an index', async () => {
+    const world = await pushWorld()
+    await world.push('demo/app:prod', secret)
+    await world.put('demo/evil:prod', indexOf([secret.manifest]))
+    await world.pullThrough.manifest(nameOf('demo/evil'), 'prod', { head: false })
+    await expect(
+      world.pullThrough.manifest(nameOf('demo/evil'), secret.manifest.digest, { head: false }),
+    ).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+    for (const { digest } of [secret.config, ...secret.layers]) {
+      await expect(world.pullThrough.blob(nameOf('demo/evil'), digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+    }
+  })
+})
+
+describe('what a manifest names', () => {
+  test('may be what an import brought, and keeps its upstream', async () => {
+    const world = await pushWorld()
+    world.registry.put('lib/app', v1, { tag: 'v1' })
+    await world.importImage('app', 'up', `${world.registry.host}/lib/app:v1`)
+    const before = await world.links.get(app, v1.config.digest)
+    const variant = manifestOf(v1.config, v1.layers.map(descriptorOf), { annotations: { built: 'here' } })
+    await world.put('demo/app:prod', variant)
+    expect((await world.links.get(app, v1.config.digest))?.locations).toEqual(before?.locations)
+    expect((await world.links.get(app, variant.digest))?.locations).toEqual([{ kind: 'here' }])
+  })
+
+  test('may be what only an unread child of an imported index names', async () => {
+    const world = await pushWorld()
+    world.registry.put('lib/app', multi, { tag: 'v1' })
+    await world.importImage('app', 'up', `${world.registry.host}/lib/app:v1`)
+    const [child] = multi.children
+    if (child === undefined) throw new TypeError('an index of none')
+    const variant = manifestOf(child.config, child.layers.map(descriptorOf))
+    expect((await refusalOf(world.put('demo/app:a', variant))).code).toBe('MANIFEST_BLOB_UNKNOWN')
+    const through = world.putManifestWith({ findBlob: world.pullThrough.findBlob })
+    await world.put('demo/app:b', variant, { through })
+    expect(await world.pin('demo/app:b')).toBe(variant.digest)
+  })
+
+  test('may lack foreign layers, subjects, and children of an index', async () => {
+    const world = await pushWorld()
+    await world.pushBlob('demo/app', v1.config)
+    const [layer] = v1.layers
+    const absent = descriptorOf(layer as Piece)
+    const byType = { ...absent, mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip' }
+    const subject = descriptorOf(multi.manifest)
+    const foreign = manifestOf(v1.config, [byType, { ...absent, urls: ['https://elsewhere.test/x'] }], { subject })
+    expect(await world.put('demo/app:a', foreign)).toMatchObject({ subject: multi.manifest.digest })
+    await world.put('demo/app:b', indexOf([v1.manifest, makeImage('never').manifest], { subject }))
+    expect(await world.pin('demo/app:b')).toBeDefined()
+    expect(await world.links.get(app, layer?.digest as Digest)).toBeUndefined()
+  })
+
+  test('may not be what another stream has', async () => {
+    const world = await pushWorld()
+    await world.push('demo/other:prod', v1)
+    await world.pushBlob('demo/app', makeImage('x').config)
+    const refusal = await refusalOf(world.put('demo/app:prod', v1.manifest))
+    expect(refusal.digests).toEqual([v1.config, ...v1.layers].map(({ digest }) => digest))
+  })
+
+  test('is of the size that it is said to have', async () => {
+    const world = await pushWorld()
+    for (const blob of [v1.config, ...v1.layers]) await world.pushBlob('demo/app', blob)
+    const layers = v1.layers.map((layer) => ({ ...descriptorOf(layer), size: layer.bytes.length + 1 }))
+    const refusal = await refusalOf(world.put('demo/app:prod', manifestOf(v1.config, layers)))
+    expect(refusal.code).toBe('SIZE_INVALID')
+    expect(await world.pin('demo/app:prod')).toBeUndefined()
+  })
+
+  test('may not be what was here alone and is lost', async () => {
+    const world = await pushWorld()
+    for (const blob of [v1.config, ...v1.layers]) await world.pushBlob('demo/app', blob)
+    await world.content.remove(v1.config.digest, { unusedSince: Number.MAX_SAFE_INTEGER })
+    const refusal = await refusalOf(world.put('demo/app:prod', v1.manifest))
+    expect(refusal).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN', digests: [v1.config.digest] })
+    expect(await world.links.get(app, v1.manifest.digest)).toBeUndefined()
+  })
+
+  test('of a child that lost a part of its own is told as well', async () => {
+    const world = await pushWorld()
+    await world.push(`demo/app@${v1.manifest.digest}`, v1)
+    await world.content.remove(v1.config.digest, { unusedSince: Number.MAX_SAFE_INTEGER })
+    const refusal = await refusalOf(world.put('demo/app:prod', indexOf([v1.manifest])))
+    expect(refusal).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN', digests: [v1.config.digest] })
+  })
+
+  test('is renewed with all below it, so that nobody removes it for a day', async () => {
+    const world = await pushWorld()
+    await world.push(`demo/app@${v1.manifest.digest}`, v1)
+    world.clock.advance(48 * 3600_000)
+    await world.put('demo/app:prod', indexOf([v1.manifest]))
+    const names = [v1.manifest, v1.config, ...v1.layers].map(({ digest }) => digest)
+    for await (const { key, value } of await world.store.range({ prefix: 'link/demo/app/' })) {
+      const digest = key.slice(key.lastIndexOf('/') + 1) as Digest
+      if (names.includes(digest)) expect(JSON.parse(String(value)).renewedAt, key).toBeDefined()
+    }
+  })
+})
