@@ -255,6 +255,29 @@ describe('the stream of a push', () => {
     for (const [i, each] of digests.entries()) expect((await blob(app, each))?.equals(blobs[i] ?? first)).toBe(true)
   })
 
+  test('is known to pulls before the push is acknowledged', async () => {
+    const { pushWith, reader } = await blobWorld()
+    const { promise: reached, resolve } = Promise.withResolvers<void>()
+    const awaited: number[] = []
+    const pins = {
+      async reached(revision: number) {
+        awaited.push(revision)
+        await reached
+      },
+    }
+    const push = pushWith({ pins })
+    const id = await begun(push, app)
+    let isAcknowledged = false
+    const finished = push.finish(app, id, ann, digest, { body: sent(bytes) }).then(() => {
+      isAcknowledged = true
+    })
+    await expect.poll(() => awaited.length).toBe(1)
+    expect(isAcknowledged).toBe(false)
+    expect(awaited).toEqual([(await reader.stream(app))?.resourceVersion])
+    resolve()
+    await finished
+  })
+
   test('that was deleted while bytes came is made anew', async () => {
     const { push, pushBlob, writer, links, blob } = await blobWorld()
     const before = await pushBlob(app, randomBytes(10))

@@ -67,6 +67,30 @@ test('one that a client is sending to stays, however long ago it began', async (
   expect((await blob(app, digest))?.equals(bytes)).toBe(true)
 })
 
+test('one whose newest byte is young stays, however long ago it began', async () => {
+  const { push, expiry, clock, uploads } = await expiryWorld()
+  clock.advance(-30 * hourMs)
+  const id = await begun(push, app)
+  clock.advance(30 * hourMs)
+  await push.append(app, id, ann, sent(bytes))
+  expect(await expiry.pass(never)).toBe(0)
+  expect(await uploads()).toEqual({ records: [id], files: [id] })
+})
+
+test('what other processes ended meanwhile takes no place any more', async () => {
+  const { push: elsewhere, pushWith } = await expiryWorld()
+  const { pause, pass, stop } = pauses()
+  const push = pushWith({ limits: { ...limits, maxPerUser: 1 }, pause })
+  const id = await begun(push, app)
+  await elsewhere.cancel(app, id, ann)
+  await expect(push.begin(app, ann)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS' })
+  const running = push.run(stop.signal)
+  await pass()
+  await begun(push, app)
+  stop.abort()
+  await running
+})
+
 test('a file that a crash left without a record goes, and one that was just made stays', async () => {
   const { content, expiry, clock, uploads } = await expiryWorld()
   const orphan = randomUUID()

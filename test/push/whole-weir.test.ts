@@ -82,3 +82,17 @@ test('a signature pushed under the tag that is derived from an image is none of 
   const { tags } = stream.body.status as { tags: { tag: string }[] }
   expect(tags.map((each) => each.tag)).toEqual(['v1'])
 })
+
+test('who pushes what the quota has no room for is told so before he sends it', async () => {
+  const world = await pushWorld()
+  const quota = { metadata: { name: 'small' }, spec: { hard: { 'requests.storage': '1000' } } }
+  const made = await world.api('POST', '/api/v1/namespaces/demo/resourcequotas', quota)
+  expect(made.status).toBe(201)
+  const upload = await begin(world)
+  const headers = { 'content-range': `0-${layer.length - 1}` }
+  const refused = await ask(world, 'PATCH', upload, { body: layer, headers })
+  expect(refused.status).toBe(403)
+  const [error] = JSON.parse(refused.body.toString()).errors
+  expect(error.code).toBe('DENIED')
+  expect(error.message).toContain('exceeded quota: small')
+})
