@@ -20,19 +20,20 @@ export interface Admit {
   /**
    * Looks whether the stream has all that a manifest names, and has it kept for a while.
    *
+   * @returns what it names and the stream has
    * @throws RegistryError MANIFEST_BLOB_UNKNOWN with each digest that is missing, MANIFEST_INVALID, SIZE_INVALID, NAME_UNKNOWN
    */
-  named(stream: Stream, body: ManifestBody): Promise<void>
+  named(stream: Stream, body: ManifestBody): Promise<readonly Named[]>
   /**
-   * Keeps the manifest and gives it to the stream, after `named`; it can be had from `location`.
+   * Keeps the manifest and gives it to the stream, after `named`, whose answer it takes; it can be had from `location`.
    *
    * @throws RegistryError as `named`
    */
-  own(stream: Stream, body: ManifestBody, location: Location): Promise<void>
+  own(stream: Stream, body: ManifestBody, named: readonly Named[], location: Location): Promise<void>
 }
 
 /** What the manifest names, and how the stream has it. */
-interface Named {
+export interface Named {
   descriptor: Descriptor
   link: StreamLink
 }
@@ -109,13 +110,19 @@ export function createAdmit({ links, content, findBlob }: AdmitOptions): Admit {
       const named = await find(stream, body)
       await renew(stream, named, body)
       await requireWhole(stream, named)
+      return named
     },
 
-    async own(stream, { digest, mediaType, bytes, manifest }, location) {
+    async own(stream, body, named, location) {
+      const { digest, mediaType, bytes, manifest } = body
       await content.putManifest(digest, bytes, location)
       await links.putImage(digest, imageRecord(manifest, bytes.length))
       const own = linksOf({ digest, mediaType, bytes }, manifest, [location]).filter((link) => link.digest === digest)
       await links.add(stream, stream.uid, own, { isReliedOn: true })
+      // Who deletes a blob looks before for manifests that name it: this one may have come too late for that.
+      const there = await Promise.all(named.map(({ descriptor }) => links.get(stream, descriptor.digest)))
+      const deleted = named.filter((_, i) => there[i] === undefined)
+      if (deleted.length > 0) await renew(stream, deleted, body)
       requireNone(await touchImage({ links, content }, stream, digest))
     },
   }

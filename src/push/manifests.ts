@@ -99,9 +99,9 @@ export function createPutManifest(options: PutManifestOptions): PutManifest {
     try {
       const home = await homes?.of(stream)
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
-        await admit.named(stream, body)
+        const named = await admit.named(stream, body)
         await home?.pushManifest(digest, body.bytes, body.mediaType, body.tags)
-        await admit.own(stream, body, home?.location ?? here)
+        await admit.own(stream, body, named, home?.location ?? here)
         for (const tag of tags.fallback)
           await fallbackTags?.putFallback(stream, { tag, image: digest, mediaType: body.mediaType, by: by.name })
         const revision = await moveTags(stream, move, {})

@@ -178,3 +178,24 @@ describe('while an image is deleted', () => {
     await expectWhole(world)
   })
 })
+
+test('a blob that is deleted while a manifest that names it is pushed, is there in the end', async () => {
+  const world = await deletionsWorld()
+  await world.push('demo/app:prod', v1)
+  await world.deletions.image(app, digest, bob)
+  const layer = v1.layers[0]?.digest as Digest
+  const { content } = world
+  // The push has looked at all that it names, and is about to give the stream the manifest.
+  const slow = world.putManifestWith({
+    content: {
+      ...content,
+      async putManifest(...args) {
+        await world.deletions.blob(app, layer)
+        return content.putManifest(...args)
+      },
+    },
+  })
+  await world.put('demo/app:late', v1.manifest, { through: slow })
+  expect(await world.look('demo/app:late')).toBe(digest)
+  expect(await world.pullThrough.blobSize(app, layer)).toMatchObject({ digest: layer })
+})
