@@ -3,7 +3,7 @@
 import { formatMoment } from './ages.ts'
 import type { TagEvent, TagItem } from './api.ts'
 import { contentTroubles } from './content-state.ts'
-import { describeHold } from './holds.ts'
+import { candidateOf, describeHold } from './holds.ts'
 import { incompleteReason, nextSteps } from './import-advice.ts'
 import { formatCause } from './ledger.ts'
 import { shortDigest, shortDigests } from './output.ts'
@@ -81,6 +81,7 @@ export function inForce({ tag, events }: TagView): TagEvent | undefined {
 export function troubleLines(view: TagView): string[] {
   return [
     ...holdLines(view),
+    ...immutableLines(view),
     ...importLines(view),
     ...awaitLines(view),
     ...goneLines(view),
@@ -109,8 +110,9 @@ function movedLine({ revision, cause }: TagEvent, { wide }: TagView): string {
   const by = cause?.by ? ` by ${cause.by}` : ''
   const source = cause?.from?.name ?? ''
   const from = source === '' ? '' : ` from ${wide ? source : shortDigests(source)}`
+  const client = cause?.client ? ` with ${cause.client}` : ''
   const reason = cause?.reason ? ` (${cause.reason})` : ''
-  return `revision ${revision}: ${formatCause(cause)}${by}${from}${reason}`
+  return `revision ${revision}: ${formatCause(cause)}${by}${from}${client}${reason}`
 }
 
 function holdLines({ tag, source, nowMs, wide }: TagView): string[] {
@@ -125,6 +127,12 @@ function holdLines({ tag, source, nowMs, wide }: TagView): string[] {
     ...(ahead === undefined ? [] : [`  ${sourceText(tag)} stands at ${digestText({ wide }, ahead)} meanwhile`]),
     `  to let it move again: weir resume ${formatStreamReference(tag)}`,
   ]
+}
+
+function immutableLines({ tag, wide }: TagView): string[] {
+  const candidate = candidateOf(tag.wanted?.annotations)
+  if (candidate === undefined) return []
+  return [`! is immutable: it would have moved to ${digestText({ wide }, candidate)}`]
 }
 
 function importLines(view: TagView): string[] {

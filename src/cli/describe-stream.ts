@@ -3,7 +3,7 @@ import type { Condition, ImageStream, TagEvent } from './api.ts'
 import { contentAnnotation, hasFailed, heldLine, inheritedLines, type Level } from './content-state.ts'
 import { digestText, earlier, sourceLine, standingLines, type TagView, troubleLines } from './describe-state.ts'
 import { formatFields, formatLines, pairsOf } from './fields.ts'
-import { holdAnnotation } from './holds.ts'
+import { candidateAnnotation, holdAnnotation } from './holds.ts'
 import { incompleteReason } from './import-advice.ts'
 import { formatStreamReference } from './references.ts'
 import { followersIn, type StreamTag, trackedTag } from './stream-tags.ts'
@@ -32,6 +32,7 @@ type TagsByName = ReadonlyMap<string | undefined, StreamTag>
 /** Annotations of the machinery, which nobody wrote to be read. */
 const unread = new Set([
   holdAnnotation,
+  candidateAnnotation,
   contentAnnotation,
   'openshift.io/image.dockerRepositoryCheck',
   'kubectl.kubernetes.io/last-applied-configuration',

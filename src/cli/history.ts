@@ -75,6 +75,7 @@ function historyPrinting(current: number | undefined): Printing<TagEvent> {
       { header: 'CAUSE', value: ({ cause }) => formatCause(cause) },
       { header: 'BY', value: ({ cause }) => cause?.by ?? '' },
       { header: 'FROM', value: ({ cause }) => cause?.from?.name || '-' },
+      { header: 'CLIENT', value: ({ cause }) => cause?.client ?? '-', wide: true },
       { header: 'REASON', value: ({ cause }) => cause?.reason ?? '' },
     ],
   }

@@ -3,6 +3,9 @@ import { formatMoment } from './ages.ts'
 /** Read-only annotation of a tag that a rollback holds. */
 export const holdAnnotation = 'weir.dev/hold'
 
+/** Read-only annotation of an immutable tag that something would have moved. */
+export const candidateAnnotation = 'weir.dev/candidate'
+
 /** Why a tag stands still, as far as the server says. */
 export interface Hold {
   revision?: number
@@ -18,6 +21,12 @@ export interface Hold {
 export function holdOf(annotations: Readonly<Record<string, string>> | null | undefined): Hold | undefined {
   const text = annotations?.[holdAnnotation]
   return text === undefined ? undefined : parseHold(text)
+}
+
+/** Where an immutable tag would have moved, as its annotations tell; undefined when nothing would have moved it. */
+export function candidateOf(annotations: Readonly<Record<string, string>> | null | undefined): string | undefined {
+  const { image } = parseObject(annotations?.[candidateAnnotation] ?? '') as { image?: unknown }
+  return typeof image === 'string' ? image : undefined
 }
 
 /** `held since ... by jane (bad build)`; with `nowMs` also at which revision, and how long ago that was. */

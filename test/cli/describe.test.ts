@@ -319,6 +319,21 @@ describe('what is wrong with a tag', () => {
     expect(text).toContain(`    it would have moved to ${short(c)}\n`)
   })
 
+  test('what an immutable tag would have moved to, and nothing of how that is told', async () => {
+    const annotations = {
+      'weir.dev/immutable': 'true',
+      'weir.dev/candidate': JSON.stringify({ image: c, seenAt: 'x' }),
+    }
+    const text = await block({ tag: 'prod', spec: { from, annotations }, images: [a] })
+    expect(text).toContain(`  ! is immutable: it would have moved to ${short(c)}\n`)
+    expect(text).toContain('weir.dev/immutable=true')
+    expect(text).not.toContain('weir.dev/candidate')
+    for (const odd of ['null', 'true', '{"image":1}', 'not JSON']) {
+      const spec = { from, annotations: { 'weir.dev/candidate': odd } }
+      expect(await block({ tag: 'prod', spec, images: [a] })).not.toContain('immutable')
+    }
+  })
+
   test('a hold where the source stands too has nothing that waits', async () => {
     const spec = { from: { kind: 'ImageStreamTag', name: 'latest' }, annotations: { 'weir.dev/hold': hold } }
     const text = await block({ tag: 'prod', spec, images: [a] }, { tag: 'latest', spec: { from }, images: [a] })

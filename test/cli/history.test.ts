@@ -71,6 +71,15 @@ describe('history', () => {
     expect(result.stdout).toContain(`  ${a}  `)
   })
 
+  test('wide shows with what an image was pushed', async () => {
+    const api = await startFakeApi()
+    api.answer('GET', events, listed([event(2, a, { kind: 'push', by: 'ann', client: 'docker/27.0\u001b[2J' }), first]))
+    const wide = await weir(api, 'history', 'demo/app:prod', '-o', 'wide')
+    expect(wide.stdout).toMatch(/CLIENT/)
+    expect(wide.stdout).toMatch(/^2 .* push +ann .* docker\/27\.0\?\[2J/m)
+    expect((await weir(api, 'history', 'demo/app:prod')).stdout).not.toContain('docker/27.0')
+  })
+
   test('follows page after page', async () => {
     const api = await startFakeApi()
     api.answer('GET', events, ({ query }) => {
