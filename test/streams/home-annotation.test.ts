@@ -79,7 +79,10 @@ describe('homeLocation()', () => {
   test.each([
     ['no annotation', { name: 'demo', uid: 'u1' }],
     ['one that can not be read', { ...project, annotations: at('team') }],
-    ['one that is inherited', { ...project, annotations: Object.create(project.annotations) as Record<string, string> }],
+    [
+      'one that is inherited',
+      { ...project, annotations: Object.create(project.annotations) as Record<string, string> },
+    ],
   ])('is nowhere with %s', (_what, of) => {
     expect(homeLocation(of, 'app')).toBeUndefined()
   })
