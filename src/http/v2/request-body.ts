@@ -24,7 +24,7 @@ export function requestBody({ incoming, outgoing }: Pick<Exchange, 'incoming' | 
         outgoing.shouldKeepAlive = true
       }
       try {
-        // Else its socket would go with it, and the answer too.
+        // Else nobody could skip what is left of it, and the connection would wait for that for ever.
         for await (const piece of incoming.iterator({ destroyOnReturn: false })) yield piece as Buffer
       } catch (cause) {
         throw new RegistryError('SIZE_INVALID', { message: 'the request ended before its body was whole', cause })

@@ -107,6 +107,18 @@ describe('a body that nobody reads', () => {
   })
 })
 
+test('a body that is refused in the middle is skipped, and its connection goes on', async () => {
+  const { port, location, push } = await begun()
+  push.append = async (_name, _id, _by, body) => {
+    for await (const piece of body) throw new RegistryError('DENIED', { detail: { read: piece.length } })
+    throw new TypeError('a body came')
+  }
+  const body = 'x'.repeat(1_000_000)
+  const head = `PATCH ${location} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer pusher\r\nContent-Length: ${body.length}\r\n\r\n`
+  const text = await exchange(port, `${head}${body}GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+  expect(text.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 403', 'HTTP/1.1 200'])
+})
+
 test('a body comes no faster than it is used', async () => {
   const { open, location, push } = await begun()
   const taken = Promise.withResolvers<void>()
