@@ -10,7 +10,7 @@ import type { PullThrough } from '../pull-through.ts'
 import type { Push } from '../push.ts'
 import type { Referrers } from '../referrers.ts'
 import type { StreamReader } from '../streams/streams.ts'
-import { createAuditedPull } from './audited-pull.ts'
+import { createAuditedRequest } from './audited-request.ts'
 import type { Authorize } from './authorize.ts'
 import type { BlobBodies } from './blob-bodies.ts'
 import { type CatalogDeps, visibleStreams } from './catalog.ts'
@@ -62,7 +62,7 @@ const paths = [
 /** Adds the routes of `/v2/` to `app`. */
 export function addV2Routes(app: Hono<HttpEnv>, deps: V2Deps): void {
   const { authorize } = deps
-  const audited = createAuditedPull(deps)
+  const audited = createAuditedRequest(deps)
 
   app.on('GET', ['/v2', '/v2/'], (c) =>
     audited(c.env, { verb: 'ping', object: registryObject(''), always: false }, async () => {

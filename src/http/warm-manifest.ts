@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import type { TokenService, Tokens } from '../access/access.ts'
 import type { Audit } from '../audit.ts'
 import type { PullThrough } from '../pull-through.ts'
-import { pulledObject } from './audited-pull.ts'
+import { streamObject } from './audited-request.ts'
 import type { ClientOf } from './client-address.ts'
 import type { ChooseRequestId } from './exchange.ts'
 import { manifestHead } from './manifest-answer.ts'
@@ -68,7 +68,7 @@ export function createWarmManifest(deps: WarmManifestDeps): WarmManifest {
       requestId,
       surface: 'registry',
       verb: 'pull',
-      object: pulledObject(target, reference),
+      object: streamObject(target, reference),
       decision: 'allowed',
       grant,
       status,

@@ -3,7 +3,7 @@ import type { RegistryToken, Subject } from '../../access/access.ts'
 import type { Audit } from '../../audit.ts'
 import { RegistryError } from '../../oci/errors.ts'
 import { parseStreamName, type StreamName } from '../../oci/reference.ts'
-import { type AskedOfRegistry, createAuditedPull, pulledObject } from '../audited-pull.ts'
+import { type AskedOfRegistry, createAuditedRequest, streamObject } from '../audited-request.ts'
 import type { Action, Authorize } from '../authorize.ts'
 import type { HttpContext } from '../exchange.ts'
 
@@ -32,10 +32,10 @@ export type Repository = (
 /** @throws RegistryError NAME_INVALID, UNAUTHORIZED, and what the work throws */
 export function createRepository(deps: { authorize: Authorize; audit: Pick<Audit, 'write'> }): Repository {
   const { authorize } = deps
-  const audited = createAuditedPull(deps)
+  const audited = createAuditedRequest(deps)
   return async (c, written, { actions, verb, reference, from, always }, work) => {
     const name = readName(written)
-    return audited(c.env, { verb, object: pulledObject(name, reference), always }, async (learn) => {
+    return audited(c.env, { verb, object: streamObject(name, reference), always }, async (learn) => {
       const identified = (subject: Subject) => learn({ subject })
       const { token, grant } = await authorize.stream(c.req.header('authorization'), name, actions, identified, from)
       learn({ grant })

@@ -67,6 +67,16 @@ describe('a body that breaks off', () => {
     expect(logged.filter((line) => /"level":[56]0/.test(line))).toEqual([])
   })
 
+  test('because its client sends no more is cut, and what came is there', async () => {
+    const { open, push, ask } = await startPushing({ idleTimeoutMs: 50 })
+    const location = String((await ask(uploads, { method: 'POST', token: 'pusher' })).headers.location)
+    const sent = open(location, { method: 'PATCH', headers: { 'content-length': '100' } })
+    sent.write(bytes)
+    await expect(answerTo(sent)).rejects.toMatchObject({ code: 'ECONNRESET' })
+    await vi.waitFor(() => expect(push.broken).toMatchObject([{ code: 'SIZE_INVALID' }]))
+    expect([...push.uploads.values()]).toEqual([bytes])
+  })
+
   test('of a manifest puts nothing', async () => {
     const { open, push, audited } = await begun()
     const headers = { expect: '100-continue', 'content-length': '100' }

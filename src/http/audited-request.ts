@@ -21,13 +21,13 @@ export interface AskedOfRegistry {
 }
 
 /** Does the work of a request of `/v2/`, and writes the line that is due. */
-export type AuditedPull = (
+export type AuditedRequest = (
   exchange: Pick<Exchange, 'client' | 'requestId'>,
   asked: AskedOfRegistry,
   work: (learn: (learned: Learned) => void) => Promise<Response>,
 ) => Promise<Response>
 
-export function createAuditedPull({ audit }: { audit: Pick<Audit, 'write'> }): AuditedPull {
+export function createAuditedRequest({ audit }: { audit: Pick<Audit, 'write'> }): AuditedRequest {
   return async ({ client, requestId }, { verb, object, always }, work) => {
     let learned: Learned = {}
     const write = (status: number, reason?: string, claimant = nobody): void => {
@@ -74,7 +74,7 @@ function isInvitation(error: RegistryError): boolean {
 }
 
 /** A stream, or with a tag or digest an image of it. */
-export function pulledObject({ project, stream }: StreamName, reference?: string): AuditEvent['object'] {
+export function streamObject({ project, stream }: StreamName, reference?: string): AuditEvent['object'] {
   const name = reference === undefined ? stream : `${stream}${reference.includes(':') ? '@' : ':'}${reference}`
   return { group: 'image.openshift.io', resource: 'imagestreams/layers', project, name }
 }
