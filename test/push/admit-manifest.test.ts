@@ -118,6 +118,7 @@ describe('what a manifest names', () => {
     await world.content.remove(v1.config.digest, { unusedSince: Number.MAX_SAFE_INTEGER })
     const refusal = await refusalOf(world.put('demo/app:prod', indexOf([v1.manifest])))
     expect(refusal).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN', digests: [v1.config.digest] })
+    expect(await world.links.get(app, indexOf([v1.manifest]).digest)).toBeUndefined()
   })
 
   test('is renewed with all below it, so that nobody removes it for a day', async () => {
