@@ -18,7 +18,7 @@ export function addDeleteRoutes(app: Hono<HttpEnv>, { repository, deletions }: D
     const { name: written, reference } = c.req.param()
     const asked = { verb: 'delete', reference, always: true }
     return repository(c, written, { ...asked, actions: ['delete'] }, async ({ name, token: { subject } }) => {
-      const by = { by: subject.name }
+      const by = { by: subject.name, client: c.env.client.userAgent }
       if (reference.includes(':')) await deletions.image(name, requireDigest(reference), by)
       else if (isTag(reference)) await deletions.tag(name, reference, by)
       else throw new RegistryError('MANIFEST_UNKNOWN', { detail: { tag: reference.slice(0, 200) } })
