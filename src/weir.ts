@@ -29,6 +29,7 @@ import { createListener } from './http/listener.ts'
 import { createMetrics } from './http/metrics.ts'
 import { createRenderFailure } from './http/respond.ts'
 import { createWarmManifest } from './http/warm-manifest.ts'
+import { hasReadableConfig, parseImageConfiguration } from './importer/image-configuration.ts'
 import { runPendingImports } from './importer/pending.ts'
 import { createStreamImages } from './importer/stream-images.ts'
 import { createImporter } from './importer.ts'
@@ -285,6 +286,7 @@ async function openParts(options: PartsOptions) {
     // The writer of streams reserves tags.
     reserve: (project, { bytes }) => quotas.reserve(project, { bytes }),
     findBlob: pullThrough.findBlob,
+    configurationOf: (image, config) => (hasReadableConfig(image) ? parseImageConfiguration(config) : undefined),
     fallbackTags: { isOne: referrers.isOne, putFallback: streams.referrerRecords.putFallback },
     forgetReferrers: referrers.forget,
     log,

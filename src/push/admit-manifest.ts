@@ -4,15 +4,18 @@ import { RegistryError } from '../oci/errors.ts'
 import { type Descriptor, namedContent } from '../oci/manifest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { imageRecord, linksOf } from '../streams/admission.ts'
+import type { ImageConfiguration, ImageRecord } from '../streams/records.ts'
 import type { Links, NewLink, Stream, StreamLink } from '../streams/streams.ts'
 import { touchImage } from '../streams/touch-image.ts'
 import type { ManifestBody } from './manifest-body.ts'
 
 export interface AdmitOptions {
   links: Pick<Links, 'get' | 'add' | 'copy' | 'image' | 'putImage'>
-  content: Pick<Content, 'putManifest' | 'touch' | 'held'>
+  content: Pick<Content, 'manifest' | 'putManifest' | 'touch' | 'held'>
   /** The link of a blob that only manifests name which nobody read yet. Default: there is none. */
   findBlob?: (name: StreamName, digest: Digest) => Promise<StreamLink | undefined>
+  /** What the API shows of an image's config, whose bytes are given. Default: nothing. */
+  configurationOf?: (image: ImageRecord, config: Buffer) => ImageConfiguration | undefined
 }
 
 /** Gives streams manifests that clients send. */
@@ -38,10 +41,12 @@ export interface Named {
   link: StreamLink
 }
 
+/** Most bytes of a config that is read. */
+const maxConfigBytes = 4 * 1024 * 1024
 /** Digests that are looked up at the same time. */
 const concurrency = 16
 
-export function createAdmit({ links, content, findBlob }: AdmitOptions): Admit {
+export function createAdmit({ links, content, findBlob, configurationOf }: AdmitOptions): Admit {
   /** Only the stream's own links count, whatever is held (I5). */
   async function find(stream: Stream, { manifest }: ManifestBody): Promise<Named[]> {
     const descriptors = namedContent(manifest)
@@ -99,6 +104,15 @@ export function createAdmit({ links, content, findBlob }: AdmitOptions): Admit {
     requireNone(lost)
   }
 
+  async function withConfiguration(stream: Stream, image: ImageRecord): Promise<ImageRecord> {
+    const { config } = image
+    if (configurationOf === undefined || config === undefined || config.size > maxConfigBytes) return image
+    const link = await links.get(stream, config.digest)
+    const bytes = link && (await content.manifest(link))
+    const configuration = bytes && configurationOf(image, bytes)
+    return configuration === undefined ? image : { ...image, configuration }
+  }
+
   return {
     async named(stream, body) {
       imageRecord(body.manifest, body.bytes.length)
@@ -116,7 +130,7 @@ export function createAdmit({ links, content, findBlob }: AdmitOptions): Admit {
     async own(stream, body, named, location) {
       const { digest, mediaType, bytes, manifest } = body
       await content.putManifest(digest, bytes, location)
-      await links.putImage(digest, imageRecord(manifest, bytes.length))
+      await links.putImage(digest, await withConfiguration(stream, imageRecord(manifest, bytes.length)))
       const own = linksOf({ digest, mediaType, bytes }, manifest, [location]).filter((link) => link.digest === digest)
       await links.add(stream, stream.uid, own, { isReliedOn: true })
       // Who deletes a blob looks before for manifests that name it: this one may have come too late for that.

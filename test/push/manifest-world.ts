@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
+import { hasReadableConfig, parseImageConfiguration } from '../../src/importer/image-configuration.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { mediaTypes } from '../../src/oci/media-types.ts'
@@ -10,6 +11,7 @@ import {
   type PutManifest,
   type PutManifestOptions,
 } from '../../src/push/manifests.ts'
+import type { ImageConfiguration, ImageRecord } from '../../src/streams/records.ts'
 import { type FlowsWorld, flowsWorld, ownHost } from '../support/flows.ts'
 import type { Piece, TestImage, TestIndex } from '../support/images.ts'
 import { digestsOf, parse } from '../tagging/world.ts'
@@ -35,12 +37,16 @@ export interface PushMore {
 
 export const ann: ManifestPusher = { name: 'ann', client: 'docker/27.0', mayCreate: true }
 
+function configurationOf(image: ImageRecord, config: Buffer): ImageConfiguration | undefined {
+  return hasReadableConfig(image) ? parseImageConfiguration(config) : undefined
+}
+
 export async function pushWorld(options: Parameters<typeof flowsWorld>[0] = {}): Promise<PushWorld> {
   const flows = await flowsWorld(options)
   const { writer, reader, links, content } = flows
   const log = pino({ level: 'silent' })
   const putManifestWith = (changes: Partial<PutManifestOptions> = {}) =>
-    createPutManifest({ ...flows, registryHost: ownHost, log, ...changes })
+    createPutManifest({ ...flows, registryHost: ownHost, configurationOf, log, ...changes })
   const usual = putManifestWith()
   const world: PushWorld = {
     ...flows,

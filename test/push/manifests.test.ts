@@ -16,6 +16,13 @@ test('a pushed image can be pulled at once by its tag', async () => {
   expect(served.bytes).toEqual(v1.manifest.bytes)
 })
 
+test('a pushed image shows what its config says', async () => {
+  const world = await pushWorld()
+  await world.push('demo/app:prod', v1)
+  const image = await world.images.get(app, v1.manifest.digest, v1.manifest.mediaType)
+  expect(image?.configuration).toMatchObject({ architecture: 'amd64', config: { Env: ['SEED=v1'] } })
+})
+
 test('an index is taken with its children', async () => {
   const world = await pushWorld()
   await world.push('demo/app:prod', multi)
