@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { digestHex, digestOf } from '../../src/oci/digest.ts'
@@ -68,4 +69,32 @@ test.each([
     file: join(temporary, 'trace'),
   })
   expectDurable(trace, directory, store)
+})
+
+test('I6: a piece of an upload is durable before it is acknowledged, and its blob before that is: file, names, record', async () => {
+  const temporary = await temporaryDirectory()
+  const [directory, store] = [join(temporary, 'content'), join(temporary, 'store')]
+  const id = randomUUID()
+  const work = `
+    const id = ${JSON.stringify(id)}
+    async function* body() { yield bytes }
+    await content.uploads.append(id, body())
+    writeSync(1, 'acknowledged')
+    await content.uploads.finish(id, digest)
+  `
+  const { at } = await traceModule(writer(directory, store, work), {
+    calls: 'fsync,fdatasync,rename,link,write,writev,pwrite64',
+    file: join(temporary, 'trace'),
+  })
+  const file = join(directory, 'uploads', id)
+  const written = at(new RegExp(`^(?:write|pwrite64|writev)\\(\\d+<${file}>`))
+  const synced = at(new RegExp(`^fdatasync\\(\\d+<${file}>`), written)
+  const listed = at(new RegExp(`^fsync\\(\\d+<${join(directory, 'uploads')}>`), written)
+  const acknowledged = at(/^write\(1.*"acknowledged"/)
+  expect(acknowledged).toBeGreaterThan(Math.max(synced, listed))
+  const blobs = join(directory, 'blobs', 'sha256')
+  const named = at(new RegExp(`^rename\\(".*", "${join(blobs, digestHex(digest))}"`), acknowledged)
+  const nameListed = at(new RegExp(`^fsync\\(\\d+<${blobs}>`), named)
+  const recorded = at(new RegExp(`^fdatasync\\(\\d+<${store}/`), at(/^write\(.*data\/held\//, nameListed))
+  expect(at(/^write\(1.*"kept"/)).toBeGreaterThan(recorded)
 })
