@@ -19,6 +19,11 @@ export interface HttpEnv {
 
 export type HttpContext<Path extends string = string> = Context<HttpEnv, Path>
 
+/** Whether a client sends its body only when it is told `100 Continue`; Node has refused every other expectation. */
+export function awaitsContinue({ headers, httpVersion }: IncomingMessage): boolean {
+  return headers.expect !== undefined && httpVersion === '1.1'
+}
+
 /** Chooses a request's id; an id of the client is kept when it can do no harm in a header or a log. */
 export type ChooseRequestId = (sent: string | undefined) => string
 

@@ -4,7 +4,7 @@ import type { Hono } from 'hono'
 import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
 import type { ClientOf } from './client-address.ts'
-import type { ChooseRequestId, HttpEnv } from './exchange.ts'
+import { awaitsContinue, type ChooseRequestId, type HttpEnv } from './exchange.ts'
 import { type Metrics, routeOf } from './metrics.ts'
 import { normaliseTarget } from './request-target.ts'
 import type { RenderFailure } from './respond.ts'
@@ -46,7 +46,7 @@ export function createListener(deps: ListenerDeps): RequestListener {
     const path = (target ?? incoming.url ?? '').split('?', 1)[0] ?? ''
     const isV2 = path === '/v2' || path.startsWith('/v2/')
     if (isV2) outgoing.setHeader('Docker-Distribution-API-Version', 'registry/2.0')
-    if (incoming.headers.expect !== undefined) answerExpectation(incoming, outgoing, isV2)
+    if (awaitsContinue(incoming)) answerExpectation(outgoing, isV2)
     account(deps, incoming, outgoing, path, requestId)
     if (target === undefined) {
       const message = 'the path has characters or segments that no path here has'
@@ -65,9 +65,9 @@ export function createListener(deps: ListenerDeps): RequestListener {
  * Bodies for `/v2/` are asked for when their turn comes, all others at once. A client that was not asked sends no body, and Node
  * would wait for it: the connection ends with the answer.
  */
-function answerExpectation(incoming: IncomingMessage, outgoing: ServerResponse, isV2: boolean): void {
+function answerExpectation(outgoing: ServerResponse, isV2: boolean): void {
   if (isV2) outgoing.shouldKeepAlive = false
-  else if (incoming.httpVersion === '1.1') outgoing.writeContinue()
+  else outgoing.writeContinue()
 }
 
 /** Counts and logs the answer when it is out, or cut off. The query is not logged: it may carry what is nobody's business. */

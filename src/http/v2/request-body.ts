@@ -1,7 +1,7 @@
 /** Bodies as they come from the socket: no faster than they are used. */
 import type { UploadBody, UploadRange } from '../../content/uploads.ts'
 import { RegistryError } from '../../oci/errors.ts'
-import type { Exchange } from '../exchange.ts'
+import { awaitsContinue, type Exchange } from '../exchange.ts'
 
 /** Bytes that the client says will come; undefined when it says nothing. */
 export function saidLength({ incoming }: Pick<Exchange, 'incoming'>): number | undefined {
@@ -19,7 +19,7 @@ export function saidLength({ incoming }: Pick<Exchange, 'incoming'>): number | u
 export function requestBody({ incoming, outgoing }: Pick<Exchange, 'incoming' | 'outgoing'>): UploadBody {
   return {
     async *[Symbol.asyncIterator]() {
-      if (incoming.headers.expect !== undefined && !outgoing.headersSent) {
+      if (awaitsContinue(incoming) && !outgoing.headersSent) {
         outgoing.writeContinue()
         outgoing.shouldKeepAlive = true
       }

@@ -44,6 +44,13 @@ describe('a body that is waited with for 100 Continue', () => {
     expect(text).not.toContain('100 Continue')
   })
 
+  test('is not asked for of a client that knows of no such thing', async () => {
+    const { port, location } = await begun()
+    const head = `PATCH ${location} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer pusher\r\n`
+    const text = await exchange(port, `${head}Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx`)
+    expect(text).toMatch(/^HTTP\/1.1 202 /)
+  })
+
   test('is asked for at once where it is not for /v2/', async () => {
     const { port } = await begun()
     const head =
