@@ -65,6 +65,8 @@ export interface DeletionsOptions {
   forgetReferrers?: (name: StreamName) => void
   /** Most manifests of a stream that are looked through for one that names a blob; default 20,000. */
   maxManifests?: number
+  /** Most manifests that refer to an image, or to those, that are looked for at once; default 10,000. */
+  maxReferrers?: number
   log: Logger
 }
 
@@ -74,7 +76,8 @@ const maxAttempts = 20
 const maxTold = 10_000
 
 export function createDeletions(options: DeletionsOptions): Deletions {
-  const { store, reader, links, referrerRecords: records, maxManifests = 20_000, log } = options
+  const { store, reader, links, referrerRecords: records, maxManifests = 20_000, maxReferrers = 10_000, log } = options
+  const referring = { store, records, maxFound: maxReferrers }
 
   /** @throws RegistryError NAME_UNKNOWN, UNSUPPORTED */
   async function deletable(name: StreamName): Promise<Stream> {
@@ -100,7 +103,7 @@ export function createDeletions(options: DeletionsOptions): Deletions {
     const standing = await tagsAt(options, stream, digest)
     if (own === undefined && standing.length === 0) throw unknownImage(stream, digest)
     const tags = await removeTagsAt(options, stream, digest, standing, { cause, dryRun: true })
-    const { manifests } = await referringTo({ store, records }, stream, digest, await standingBut(stream, digest))
+    const { manifests } = await referringTo(referring, stream, digest, await standingBut(stream, digest))
     const derived = await derivedTagsAt({ records }, stream, digest)
     return {
       tags: [...tags, ...derived].sort(),
@@ -118,8 +121,9 @@ export function createDeletions(options: DeletionsOptions): Deletions {
   async function removeReferring(stream: Stream, digest: Digest): Promise<Digest[]> {
     const gone: Digest[] = []
     for (let isAll = false; !isAll; ) {
-      const found = await referringTo({ store, records }, stream, digest, await standingBut(stream, digest))
-      isAll = found.isAll
+      const found = await referringTo(referring, stream, digest, await standingBut(stream, digest))
+      // Where all that was found stays, so does what would have been found after it.
+      isAll = found.isAll || found.manifests.length === 0
       let batch: Digest[] = []
       for (const each of found.manifests) {
         // What such a tag stands at is found by it alone: that goes before.
@@ -178,10 +182,10 @@ export function createDeletions(options: DeletionsOptions): Deletions {
       if (own === undefined) continue
       for (const tag of await derivedTagsAt({ records }, stream, digest))
         if (await records.removeFallback(stream, tag, digest)) tags.add(tag)
-      const referring = await removeReferring(stream, digest)
+      const others = await removeReferring(stream, digest)
       isUnlinked = await removeLinks(store, stream, [own])
       if (isUnlinked) manifests.add(digest)
-      for (const each of referring.reverse()) manifests.add(each)
+      for (const each of others.reverse()) manifests.add(each)
       forget(stream)
     }
     throw unwritten(stream)
@@ -193,10 +197,10 @@ export function createDeletions(options: DeletionsOptions): Deletions {
       if (!isTag(tag)) throw unknownTag(stream, tag)
       const isOwn = await removeTag(options, stream, tag, { cause: causeOf(why), dryRun })
       if (!isOwn) {
-        const isThere = dryRun
-          ? (await records.fallback(stream, tag)) !== undefined
-          : await records.removeFallback(stream, tag)
-        if (!isThere) throw unknownTag(stream, tag)
+        // Where an upstream has such a tag is no more than remembered.
+        const pushed = await records.fallback(stream, tag)
+        if (pushed === undefined || pushed.host !== undefined) throw unknownTag(stream, tag)
+        if (!dryRun) await records.removeFallback(stream, tag, pushed.image)
         if (!dryRun) options.forgetReferrers?.(stream)
       }
       if (!dryRun) log.info({ ...name, tag, by: why.by, client: why.client }, 'tag deleted')

@@ -7,6 +7,8 @@ import { type LivingStream, readLinks } from './links.ts'
 export interface ReferringOptions {
   store: Pick<Store, 'range'>
   records: Pick<ReferrerRecords, 'list' | 'fallbacks'>
+  /** Most manifests that are found at once. */
+  maxFound: number
 }
 
 /** What goes with an image: what refers to it, and to that, what refers to others before these; the image is not among them. */
@@ -16,8 +18,6 @@ export interface Referring {
   isAll: boolean
 }
 
-/** Most manifests that are found at once. */
-const maxManifests = 10_000
 const page = 1000
 
 /**
@@ -25,19 +25,21 @@ const page = 1000
  * digest of another image, what an index of the stream names, and what refers to those.
  */
 export async function referringTo(
-  { store, records }: ReferringOptions,
+  { store, records, maxFound }: ReferringOptions,
   stream: LivingStream,
   digest: Digest,
   standing: ReadonlySet<Digest>,
 ): Promise<Referring> {
-  const candidates = await walk(standing)
+  const candidates = await walk((each) => standing.has(each))
   if (candidates.manifests.length === 0) return candidates
   const found = new Set([...candidates.manifests, digest])
   const kept = await keptOf(found)
-  return kept.size === standing.size ? candidates : walk(kept)
+  // What was not found before was not looked at either.
+  const { manifests } = await walk((each) => kept.has(each) || !found.has(each))
+  return { manifests, isAll: candidates.isAll }
 
   /** Whatever the walk ends with, it has all that refers to what it found. */
-  async function walk(isKept: ReadonlySet<Digest>): Promise<Referring> {
+  async function walk(isKept: (each: Digest) => boolean): Promise<Referring> {
     const seen = new Set([digest])
     const manifests: Digest[] = []
     const path: { at: Digest; next: Digest[] }[] = [{ at: digest, next: await referrersOf(digest) }]
@@ -46,8 +48,8 @@ export async function referringTo(
       if (next === undefined) {
         path.pop()
         if (path.length === 0) return { manifests, isAll: true }
-        if (manifests.push(top.at) >= maxManifests) break
-      } else if (!seen.has(next) && !isKept.has(next)) {
+        if (manifests.push(top.at) >= maxFound) break
+      } else if (!seen.has(next) && !isKept(next)) {
         seen.add(next)
         path.push({ at: next, next: await referrersOf(next) })
       }
@@ -56,7 +58,7 @@ export async function referringTo(
   }
 
   async function referrersOf(subject: Digest): Promise<Digest[]> {
-    const listed = await records.list(stream, subject, { limit: maxManifests })
+    const listed = await records.list(stream, subject, { limit: maxFound + 1 })
     const tags = await records.fallbacks(stream, { of: subject })
     return [...listed.map((each) => each.digest), ...tags.map(({ image }) => image)]
   }

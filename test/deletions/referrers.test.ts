@@ -168,6 +168,33 @@ test('a tag of that kind is deleted alone, and one that stands at a deleted imag
   expect(await left(world, v1.manifest)).toEqual([true])
 })
 
+test('more than are looked for at once go in rounds, and what stays among them stays', async () => {
+  const world = await deletionsWorld()
+  await world.push('demo/app:prod', v1)
+  const many = Array.from({ length: 7 }, (_, i) => referring(`number ${i}`, v1.manifest))
+  const [first, ...others] = many as [Piece, ...Piece[]]
+  await pushAll(world, ...others, referring('of the last', others.at(-1) ?? first))
+  await world.put('demo/app:bom', first)
+  await world.put('demo/app:bundle', indexOf([others[2] ?? first]))
+  const deletions = world.deletionsWith({ maxReferrers: 2 })
+  await deletions.image(app, v1.manifest.digest, bob)
+  expect(await left(world, ...many)).toEqual([true, false, false, true, false, false, false])
+  expect(await world.look(`demo/app@${v1.manifest.digest}`)).toBe('MANIFEST_UNKNOWN')
+})
+
+test('where an upstream has such a tag can not be deleted', async () => {
+  const world = await deletionsWorld()
+  await world.push('demo/app:prod', v1)
+  await pushAll(world, signature)
+  const stream = await world.reader.stream(app)
+  if (stream === undefined) throw new TypeError('it was pushed')
+  const tag = `sha256-${v1.manifest.digest.slice(7)}.sig`
+  const { digest: image, mediaType } = signature
+  await world.referrerRecords.putFallback(stream, { tag, image, mediaType, host: 'registry.example.com' })
+  for (const dryRun of [true, false])
+    await expect(world.deletions.tag(app, tag, { ...bob, dryRun })).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+})
+
 test('hundreds that refer to an image, one to the other too, go in commits of 100 operations at most', async () => {
   const world = await deletionsWorld()
   await world.push('demo/app:prod', v1)
