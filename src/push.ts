@@ -2,10 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Content } from './content/content.ts'
-import type { UploadBody, UploadRange } from './content/uploads.ts'
+import type { UploadBody } from './content/uploads.ts'
 import type { Digest } from './oci/digest.ts'
 import type { StreamName } from './oci/reference.ts'
-import { createBlobs } from './push/blobs.ts'
+import { createBlobs, type SaidRange } from './push/blobs.ts'
 import { createExpiry } from './push/expiry.ts'
 import type { Homes } from './push/home.ts'
 import type { PutManifest } from './push/manifests.ts'
@@ -15,6 +15,8 @@ import { createSessions } from './push/sessions.ts'
 import { createTargets, pushRefusal } from './push/targets.ts'
 import type { Store } from './store/store.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from './streams/streams.ts'
+
+export type { SaidRange } from './push/blobs.ts'
 
 /** Who pushes, as far as a push depends on it. Whoever calls has checked the right to push to the stream. */
 export interface Pusher {
@@ -62,8 +64,8 @@ export interface Push {
   ): Promise<{ mounted: Digest } | { upload: Upload }>
   /** @throws RegistryError BLOB_UPLOAD_UNKNOWN for what is not his, or not of this stream */
   status(name: StreamName, id: string, by: Pusher): Promise<Upload>
-  /** @throws RegistryError BLOB_UPLOAD_UNKNOWN, and as `Uploads.append`; DENIED beyond the quota */
-  append(name: StreamName, id: string, by: Pusher, body: UploadBody, range?: UploadRange): Promise<Upload>
+  /** @throws RegistryError BLOB_UPLOAD_UNKNOWN, and as `Uploads.append`; DENIED beyond the quota, before the body is read where its length is said */
+  append(name: StreamName, id: string, by: Pusher, body: UploadBody, range?: SaidRange): Promise<Upload>
   /**
    * Ends an upload, with a last piece where there is a body: what came is the blob `digest`, and the stream has it.
    *
@@ -74,7 +76,7 @@ export interface Push {
     id: string,
     by: Pusher,
     digest: Digest,
-    last?: { body: UploadBody; range?: UploadRange },
+    last?: { body: UploadBody; range?: SaidRange },
   ): Promise<void>
   /** @throws RegistryError BLOB_UPLOAD_UNKNOWN */
   cancel(name: StreamName, id: string, by: Pusher): Promise<void>

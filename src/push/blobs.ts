@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { Content, HereLocation, Location } from '../content/content.ts'
-import type { UploadBody, UploadRange } from '../content/uploads.ts'
+import type { UploadBody } from '../content/uploads.ts'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { isManifestType } from '../oci/media-types.ts'
@@ -31,9 +31,15 @@ export interface BlobPusher {
   mayPull(name: StreamName): boolean
 }
 
+/** Bytes of an upload as a client said them: `length` how many come, `start` where they go; default: where the upload ends. */
+export interface SaidRange {
+  start?: number
+  length: number
+}
+
 export interface LastPiece {
   body: UploadBody
-  range?: UploadRange
+  range?: SaidRange
 }
 
 /** The part of `Push` that is about blobs. */
@@ -49,7 +55,7 @@ export interface Blobs {
     id: string,
     by: BlobPusher,
     body: UploadBody,
-    range?: UploadRange,
+    range?: SaidRange,
   ): Promise<{ id: string; offset: number }>
   finish(name: StreamName, id: string, by: BlobPusher, digest: Digest, last?: LastPiece): Promise<void>
   cancel(name: StreamName, id: string, by: BlobPusher): Promise<void>
@@ -72,17 +78,18 @@ export function createBlobs(options: BlobsOptions): Blobs {
     throw new RegistryError('UPLOAD_OFFSET_INVALID', { message, detail: { offset: await uploads.offset(id) } })
   }
 
-  async function appendTo(session: Session, body: UploadBody, range: UploadRange | undefined): Promise<number> {
+  async function appendTo(session: Session, body: UploadBody, said: SaidRange | undefined): Promise<number> {
     const { id } = session
-    if (range === undefined) {
-      const offset = await uploads.offset(id)
+    const offset = await uploads.offset(id)
+    if (said === undefined) {
       return reserving(session, () =>
         uploads.append(id, reservations.whileItComes(session, body, offset), { maxBytes }),
       )
     }
+    const range = { start: offset, ...said }
     return reserving(session, async () => {
       // Of a piece that does not go on where the upload ends nothing is taken.
-      if (range.start + range.length <= maxBytes && range.start === (await uploads.offset(id)))
+      if (range.start + range.length <= maxBytes && range.start === offset)
         await reservations.grow(session, range.start + range.length)
       return uploads.append(id, body, { range, maxBytes })
     })

@@ -1,6 +1,7 @@
 /** Bodies as they come from the socket: no faster than they are used. */
-import type { UploadBody, UploadRange } from '../../content/uploads.ts'
+import type { UploadBody } from '../../content/uploads.ts'
 import { RegistryError } from '../../oci/errors.ts'
+import type { SaidRange } from '../../push.ts'
 import { awaitsContinue, type Exchange } from '../exchange.ts'
 
 /** Bytes that the client says will come; undefined when it says nothing. */
@@ -34,14 +35,15 @@ export function requestBody({ incoming, outgoing }: Pick<Exchange, 'incoming' | 
 }
 
 /**
- * Which bytes of its upload a request says it has.
+ * Which bytes of its upload a request says it has; undefined when it has none, or does not say.
  *
  * @throws RegistryError BLOB_UPLOAD_INVALID, SIZE_INVALID when it says two lengths
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
  */
-export function contentRange(exchange: Pick<Exchange, 'incoming'>): UploadRange | undefined {
+export function saidRange(exchange: Pick<Exchange, 'incoming'>): SaidRange | undefined {
+  const said = saidLength(exchange)
   const written = exchange.incoming.headers['content-range']
-  if (written === undefined) return undefined
+  if (written === undefined) return said ? { length: said } : undefined
   const [, first, last] = /^([0-9]{1,15})-([0-9]{1,15})$/.exec(written) ?? []
   const start = Number(first)
   const length = Number(last) - start + 1
@@ -49,7 +51,6 @@ export function contentRange(exchange: Pick<Exchange, 'incoming'>): UploadRange 
     const message = 'Content-Range: write the first and the last byte of this piece, such as 0-1023'
     throw new RegistryError('BLOB_UPLOAD_INVALID', { message, detail: { contentRange: written.slice(0, 100) } })
   }
-  const said = saidLength(exchange)
   if (said !== undefined && said !== length) {
     const message = `Content-Range says ${length} bytes, and Content-Length ${said}`
     throw new RegistryError('SIZE_INVALID', { message })

@@ -12,7 +12,7 @@ import { uploadHeaders } from '../respond.ts'
 import { readDigest } from './parameters.ts'
 import { pusherOf } from './pusher.ts'
 import { type InRepository, pathOf, queryOf, type Repository } from './repository.ts'
-import { contentRange, requestBody, saidLength } from './request-body.ts'
+import { requestBody, saidLength, saidRange } from './request-body.ts'
 
 export interface UploadRoutesDeps {
   repository: Repository
@@ -65,7 +65,7 @@ export function addUploadRoutes(app: Hono<HttpEnv>, deps: UploadRoutesDeps): voi
 
   app.patch(upload, (c) =>
     inUpload(c, async ({ name, id, by }) => {
-      const range = contentRange(c.env)
+      const range = saidRange(c.env)
       const appended = await push.append(name, id, by, requestBody(c.env), range)
       return accepted(name, appended)
     }),
@@ -78,7 +78,7 @@ export function addUploadRoutes(app: Hono<HttpEnv>, deps: UploadRoutesDeps): voi
     return repository(c, written, { ...asked, actions: ['push'] }, async ({ name, token: { subject } }) => {
       const digest = readDigest(queryOf(c))
       if (digest === undefined) throw new RegistryError('DIGEST_INVALID', { message: 'digest: say what the upload is' })
-      const range = contentRange(c.env)
+      const range = saidRange(c.env)
       const by = pusherOf(authorizer, { subject, client: c.env.client, name })
       const hasLast = range !== undefined || saidLength(c.env) !== 0
       const last = hasLast ? { body: requestBody(c.env), ...(range !== undefined && { range }) } : undefined
@@ -111,7 +111,8 @@ async function begin(c: HttpContext, { name, token }: InRepository, deps: Upload
   if (digest === undefined) return accepted(name, begun.upload)
   const { id } = begun.upload
   try {
-    await push.finish(name, id, by, digest, { body: requestBody(c.env) })
+    const range = saidRange(c.env)
+    await push.finish(name, id, by, digest, { body: requestBody(c.env), ...(range !== undefined && { range }) })
   } catch (error) {
     // Nobody knows its name.
     await push.cancel(name, id, by).catch(() => undefined)

@@ -1,10 +1,10 @@
 /** A push that keeps everything in memory: what the routes say to it, and what it answers. */
 import { randomUUID } from 'node:crypto'
-import type { UploadBody, UploadRange } from '../../../src/content/uploads.ts'
+import type { UploadBody } from '../../../src/content/uploads.ts'
 import { type Digest, digestAlgorithm, digestOf } from '../../../src/oci/digest.ts'
 import { RegistryError } from '../../../src/oci/errors.ts'
 import type { StreamName } from '../../../src/oci/reference.ts'
-import type { Push, PushedManifest, Pusher } from '../../../src/push.ts'
+import type { Push, PushedManifest, Pusher, SaidRange } from '../../../src/push.ts'
 
 export interface MemoryPush extends Push {
   uploads: Map<string, Buffer>
@@ -16,6 +16,8 @@ export interface MemoryPush extends Push {
   /** How bodies that broke off did. */
   broken: unknown[]
   begun: { mount?: Digest; from?: StreamName; expectedBytes?: number }[]
+  /** What was said of each piece, in order. */
+  said: (SaidRange | undefined)[]
   /** What the next call answers instead. */
   fails?: RegistryError
   pushed?: PushedManifest
@@ -31,9 +33,10 @@ export function createMemoryPush(): MemoryPush {
     return found
   }
 
-  async function take(id: string, body: UploadBody, range?: UploadRange): Promise<Buffer> {
+  async function take(id: string, body: UploadBody, range?: SaidRange): Promise<Buffer> {
+    push.said.push(range)
     const before = find(id)
-    if (range !== undefined && range.start !== before.length) {
+    if (range?.start !== undefined && range.start !== before.length) {
       throw new RegistryError('UPLOAD_OFFSET_INVALID', { detail: { offset: before.length } })
     }
     const pieces = [before]
@@ -64,6 +67,7 @@ export function createMemoryPush(): MemoryPush {
     manifests: [],
     broken: [],
     begun: [],
+    said: [],
     async begin({ project, stream }, by, options = {}) {
       push.begun.push(options)
       called(by)

@@ -63,6 +63,7 @@ describe('POST of an upload', () => {
     ])
     expect(push.blobs.get(`demo/app@${digest}`)).toEqual(bytes)
     expect(push.begun).toEqual([{ expectedBytes: bytes.length }])
+    expect(push.said).toEqual([{ length: bytes.length }])
   })
 
   test('with a digest and no body begins an upload, unless it is the digest of nothing', async () => {
@@ -223,6 +224,7 @@ describe('PATCH', () => {
     const second = await ask(location, { method: 'PATCH', token: 'pusher', headers, body: bytes.subarray(5) })
     expect([second.status, second.headers.range]).toEqual([202, `0-${bytes.length - 1}`])
     expect([...push.uploads.values()]).toEqual([bytes])
+    expect(push.said).toEqual([{ length: 5 }, { start: 5, length: bytes.length - 5 }])
   })
 
   test('takes a body of no length that is said', async () => {
@@ -230,6 +232,7 @@ describe('PATCH', () => {
     const headers = { 'transfer-encoding': 'chunked' }
     expect((await ask(location, { method: 'PATCH', token: 'pusher', headers, body: bytes })).status).toBe(202)
     expect([...push.uploads.values()]).toEqual([bytes])
+    expect(push.said).toEqual([undefined])
   })
 
   test('of a piece that does not go on there is 416, and tells where the upload is', async () => {
@@ -289,6 +292,7 @@ describe('PUT', () => {
       'content-length': '0',
     })
     expect(push.blobs.get(`demo/app@${digest}`)).toEqual(bytes)
+    expect(push.said).toEqual([{ length: bytes.length }])
   })
 
   test('without a body, or with the last piece, ends what came', async () => {
