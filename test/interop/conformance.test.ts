@@ -34,6 +34,12 @@ const runs = [
   { name: 'stable, asking for a token with each request', version: 'stable', settings: { CACHE_AUTH: 'false' } },
 ] as const
 
+/** What each version of the program does not ask for. An image without its layers is none, and is refused here. */
+const disabled: Record<'stable' | 'dev', readonly string[]> = {
+  stable: ['Blob upload cancel', 'Manifest put with tag params', 'Sparse Manifests', 'Tag Param', 'Tag Param sha512'],
+  dev: ['Sparse Manifests'],
+}
+
 test.each(runs.map((run, i) => ({ ...run, project: `conformance-${i}` })))(
   'the OCI conformance program finds no fault: $name',
   async ({ name, version, settings, project }) => {
@@ -55,8 +61,11 @@ test.each(runs.map((run, i) => ({ ...run, project: `conformance-${i}` })))(
       directory: results,
     })
     console.log(`conformance, ${name}: ${JSON.stringify(counts)}; ${notPassed.join('; ') || 'nothing skipped'}`)
-    expect(told, 'results.yaml').toBeDefined()
-    expect(notPassed.filter((line) => !/^Skip: .*\/mount anonymous\b/.test(line))).toEqual([])
+    const ended = Object.entries({ ...told?.apis, ...told?.data })
+    expect(ended.length, 'what results.yaml tells of').toBeGreaterThan(45)
+    const expected = (what: string) => (disabled[version].includes(what) ? 'Disabled' : 'Pass')
+    expect(Object.fromEntries(ended)).toEqual(Object.fromEntries(ended.map(([what]) => [what, expected(what)])))
+    expect(notPassed).toEqual([])
     expect({ code, overall, FAIL: counts.FAIL, Error: counts.Error }).toEqual({
       code: 0,
       overall: 'Pass',
