@@ -278,13 +278,13 @@ async function openParts(options: PartsOptions) {
   followUnlinked({ store, onUnlinked: forget, signal: leaving.signal })
   press = collector.press
   const homes = createHome({ ...streams, store, content, upstream, allowed, obtain: keepManifest, log })
+  const reserveBytes = (project: string, bytes: number) => quotas.reserve(project, { bytes })
   const putManifest = createPutManifest({
     ...streams,
     content,
     homes,
     registryHost: service,
-    // The writer of streams reserves tags.
-    reserve: (project, { bytes }) => quotas.reserve(project, { bytes }),
+    reserveBytes,
     findBlob: pullThrough.findBlob,
     configurationOf: (image, config) => (hasReadableConfig(image) ? parseImageConfiguration(config) : undefined),
     fallbackTags: { isOne: referrers.isOne, putFallback: streams.referrerRecords.putFallback },
@@ -297,7 +297,7 @@ async function openParts(options: PartsOptions) {
     content,
     putManifest,
     homes,
-    reserveBytes: (project, bytes) => quotas.reserve(project, { bytes }),
+    reserveBytes,
     limits: config.uploads,
     now,
     log,

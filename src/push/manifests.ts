@@ -19,6 +19,7 @@ import type {
 import { type AdmitOptions, createAdmit, requireNone } from './admit-manifest.ts'
 import type { Homes } from './home.ts'
 import { type ManifestBody, readManifestBody, type SentManifest } from './manifest-body.ts'
+import type { ReserveBytes } from './reservations.ts'
 
 export interface PutManifestOptions extends AdmitOptions {
   reader: Pick<StreamReader, 'stream' | 'tag'>
@@ -31,8 +32,8 @@ export interface PutManifestOptions extends AdmitOptions {
   fallbackTags?: FallbackTags
   /** Drops what is kept for a while of what refers to a stream's images. */
   forgetReferrers?: (name: StreamName) => void
-  /** Reserves room in the quotas of the project; see `Quotas.reserve`. Default: there are none. */
-  reserve?: (project: string, more: { bytes: number; tags: number }) => Promise<() => void>
+  /** Reserves bytes in the quotas of the project; default: there are none. The writer of streams counts tags. */
+  reserveBytes?: ReserveBytes
   homes?: Homes
   log: Logger
 }
@@ -95,7 +96,7 @@ export function createPutManifest(options: PutManifestOptions): PutManifest {
     const move: Move = { tags: tags.own, change: changeOf(stream, body, by) }
     // What would be refused in the end is neither kept nor pushed on.
     await moveTags(stream, move, { dryRun: true })
-    const release = await reserved(stream, body, tags.own)
+    const release = await reserved(stream, body)
     try {
       const home = await homes?.of(stream)
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
@@ -150,16 +151,9 @@ export function createPutManifest(options: PutManifestOptions): PutManifest {
   }
 
   /** @returns what gives it back */
-  async function reserved(
-    stream: Stream,
-    { digest, bytes }: ManifestBody,
-    tags: readonly string[],
-  ): Promise<(() => void) | undefined> {
-    if (options.reserve === undefined) return undefined
-    let more = 0
-    for (const tag of tags) if ((await reader.tag(stream, tag)) === undefined) more += 1
-    const isThere = (await links.get(stream, digest)) !== undefined
-    return options.reserve(stream.project, { bytes: isThere ? 0 : bytes.length, tags: more })
+  async function reserved(stream: Stream, { digest, bytes }: ManifestBody): Promise<(() => void) | undefined> {
+    if (options.reserveBytes === undefined || (await links.get(stream, digest)) !== undefined) return undefined
+    return options.reserveBytes(stream.project, bytes.length)
   }
 
   function changeOf(stream: Stream, { digest, mediaType }: ManifestBody, by: ManifestPusher): TagChange {
