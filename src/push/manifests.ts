@@ -22,7 +22,7 @@ import { type ManifestBody, readManifestBody, type SentManifest } from './manife
 import type { ReserveBytes } from './reservations.ts'
 
 export interface PutManifestOptions extends AdmitOptions {
-  reader: Pick<StreamReader, 'stream' | 'tag'>
+  reader: Pick<StreamReader, 'stream'>
   writer: Pick<StreamWriter, 'create' | 'changeTag' | 'changeStream'>
   links: AdmitOptions['links'] & Pick<Links, 'get'>
   pins: Pick<Pins, 'reached'>
@@ -40,7 +40,7 @@ export interface PutManifestOptions extends AdmitOptions {
 
 /** Tags that are derived from the digest of an image of the stream, and are none of the stream's. */
 export interface FallbackTags {
-  /** Whether `tag` is such a tag of an image that the stream has. */
+  /** Whether `tag` is such a tag of an image that the stream has, and none of its own already: pulls look there first. */
   isOne(name: StreamName, tag: string): Promise<boolean>
   /**
    * Puts such a tag somewhere, wherever it stood.
@@ -138,14 +138,12 @@ export function createPutManifest(options: PutManifestOptions): PutManifest {
     return other
   }
 
-  /** A tag that the stream has stays the stream's, however it is written: pulls look there first. */
   async function sorted(stream: Stream, tags: readonly string[]): Promise<{ own: string[]; fallback: string[] }> {
     const own: string[] = []
     const fallback: string[] = []
     for (const tag of tags) {
-      const isFallback =
-        (await fallbackTags?.isOne(stream, tag)) === true && (await reader.tag(stream, tag)) === undefined
-      ;(isFallback ? fallback : own).push(tag)
+      const kind = (await fallbackTags?.isOne(stream, tag)) ? fallback : own
+      kind.push(tag)
     }
     return { own, fallback }
   }
