@@ -2,6 +2,7 @@ import { open, opendir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Digest, type DigestAlgorithm, digestAlgorithm, digestHex, parseDigest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
+import { isUploadId } from './uploads.ts'
 
 /** Where what is in a content directory. */
 export interface Layout {
@@ -16,9 +17,6 @@ export interface Layout {
   upload(id: string): string
 }
 
-/** A random UUID (RFC 9562, version 4), as it is made here. */
-const uploadId = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
-
 export const algorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512']
 
 export function layoutOf(directory: string): Layout {
@@ -31,7 +29,7 @@ export function layoutOf(directory: string): Layout {
     blobs,
     blob: (digest) => join(blobs(digestAlgorithm(digest)), digestHex(digest)),
     upload(id) {
-      if (!uploadId.test(id)) throw new RegistryError('BLOB_UPLOAD_UNKNOWN')
+      if (!isUploadId(id)) throw new RegistryError('BLOB_UPLOAD_UNKNOWN')
       return join(directory, 'uploads', id)
     },
   }
@@ -63,7 +61,7 @@ export async function* blobEntries(layout: Layout): AsyncGenerator<Digest, void>
 /** What has the name of an upload, unsorted and whatever it is. */
 export async function* uploadEntries(layout: Layout): AsyncGenerator<string, void> {
   for await (const { name } of await opendir(layout.uploads)) {
-    if (uploadId.test(name)) yield name
+    if (isUploadId(name)) yield name
   }
 }
 

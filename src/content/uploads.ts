@@ -9,6 +9,14 @@ export interface UploadRange {
   length: number
 }
 
+/** As `randomUUID` makes it (RFC 9562, version 4). */
+const uploadId = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+/** Whether it can be the id of an upload: nothing else is ever looked for. */
+export function isUploadId(id: string): boolean {
+  return uploadId.test(id)
+}
+
 /** An upload that lies on the disk. */
 export interface UploadOnDisk {
   id: string

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { isUploadId } from '../content/uploads.ts'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
@@ -39,8 +40,6 @@ export interface SessionsOptions {
   now: () => number
 }
 
-/** As {@link randomUUID} makes it. */
-const sessionId = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 const pageSize = 500
 
 export function createSessions({ store, maxPerUser, max, now }: SessionsOptions): Sessions {
@@ -75,7 +74,7 @@ export function createSessions({ store, maxPerUser, max, now }: SessionsOptions)
       return id
     },
     async find({ project, stream }, id, by) {
-      const entry = sessionId.test(id) ? await store.get(uploadKey(id)) : undefined
+      const entry = isUploadId(id) ? await store.get(uploadKey(id)) : undefined
       const record = entry && decode<UploadRecord>(entry)
       if (record?.project === project && record.stream === stream && record.by === by) return { id, ...record }
       throw unknownUpload()
