@@ -85,8 +85,8 @@ export interface Push {
    * elsewhere, and children that an index names and the stream does not have. `reference` is a tag or its digest; with a digest, `tags`
    * move too. All tags move in one commit, a revision each (cause push).
    *
-   * @throws RegistryError MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN (`detail` an array with an entry for each digest), DIGEST_INVALID,
-   * DENIED (held, immutable, quota, no right to create the stream)
+   * @throws RegistryError MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN (`detail` an array with an entry for each digest), DENIED (held,
+   * immutable, quota, no right to create the stream), and as `readManifestTarget`
    */
   manifest(
     name: StreamName,

@@ -1,8 +1,8 @@
-import { type Digest, digestAlgorithm, digestOf, parseDigest } from '../oci/digest.ts'
+import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { type Manifest, parseManifest, requireTrueData, writtenMediaType } from '../oci/manifest.ts'
+import { readManifestTarget } from '../oci/manifest-target.ts'
 import { maxManifestBytes } from '../oci/media-types.ts'
-import { isTag } from '../oci/reference.ts'
 
 /** A manifest as a client sent it; `mediaType` is its `Content-Type`, parameters and all, `tags` those of the query. */
 export interface SentManifest {
@@ -21,19 +21,16 @@ export interface ManifestBody {
   tags: readonly string[]
 }
 
-/** Most tags of one push. */
-export const maxTags = 100
-
 /**
  * Reads what was sent to `reference`, a tag or a digest (OCI distribution 1.1, "Pushing Manifests").
  *
- * @throws RegistryError MANIFEST_INVALID, DIGEST_INVALID, TOO_LARGE
+ * @throws RegistryError MANIFEST_INVALID, DIGEST_INVALID, TOO_LARGE, and as {@link readManifestTarget}
  */
 export function readManifestBody(
   reference: string,
   { bytes, mediaType: contentType, tags }: SentManifest,
 ): ManifestBody {
-  const target = readTarget(reference, tags)
+  const target = readManifestTarget(reference, tags)
   if (bytes.length > maxManifestBytes) {
     const message = `the manifest has ${bytes.length} bytes; at most ${maxManifestBytes} are taken`
     throw new RegistryError('TOO_LARGE', { message })
@@ -50,22 +47,6 @@ export function readManifestBody(
   const manifest = parseManifest(bytes, mediaType)
   requireTrueData(manifest)
   return { digest, mediaType, bytes, manifest, tags: target.tags }
-}
-
-function readTarget(reference: string, more: readonly string[]): { digest: Digest | undefined; tags: string[] } {
-  const tags = [...new Set(more)]
-  for (const tag of [...tags, ...(reference.includes(':') ? [] : [reference])]) {
-    if (!isTag(tag)) throw invalid(`${JSON.stringify(tag.slice(0, 200))} is not a tag`)
-  }
-  if (tags.length > maxTags) throw invalid(`a push may have ${maxTags} tags at most, not ${tags.length}`)
-  if (reference.includes(':')) {
-    const digest = parseDigest(reference)
-    if (digest !== undefined) return { digest, tags }
-    const message = 'a manifest is pushed by tag, or by a sha256 or sha512 digest'
-    throw new RegistryError('DIGEST_INVALID', { message, detail: { digest: reference.slice(0, 200) } })
-  }
-  if (tags.length > 0) throw invalid('tags are taken beside a digest alone: send the manifest to its digest')
-  return { digest: undefined, tags: [reference] }
 }
 
 /** A media type without its parameters, in lower case; undefined where nothing was said. */

@@ -15,6 +15,7 @@ describe('the media type', () => {
     ['with parameters and in other letters', `${ociManifest.replace('vnd', 'VND')}; charset=utf-8`],
     ['said by the manifest alone', undefined],
     ['said by the manifest alone, beside nothing', ' ; q=1'],
+    ['said by the manifest alone, beside an empty one', ''],
   ])('may be sent %s', async (_, contentType) => {
     const world = await pushWorld()
     await world.push('demo/app:prod', v1, { contentType })
@@ -144,13 +145,18 @@ describe('a reference', () => {
   })
 
   test.each([
-    ['beside a tag', 'demo/app:prod', ['other']],
-    ['when one is none', `demo/app@${v1.manifest.digest}`, ['fine', 'not fine']],
-    ['when they are too many', `demo/app@${v1.manifest.digest}`, Array.from({ length: 101 }, (_, i) => `t${i}`)],
-  ])('takes no tags %s', async (_, to, tags) => {
+    ['beside a tag', 'demo/app:prod', ['other'], 'BAD_REQUEST'],
+    ['when one is none', `demo/app@${v1.manifest.digest}`, ['fine', 'not fine'], 'MANIFEST_INVALID'],
+    [
+      'when they are too many',
+      `demo/app@${v1.manifest.digest}`,
+      Array.from({ length: 101 }, (_, i) => `t${i}`),
+      'URI_TOO_LONG',
+    ],
+  ])('takes no tags %s', async (_, to, tags, code) => {
     const world = await pushWorld()
     const refusal = await refusalOf(world.push(to, v1, { tags }))
-    expect(refusal.code).toBe('MANIFEST_INVALID')
+    expect(refusal.code).toBe(code)
     expect(await world.reader.tags(app)).toEqual([])
   })
 })

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { UploadBody } from '../../../src/content/uploads.ts'
 import { type Digest, digestAlgorithm, digestOf } from '../../../src/oci/digest.ts'
 import { RegistryError } from '../../../src/oci/errors.ts'
+import { readManifestTarget } from '../../../src/oci/manifest-target.ts'
 import type { StreamName } from '../../../src/oci/reference.ts'
 import type { Push, PushedManifest, Pusher, SaidRange } from '../../../src/push.ts'
 
@@ -105,8 +106,8 @@ export function createMemoryPush(): MemoryPush {
     async manifest(_name, reference, by, { bytes, mediaType, tags }) {
       push.manifests.push({ reference, bytes, mediaType, tags })
       called(by)
-      const byTag = reference.includes(':') ? tags : [reference]
-      return push.pushed ?? { digest: digestOf(bytes), subject: undefined, tags: byTag }
+      const moved = readManifestTarget(reference, tags).tags
+      return push.pushed ?? { digest: digestOf(bytes), subject: undefined, tags: moved }
     },
     run: async () => undefined,
   }
