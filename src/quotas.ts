@@ -109,7 +109,14 @@ export function createQuotas({ store, objects, now, signal }: QuotasOptions): Qu
       const { bytes, tags } = await accounts.of(project)
       return { bytes, tags }
     },
-    use: { ...accounts, reserveTags: (project, tags) => reserve(project, { tags }) },
+    use: {
+      ...accounts,
+      reserveTags: (project, tags) => reserve(project, { tags }),
+      async reserveLinks(project, links) {
+        if ((await limitsOf(project, { bytes: 1 })).length === 0) return () => undefined
+        return reserve(project, { bytes: (await accounts.of(project)).lacks(links) })
+      },
+    },
   }
 }
 

@@ -20,7 +20,7 @@ import type { LifeRecord, LinkRecord, TagRecord } from '../streams/records.ts'
 import { isAbsent } from '../streams/rules.ts'
 
 /** What projects use: looked up when it is first asked for, and from then on as it is told. */
-export interface Accounts extends Omit<ProjectUse, 'reserveTags'> {
+export interface Accounts extends Omit<ProjectUse, 'reserveTags' | 'reserveLinks'> {
   of(project: string): Promise<Account>
 }
 
@@ -29,6 +29,8 @@ export interface Account {
   /** Of what was pushed: each digest once. */
   readonly bytes: number
   readonly tags: number
+  /** Bytes that links would be more. */
+  lacks(links: ReadonlyMap<Digest, LinkRecord>): number
 }
 
 export interface AccountsOptions {
@@ -120,6 +122,12 @@ function createCounting(project: string, home: HomePath | undefined): Counting {
     },
     get tags() {
       return tags.size
+    },
+    lacks(links) {
+      let lacking = 0
+      for (const [digest, { size = 0, locations }] of links)
+        if (!sizes.has(digest) && locations.some(isPushed)) lacking += size
+      return lacking
     },
     link(digest, { size = 0, locations }) {
       if (!locations.some(isPushed)) return

@@ -193,8 +193,10 @@ export function createLinks({ store, now, use }: LinksOptions): Links {
           }
         }),
       )
-      await write(to, to.uid, steps)
-      const isElsewhere = from.project !== to.project || from.stream !== to.stream
+      const isMore = from.project !== to.project
+      const release = isMore ? await use?.reserveLinks(to.project, copied) : undefined
+      await write(to, to.uid, steps).finally(() => release?.())
+      const isElsewhere = isMore || from.stream !== to.stream
       if (isElsewhere) await copyFallbacks(from, to, received(copied))
       return get(to, digest)
     },

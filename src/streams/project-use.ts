@@ -16,6 +16,13 @@ export interface ProjectUse {
    * @throws RegistryError DENIED
    */
   reserveTags(project: string, count: number): Promise<() => void>
+  /**
+   * Lets links come into a project from another one.
+   *
+   * @returns what ends the reservation, once they are told of or do not come
+   * @throws RegistryError DENIED
+   */
+  reserveLinks(project: string, links: ReadonlyMap<Digest, LinkRecord>): Promise<() => void>
   /** Which tags are there now, and which are not any more. */
   tagged(name: StreamName, tags: ReadonlyMap<string, boolean>): void
   linked(name: StreamName, links: ReadonlyMap<Digest, LinkRecord>): void

@@ -275,6 +275,7 @@ export interface Links {
    * so that a tag can move there.
    *
    * @returns the copied link; undefined when `from` has none
+   * @throws RegistryError NAME_UNKNOWN; DENIED beyond the quota of another project
    */
   copy(from: StreamName, to: StreamName & { uid: string }, digest: Digest): Promise<StreamLink | undefined>
   /** The record of an image as linked with this media type; undefined when its manifest was never seen as that. */

@@ -136,6 +136,29 @@ test('a tag beyond the quota comes by no way, and those that are there still mov
   expect(await w.quotas.usage('demo')).toEqual({ bytes: 0, tags: 2 })
 })
 
+test('what is promoted from another project counts like what is pushed, and is refused beyond the quota', async () => {
+  const w = await flowsWorld()
+  await w.objects.create('namespaces', '', { metadata: { name: 'source' } })
+  const from = { project: 'source', stream: 'app' }
+  const copy = async (to: typeof app, digest: Digest) => {
+    const { uid } = (await w.reader.stream(to)) ?? (await w.writer.create(to))
+    return w.links.copy(from, { ...to, uid }, digest)
+  }
+  await linked(w, from, a, 6, here)
+  await linked(w, from, b, 6, here)
+  await linked(w, from, c, 6, { ...there, project: 'source' })
+  await limit(w, 'q', { 'requests.storage': '10' })
+  await copy(app, a)
+  await copy(tool, a)
+  await copy(app, c)
+  await expect(copy(app, b)).rejects.toMatchObject({
+    code: 'DENIED',
+    message: 'exceeded quota: q, requested: requests.storage=6, used: requests.storage=6, limited: requests.storage=10',
+  })
+  expect(await w.links.get(app, b)).toBeUndefined()
+  expect(await w.quotas.usage('demo')).toEqual({ bytes: 6, tags: 0 })
+})
+
 test('of many tags that come at once no more are let in than may be', async () => {
   const w = await flowsWorld()
   await limit(w, 'q', { 'count/imagestreamtags.image.openshift.io': '7' })
