@@ -52,8 +52,8 @@ export interface CollectorOptions {
   intervalMs: number
   /** Before the first pass; default 5 min. */
   firstMs?: number
-  /** Told of a living stream's uid when links of it were removed: what memory knows by them is to be forgotten. */
-  onUnlinked(uid: string): void
+  /** Told of a living stream's uid and project when links of it were removed: what memory knows by them is to be forgotten. */
+  onUnlinked(uid: string, project: string): void
   /** Told when bytes turned out wrong or missing, which a pin may need. */
   onMissing?: () => void
   now: () => number

@@ -59,8 +59,8 @@ export interface DeletionsOptions {
   links: Pick<Links, 'image'>
   pins: Pick<Pins, 'reached'>
   referrerRecords: ReferrerRecords
-  /** Drops what memory has of the stream with this uid: links of it were removed. */
-  forget(uid: string): void
+  /** Drops what memory has of the stream with this uid, and counts of its project: links of it were removed. */
+  forget(uid: string, project: string): void
   /** Drops what is kept for a while of what refers to a stream's images. */
   forgetReferrers?: (name: StreamName) => void
   /** Most manifests of a stream that are looked through for one that names a blob; default 20,000. */
@@ -88,7 +88,7 @@ export function createDeletions(options: DeletionsOptions): Deletions {
   }
 
   function forget(stream: Stream): void {
-    options.forget(stream.uid)
+    options.forget(stream.uid, stream.project)
     options.forgetReferrers?.(stream)
   }
 
@@ -226,7 +226,7 @@ export function createDeletions(options: DeletionsOptions): Deletions {
         if (told.manifestType !== undefined) throw inUse(digest, digest)
         await requireUnused(stream, digest)
         if (!(await removeLinks(store, stream, [link]))) continue
-        options.forget(stream.uid)
+        options.forget(stream.uid, stream.project)
         try {
           // A manifest may have come meanwhile, by whoever saw the link.
           await requireUnused(stream, digest)

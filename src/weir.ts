@@ -256,9 +256,9 @@ async function openParts(options: PartsOptions) {
   opened.defer(() => retaining)
   const imports = runPendingImports({ ...streams, ...importer, store, signal: leaving.signal, log })
   opened.defer(() => imports)
-  const forget = (uid: string | undefined): void => {
+  const forget = (uid?: string, project?: string): void => {
     pullThrough.forget(uid)
-    quotas.use.recount()
+    quotas.use.recount(project)
   }
   const collector = createCollector({
     ...streams,

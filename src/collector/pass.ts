@@ -22,7 +22,7 @@ export interface PassOptions {
   maxBytes: number
   check: LocationCheck
   gone: GoneUpstream
-  onUnlinked(uid: string): void
+  onUnlinked(uid: string, project: string): void
   /** Throws when the clock was set: what was used since may look old. */
   checkClock(): void
   now: () => number

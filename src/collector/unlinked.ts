@@ -1,13 +1,13 @@
 import { createMirror } from '../store/mirror.ts'
 import type { Store } from '../store/store.ts'
-import { decode, imageIndexPrefix } from '../streams/keys.ts'
+import { decode, imageIndexPrefix, placeOfImage } from '../streams/keys.ts'
 import type { ImageIndexRecord } from '../streams/records.ts'
 
 export interface UnlinkedOptions {
   /** Must log the index of images. */
   store: Store
-  /** Told of a living stream's uid when links of it were removed; undefined stands for every stream. */
-  onUnlinked(uid: string | undefined): void
+  /** Told of a living stream's uid and project when links of it were removed; nothing stands for every stream. */
+  onUnlinked(uid?: string, project?: string): void
   signal: AbortSignal
 }
 
@@ -21,9 +21,10 @@ export function followUnlinked({ store, onUnlinked, signal }: UnlinkedOptions): 
     preload: false,
     apply(changes) {
       const gone = changes.flatMap(({ value, previous }) => (value === undefined && previous ? [previous] : []))
-      for (const uid of new Set(gone.map((entry) => decode<ImageIndexRecord>(entry).uid))) onUnlinked(uid)
+      const streams = new Map(gone.map((entry) => [decode<ImageIndexRecord>(entry).uid, placeOfImage(entry.key)]))
+      for (const [uid, { project }] of streams) onUnlinked(uid, project)
     },
-    reset: () => onUnlinked(undefined),
+    reset: () => onUnlinked(),
     signal,
   })
 }

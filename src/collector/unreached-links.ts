@@ -29,7 +29,7 @@ export interface UnreachedOptions extends MarkOptions {
   /** Counts what would be removed, and removes nothing. */
   dryRun: boolean
   /** Told of a living stream's uid when links of it are gone: what memory knows through them is to be forgotten. */
-  onUnlinked(uid: string): void
+  onUnlinked(uid: string, project: string): void
   /** Throws when the clock was set: what was renewed since may look old. */
   checkClock(): void
   signal: AbortSignal
@@ -106,7 +106,7 @@ export async function removeUnreached(options: UnreachedOptions, view: StreamVie
     checkClock()
     const conflicting = dryRun ? [] : await removeLinks(store, name, batch)
     removed += batch.length - conflicting.length
-    if (!dryRun && life !== undefined && conflicting.length < batch.length) onUnlinked(life.uid)
+    if (!dryRun && life !== undefined && conflicting.length < batch.length) onUnlinked(life.uid, name.project)
     for (const link of conflicting) await keepWhole(link)
   }
 }

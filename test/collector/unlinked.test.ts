@@ -16,7 +16,7 @@ const [child] = index.children
 
 /** The pulls of a process that removes none. */
 function otherProcess({ log: _, ...parts }: CollectorWorld, store: Store = parts.store) {
-  const heard = Promise.withResolvers<string | undefined>()
+  const heard = Promise.withResolvers<(string | undefined)[]>()
   const pullThrough = createPullThrough({
     ...parts,
     now: parts.clock.now,
@@ -32,9 +32,9 @@ function otherProcess({ log: _, ...parts }: CollectorWorld, store: Store = parts
   onTestFinished(() => ending.abort())
   followUnlinked({
     store,
-    onUnlinked(uid) {
-      pullThrough.forget(uid)
-      heard.resolve(uid)
+    onUnlinked(...stream) {
+      pullThrough.forget(stream[0])
+      heard.resolve(stream)
     },
     signal: ending.signal,
   })
@@ -61,7 +61,7 @@ test('an image that comes again once another process removed its links is pulled
   await pullThrough.blobSize(app, config)
   world.later(2 * dayMs)
   expect((await world.open().prune({ dryRun: false })).removedLinks).toBeGreaterThan(0)
-  expect(await heard).toBe((await world.stream(app)).uid)
+  expect(await heard).toEqual([(await world.stream(app)).uid, 'demo'])
   await importIndex(world)
   await pullThrough.manifest(app, manifest, { head: false })
   expect(await pullThrough.blobSize(app, config)).toMatchObject({ digest: config })
@@ -85,6 +85,6 @@ test('a process that was told too late what was removed forgets everything', asy
   await pullThrough.manifest(app, digest, { head: false })
   expect(pullThrough.warm(app.project, app.stream, digest)).toBeDefined()
   begun.resolve()
-  expect(await heard).toBeUndefined()
+  expect(await heard).toEqual([])
   expect(pullThrough.warm(app.project, app.stream, digest)).toBeUndefined()
 })
