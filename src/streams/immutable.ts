@@ -23,6 +23,8 @@ export interface Immutability {
 /** Most patterns of one annotation: each is compared with each tag that moves. */
 const maxPatterns = 64
 const patternForm = /^[a-zA-Z0-9_*][a-zA-Z0-9._*-]{0,127}$/
+/** Other ways to say yes or no, which would else be the name of a tag, and leave all others free. */
+const lookAlike = /^\s*(?:true|false|t|f|yes|no|y|n|on|off|enabled?|disabled?|none|1|0)\s*$/i
 
 /** What makes a tag immutable; undefined when nothing does. What can not be read says nothing. */
 export function immutableBy(tag: string, levels: Record<Level, Annotations>): Immutability | undefined {
@@ -43,10 +45,16 @@ export function validateImmutable(
 ): FieldCause[] {
   const written = writtenIn(annotations)
   if (written === undefined || written === writtenIn(before) || read(written, level) !== undefined) return []
-  const patterns = `true, false, or tags, ${maxPatterns} patterns at most: v*,release-*`
-  const hint = `write ${level === 'tag' ? 'true or false' : patterns}`
+  const hint = hintOf(written, level)
   const message = `Invalid value: ${JSON.stringify(written.slice(0, 100))}: ${hint}`
   return [{ field: `${field}[${immutableAnnotation}]`, reason: 'FieldValueInvalid', message }]
+}
+
+function hintOf(written: string, level: Level): string {
+  if (level === 'tag') return 'write true or false'
+  const patterns = `true, false, or tags, ${maxPatterns} patterns at most: v*,release-*`
+  const name = written.trim()
+  return `write ${patterns}${lookAlike.test(name) ? `; for the tag of that name ${name},${name}` : ''}`
 }
 
 /** Whether a tag has the form of a pattern, in which each `*` stands for any characters, or none. Takes linear time. */
@@ -138,7 +146,7 @@ function wantsElsewhere(before: TagRecord, { spec, condition }: TagChange, proje
 /** What an annotation says of tags; undefined when it can not be read. */
 function read(written: string, level: Level): ((tag: string) => boolean) | undefined {
   if (written === 'true' || written === 'false') return () => written === 'true'
-  if (level === 'tag') return undefined
+  if (level === 'tag' || lookAlike.test(written)) return undefined
   const patterns = written.split(',', maxPatterns + 1).map((each) => each.trim())
   if (patterns.length > maxPatterns || !patterns.every((each) => patternForm.test(each))) return undefined
   return (tag) => patterns.some((pattern) => matchesPattern(tag, pattern))

@@ -62,6 +62,40 @@ describe('an annotation to be written', () => {
     },
   )
 
+  test.each([
+    'True',
+    'TRUE',
+    'False',
+    'yes',
+    'No',
+    'on',
+    'OFF',
+    't',
+    'F',
+    'y',
+    'n',
+    '1',
+    '0',
+    'enabled',
+    'none',
+    ' true',
+  ])('may not be %j, which is meant as a yes or no, and would be the name of a tag', (written) => {
+    for (const level of ['project', 'stream', 'tag'] as const) {
+      const [cause] = validateImmutable(says(written), undefined, 'a', level)
+      expect(cause?.message, level).toContain(`Invalid value: ${JSON.stringify(written)}: `)
+      expect(cause?.message, level).toContain('write true')
+      expect(immutableBy(written, { ...nothing, [level]: says(written) }), level).toBeUndefined()
+    }
+  })
+
+  test('that is refused as a yes or no says how it is written of a tag of that name', () => {
+    const [cause] = validateImmutable(says('1'), undefined, 'a', 'stream')
+    expect(cause?.message).toContain('for the tag of that name 1,1')
+    expect(validateImmutable(says('1,1'), undefined, 'a', 'stream')).toEqual([])
+    expect(immutableBy('1', { ...nothing, stream: says('1,1') })).toBeDefined()
+    expect(validateImmutable(says('1'), undefined, 'a', 'tag')[0]?.message).not.toContain('of that name')
+  })
+
   test('of a tag is true or false', () => {
     expect(validateImmutable(says('true'), undefined, 'a', 'tag')).toEqual([])
     expect(validateImmutable(says('v*'), undefined, 'a', 'tag')[0]?.message).toContain('write true or false')
