@@ -100,15 +100,18 @@ async function updateTag(options: TagKindOptions, call: Call, body: Record<strin
   if (sent.tag) requireValid(checkName(sent.tag, tag), { name: call.name, kind: resource, group: imageGroup })
   const live = await readTag(options.reader, call.project, { stream, tag })
   if (live !== undefined) requireStreamMetadata(live.stream, call.name, sent.metadata, resource)
-  const spec = sent.tag ?? storedSpec(live?.tag.record)
+  const annotations = wantedAnnotations(sent, live?.tag.record)
+  // A tag that was only ever pushed has no spec: all that is wanted of it are its annotations, and it follows nothing.
+  const annotated = live !== undefined && annotations !== null ? { name: tag } : undefined
+  const spec = sent.tag ?? storedSpec(live?.tag.record) ?? annotated
   if (spec === undefined) {
     throw new RegistryError('BAD_REQUEST', {
       message: `imagestreamtag ${tag} is not a spec tag in imagestream ${call.project}/${stream}, cannot be updated`,
     })
   }
-  const wanted = { ...spec, annotations: wantedAnnotations(sent, live?.tag.record) }
-  const result = await setTag(options, call, sent, { name: call.name, wanted, mode: 'put' })
-  return { object: await shown(options, result, tag), created: result.created }
+  const result = await setTag(options, call, sent, { name: call.name, wanted: { ...spec, annotations }, mode: 'put' })
+  // Who sends no tag has one already.
+  return { object: await shown(options, result, tag), created: result.created && Boolean(sent.tag) }
 }
 
 function setTag(

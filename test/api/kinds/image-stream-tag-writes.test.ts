@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { imageApi, invalidFields, refusal, weirApi } from '../world.ts'
+import { imageApi, inDemo, invalidFields, refusal, weirApi } from '../world.ts'
 import {
   type ImagesWorld,
   imagesWorld,
@@ -103,6 +103,66 @@ describe('a PUT of an image stream tag', () => {
       refusal(400, 'BadRequest'),
     )
     expect((await asAdmin('GET', `${streams}/gone`)).status).toBe(404)
+  })
+
+  test('annotates a tag that was only ever pushed: it neither moves nor waits for anything', async () => {
+    const { from, put, read, patch, reader } = await writesWorld()
+    await put({ name: 'prod', from: from(one) })
+    await patch('merge', `${itags}/app:prod`, { spec: null })
+    const pushed = await read()
+    expect(pushed.tag).toBeNull()
+    const annotations = { 'weir.dev/immutable': 'true', 'weir.dev/retain': 'pulled' }
+    const query = '?dryRun=All'
+    expect((await patch('merge', `${tags}/app:prod${query}`, { metadata: { annotations } })).status).toBe(200)
+    expect((await read()).tag).toBeNull()
+    const answer = await patch('merge', `${tags}/app:prod`, { metadata: { annotations } })
+    expect(answer).toMatchObject({
+      status: 200,
+      body: { metadata: { annotations }, tag: { name: 'prod', annotations } },
+    })
+    expect(answer.body.tag).not.toHaveProperty('from')
+    expect(await read()).toMatchObject({ generation: pushed.generation, image: { metadata: { name: one } } })
+    expect(await read()).not.toHaveProperty('conditions')
+    expect((await put({ name: 'prod', from: from(two) })).body.message).toContain('is immutable')
+    const none = { 'weir.dev/immutable': null, 'weir.dev/retain': null }
+    const bare = await patch('strategic', `${tags}/app:prod`, { metadata: { annotations: none } })
+    expect(bare).toMatchObject({ status: 200, body: { tag: { annotations: null } } })
+    expect(await reasonsOf({ reader })).toHaveLength(1)
+  })
+
+  test('refuses bad annotations of a tag that was only ever pushed, and those of one that is not there', async () => {
+    const { from, put, read, patch } = await writesWorld()
+    await put({ name: 'prod', from: from(one) })
+    await patch('merge', `${itags}/app:prod`, { spec: null })
+    const annotations = { 'weir.dev/immutable': 'yes' }
+    const answer = await patch('merge', `${tags}/app:prod`, { metadata: { annotations } })
+    expect(answer).toMatchObject({
+      status: 422,
+      body: { details: { causes: [{ field: 'metadata.annotations[weir.dev/immutable]' }] } },
+    })
+    expect((await read()).tag).toBeNull()
+    // Nothing to say is nothing to write.
+    const computed = { 'weir.dev/content': 'held', 'kubernetes.io/change-cause': 'why' }
+    for (const said of [{}, computed]) {
+      expect(await put(null, { annotations: said })).toMatchObject(refusal(400, 'BadRequest'))
+    }
+    expect((await patch('merge', `${tags}/app:gone`, { metadata: { annotations } })).status).toBe(404)
+  })
+
+  test('annotates a pushed tag that a rollback holds, and lets the hold be', async () => {
+    const { asAdmin, from, put, read, patch } = await writesWorld()
+    await put({ name: 'prod', from: from(one) })
+    await put({ name: 'prod', from: from(two) })
+    await patch('merge', `${itags}/app:prod`, { spec: null })
+    const wish = { apiVersion: 'weir.dev/v1', kind: 'Rollback', stream: 'app', tag: 'prod' }
+    expect((await asAdmin('POST', `${weirApi}/${inDemo}/tagevents`, wish)).status).toBe(201)
+    const annotations = { 'weir.dev/retain': 'pulled' }
+    const answer = await patch('merge', `${tags}/app:prod`, { metadata: { annotations } })
+    expect(answer.status, answer.text).toBe(200)
+    expect(await read()).toMatchObject({
+      metadata: { annotations: { ...annotations, 'weir.dev/hold': expect.stringContaining('revision') } },
+      image: { metadata: { name: one } },
+    })
   })
 
   test('conflicts with a move of that tag after the version that was seen, and with no other', async () => {
