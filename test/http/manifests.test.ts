@@ -280,6 +280,7 @@ describe('what can not be served', () => {
       expect(answer.status).toBe(400)
       expect(answer.json()).toMatchObject({ errors: [{ code: 'NAME_INVALID' }] })
     }
+    expect((await ask(path, { method: 'HEAD', token: 'good' })).status).toBe(404)
   })
 
   test('keywords are legal names', async () => {

@@ -29,12 +29,12 @@ export type Repository = (
   work: (repository: InRepository) => Promise<Response>,
 ) => Promise<Response>
 
-/** @throws RegistryError NAME_INVALID, UNAUTHORIZED, and what the work throws */
+/** @throws RegistryError NAME_INVALID, or NAME_UNKNOWN where it is not GET; UNAUTHORIZED, and what the work throws */
 export function createRepository(deps: { authorize: Authorize; audit: Pick<Audit, 'write'> }): Repository {
   const { authorize } = deps
   const audited = createAuditedRequest(deps)
   return async (c, written, { actions, verb, reference, from, always }, work) => {
-    const name = readName(written)
+    const name = readName(written, c.req.method)
     return audited(c.env, { verb, object: streamObject(name, reference), always }, async (learn) => {
       const identified = (subject: Subject) => learn({ subject })
       const { token, grant } = await authorize.stream(c.req.header('authorization'), name, actions, identified, from)
@@ -53,7 +53,11 @@ export function queryOf(c: HttpContext): URLSearchParams {
   return new URL(c.req.url).searchParams
 }
 
-function readName(name: string): StreamName {
+/**
+ * docker tries a push again for a minute after NAME_INVALID, and ends at once after NAME_UNKNOWN. Clients that push ask by HEAD first, and
+ * give up without a reason unless it is 404: they are told by what they send then.
+ */
+function readName(name: string, method: string): StreamName {
   const parsed = parseStreamName(name)
   if (parsed !== undefined) return parsed
   const depth = name.split('/').length
@@ -61,5 +65,5 @@ function readName(name: string): StreamName {
     depth === 2
       ? 'invalid repository name: project and stream are of lower-case letters, digits and single separators, without the words basic and bearer'
       : `invalid repository name: it has ${depth} component${depth === 1 ? '' : 's'}, and a name here is project/stream`
-  throw new RegistryError('NAME_INVALID', { message, detail: { name } })
+  throw new RegistryError(method === 'GET' ? 'NAME_INVALID' : 'NAME_UNKNOWN', { message, detail: { name } })
 }

@@ -15,6 +15,30 @@ async function begun() {
   return { ...world, location: String(answer.headers.location), begun: answer }
 }
 
+describe('a name of another depth', () => {
+  test.each([
+    ['POST', '/v2/demo/a/b/blobs/uploads/'],
+    ['POST', '/v2/app/blobs/uploads/'],
+    ['PATCH', '/v2/demo/a/b/blobs/uploads/some-id'],
+    ['PUT', '/v2/demo/a/b/blobs/uploads/some-id'],
+    ['PUT', '/v2/demo/a/b/manifests/v1'],
+    ['DELETE', '/v2/demo/a/b/manifests/v1'],
+  ])('is NAME_UNKNOWN to %s %s, which no client tries again, with the reason', async (method, path) => {
+    const { ask } = await startPushing()
+    const answer = await ask(path, { method, token: 'pusher' })
+    expect(answer.status).toBe(404)
+    expect(answer.json()).toMatchObject({
+      errors: [{ code: 'NAME_UNKNOWN', message: expect.stringContaining('a name here is project/stream') }],
+    })
+  })
+
+  test('is 404 to HEAD: who pushes goes on, and is told the reason by what has a body', async () => {
+    const { ask } = await startPushing()
+    const answer = await ask(`/v2/demo/a/b/blobs/${digest}`, { method: 'HEAD', token: 'pusher' })
+    expect([answer.status, answer.body.length]).toEqual([404, 0])
+  })
+})
+
 describe('POST of an upload', () => {
   test.each([uploads, uploads.slice(0, -1)])('%s begins one, and says where it is', async (path) => {
     const { ask, push } = await startPushing()
