@@ -1,6 +1,6 @@
 import type { ZodType } from 'zod'
 import { RegistryError } from '../oci/errors.ts'
-import { unknownAnnotations } from './own-annotations.ts'
+import { annotationWarnings } from './own-annotations.ts'
 import { examineFields, type Findings } from './unknown-fields.ts'
 
 /** What becomes of fields that a kind does not have, or that are given twice: refused, told, or dropped silently. */
@@ -39,7 +39,7 @@ export function parseFieldValidation(query: URLSearchParams): FieldValidation {
 
 /**
  * Checks what was sent before anything else looks at it: the types of its fields, and whether there are fields that are
- * unknown or given twice. Annotations in Weir's own domain that it does not know are told too.
+ * unknown or given twice. Annotations in Weir's own domain that it does not know, or that do nothing there, are told too.
  *
  * @returns the headers that warn of them
  * @throws RegistryError BAD_REQUEST for wrong types, and for `Strict` naming the fields
@@ -53,7 +53,7 @@ export function checkFields(validation: FieldValidation, sent: Sent): Record<str
     })
   }
   // No field is wrong: objects that are copied from elsewhere bring such annotations.
-  const told = unknownAnnotations(object, maxShown)
+  const told = annotationWarnings(object, maxShown)
   if (validation === 'Ignore') return warnings(told)
   const problems = [
     ...unknown.map((path) => `unknown field ${quote(path)}`),

@@ -1,7 +1,7 @@
 import { policyAnnotationNames } from '../streams/content-policy.ts'
 import { deletesAnnotation } from '../streams/delete-policy.ts'
 import { homeAnnotation } from '../streams/home-annotation.ts'
-import { immutableAnnotation } from '../streams/immutable.ts'
+import { fitsNone, immutableAnnotation } from '../streams/immutable.ts'
 import { contentAnnotation } from './content-state.ts'
 import { isJsonObject } from './json.ts'
 
@@ -21,35 +21,90 @@ export function withoutComputed(annotations: Readonly<Record<string, string>>): 
   return Object.fromEntries(Object.entries(annotations).filter(([name]) => !computed.includes(name)))
 }
 
-/**
- * What there is to tell of annotations in Weir's own domain that it does not know, wherever an object has some: they may be of
- * another version, or spelled wrong. Not more than `most`.
- */
-export function unknownAnnotations(object: unknown, most: number): string[] {
-  const found: string[] = []
-  for (const [path, annotations] of annotationsIn(object)) {
-    for (const name of Object.keys(annotations)) {
-      if (found.length >= most) return found
-      if (name.startsWith(domain) && !known.has(name)) found.push(`${path}: ${sentence(name)}`)
-    }
-  }
-  return found
+/** What annotations stand on; undefined: what they are kept of is no matter of Weir's. */
+type Level = 'project' | 'stream' | 'tag' | undefined
+
+interface Annotated {
+  /** The field that has `annotations`. */
+  field: string
+  level: Level
+  annotations: Record<string, unknown>
 }
 
-function sentence(name: string): string {
-  const shown = name.length > 60 ? `${name.slice(0, 60)}...` : name
-  return `Weir knows no annotation ${shown}, and does nothing about it; it knows ${settings.join(', ')}`
+/** Those that do not count on every level, and where they do. */
+const counts: ReadonlyMap<string, readonly Level[]> = new Map([
+  [homeAnnotation, ['project']],
+  [deletesAnnotation, ['project', 'stream']],
+])
+const levelNames = { project: 'a project', stream: 'an image stream', tag: 'a tag' } as const
+/** Of the objects that have such annotations as `metadata`; an ImageTag shows those of its stream there. */
+const levels: ReadonlyMap<unknown, Level> = new Map([
+  ['Namespace', 'project'],
+  ['Project', 'project'],
+  ['ImageStream', 'stream'],
+  ['ImageStreamTag', 'tag'],
+])
+/** Most tags of a stream that patterns are compared with: of one that has more nothing is told. */
+const maxTags = 1000
+
+/**
+ * What there is to tell of annotations in Weir's own domain, wherever an object has some: of those that it does not know, as they may
+ * be of another version, or spelled wrong, and of those that do nothing where they are. Not more than `most`.
+ */
+export function annotationWarnings(object: unknown, most: number): string[] {
+  const found: string[] = []
+  for (const { field, level, annotations } of annotationsIn(object)) {
+    for (const name of Object.keys(annotations)) {
+      if (found.length >= most) return found
+      const said = name.startsWith(domain) ? sentence(name, level) : undefined
+      if (said !== undefined) found.push(`${field}.annotations: ${said}`)
+    }
+  }
+  return [...found, ...idlePatterns(object)].slice(0, most)
+}
+
+function sentence(name: string, level: Level): string | undefined {
+  if (!known.has(name)) {
+    return `Weir knows no annotation ${shorten(name)}, and does nothing about it; it knows ${settings.join(', ')}`
+  }
+  const places = counts.get(name)
+  if (level === undefined || places === undefined || places.includes(level)) return undefined
+  const names = places.flatMap((place) => (place === undefined ? [] : [levelNames[place]]))
+  return `${name} does nothing on ${levelNames[level]}: it counts on ${names.join(' or ')}`
+}
+
+/** What there is to tell of a stream whose immutable tags are named so that it has none. */
+function idlePatterns(object: unknown): string[] {
+  if (!isJsonObject(object) || object.kind !== 'ImageStream' || !isJsonObject(object.metadata)) return []
+  const { annotations } = object.metadata
+  const written = isJsonObject(annotations) ? annotations[immutableAnnotation] : undefined
+  if (typeof written !== 'string') return []
+  const tags = [...namesIn(object.spec, 'name'), ...namesIn(object.status, 'tag')]
+  if (tags.length === 0 || tags.length > maxTags || !fitsNone(written, tags)) return []
+  const fits = `${immutableAnnotation}: ${shorten(written)} fits no tag that this image stream has now`
+  return [`metadata.annotations: ${fits}, and what its project says of immutable tags does not count here`]
+}
+
+function namesIn(part: unknown, key: string): string[] {
+  if (!isJsonObject(part) || !Array.isArray(part.tags)) return []
+  const names = part.tags.map((tag: unknown) => (isJsonObject(tag) ? tag[key] : undefined))
+  return names.filter((name) => typeof name === 'string')
 }
 
 /** Of the object itself, of the tag that it shows, and of the tags that it has. */
-function* annotationsIn(object: unknown): Generator<[path: string, annotations: Record<string, unknown>]> {
+function* annotationsIn(object: unknown): Generator<Annotated> {
   if (!isJsonObject(object)) return
-  for (const field of ['metadata', 'spec', 'tag']) yield* annotationsOf(field, object[field])
+  yield* annotationsOf('metadata', levels.get(object.kind), object.metadata)
+  for (const field of ['spec', 'tag']) yield* annotationsOf(field, 'tag', object[field])
   const { spec } = object
   if (!isJsonObject(spec) || !Array.isArray(spec.tags)) return
-  for (const [i, tag] of spec.tags.entries()) yield* annotationsOf(`spec.tags[${i}]`, tag)
+  for (const [i, tag] of spec.tags.entries()) yield* annotationsOf(`spec.tags[${i}]`, 'tag', tag)
 }
 
-function* annotationsOf(field: string, value: unknown): Generator<[string, Record<string, unknown>]> {
-  if (isJsonObject(value) && isJsonObject(value.annotations)) yield [`${field}.annotations`, value.annotations]
+function* annotationsOf(field: string, level: Level, value: unknown): Generator<Annotated> {
+  if (isJsonObject(value) && isJsonObject(value.annotations)) yield { field, level, annotations: value.annotations }
+}
+
+function shorten(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text
 }

@@ -50,7 +50,8 @@ export async function readObject(request: Request, expected: Expected): Promise<
   if (body === undefined) throw badRequest('the request has no body')
   const { object, duplicates } = body
   requireMatch(object, expected)
-  return { object, headers: checkFields(validation, { schema: expected.schema, object, duplicates }) }
+  const sent = { schema: expected.schema, object: { kind: expected.kinds[0], ...object }, duplicates }
+  return { object, headers: checkFields(validation, sent) }
 }
 
 /**

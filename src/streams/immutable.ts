@@ -50,6 +50,13 @@ export function validateImmutable(
   return [{ field: `${field}[${immutableAnnotation}]`, reason: 'FieldValueInvalid', message }]
 }
 
+/** Whether the annotation of a project or a stream names tags by patterns, and none of `tags` is one of them. */
+export function fitsNone(written: string, tags: readonly string[]): boolean {
+  if (written === 'true' || written === 'false') return false
+  const says = read(written, 'stream')
+  return says !== undefined && !tags.some(says)
+}
+
 function hintOf(written: string, level: Level): string {
   if (level === 'tag') return 'write true or false'
   const patterns = `true, false, or tags, ${maxPatterns} patterns at most: v*,release-*`

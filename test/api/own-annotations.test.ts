@@ -57,6 +57,106 @@ describe('an annotation in Weir’s domain that it does not know', () => {
   })
 })
 
+describe('an annotation that does nothing where it is written', () => {
+  const home = { 'weir.dev/home': 'registry.example.com/team' }
+  const deletes = { 'weir.dev/deletes': 'denied' }
+  const warningOf = (object: unknown) => checkFields('Warn', sent(object)).warning ?? ''
+
+  test.each<[string, string, object]>([
+    ['metadata', 'image stream', { kind: 'ImageStream', metadata: { annotations: home } }],
+    ['spec.tags[0]', 'tag', { kind: 'ImageStream', spec: { tags: [{ annotations: home }] } }],
+    ['metadata', 'tag', { kind: 'ImageStreamTag', metadata: { annotations: home } }],
+    ['tag', 'tag', { kind: 'ImageStreamTag', tag: { annotations: home } }],
+    ['spec', 'tag', { kind: 'ImageTag', spec: { annotations: home } }],
+  ])('is told: the home at %s of an object of kind %s', (field, level, object) => {
+    const article = level === 'tag' ? 'a' : 'an'
+    expect(warningOf(object)).toBe(
+      `299 - "${field}.annotations: weir.dev/home does nothing on ${article} ${level}: it counts on a project"`,
+    )
+  })
+
+  test('is told of deletes on a tag too, and nothing is told of what counts, or of other kinds', () => {
+    const tag = { kind: 'ImageStreamTag', metadata: { annotations: deletes } }
+    expect(warningOf(tag)).toContain(
+      'weir.dev/deletes does nothing on a tag: it counts on a project or an image stream',
+    )
+    for (const quiet of [
+      { kind: 'ImageStream', metadata: { annotations: deletes } },
+      { kind: 'Namespace', metadata: { annotations: { ...home, ...deletes } } },
+      { kind: 'Project', metadata: { annotations: home } },
+      // It shows those of its stream.
+      { kind: 'ImageTag', metadata: { annotations: { ...home, ...deletes } } },
+      { kind: 'ConfigMap', metadata: { annotations: home } },
+      { metadata: { annotations: home } },
+      { kind: 7, metadata: { annotations: home } },
+    ]) {
+      expect(warningOf(quiet), JSON.stringify(quiet)).toBe('')
+    }
+  })
+
+  test('is told by the API, also of an object that does not say its kind, and is kept', async () => {
+    const api = await imagesWorld()
+    await api.importTag('prod')
+    const told = 'weir.dev/home does nothing on'
+    const made = await api.asAdmin('POST', streams, { metadata: { name: 'new', annotations: home } })
+    expect(made.headers.get('warning')).toContain(`${told} an image stream`)
+    for (const [path, level] of [
+      [`${streams}/app`, 'an image stream'],
+      [`${tags}/app:prod`, 'a tag'],
+    ] as const) {
+      const answer = await api.patch('merge', path, { metadata: { annotations: home } })
+      expect(answer.status, answer.text).toBe(200)
+      expect(answer.headers.get('warning'), path).toContain(`${told} ${level}`)
+    }
+  })
+})
+
+describe('a list of immutable tags on a stream', () => {
+  const streamWith = (written: string, names: readonly unknown[]) => ({
+    kind: 'ImageStream',
+    metadata: { annotations: { 'weir.dev/immutable': written } },
+    status: { tags: names.map((tag) => ({ tag, items: [] })) },
+  })
+  const warningOf = (object: unknown) => checkFields('Warn', sent(object)).warning ?? ''
+
+  test('that fits none of its tags is told', () => {
+    expect(warningOf(streamWith('treu', ['v1', 'prod']))).toBe(
+      '299 - "metadata.annotations: weir.dev/immutable: treu fits no tag that this image stream has now, and what its project says of immutable tags does not count here"',
+    )
+    expect(warningOf(streamWith('release-*,w*', ['v1']))).toContain('fits no tag')
+    const long = warningOf(streamWith(`${'x'.repeat(100)},`.repeat(20).slice(0, -1), ['v1']))
+    expect(long.length).toBeLessThan(300)
+  })
+
+  test('that fits one, or says it of all, or is of a stream without tags, is not', () => {
+    for (const [written, names] of [
+      ['v*', ['prod', 'v1']],
+      ['true', ['prod']],
+      ['false', ['prod']],
+      ['treu', []],
+      ['v!', ['prod']],
+      ['treu', [null, 7, {}]],
+    ] as const) {
+      expect(warningOf(streamWith(written, names)), written).toBe('')
+    }
+    for (const status of [undefined, null, 1, { tags: null }, { tags: [null, 1] }]) {
+      expect(warningOf({ ...streamWith('treu', []), status })).toBe('')
+    }
+    const many = Array.from({ length: 100_000 }, (_, i) => `t${i}`)
+    expect(warningOf(streamWith('treu', many))).toBe('')
+  })
+
+  test('is told by the API of a tag that is wanted or stands', async () => {
+    const api = await imagesWorld()
+    await api.importTag('prod')
+    const says = (written: string) => ({ metadata: { annotations: { 'weir.dev/immutable': written } } })
+    const answer = await api.patch('merge', `${streams}/app`, says('treu'))
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('warning')).toContain('weir.dev/immutable: treu fits no tag')
+    expect((await api.patch('merge', `${streams}/app`, says('pr*'))).headers.get('warning')).toBeNull()
+  })
+})
+
 describe('an annotation that Weir computes', () => {
   test('is stored of nothing, whoever writes it, and warned of to nobody', async () => {
     const api = await imagesWorld()
