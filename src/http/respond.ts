@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import { failureStatus, internalErrorStatus } from '../api/status.ts'
 import { formatBearerChallenge } from '../oci/challenge.ts'
+import type { Digest } from '../oci/digest.ts'
 import { type ErrorCode, RegistryError, type UpstreamFailure, type UpstreamReason } from '../oci/errors.ts'
 import { formatScopes, type Scope } from '../oci/scope.ts'
 
@@ -120,16 +121,34 @@ function renderOauth(
 
 function ociErrors(error: RegistryError | undefined, request: FailedRequest): Record<string, unknown>[] {
   const detail = requestDetail(error, request)
-  // The spec wants one for each blob that is not there.
-  const details: unknown[] = error?.code === 'MANIFEST_BLOB_UNKNOWN' && Array.isArray(detail) ? detail : [detail]
-  return details.map((each) => ({ code: ociCode(error), message: pullMessage(error), detail: each }))
+  const code = ociCode(error)
+  const message = pullMessage(error)
+  if (error?.code !== 'MANIFEST_BLOB_UNKNOWN' || !Array.isArray(detail)) return [{ code, message, detail }]
+  // The spec wants one for each blob that is not there; many clients show no more than messages.
+  return detail.map((each: { digest?: Digest }) => ({
+    code,
+    message: each.digest === undefined ? message : `${message}: ${each.digest}`,
+    detail: each,
+  }))
 }
 
 /** What went wrong: who may pull need not be told the repository behind a stream, its login or its address: the API says that (DESIGN 7). */
 export function pullMessage(error: RegistryError | undefined): string {
   if (error?.upstream === undefined) return error?.message ?? 'internal error'
-  const { host, status, reason } = error.upstream
-  return `${host}${status === undefined ? '' : ` answered ${status}`}: ${upstreamReasons[reason]}`
+  const { host, status, reason, home } = error.upstream
+  const by =
+    home === undefined ? host : `${host}, the home registry of project ${home}${status === undefined ? '' : ','}`
+  const why = (home === undefined ? undefined : homeReason(error.upstream, home)) ?? upstreamReasons[reason]
+  return `${by}${status === undefined ? '' : ` answered ${status}`}: ${why}`
+}
+
+/** Who pushes is told what to do, where that is anything. */
+function homeReason({ host, status, reason }: UpstreamFailure, project: string): string | undefined {
+  if (reason === 'NotFound') return 'make the repository there first, if a push does not make it'
+  if (reason === 'Invalid' && status !== undefined && status >= 400) return 'it does not take this push'
+  if (reason !== 'Unauthorized' && reason !== 'Forbidden') return undefined
+  const login = `kubectl create secret docker-registry home -n ${project} --docker-server=${host}`
+  return `denied, or not there; give the project a login that may push: ${login} --docker-username=... --docker-password=...`
 }
 
 function ociCode(error: RegistryError | undefined): string {

@@ -84,6 +84,8 @@ export interface UpstreamFailure {
   host: string
   reason: UpstreamReason
   status?: number
+  /** The project that has it as its home registry, when something was pushed there. */
+  home?: string
 }
 
 /** Whose a login is that is good no more, as its signature or its record proved. */

@@ -86,7 +86,7 @@ export function createHome({ store, content, upstream, links, allowed, obtain, l
         // Clients are told less: which logins were tried is no business of theirs.
         const { host, repository, project } = location
         log.warn({ err: error, host, repository, project, what: what[0] }, 'could not push on to a home registry')
-        throw error
+        throw atHome(error, location)
       })
       .finally(() => underWay.delete(key))
     underWay.set(key, started)
@@ -226,6 +226,14 @@ async function someAtOnce<T>(items: readonly T[], most: number, work: (item: T) 
 function unusable({ project, stream }: StreamName, why: string): RegistryError {
   const message = `${project}/${stream} can not be pushed to: the project's annotation ${homeAnnotation} names its home registry, and ${why}`
   return new RegistryError('DENIED', { message })
+}
+
+/** What the registry itself answered is told as the home's; bytes may have been on their way from another. */
+function atHome(error: unknown, { host, project }: UpstreamLocation): unknown {
+  if (!(error instanceof RegistryError) || error.upstream?.host !== host) return error
+  const { code, message, detail, retryAfterSeconds, upstream } = error
+  const after = retryAfterSeconds === undefined ? {} : { retryAfterSeconds }
+  return new RegistryError(code, { message, detail, ...after, upstream: { ...upstream, home: project }, cause: error })
 }
 
 function otherSize(digest: Digest, size: number, is: number): RegistryError {

@@ -14,11 +14,19 @@ const takenStatuses = new Set([201, 200, 204])
  * @throws RegistryError when it was not taken; reason BadDigest when something else was
  */
 export function checkTaken(exchange: Exchange, want: Want, answer: Answer, digest: Digest): void {
-  if (!takenStatuses.has(answer.status)) throw exchange.unexpected(want, answer)
+  if (!takenStatuses.has(answer.status)) throw refusal(exchange.unexpected(want, answer))
   const told = toldDigest(answer)
   // Some registries tell the sha256 digest of what came under another.
   if (told === undefined || told === digest || digestAlgorithm(told) !== digestAlgorithm(digest)) return
   throw badDigest(subjectOf(want), told)
+}
+
+/** What a registry does not take as it is, it will not take the next time. */
+function refusal(error: RegistryError): RegistryError {
+  const { message, detail, upstream } = error
+  const { reason, status = 0 } = upstream ?? {}
+  if (reason !== 'Invalid' || status < 400 || status >= 500) return error
+  return new RegistryError('DENIED', { message, detail, ...(upstream && { upstream }) })
 }
 
 /** `Docker-Content-Digest`; undefined when it is none. */

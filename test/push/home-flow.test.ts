@@ -87,6 +87,46 @@ describe('a push to a project with a home', () => {
     expect(world.upstream.blob('team/app', layer.digest)?.bytes).toEqual(layer.bytes)
   })
 
+  test.each([400, 405, 409, 413, 422])('is refused for good by one that answers %i, which is named', async (status) => {
+    const world = await homeWorld()
+    world.upstream.intercept(failing(/uploads/, status))
+    const refused = await pushBlob(world, layer)
+    expect(refused.status).toBe(403)
+    const { host } = world.upstream
+    expect(errorOf(refused)).toEqual({
+      code: 'DENIED',
+      message: `${host}, the home registry of project demo, answered ${status}: it does not take this push`,
+      detail: { host, reason: 'Invalid', status },
+    })
+  })
+
+  test('is refused for good by a home that takes no manifest', async () => {
+    const world = await homeWorld()
+    for (const each of [image.config, ...image.layers]) await pushBlob(world, each)
+    world.upstream.intercept(failing(/^PUT .*manifests/, 405))
+    const refused = await pushManifest(world, image.manifest)
+    expect(refused.status).toBe(403)
+    expect(errorOf(refused)).toMatchObject({
+      code: 'DENIED',
+      message: expect.stringContaining('the home registry of project demo, answered 405'),
+    })
+  })
+
+  test.each([
+    [401, 'kubectl create secret docker-registry home -n demo --docker-server='],
+    [403, 'kubectl create secret docker-registry home -n demo --docker-server='],
+    [404, 'make the repository there first'],
+    [408, 'not available'],
+    [429, 'too many requests'],
+    [503, 'not available'],
+  ])('tells whose home answered %i, and what to do', async (status, told) => {
+    const world = await homeWorld()
+    world.upstream.intercept(failing(/uploads/, status, { headers: { 'retry-after': '9999' } }))
+    const { message } = errorOf(await pushBlob(world, layer)) as { message: string }
+    expect(message).toContain(`${world.upstream.host}, the home registry of project demo, answered ${status}: `)
+    expect(message).toContain(told)
+  })
+
   test('moves no tag where the home takes no manifest', async () => {
     const world = await homeWorld()
     await push(world, image)

@@ -294,7 +294,7 @@ describe('pushManifest()', () => {
     const world = await homeWorld()
     await world.uploadImage(image)
     world.registry.intercept(failing(manifestPuts, 400))
-    expect(await codeOf(push(world, image.manifest, ['v1']))).toBe('UNAVAILABLE')
+    expect(await codeOf(push(world, image.manifest, ['v1']))).toBe('DENIED')
     expect(world.registry.matching(manifestPuts)).toHaveLength(2)
   })
 

@@ -298,7 +298,7 @@ describe('pushBlob()', () => {
   test.each([
     [429, { 'retry-after': '3600' }, { code: 'TOOMANYREQUESTS', retryAfterSeconds: 3600 }],
     [404, {}, { code: 'DENIED', upstream: { reason: 'NotFound', status: 404 } }],
-    [413, {}, { code: 'UNAVAILABLE', upstream: { reason: 'Invalid', status: 413 } }],
+    [413, {}, { code: 'DENIED', upstream: { reason: 'Invalid', status: 413 } }],
   ])('a %i that stays is told', async (status, headers, expected) => {
     const { registry, ...rest } = await world()
     registry.intercept(failing(uploads, status, { headers: headers as Record<string, string> }))
@@ -559,7 +559,8 @@ describe('pushManifest()', () => {
 
   test.each([
     ['takes something else', withHeader(manifestPuts, 'docker-content-digest', other), 'UNAVAILABLE', 'BadDigest'],
-    ['lacks a blob', failing(manifestPuts, 400), 'UNAVAILABLE', 'Invalid'],
+    ['lacks a blob', failing(manifestPuts, 400), 'DENIED', 'Invalid'],
+    ['is read-only', failing(manifestPuts, 405), 'DENIED', 'Invalid'],
     ['has no such repository', failing(manifestPuts, 404), 'DENIED', 'NotFound'],
     ['redirects', redirecting(manifestPuts, '/elsewhere'), 'DENIED', 'NotAllowed'],
     ['is troubled', failing(/manifests/, 500), 'UNAVAILABLE', 'Unreachable'],

@@ -90,7 +90,7 @@ describe('PUT of a manifest', () => {
     expect(answer.json()).toEqual({
       errors: missing.map((detail) => ({
         code: 'MANIFEST_BLOB_UNKNOWN',
-        message: 'manifest references unknown content',
+        message: `manifest references unknown content: ${detail.digest}`,
         detail,
       })),
     })
