@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { type Descriptor, maxDescriptors, namedContent, parseManifest } from '../oci/manifest.ts'
 import type { StreamName } from '../oci/reference.ts'
+import { referrerOf } from '../oci/referrer.ts'
 import type { Store } from '../store/store.ts'
 import { createGate } from '../streams/gate.ts'
 import { homeAnnotation, homeLocation, writtenIn } from '../streams/home-annotation.ts'
@@ -13,6 +14,7 @@ import { projectOf } from '../streams/open-project.ts'
 import type { Links } from '../streams/streams.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { createHomeReferrers } from './home-referrers.ts'
 
 /** Where a project's pushed content is kept, for one of its streams. */
 export interface Home {
@@ -29,7 +31,8 @@ export interface Home {
   pushBlob(digest: Digest, size: number, through?: readonly Location[]): Promise<void>
   /**
    * Pushes a manifest there, by each of its tags, or without one by its digest; before it, what it names and the stream has, as far
-   * as its links do not say that it is there. The manifest's own link need not be there yet.
+   * as its links do not say that it is there. The manifest's own link need not be there yet. One with a subject is listed there among
+   * what refers to that, also by a registry without the API.
    *
    * @throws RegistryError as `pushBlob`
    */
@@ -49,7 +52,7 @@ export interface Homes {
 export interface HomeOptions {
   store: Pick<Store, 'get'>
   content: Pick<Content, 'open' | 'held' | 'prove'>
-  upstream: Pick<Upstream, 'pushBlob' | 'pushManifest'>
+  upstream: Pick<Upstream, 'pushBlob' | 'pushManifest' | 'referrers' | 'manifest'>
   links: Pick<Links, 'get'>
   allowed: Pick<AllowList, 'refusalOf'>
   /** The bytes of a manifest that the stream has; fetched where they are not held. */
@@ -74,6 +77,7 @@ const maxDepth = 4
 /** Creates what pushes on to the homes of projects. Pushes of the same to the same place at the same time are one. */
 export function createHome({ store, content, upstream, links, allowed, obtain, log }: HomeOptions): Homes {
   const enter = createGate(perHome)
+  const referrers = createHomeReferrers({ upstream, log })
   const underWay = new Map<string, Promise<void>>()
 
   /** Does the work once for everybody who wants it meanwhile. */
@@ -135,8 +139,14 @@ export function createHome({ store, content, upstream, links, allowed, obtain, l
       if (manifest.kind === 'index') await pushChild(to, descriptor, depth)
       else await pushPart(to, descriptor)
     })
+    const { digest, bytes, mediaType } = whole
+    const facts = referrerOf(manifest, bytes)
     for (const reference of references) {
-      await inTurn(to.location, () => upstream.pushManifest(to.location, reference, whole.bytes, whole.mediaType))
+      await inTurn(to.location, async () => {
+        const told = await upstream.pushManifest(to.location, reference, bytes, mediaType)
+        if (facts === undefined || told.subject === facts.subject) return
+        await referrers.list(to.location, { mediaType, digest, size: bytes.length, ...facts })
+      })
     }
   }
 

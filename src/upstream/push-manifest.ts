@@ -1,5 +1,6 @@
 import { type Digest, digestAlgorithm, digestOf, parseDigest } from '../oci/digest.ts'
 import type { Exchange, Want } from './exchange.ts'
+import { headerOf } from './headers.ts'
 import { checkTaken, toldDigest, unlessUnsure } from './push-answers.ts'
 import type { UpstreamRepository } from './upstream.ts'
 
@@ -12,17 +13,19 @@ export interface ManifestToPush {
   signal: AbortSignal | undefined
 }
 
-/** Pushes a manifest, unless it stands there. @throws RegistryError; TypeError when `reference` is the digest of something else */
-export async function pushManifest(exchange: Exchange, manifest: ManifestToPush): Promise<void> {
+/** Pushes a manifest, unless it stands there; see `Upstream.pushManifest`. @throws RegistryError; TypeError when `reference` is the digest of something else */
+export async function pushManifest(exchange: Exchange, manifest: ManifestToPush): Promise<{ subject?: Digest }> {
   const { to, reference, bytes, mediaType, signal } = manifest
   const named = parseDigest(reference)
   const digest = digestOf(bytes, named && digestAlgorithm(named))
   if (named !== undefined && named !== digest) throw new TypeError(`${reference} is not the digest of what is pushed`)
   const want: Want = { from: to, kind: 'manifest', reference, method: 'PUT', isPush: true, signal }
-  if (await stands(exchange, { ...want, method: 'HEAD', headers: { accept: mediaType } }, digest)) return
+  if (await stands(exchange, { ...want, method: 'HEAD', headers: { accept: mediaType } }, digest)) return {}
   const headers = { 'content-type': mediaType }
   const answer = await exchange.pushed({ ...want, headers }, (ask, push) => push({ ...ask, content: bytes }))
   checkTaken(exchange, want, answer, digest)
+  const subject = parseDigest(headerOf(answer.headers, 'oci-subject') ?? '')
+  return subject === undefined ? {} : { subject }
 }
 
 async function stands(exchange: Exchange, want: Want, digest: Digest): Promise<boolean> {

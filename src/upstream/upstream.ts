@@ -89,7 +89,8 @@ export interface Upstream {
     signal?: AbortSignal,
   ): Promise<void>
   /**
-   * Pushes a manifest by tag or by its digest, unless a HEAD says that it stands there.
+   * Pushes a manifest by tag or by its digest, unless a HEAD says that it stands there. `subject` is the one by which the registry says
+   * that it lists it from now on (`OCI-Subject`).
    *
    * @throws RegistryError DENIED, TOOMANYREQUESTS, UNAVAILABLE
    */
@@ -99,7 +100,7 @@ export interface Upstream {
     bytes: Buffer,
     mediaType: string,
     signal?: AbortSignal,
-  ): Promise<void>
+  ): Promise<{ subject?: Digest }>
   close(): Promise<void>
 }
 
