@@ -1,5 +1,6 @@
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
+import { isBooleanLike, maxTagPatterns, readTagChoice } from '../oci/tag-patterns.ts'
 import { sameIdentity } from './generations.ts'
 import { asCandidate, isHeldError } from './hold.ts'
 import type { Cause, TagRecord } from './records.ts'
@@ -19,12 +20,6 @@ export interface Immutability {
   level: Level
   written: string
 }
-
-/** Most patterns of one annotation: each is compared with each tag that moves. */
-const maxPatterns = 64
-const patternForm = /^[a-zA-Z0-9_*][a-zA-Z0-9._*-]{0,127}$/
-/** Other ways to say yes or no, which would else be the name of a tag, and leave all others free. */
-const lookAlike = /^\s*(?:true|false|t|f|yes|no|y|n|on|off|enabled?|disabled?|none|1|0)\s*$/i
 
 /** What makes a tag immutable; undefined when nothing does. What can not be read says nothing. */
 export function immutableBy(tag: string, levels: Record<Level, Annotations>): Immutability | undefined {
@@ -52,32 +47,16 @@ export function validateImmutable(
 
 /** Whether the annotation of a project or a stream names tags by patterns, and none of `tags` is one of them. */
 export function fitsNone(written: string, tags: readonly string[]): boolean {
-  if (written === 'true' || written === 'false') return false
-  const says = read(written, 'stream')
+  if (isBoolean(written)) return false
+  const says = readTagChoice(written)
   return says !== undefined && !tags.some(says)
 }
 
 function hintOf(written: string, level: Level): string {
   if (level === 'tag') return 'write true or false'
-  const patterns = `true, false, or tags, ${maxPatterns} patterns at most: v*,release-*`
+  const patterns = `true, false, or tags, ${maxTagPatterns} patterns at most: v*,release-*`
   const name = written.trim()
-  return `write ${patterns}${lookAlike.test(name) ? `; for the tag of that name ${name},${name}` : ''}`
-}
-
-/** Whether a tag has the form of a pattern, in which each `*` stands for any characters, or none. Takes linear time. */
-export function matchesPattern(tag: string, pattern: string): boolean {
-  const [first = '', ...others] = pattern.split('*')
-  const last = others.pop()
-  if (last === undefined) return tag === pattern
-  if (!tag.startsWith(first) || !tag.endsWith(last)) return false
-  let at = first.length
-  const end = tag.length - last.length
-  for (const part of others) {
-    const found = tag.indexOf(part, at)
-    if (found < 0) return false
-    at = found + part.length
-  }
-  return at <= end
+  return `write ${patterns}${isBooleanLike(name) ? `; for the tag of that name ${name},${name}` : ''}`
 }
 
 /** Where and of what a change is, and what makes its tag immutable as it is until then. */
@@ -152,11 +131,11 @@ function wantsElsewhere(before: TagRecord, { spec, condition }: TagChange, proje
 
 /** What an annotation says of tags; undefined when it can not be read. */
 function read(written: string, level: Level): ((tag: string) => boolean) | undefined {
-  if (written === 'true' || written === 'false') return () => written === 'true'
-  if (level === 'tag' || lookAlike.test(written)) return undefined
-  const patterns = written.split(',', maxPatterns + 1).map((each) => each.trim())
-  if (patterns.length > maxPatterns || !patterns.every((each) => patternForm.test(each))) return undefined
-  return (tag) => patterns.some((pattern) => matchesPattern(tag, pattern))
+  return level === 'tag' && !isBoolean(written) ? undefined : readTagChoice(written)
+}
+
+function isBoolean(written: string): boolean {
+  return written === 'true' || written === 'false'
 }
 
 function writtenIn(annotations: Annotations): string | undefined {

@@ -6,7 +6,6 @@ import {
   immutableAnnotation,
   immutableBy,
   isMoveRefusal,
-  matchesPattern,
   validateImmutable,
 } from '../../src/streams/immutable.ts'
 import { applyChange } from '../../src/streams/rules.ts'
@@ -104,26 +103,6 @@ describe('an annotation to be written', () => {
   test('is not judged anew when it stays', () => {
     expect(validateImmutable(says('v!'), says('v!'), 'a', 'project')).toEqual([])
     expect(validateImmutable(undefined, says('v!'), 'a', 'project')).toEqual([])
-  })
-})
-
-describe('patterns', () => {
-  const tags = fc.stringMatching(/^[ab.]{0,8}$/)
-  const patterns = fc.stringMatching(/^[ab.*]{0,8}$/)
-
-  test('fit what the same regular expression fits', () => {
-    fc.assert(
-      fc.property(tags, patterns, (tag, pattern) => {
-        const expression = pattern.replaceAll('.', '\\.').replaceAll('*', '.*')
-        expect(matchesPattern(tag, pattern)).toBe(new RegExp(`^${expression}$`).test(tag))
-      }),
-      { numRuns: 2000 },
-    )
-  })
-
-  test('cost no more than they are long', () => {
-    expect(matchesPattern('a'.repeat(128), `${'a*'.repeat(63)}b`)).toBe(false)
-    expect(matchesPattern('a'.repeat(128), 'a*'.repeat(64))).toBe(true)
   })
 })
 
