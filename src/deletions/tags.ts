@@ -107,6 +107,8 @@ async function refusable<T>(work: () => Promise<T>): Promise<T> {
 function denied(error: unknown): unknown {
   if (!(error instanceof RegistryError)) return error
   if (error.code === 'NOT_FOUND') return new RegistryError('NAME_UNKNOWN', { message: error.message, cause: error })
+  // Said meanwhile: it is judged once before anything goes.
+  if (error.code === 'FORBIDDEN') return new RegistryError('DENIED', { message: error.message, cause: error })
   if (error.code !== 'INVALID' || error.causes.length === 0) return error
   const words = error.causes.map(({ message }) => message.replace(/^Forbidden: /, ''))
   return new RegistryError('DENIED', { message: `nothing was deleted: ${words.join('; ')}`, cause: error })

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import type { ErrorSubject } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
 import { commitSteps } from './commit-steps.ts'
 import { type Base, composeSteps, isNewSpec, nextGeneration } from './compose.ts'
 import type { ContentPolicy } from './content-policy.ts'
+import { requireNotDenied } from './delete-policy.ts'
 import { type Draft, draftChanges, type Frame } from './draft.ts'
 import { tagKey } from './keys.ts'
 import { born, prepareBirth, streamNotFound } from './lives.ts'
@@ -52,6 +54,7 @@ export async function attemptTag(
   const nothing = { changed: false, revision: stream.resourceVersion, stream, tag: present }
   const change = decide({ stream, tag: present, tagRevision, storeRevision: await newestRevision(store) })
   if (change === undefined) return { result: nothing }
+  if (change.remove) await requireNotDenied({ get }, stream, tagSubject(`${name.stream}:${tag}`))
   const draft = await draftTag(request, base, change, nowMs, get)
   if (draft.tags.length === 0) return { result: nothing }
   const steps = composeSteps(base, { stream, isChanged: false }, [draft])
@@ -66,6 +69,10 @@ export async function attemptTag(
     return { lostAt: committed.lostAt, standing: present === undefined ? 'is not there' : standing(present) }
   }
   return resultAt(committed.revisions.at(-1) ?? 0)
+}
+
+function tagSubject(name: string): ErrorSubject {
+  return { name, kind: 'imagestreamtags', group: 'image.openshift.io' }
 }
 
 async function readBase(store: Store, { name, options }: TagRequest, nowMs: number): Promise<Base> {

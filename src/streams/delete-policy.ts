@@ -1,5 +1,5 @@
-/** Whether clients may delete from a stream over `/v2/`, as the annotations of project and stream say. */
-import { type FieldCause, RegistryError } from '../oci/errors.ts'
+/** Whether anything of a stream may be deleted by a request, as the annotations of project and stream say. */
+import { type ErrorSubject, type FieldCause, RegistryError } from '../oci/errors.ts'
 import type { Entry } from '../store/store.ts'
 import { projectKey } from './keys.ts'
 import { projectOf } from './open-project.ts'
@@ -12,24 +12,41 @@ const values: readonly string[] = ['denied', 'allowed']
 
 type Annotations = Readonly<Record<string, string>> | null | undefined
 
+interface ReadStore {
+  get(key: string): Promise<Pick<Entry, 'value'> | undefined>
+}
+type StreamLevel = Pick<Stream, 'project' | 'stream' | 'annotations'>
+
 /**
- * Refuses a deletion where the project or the stream says no.
+ * Refuses a deletion where the project or the stream says no, as `/v2/` does.
  *
  * @throws RegistryError UNSUPPORTED
  */
-export async function requireDeletable(
-  store: { get(key: string): Promise<Pick<Entry, 'value'> | undefined> },
-  { project, stream, annotations }: Pick<Stream, 'project' | 'stream' | 'annotations'>,
-): Promise<void> {
+export async function requireDeletable(store: ReadStore, stream: StreamLevel): Promise<void> {
+  const message = await denialOf(store, stream)
+  if (message !== undefined) throw new RegistryError('UNSUPPORTED', { message })
+}
+
+/**
+ * As {@link requireDeletable}, in the words of the API, of the stream or of one of its tags.
+ *
+ * @throws RegistryError FORBIDDEN
+ */
+export async function requireNotDenied(store: ReadStore, stream: StreamLevel, subject: ErrorSubject): Promise<void> {
+  const denial = await denialOf(store, stream)
+  if (denial === undefined) return
+  const message = `${subject.kind}.${subject.group} ${JSON.stringify(subject.name)} is forbidden: ${denial}`
+  throw new RegistryError('FORBIDDEN', { message, subject })
+}
+
+async function denialOf(store: ReadStore, { project, stream, annotations }: StreamLevel): Promise<string | undefined> {
   const ofStream = saidIn(annotations)
-  if (ofStream === 'allowed') return
+  if (ofStream === 'allowed') return undefined
   const entry = await store.get(projectKey(project))
   const ofProject = entry && saidIn(projectOf(entry).annotations)
-  if (ofStream === undefined && ofProject !== 'denied') return
+  if (ofStream === undefined && ofProject !== 'denied') return undefined
   const where = ofStream === 'denied' ? `image stream ${project}/${stream}` : `project ${project}`
-  throw new RegistryError('UNSUPPORTED', {
-    message: `nothing can be deleted here: ${where} has the annotation ${deletesAnnotation}: denied`,
-  })
+  return `nothing can be deleted here: ${where} has the annotation ${deletesAnnotation}: denied`
 }
 
 /** What is wrong with annotations that are to be written at `field`; what is there `before` is not judged anew. */

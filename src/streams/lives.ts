@@ -3,6 +3,7 @@ import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Operation, Precondition, Store } from '../store/store.ts'
 import { commitOnce, type Fate } from './commit-once.ts'
+import { requireStreamDeletable } from './deletable-stream.ts'
 import { formatTime } from './events.ts'
 import { decode, encode, generationKey, lifeKey, streamKey, streamObjectKey } from './keys.ts'
 import { openProject } from './open-project.ts'
@@ -12,6 +13,7 @@ import { type ObjectFields, objectOf } from './stream-object.ts'
 import { newestRevision, readStream } from './stream-records.ts'
 import type { Stream } from './streams.ts'
 import { requireValid, validateObject, validateStreamName } from './validation.ts'
+import { readSnapshot } from './whole.ts'
 
 /** A stream that is about to be, and on what condition. */
 export interface Birth {
@@ -77,19 +79,37 @@ export async function createStream(
   })
 }
 
+/** How a stream is deleted. */
+export interface StreamDeletion {
+  /** Refused where annotations say no, and where a tag is immutable; default false: it goes with its project, or was never wanted. */
+  isAsked?: boolean
+  /** Tells whether it could go, and deletes nothing; default false. */
+  dryRun?: boolean
+}
+
 /**
  * Deletes a stream: four keys, whatever it holds. What lies under it carries its uid and counts as absent from then on.
  *
- * @throws RegistryError NOT_FOUND, CONFLICT, UNAVAILABLE
+ * @throws RegistryError NOT_FOUND, CONFLICT, UNAVAILABLE; FORBIDDEN, INVALID when it is refused
  */
-export async function deleteStream(store: Store, name: StreamName, seen: Seen): Promise<Stream> {
+export async function deleteStream(
+  store: Store,
+  name: StreamName,
+  seen: Seen,
+  { isAsked = false, dryRun = false }: StreamDeletion = {},
+): Promise<Stream> {
   for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    const read = await readStream(store, name)
+    const { read, tags } = isAsked
+      ? await readSnapshot(store, name, { withFollowers: false })
+      : { read: await readStream(store, name), tags: [] }
     if (read === undefined) throw streamNotFound('NOT_FOUND', name)
     const { stream, lifeRevision, touchedRevision } = read
     requireStreamUnchanged(stream, seen, seen.resourceVersion ? await newestRevision(store) : undefined)
+    if (isAsked) await requireStreamDeletable(store, stream, tags, streamSubject(name))
+    if (dryRun) return stream
     const preconditions = [{ key: lifeKey(name), revision: lifeRevision }]
-    if (seen.resourceVersion) {
+    // A tag that comes or becomes immutable meanwhile is seen too.
+    if (isAsked || seen.resourceVersion) {
       preconditions.push({ key: streamKey(name), revision: touchedRevision })
       preconditions.push({ key: streamObjectKey(name), revision: stream.objectRevision })
     }

@@ -188,8 +188,17 @@ export interface StreamWriter {
       managedFields?: readonly unknown[]
     },
   ): Promise<Stream>
-  /** Deletes a stream in one small commit. @throws RegistryError NOT_FOUND, CONFLICT */
-  delete(name: StreamName, preconditions?: { uid?: string; resourceVersion?: string }): Promise<Stream>
+  /**
+   * Deletes a stream in one small commit. One that somebody asks for (`isAsked`) is refused where annotations say no, and where a tag
+   * is immutable.
+   *
+   * @throws RegistryError NOT_FOUND, CONFLICT; FORBIDDEN, INVALID when it is refused
+   */
+  delete(
+    name: StreamName,
+    preconditions?: { uid?: string; resourceVersion?: string },
+    options?: { isAsked?: boolean; dryRun?: boolean },
+  ): Promise<Stream>
   /**
    * The one function that writes tag records (I2): reads, asks `decide`, applies the rules, commits record, ledger entry
    * and notice together. `decide` may be asked again after a race and may throw; undefined means nothing to do.

@@ -61,7 +61,7 @@ export function createStreamWriter({ store, now, policy: defaults = atOnce, use 
 
   return {
     create: (name, object = {}) => createStream(store, name, object, now()),
-    delete: (name, preconditions = {}) => deleteStream(store, name, preconditions),
+    delete: (name, preconditions = {}, options = {}) => deleteStream(store, name, preconditions, options),
     async changeTag(name, tag, decide, options = {}) {
       requireValid('ImageStreamTag', `${name.stream}:${tag}`, validateTagName(tag, 'tag'))
       const request: TagRequest = { name, tag, decide, options, defaults }

@@ -108,6 +108,45 @@ describe('deleting a stream', () => {
   })
 })
 
+describe('deleting a stream that has an immutable tag', () => {
+  const says = { annotations: { 'weir.dev/immutable': 'o*,m*' } }
+  const protect = (w: World) => w.writer.changeStream(app, ({ stream }) => ({ object: { ...stream, ...says } }))
+
+  test('is refused when somebody asks for it, dry run or not, and goes with its project', async () => {
+    const w = await pushed()
+    await protect(w)
+    for (const dryRun of [true, false]) {
+      const refused = w.writer.delete(app, {}, { isAsked: true, dryRun })
+      await expect(refused).rejects.toMatchObject({ code: 'INVALID', subject: { name: 'app', kind: 'imagestreams' } })
+    }
+    await w.writer.delete(app)
+    expect(await w.reader.stream(app)).toBeUndefined()
+  })
+
+  test('is refused when that is said at the same moment', async () => {
+    const w = await pushed()
+    w.faults.next = [{ status: 'committed', first: () => protect(w) }]
+    await expect(w.writer.delete(app, {}, { isAsked: true })).rejects.toMatchObject({ code: 'INVALID' })
+    expect(await w.reader.stream(app)).toBeDefined()
+  })
+
+  test('names the first of many', async () => {
+    const w = await pushed()
+    for (const tag of ['m1', 'm2', 'm3', 'm4', 'm5'])
+      await w.writer.changeTag(app, tag, () => ({ event: event('a') }), { create: true })
+    await protect(w)
+    const message = expect.stringContaining('m1, m2, m3, m4, m5 and 1 more;')
+    await expect(w.writer.delete(app, {}, { isAsked: true })).rejects.toMatchObject({ message })
+  })
+
+  test('that stands at nothing is not refused', async () => {
+    const w = await world()
+    await w.writer.create(app, says)
+    await w.writer.delete(app, {}, { isAsked: true })
+    expect(await w.reader.stream(app)).toBeUndefined()
+  })
+})
+
 describe('a stream made anew under an old name', () => {
   test('has none of the old tags, and their revisions and notices go on', async () => {
     const w = await pushed()

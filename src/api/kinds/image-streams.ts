@@ -3,7 +3,6 @@ import { RegistryError } from '../../oci/errors.ts'
 import type { Retention } from '../../retention.ts'
 import type { Objects } from '../../store/objects.ts'
 import { sameReference } from '../../streams/generations.ts'
-import { requireStreamUnchanged } from '../../streams/preconditions.ts'
 import type {
   Links,
   Pins,
@@ -188,20 +187,11 @@ async function settled(
 }
 
 async function deleteStream(
-  { reader, writer, pins, newestRevision }: ImageStreamsOptions,
+  { writer, pins, newestRevision }: ImageStreamsOptions,
   { project, name, options: { dryRun } }: Call,
   preconditions: DeleteOptions,
 ): Promise<ApiObject> {
-  const wanted = { project, stream: name }
-  if (!dryRun) {
-    const { uid } = await writer.delete(wanted, preconditions)
-    await pins.reached(await newestRevision())
-    return { metadata: { name, uid } }
-  }
-  const stream = await reader.stream(wanted)
-  if (stream === undefined) {
-    throw new RegistryError('NOT_FOUND', { subject: { name, kind: 'imagestreams', group: imageGroup } })
-  }
-  requireStreamUnchanged(stream, preconditions, await newestRevision())
-  return { metadata: { name, uid: stream.uid } }
+  const { uid } = await writer.delete({ project, stream: name }, preconditions, { isAsked: true, dryRun })
+  if (!dryRun) await pins.reached(await newestRevision())
+  return { metadata: { name, uid } }
 }

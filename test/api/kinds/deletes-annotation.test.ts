@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { makeImage } from '../../support/images.ts'
 import { type Answered, apiWorld, imageApi, inDemo } from '../world.ts'
 
 const name = 'weir.dev/deletes'
@@ -45,5 +46,34 @@ describe.each([
         message: expect.stringContaining('write denied or allowed'),
       },
     ])
+  })
+})
+
+describe.each([
+  ['project demo', project],
+  ['image stream demo/app', stream],
+])('denied on %s', (where, path) => {
+  const tag = `${imageApi}/${inDemo}/imagestreamtags/app:prod`
+  const alias = `${imageApi}/${inDemo}/imagetags/app:prod`
+
+  async function denied() {
+    const api = await world()
+    api.registry.put('lib/app', makeImage('denied'), { tag: 'v1' })
+    await api.importImage('app', 'prod', `${api.registry.host}/lib/app:v1`)
+    await api.annotate(path, 'denied')
+    return api
+  }
+
+  test.each([tag, alias, stream])('refuses to delete %s, dry run or not, and names the annotation', async (object) => {
+    const api = await denied()
+    for (const query of ['?dryRun=All', '']) {
+      const answer = await api.asAdmin('DELETE', `${object}${query}`)
+      expect(answer).toMatchObject({ status: 403, body: { reason: 'Forbidden' } })
+      expect(answer.body.message).toContain(`${where} has the annotation weir.dev/deletes: denied`)
+    }
+    expect((await api.asAdmin('GET', tag)).status).toBe(200)
+    await api.annotate(path, null)
+    expect((await api.asAdmin('DELETE', object)).status).toBe(200)
+    expect((await api.asAdmin('GET', tag)).status).toBe(404)
   })
 })

@@ -60,6 +60,22 @@ describe.each(['project', 'stream', 'tag'] as const)('weir.dev/immutable on the 
     }
   })
 
+  test('refuses to delete the whole stream, and dry runs as well, and names the tags and what to do', async () => {
+    const world = await immutableWorld(level)
+    const places = { project: 'project demo', stream: 'image stream demo/app', tag: 'the tags' }
+    for (const query of ['?dryRun=All', '']) {
+      const answer = await world.asAdmin('DELETE', `${streams}/app${query}`)
+      expect(answer).toMatchObject({ status: 422, body: { reason: 'Invalid' } })
+      expect(answer.body.message).toContain('live, prod')
+      expect(answer.body.message).toContain(`weir.dev/immutable on ${places[level]}`)
+    }
+    expect(await world.pin('prod')).toBe(one)
+    for (const tag of ['prod', 'live']) await world.patch(`${tags}/app:${tag}`, world.says('false'))
+    expect((await world.asAdmin('DELETE', `${streams}/app?dryRun=All`)).status).toBe(200)
+    expect((await world.asAdmin('DELETE', `${streams}/app`)).status).toBe(200)
+    expect((await world.asAdmin('GET', `${streams}/app`)).status).toBe(404)
+  })
+
   test('refuses a rollback', async () => {
     const { asAdmin, pin } = await immutableWorld(level)
     const wish = { apiVersion: 'weir.dev/v1', kind: 'Rollback', stream: 'app', tag: 'prod' }
