@@ -69,7 +69,7 @@ export function parseRight(verb: string, target: string | undefined, options: Ri
   }
   const { subresource = '' } = options
   return async (client, { note }) => {
-    const asStream = `of a stream: ${verb} imagestreams/${name} -n ${word}`
+    const asStream = streamHint(verb, word, name)
     const { group, resource, namespaced, subresources } = await findResource(client, word, name ? asStream : undefined)
     if (!apiVerbs.has(verb)) note(`note: the API knows no ${verb}: ${[...apiVerbs].join(', ')}`)
     if (subresource === '' && subresources.includes(name)) {
@@ -82,6 +82,13 @@ export function parseRight(verb: string, target: string | undefined, options: Ri
       note(`note: ${resource} are of no project: -n does not count`)
     return { verb, group, resource, subresource, name, project: place }
   }
+}
+
+/** What is not a resource may be meant for a project. Who deletes images needs no right to delete their stream. */
+function streamHint(verb: string, project: string, stream: string): string {
+  const ofStream = `of a stream: ${verb} imagestreams/${stream} -n ${project}`
+  if (verb !== 'delete') return ofStream
+  return `of the images of a stream: delete imagestreams/${stream} --subresource layers -n ${project}; ${ofStream}`
 }
 
 /** Looks up at the server what a right is about. */

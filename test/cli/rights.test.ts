@@ -160,7 +160,11 @@ describe('can-i', () => {
   test('of a stream by another verb is told how to write it', async () => {
     const { code, stderr } = await weir(await rightsApi(), 'can-i', 'delete', 'demo/app')
     expect(code).toBe(1)
+    expect(stderr).toContain('of the images of a stream: delete imagestreams/app --subresource layers -n demo')
     expect(stderr).toContain('of a stream: delete imagestreams/app -n demo')
+    const other = await weir(await rightsApi(), 'can-i', 'get', 'demo/app')
+    expect(other.stderr).toContain('of a stream: get imagestreams/app -n demo')
+    expect(other.stderr).not.toContain('layers')
   })
 
   test('of a verb that the API does not know is answered with a note', async () => {
