@@ -11,7 +11,7 @@ import { tagTarget } from './tag-write.ts'
 /** Read-only annotation: `held`, perhaps `: what was left out`, `fetching: 3 of 7 parts, ...`, `failed: why; tried again after 2026-11-23T18:12Z` or `pulled: 3 of 7 parts held, ...`; then perhaps `; moves to ... when all is held`. */
 export const contentAnnotation = 'weir.dev/content'
 
-/** What is kept, and when a tag moves, if at all. Of project, stream and tag the most specific one counts. */
+/** What is kept and where, and when a tag moves, if at all. Of project, stream and tag the most specific one counts. */
 const policyAnnotations = [
   'weir.dev/retain',
   'weir.dev/platforms',
@@ -19,6 +19,7 @@ const policyAnnotations = [
   'weir.dev/history-keep-days',
   'weir.dev/move',
   'weir.dev/immutable',
+  'weir.dev/home',
 ]
 
 type Annotations = ObjectMeta['annotations']
