@@ -33,7 +33,7 @@ async function hintsFor(error: ApiError, client: Client, nowMs: number): Promise
     case 401:
       return notLoggedIn(client.server, nowMs)
     case 403:
-      return missingRight(error, client, nowMs)
+      return quotaIsUsedUp(error) ?? missingRight(error, client, nowMs)
     case 404:
       return notFound(error)
     case 409:
@@ -43,6 +43,16 @@ async function hintsFor(error: ApiError, client: Client, nowMs: number): Promise
     default:
       return error.code < 500 ? [] : serverFailed(error)
   }
+}
+
+/** No right is missing where a quota refuses; undefined when none does. */
+function quotaIsUsedUp({ status, target: { project } }: ApiError): string[] | undefined {
+  const [, quota] = /^exceeded quota: ([a-z0-9.-]{1,253}), /.exec(status.message ?? '') ?? []
+  if (quota === undefined || project === undefined) return undefined
+  return [
+    `kubectl describe quota ${quota} -n ${project} shows what is used; weir delete makes room`,
+    'the administrator can allow more (data/admin.kubeconfig)',
+  ]
 }
 
 async function missingRight(error: ApiError, client: Client, nowMs: number): Promise<string[]> {
