@@ -11,7 +11,7 @@ import type { Homes } from './push/home.ts'
 import type { PutManifest } from './push/manifests.ts'
 import { createMounts } from './push/mounts.ts'
 import { createReservations, type ReserveBytes } from './push/reservations.ts'
-import { createSessions } from './push/sessions.ts'
+import { createSessions, type Sessions } from './push/sessions.ts'
 import { createTargets, pushRefusal } from './push/targets.ts'
 import type { Store } from './store/store.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from './streams/streams.ts'
@@ -128,13 +128,13 @@ export interface PushOptions {
   pause?: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
-/** Creates what takes pushes. Reads nothing before the first. */
-export function createPush(options: PushOptions): Push {
+/** Creates what takes pushes. Reads nothing before the first; `restoreReservations` reserves what came before the start, once. */
+export function createPush(options: PushOptions): Push & { restoreReservations(): Promise<void> } {
   const { content, putManifest, homes, reserveBytes, limits, log, pause = sleep } = options
   const sessions = createSessions({ ...options, ...limits })
   const targets = createTargets(options)
   const mounts = createMounts(options)
-  const reservations = createReservations(reserveBytes)
+  const reservations = createReservations(reserveBytes, () => unfinished(sessions, content.uploads))
   const { maxBytes } = limits
   const blobs = createBlobs({ content, sessions, targets, mounts, reservations, reserveBytes, homes, maxBytes, log })
   const { uploads } = content
@@ -148,7 +148,16 @@ export function createPush(options: PushOptions): Push {
       })
     },
     run: expiry.run,
+    restoreReservations: reservations.restore,
   }
+}
+
+/** What came of uploads that are not finished, also of those that are whole and not the stream's yet. */
+async function* unfinished(sessions: Pick<Sessions, 'list'>, uploads: Pick<Content['uploads'], 'list'>) {
+  const files = new Map<string, number>()
+  for await (const { id, offset } of uploads.list()) files.set(id, offset)
+  for await (const { id, project, whole } of sessions.list())
+    yield { id, project, bytes: whole?.size ?? files.get(id) ?? 0 }
 }
 
 async function sleep(ms: number, signal: AbortSignal): Promise<void> {

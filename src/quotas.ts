@@ -18,13 +18,14 @@ export interface Usage {
 
 export interface Quotas {
   /**
-   * Lets `more` come where every quota of the project has room for it beside what is used and what others have reserved.
+   * Lets `more` come where every quota of the project has room for it beside what is used and what others have reserved. What
+   * `isThere` already is reserved whatever the quotas are, and before this returns to the event loop.
    *
    * @returns what gives the reservation back, once the bytes or tags are counted as used, or do not come
    * @throws RegistryError DENIED saying which quota, what is used, asked and allowed
    */
-  reserve(project: string, more: Partial<Usage>): Promise<() => void>
-  /** What a project uses. */
+  reserve(project: string, more: Partial<Usage>, options?: { isThere?: boolean }): Promise<() => void>
+  /** What a project uses, with the bytes that are reserved: those of unfinished uploads, and those that are coming. */
   usage(project: string): Promise<Usage>
 }
 
@@ -33,6 +34,8 @@ export interface QuotasOptions {
   store: Store
   objects: Pick<Objects, 'list'>
   now: () => number
+  /** Reserves what was there before the start; asked before anything is counted. Default: nothing was. */
+  restore?: () => Promise<void>
   /** Ends the following of changes. */
   signal: AbortSignal
 }
@@ -46,7 +49,7 @@ interface Limits {
 const kinds = ['bytes', 'tags'] as const
 
 /** Creates the quotas of projects; `use` is to be told of what is written to streams. */
-export function createQuotas({ store, objects, now, signal }: QuotasOptions): Quotas & { use: ProjectUse } {
+export function createQuotas({ store, objects, now, restore, signal }: QuotasOptions): Quotas & { use: ProjectUse } {
   const accounts = createAccounts({ store, now })
   const reserved = new Map<string, Usage>()
   // What a stream had is not the project's any more.
@@ -79,9 +82,11 @@ export function createQuotas({ store, objects, now, signal }: QuotasOptions): Qu
     }
   }
 
-  async function reserve(project: string, more: Partial<Usage>): Promise<() => void> {
+  async function reserve(project: string, more: Partial<Usage>, { isThere = false } = {}): Promise<() => void> {
+    if (isThere) return take(project, more)
     const limits = await limitsOf(project, more)
-    if (limits.length === 0) return () => undefined
+    if (limits.length === 0) return take(project, more)
+    await restore?.()
     const used = await accounts.of(project)
     // Nobody else comes between this look and the reservation.
     const others = reserved.get(project)
@@ -95,8 +100,12 @@ export function createQuotas({ store, objects, now, signal }: QuotasOptions): Qu
         const told = (of: Partial<Usage>) =>
           full.map((kind) => `${quotaResources[kind]}=${shown(kind, of[kind])}`).join()
         const inUse = { bytes: used.bytes + (others?.bytes ?? 0), tags: used.tags + (others?.tags ?? 0) }
+        const coming =
+          full.includes('bytes') && others?.bytes
+            ? `; unfinished uploads have ${shown('bytes', others.bytes)} of what is used`
+            : ''
         throw new RegistryError('DENIED', {
-          message: `exceeded quota: ${name}, requested: ${told(more)}, used: ${told(inUse)}, limited: ${told(hard)}`,
+          message: `exceeded quota: ${name}, requested: ${told(more)}, used: ${told(inUse)}, limited: ${told(hard)}${coming}`,
         })
       }
     }
@@ -106,8 +115,9 @@ export function createQuotas({ store, objects, now, signal }: QuotasOptions): Qu
   return {
     reserve,
     async usage(project) {
+      await restore?.()
       const { bytes, tags } = await accounts.of(project)
-      return { bytes, tags }
+      return { bytes: bytes + (reserved.get(project)?.bytes ?? 0), tags }
     },
     use: {
       ...accounts,

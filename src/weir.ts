@@ -42,6 +42,7 @@ import { createBlobSource } from './pull-through/blob-source.ts'
 import { createPullThrough } from './pull-through.ts'
 import { createHome } from './push/home.ts'
 import { createPutManifest } from './push/manifests.ts'
+import type { ReserveBytes } from './push/reservations.ts'
 import { createPush } from './push.ts'
 import { createQuotas } from './quotas.ts'
 import { createReferrers } from './referrers.ts'
@@ -228,7 +229,7 @@ async function openParts(options: PartsOptions) {
 
   const { policy } = config.content
   const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
-  const quotas = createQuotas({ store, objects, now, signal })
+  const quotas = createQuotas({ store, objects, now, restore: () => push.restoreReservations(), signal })
   const streams = createStreams({ store, now, policy, use: quotas.use, signal })
   const projects = createProjects({ store, objects, now })
   void runProjectRemoval({ store, writer: streams.writer, signal, log })
@@ -278,7 +279,7 @@ async function openParts(options: PartsOptions) {
   followUnlinked({ store, onUnlinked: forget, signal: leaving.signal })
   press = collector.press
   const homes = createHome({ ...streams, store, content, upstream, allowed, obtain: keepManifest, log })
-  const reserveBytes = (project: string, bytes: number) => quotas.reserve(project, { bytes })
+  const reserveBytes: ReserveBytes = (project, bytes, options) => quotas.reserve(project, { bytes }, options)
   const putManifest = createPutManifest({
     ...streams,
     content,

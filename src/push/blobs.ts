@@ -95,11 +95,25 @@ export function createBlobs(options: BlobsOptions): Blobs {
     })
   }
 
+  /** What a quota refuses is not kept: it would count until it expires, and nobody could finish it. */
   async function reserving<T>(session: Session, work: () => Promise<T>): Promise<T> {
     try {
       return await work()
+    } catch (error) {
+      if (error instanceof RegistryError && error.code === 'DENIED') await discard(session.id)
+      throw error
     } finally {
       await reservations.shrink(session, await uploads.offset(session.id).catch(() => 0))
+    }
+  }
+
+  /** Ends an upload, unless another request is sending to it. */
+  async function discard(id: string): Promise<void> {
+    try {
+      await uploads.cancel(id)
+      await end(id)
+    } catch (error) {
+      log.debug({ err: error, id }, 'an upload that a quota refuses stays until it expires')
     }
   }
 

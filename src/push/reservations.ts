@@ -1,8 +1,13 @@
 import type { UploadBody } from '../content/uploads.ts'
 import { RegistryError } from '../oci/errors.ts'
 
-/** Reserves bytes in the quotas of a project, before they come. @returns what gives them back. @throws RegistryError DENIED */
-export type ReserveBytes = (project: string, bytes: number) => Promise<() => void>
+/**
+ * Reserves bytes in the quotas of a project, before they come; those that are there already at once, and whatever the quotas are.
+ *
+ * @returns what gives them back
+ * @throws RegistryError DENIED
+ */
+export type ReserveBytes = (project: string, bytes: number, options?: { isThere?: boolean }) => Promise<() => void>
 
 /** What is reserved for uploads in the quotas of their projects: as many bytes as came, and those that are coming. */
 export interface Reservations {
@@ -16,7 +21,12 @@ export interface Reservations {
   shrink(upload: ReservedUpload, bytes: number): Promise<void>
   /** Gives all back: the bytes are counted as used now, or do not come. */
   end(id: string): void
+  /** Reserves what uploads have that were begun before the start, once. */
+  restore(): Promise<void>
 }
+
+/** Bytes that came of uploads which are not finished. */
+export type Unfinished = () => AsyncIterable<ReservedUpload & { bytes: number }>
 
 export interface ReservedUpload {
   id: string
@@ -33,11 +43,14 @@ interface Part {
   giveBack: () => void
 }
 
-export function createReservations(reserve: ReserveBytes | undefined): Reservations {
+export function createReservations(reserve: ReserveBytes | undefined, unfinished: Unfinished): Reservations {
   const reserved = new Map<string, Part[]>()
+  let restored: Promise<void> | undefined
+  /** Uploads that ended while those of before the start are looked for. */
+  let ended: Set<string> | undefined
 
-  async function add({ id, project }: ReservedUpload, bytes: number): Promise<void> {
-    const giveBack = await reserve?.(project, bytes)
+  async function add({ id, project }: ReservedUpload, bytes: number, options?: { isThere: boolean }): Promise<void> {
+    const giveBack = await reserve?.(project, bytes, options)
     if (giveBack === undefined) return
     const parts = reserved.get(id) ?? []
     reserved.set(id, parts)
@@ -59,7 +72,19 @@ export function createReservations(reserve: ReserveBytes | undefined): Reservati
     }
   }
 
+  async function lookForUnfinished(): Promise<void> {
+    const gone = new Set<string>()
+    ended = gone
+    for await (const upload of unfinished()) {
+      const isKnown = reserved.has(upload.id) || gone.has(upload.id)
+      if (!isKnown && upload.bytes > 0) await add(upload, upload.bytes, { isThere: true })
+      if (gone.has(upload.id)) end(upload.id)
+    }
+    ended = undefined
+  }
+
   function end(id: string): void {
+    ended?.add(id)
     for (const { giveBack } of reserved.get(id) ?? []) giveBack()
     reserved.delete(id)
   }
@@ -67,6 +92,13 @@ export function createReservations(reserve: ReserveBytes | undefined): Reservati
   return {
     grow,
     end,
+    async restore() {
+      restored ??= lookForUnfinished().catch((error: unknown) => {
+        restored = undefined
+        throw error
+      })
+      await restored
+    },
     async check(project, bytes) {
       const giveBack = await reserve?.(project, Math.max(bytes, 1))
       giveBack?.()
@@ -96,8 +128,8 @@ export function createReservations(reserve: ReserveBytes | undefined): Reservati
       if (parts === undefined || (sum(parts) === bytes && parts.length <= maxParts)) return
       const isMany = parts.length > maxParts
       while (parts.length > 0 && (isMany || sum(parts) > bytes)) parts.pop()?.giveBack()
-      // What others took meanwhile is missed when more comes.
-      await grow(upload, bytes).catch(() => undefined)
+      const missing = bytes - sum(parts)
+      if (missing > 0) await add(upload, missing, { isThere: true })
       if (reserved.get(upload.id)?.length === 0) reserved.delete(upload.id)
     },
   }

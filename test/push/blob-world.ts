@@ -3,7 +3,7 @@ import type { UploadBody } from '../../src/content/uploads.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import type { StreamName } from '../../src/oci/reference.ts'
 import { createPutManifest } from '../../src/push/manifests.ts'
-import { createPush, type Push, type Pusher, type PushOptions, type UploadLimits } from '../../src/push.ts'
+import { createPush, type Pusher, type PushOptions, type UploadLimits } from '../../src/push.ts'
 import type { Commit, CommitResult, Store } from '../../src/store/store.ts'
 import { createStreams } from '../../src/streams/create-streams.ts'
 import { type FlowsWorld, flowsWorld, ownHost } from '../support/flows.ts'
@@ -21,6 +21,8 @@ export const limits: UploadLimits = {
   maxBytes: 1024 ** 3,
 }
 
+type CreatedPush = ReturnType<typeof createPush>
+
 /** What the flows read and write of the store. */
 export interface Observed extends Store {
   /** Keys and prefixes, in the order in which they were asked for. */
@@ -31,9 +33,9 @@ export interface Observed extends Store {
 
 export interface BlobWorld extends FlowsWorld {
   observed: Observed
-  push: Push
+  push: CreatedPush
   /** Pushes as a Weir that was just started has them, with some parts in the test's hand. */
-  pushWith(changes?: Partial<PushOptions>): Push
+  pushWith(changes?: Partial<PushOptions>): CreatedPush
   /** Pushes a blob to a stream in one piece. */
   pushBlob(to: StreamName, bytes: Buffer, by?: Pusher): Promise<Digest>
   /** What a stream may have of a digest, read whole; undefined when it does not have it. */
@@ -49,7 +51,7 @@ export async function blobWorld(options: Partial<PushOptions> = {}): Promise<Blo
   const observed = observe(store)
   const log = pino({ level: 'silent' })
   const streams = createStreams({ store: observed, now: clock.now, signal: new AbortController().signal })
-  const pushWith = (changes: Partial<PushOptions> = {}): Push => {
+  const pushWith = (changes: Partial<PushOptions> = {}): CreatedPush => {
     const parts = { ...streams, store: observed, content, pins: flows.pins, now: clock.now, log }
     const putManifest = createPutManifest({ ...parts, registryHost: ownHost })
     return createPush({ ...parts, putManifest, limits, ...options, ...changes })
@@ -103,7 +105,7 @@ function observe(store: Store): Observed {
 }
 
 /** Begins an upload, and answers its id. */
-export async function begun(push: Push, name: StreamName, by: Pusher = ann): Promise<string> {
+export async function begun(push: Pick<CreatedPush, 'begin'>, name: StreamName, by: Pusher = ann): Promise<string> {
   const answer = await push.begin(name, by)
   if ('mounted' in answer) throw new Error('it was mounted')
   return answer.upload.id

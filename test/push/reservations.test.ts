@@ -5,14 +5,15 @@ import { digestOf } from '../../src/oci/digest.ts'
 import { RegistryError } from '../../src/oci/errors.ts'
 import { createReservations, type ReserveBytes } from '../../src/push/reservations.ts'
 import { live } from '../content/upload-bodies.ts'
-import { ann, app, begun, blobWorld, other, sent } from './blob-world.ts'
+import { ann, app, begun, blobWorld, other, sent, unknown } from './blob-world.ts'
 
 /** A quota of so many bytes, of which nothing is used but what is reserved. */
 function quota(hard: number) {
   const state = { reserved: 0, most: 0, asked: 0 }
-  const reserve: ReserveBytes = async (_project, bytes) => {
+  const reserve: ReserveBytes = async (_project, bytes, { isThere = false } = {}) => {
     state.asked += 1
-    if (state.reserved + bytes > hard) throw new RegistryError('DENIED', { message: 'exceeded quota: small' })
+    if (!isThere && state.reserved + bytes > hard)
+      throw new RegistryError('DENIED', { message: 'exceeded quota: small' })
     state.reserved += bytes
     state.most = Math.max(state.most, state.reserved)
     let isTaken = true
@@ -34,26 +35,53 @@ describe('a push beyond a quota', () => {
     const { push, reader, uploads } = await blobWorld({ reserveBytes: reserve })
     await expect(push.begin(app, ann, { expectedBytes: 1000 })).rejects.toMatchObject(denied)
     expect((await uploads()).records).toEqual([])
-    const id = await begun(push, app)
     const untouched = live()
+    const { body } = untouched
     for (const range of [{ start: 0, length: 1000 }, { length: 1000 }]) {
-      await expect(push.append(app, id, ann, untouched.body, range)).rejects.toMatchObject(denied)
-      await expect(push.finish(app, id, ann, digest, { body: untouched.body, range })).rejects.toMatchObject(denied)
+      const [first, second] = [await begun(push, app), await begun(push, app)]
+      await expect(push.append(app, first, ann, body, range)).rejects.toMatchObject(denied)
+      await expect(push.finish(app, second, ann, digest, { body, range })).rejects.toMatchObject(denied)
     }
     expect(untouched.isAsked).toBe(false)
     expect(state.reserved).toBe(0)
+    expect(await uploads()).toEqual({ records: [], files: [] })
     expect(await reader.stream(app)).toBeUndefined()
   })
 
-  test('is refused while its bytes come, where it does not say how many; what came may be cancelled', async () => {
+  test('is refused while its bytes come, where it does not say how many; what came is discarded', async () => {
     const { reserve, state } = quota(2500)
-    const { push } = await blobWorld({ reserveBytes: reserve })
+    const { push, uploads } = await blobWorld({ reserveBytes: reserve })
     const id = await begun(push, app)
     await expect(push.append(app, id, ann, sent(bytes, bytes, bytes))).rejects.toMatchObject(denied)
-    expect(await push.status(app, id, ann)).toEqual({ id, offset: 2000 })
-    expect(state).toMatchObject({ reserved: 2000, most: 2000 })
-    await push.cancel(app, id, ann)
-    expect(state.reserved).toBe(0)
+    expect(state).toMatchObject({ reserved: 0, most: 2000 })
+    expect(await uploads()).toEqual({ records: [], files: [] })
+    await expect(push.status(app, id, ann)).rejects.toMatchObject(unknown)
+  })
+
+  test('is refused by its next piece, and leaves room to others', async () => {
+    const { reserve, state } = quota(2500)
+    const { push, uploads } = await blobWorld({ reserveBytes: reserve })
+    const id = await begun(push, app)
+    await push.append(app, id, ann, sent(bytes, bytes), { length: 2000 })
+    await expect(push.append(app, id, ann, sent(bytes), { length: 1000 })).rejects.toMatchObject(denied)
+    expect(await uploads()).toEqual({ records: [], files: [] })
+    const next = await begun(push, app)
+    await push.append(app, next, ann, sent(bytes, bytes))
+    expect(state.reserved).toBe(2000)
+  })
+
+  test('takes nothing from a request that is still sending to the same upload', async () => {
+    const { reserve } = quota(1500)
+    const { push, uploads } = await blobWorld({ reserveBytes: reserve })
+    const id = await begun(push, app)
+    const slow = live()
+    const writing = push.append(app, id, ann, slow.body)
+    slow.send(bytes)
+    await slow.awaited(2)
+    await expect(push.append(app, id, ann, sent(bytes, bytes), { length: 2000 })).rejects.toMatchObject(denied)
+    slow.end()
+    expect(await writing).toEqual({ id, offset: 1000 })
+    expect((await uploads()).records).toEqual([id])
   })
 
   test('is refused when it begins once nothing is left', async () => {
@@ -87,6 +115,40 @@ test('what comes is reserved as far as it came, also after a restart, until it i
   expect(state.reserved).toBe(400)
   await again.finish(app, id, ann, digest, { body: sent(bytes.subarray(400)) })
   expect(state.reserved).toBe(0)
+})
+
+test('what came before a restart is reserved again, once, until it ends; also what is whole', async () => {
+  const { reserve, state } = quota(1_000)
+  const { push, pushWith } = await blobWorld({ reserveBytes: reserve })
+  const [first, second, cancelled] = [await begun(push, app), await begun(push, app), await begun(push, app)]
+  await begun(push, other)
+  await push.append(app, first, ann, sent(bytes.subarray(0, 300)))
+  await push.append(app, second, ann, sent(bytes.subarray(0, 200)))
+  await push.append(app, cancelled, ann, sent(bytes.subarray(0, 50)))
+  const before = state.reserved
+  expect(before).toBe(550)
+  const after = quota(100)
+  const again = pushWith({ reserveBytes: after.reserve })
+  await Promise.all([again.restoreReservations(), again.restoreReservations()])
+  await again.restoreReservations()
+  expect(after.state.reserved).toBe(before)
+  await again.cancel(app, cancelled, ann)
+  await again.finish(app, first, ann, digestOf(bytes.subarray(0, 300)))
+  expect(after.state.reserved).toBe(200)
+  await expect(again.append(app, second, ann, sent(bytes))).rejects.toMatchObject(denied)
+  expect(after.state.reserved).toBe(0)
+})
+
+test('what ends while that is looked for is not reserved again', async () => {
+  const { reserve, state } = quota(1_000)
+  const upload = { id: 'a', project: 'demo' }
+  const reservations = createReservations(reserve, async function* () {
+    reservations.end('a')
+    yield { ...upload, bytes: 300 }
+    yield { ...upload, id: 'b', bytes: 20 }
+  })
+  await reservations.restore()
+  expect(state.reserved).toBe(20)
 })
 
 test('what turns out to be another digest is given back', async () => {
@@ -131,7 +193,7 @@ test('however uploads come and go, as much is reserved as came, never beyond the
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
       const { reserve, state } = quota(hard)
-      const reservations = createReservations(reserve)
+      const reservations = createReservations(reserve, async function* () {})
       const came = new Map<string, number>()
       for (const { id, what, bytes: more, cut } of steps) {
         const upload = { id, project: 'demo' }
@@ -165,7 +227,7 @@ test('however uploads come and go, as much is reserved as came, never beyond the
 
 test('a long upload of small pieces is few reservations', async () => {
   const { reserve, state } = quota(1e9)
-  const reservations = createReservations(reserve)
+  const reservations = createReservations(reserve, async function* () {})
   const upload = { id: 'a', project: 'demo' }
   for (let i = 1; i <= 1000; i++) {
     await reservations.grow(upload, i)

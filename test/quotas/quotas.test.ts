@@ -83,8 +83,9 @@ test('more is let in as long as every quota has room for it', async () => {
   await expect(w.quotas.reserve('demo', { bytes: 21 })).rejects.toMatchObject({
     code: 'DENIED',
     message:
-      'exceeded quota: small, requested: requests.storage=21, used: requests.storage=80, limited: requests.storage=100',
+      'exceeded quota: small, requested: requests.storage=21, used: requests.storage=80, limited: requests.storage=100; unfinished uploads have 50 of what is used',
   })
+  expect(await w.quotas.usage('demo')).toEqual({ bytes: 80, tags: 0 })
   ;(await w.quotas.reserve('demo', { bytes: 20, tags: 1000 }))()
   giveBack()
   giveBack()
@@ -93,6 +94,16 @@ test('more is let in as long as every quota has room for it', async () => {
   await w.quotas.reserve('demo', { bytes: 0 })
   await w.objects.create('namespaces', '', { metadata: { name: 'other' } })
   await w.quotas.reserve('other', { bytes: Number.MAX_SAFE_INTEGER, tags: 1e9 })
+})
+
+test('what is there already is reserved beyond any quota, and also while there is none', async () => {
+  const w = await flowsWorld()
+  const giveBack = await w.quotas.reserve('demo', { bytes: 70 })
+  await limit(w, 'q', { 'requests.storage': '100' })
+  await expect(w.quotas.reserve('demo', { bytes: 31 })).rejects.toMatchObject({ code: 'DENIED' })
+  await w.quotas.reserve('demo', { bytes: 200 }, { isThere: true })
+  giveBack()
+  expect(await w.quotas.usage('demo')).toEqual({ bytes: 200, tags: 0 })
 })
 
 test('of many that reserve at once no more are let in than fit', async () => {

@@ -90,3 +90,52 @@ test('a push of one more tag than a quota allows is refused, and moves of those 
   expect((await put(world, 'v2', manifestOf('a'))).status).toBe(201)
   expect(await used(world)).toEqual({ [tags]: '1' })
 })
+
+test('a push that was refused leaves nothing that counts, and an unfinished one counts also after a restart', async () => {
+  const world = await quotaWorld({ 'requests.storage': '2000' })
+  const begin = async () => {
+    const { headers } = await ask(world, 'POST', 'blobs/uploads/')
+    return String(headers.location).replace('/v2/demo/app/', '')
+  }
+  const refused = await begin()
+  expect((await ask(world, 'PATCH', refused, { body: 'x'.repeat(1500) })).status).toBe(202)
+  expect(await used(world)).toEqual({ 'requests.storage': '1500' })
+  expect(refusalOf(await ask(world, 'PATCH', refused, { body: 'x'.repeat(501) }))).toEqual({
+    status: 403,
+    code: 'DENIED',
+    message:
+      'exceeded quota: q, requested: requests.storage=501, used: requests.storage=1500, limited: requests.storage=2000; unfinished uploads have 1500 of what is used',
+  })
+  expect((await ask(world, 'GET', refused)).status).toBe(404)
+  expect(await used(world)).toEqual({ 'requests.storage': '0' })
+  expect((await ask(world, 'GET', 'tags/list')).status).toBe(404)
+  const paused = await begin()
+  expect((await ask(world, 'PATCH', paused, { body: 'y'.repeat(1200) })).status).toBe(202)
+  const full = { status: 403, message: expect.stringContaining('used: requests.storage=1200,') }
+  expect(refusalOf(await pushBlob(world, 'z'.repeat(801)))).toMatchObject(full)
+  await world.restart()
+  expect(refusalOf(await pushBlob(world, 'z'.repeat(801)))).toMatchObject(full)
+  expect(await used(world)).toEqual({ 'requests.storage': '1200' })
+  expect((await ask(world, 'DELETE', paused)).status).toBe(204)
+  expect(await used(world)).toEqual({ 'requests.storage': '0' })
+  expect((await pushBlob(world, 'z'.repeat(801))).status).toBe(201)
+})
+
+test('a promotion beyond the quota of its project is refused, and leaves nothing; the command says what to do', async () => {
+  const world = await quotaWorld({})
+  for (const bytes of ['{}', 'layer'.repeat(100)]) expect((await pushBlob(world, bytes)).status).toBe(201)
+  expect((await put(world, 'v1', manifestOf('layer'.repeat(100)))).status).toBe(201)
+  await world.cli('new-project', 'live')
+  const body = JSON.stringify({ metadata: { name: 'small' }, spec: { hard: { 'requests.storage': '500' } } })
+  const headers = { 'content-type': 'application/json' }
+  const sent = { method: 'POST', token: world.adminToken, secure: true, headers, body }
+  const small = '/api/v1/namespaces/live/resourcequotas'
+  expect((await world.request(small, sent)).status).toBe(201)
+  const { exitCode, stderr } = await world.cli('tag', 'demo/app:v1', 'live/x:1')
+  expect(exitCode).toBe(1)
+  expect(stderr).toContain('exceeded quota: small, requested: requests.storage=')
+  expect(stderr).not.toContain('missing right')
+  expect(stderr).toContain('kubectl describe quota small -n live')
+  const shown = await world.request(`${small}/small`, { token: world.adminToken, secure: true })
+  expect(JSON.parse(shown.body.toString()).status.used).toEqual({ 'requests.storage': '0' })
+})
