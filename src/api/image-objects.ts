@@ -1,3 +1,4 @@
+import { artifactTypeOf } from '../oci/artifact-type.ts'
 import type { Digest } from '../oci/digest.ts'
 import { isIndexType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
@@ -11,6 +12,9 @@ import { candidateAnnotation, holdAnnotation, withoutComputed } from './own-anno
 import type { ApiObject } from './resource.ts'
 
 /** The shapes of `image.openshift.io/v1` (types.go of openshift/api), made from Weir's records. Fields that OKD always writes are always there. */
+
+/** Read-only annotation of an image that is none to run, such as a chart: its type. */
+const artifactTypeAnnotation = 'weir.dev/artifact-type'
 
 /** Annotations that say something of how one object was written. */
 const ofOneWrite: readonly string[] = [changeCauseAnnotation, 'kubectl.kubernetes.io/last-applied-configuration']
@@ -110,11 +114,16 @@ export function imageObject(
     }
   }
   const isIndex = isIndexType(image.mediaType)
+  const artifactType = artifactTypeOf(image)
   return {
     metadata: {
       name: digest,
       creationTimestamp: created,
-      annotations: { 'image.openshift.io/dockerLayersOrder': 'ascending', ...annotations },
+      annotations: {
+        'image.openshift.io/dockerLayersOrder': 'ascending',
+        ...annotations,
+        ...(artifactType && { [artifactTypeAnnotation]: artifactType }),
+      },
     },
     dockerImageReference,
     dockerImageMetadata: dockerImageMetadata(digest, image),

@@ -46,11 +46,11 @@ export function imageRecord(manifest: Manifest, size: number): ImageRecord {
 }
 
 function recordOf(manifest: Manifest, size: number): ImageRecord {
-  if (manifest.kind === 'index')
-    return { mediaType: manifest.mediaType, size, layers: [], manifests: manifest.manifests.map(childRecord) }
+  const { kind, mediaType, artifactType } = manifest
+  const own = { mediaType, size, ...(artifactType ? { artifactType } : {}) }
+  if (kind === 'index') return { ...own, layers: [], manifests: manifest.manifests.map(childRecord) }
   return {
-    mediaType: manifest.mediaType,
-    size,
+    ...own,
     config: plain(manifest.config),
     layers: manifest.layers.map(plain),
     manifests: [],

@@ -285,6 +285,8 @@ export interface ImageRecord {
   size: number
   /** What the config blob says, verified by the digest that the manifest names. Absent until it was read, and for what is no image. */
   configuration?: ImageConfiguration
+  /** As the manifest says it. */
+  artifactType?: string
   config?: { digest: Digest; mediaType: string; size: number }
   layers: { digest: Digest; mediaType: string; size: number }[]
   manifests: { digest: Digest; mediaType: string; size: number; architecture?: string; os?: string; variant?: string }[]

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { immutableAnnotation } from '../../src/streams/immutable.ts'
 import { ownHost } from '../support/flows.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
-import { nameOf, pushWorld, refusalOf } from './manifest-world.ts'
+import { manifestOf, nameOf, pushWorld, refusalOf } from './manifest-world.ts'
 
 const v1 = makeImage('v1')
 const multi = makeIndex('multi')
@@ -21,6 +21,27 @@ test('a pushed image shows what its config says', async () => {
   await world.push('demo/app:prod', v1)
   const image = await world.images.get(app, v1.manifest.digest, v1.manifest.mediaType)
   expect(image?.configuration).toMatchObject({ architecture: 'amd64', config: { Env: ['SEED=v1'] } })
+})
+
+test('the images of a pushed index show what their configs say, also where the config is pushed again', async () => {
+  const world = await pushWorld()
+  await world.push('demo/app:prod', multi)
+  await world.push('demo/app:prod', multi)
+  for (const { manifest } of multi.children) {
+    const image = await world.images.get(app, manifest.digest, manifest.mediaType)
+    expect(image?.configuration?.os).toBe('linux')
+  }
+})
+
+test('what is no image is taken with its type', async () => {
+  const world = await pushWorld()
+  const config = { ...v1.config, mediaType: 'application/vnd.oci.empty.v1+json' }
+  await world.pushBlob('demo/app', config)
+  const sbom = manifestOf(config, [], { artifactType: 'example/sbom' })
+  await world.put('demo/app:sbom', sbom)
+  const image = await world.images.get(app, sbom.digest, sbom.mediaType)
+  expect(image).toMatchObject({ artifactType: 'example/sbom' })
+  expect(image).not.toHaveProperty('configuration')
 })
 
 test('an index is taken with its children', async () => {
