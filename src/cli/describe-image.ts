@@ -14,11 +14,41 @@ export interface ImageView {
 const listLength = 40
 const lineLength = 200
 
+/** Read-only annotation of what is no image to run: what it is. */
+const artifactTypeAnnotation = 'weir.dev/artifact-type'
+const chartType = 'application/vnd.cncf.helm.config.v1+json'
+
+/** What it is that is no image to run, a chart for instance; undefined of an image, and where nothing is known. */
+export function artifactType(image: Image | undefined): string | undefined {
+  return image?.metadata?.annotations?.[artifactTypeAnnotation]
+}
+
+/** How an image, or what it is else, is pulled by its tag and by its digest. */
+export function pullLines(
+  image: Image | undefined,
+  repository: string,
+  { tag, digest }: { tag: string; digest: string },
+): string[] {
+  const type = artifactType(image)
+  const tool = type === undefined ? 'docker' : 'oras'
+  const byTag =
+    type === chartType
+      ? `helm pull oci://${repository} --version ${versionOf(tag)}`
+      : `${tool} pull ${repository}:${tag}`
+  return [byTag, `${tool} pull ${repository}@${digest}`]
+}
+
+/** Tags can not have the `+` of versions: helm writes `_` there. */
+function versionOf(tag: string): string {
+  return tag.replaceAll('_', '+')
+}
+
 /** What an image is, for one that is no index. */
 export function imageFields(image: Image, view: ImageView): Field[] {
   const { dockerImageMetadata, dockerImageManifestMediaType } = image
   return [
     ['Media type', dockerImageManifestMediaType || undefined],
+    ['Artifact type', artifactType(image)],
     ['Size', sizeText(image)],
     ['Platform', platformText(dockerImageMetadata)],
     ...configFields(dockerImageMetadata, view),

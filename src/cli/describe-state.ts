@@ -5,7 +5,7 @@ import type { TagEvent, TagItem } from './api.ts'
 import { contentTroubles } from './content-state.ts'
 import { candidateOf, describeHold } from './holds.ts'
 import { incompleteReason, nextSteps } from './import-advice.ts'
-import { formatCause } from './ledger.ts'
+import { formatCause, formatClient } from './ledger.ts'
 import { shortDigest, shortDigests } from './output.ts'
 import { formatStreamReference } from './references.ts'
 import { type StreamTag, sourceText, trackedTag } from './stream-tags.ts'
@@ -110,7 +110,7 @@ function movedLine({ revision, cause }: TagEvent, { wide }: TagView): string {
   const by = cause?.by ? ` by ${cause.by}` : ''
   const source = cause?.from?.name ?? ''
   const from = source === '' ? '' : ` from ${wide ? source : shortDigests(source)}`
-  const client = cause?.client ? ` with ${cause.client}` : ''
+  const client = cause?.client ? ` with ${wide ? cause.client : formatClient(cause.client)}` : ''
   const reason = cause?.reason ? ` (${cause.reason})` : ''
   return `revision ${revision}: ${formatCause(cause)}${by}${from}${client}${reason}`
 }

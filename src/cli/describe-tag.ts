@@ -1,7 +1,7 @@
 import { formatMoment } from './ages.ts'
 import type { Image } from './api.ts'
 import { heldLine, inheritedLines, type Level } from './content-state.ts'
-import { formatPlatforms, imageFields, isIndex } from './describe-image.ts'
+import { artifactType, formatPlatforms, imageFields, isIndex, pullLines } from './describe-image.ts'
 import {
   digestText,
   earlier,
@@ -14,6 +14,7 @@ import {
 } from './describe-state.ts'
 import { annotationLines } from './describe-stream.ts'
 import { formatFields, formatLines } from './fields.ts'
+import { immutableText } from './immutable.ts'
 import { formatCause } from './ledger.ts'
 import { type Column, formatTable } from './output.ts'
 import { formatStreamReference } from './references.ts'
@@ -45,8 +46,11 @@ export function formatTagDetails(details: TagDetails): string {
 }
 
 function formatHeader(details: TagDetails): string {
-  const { tag, repository, followers, content, above, wide } = details
-  const pull = (reference: string) => `docker pull ${repository}${reference}`
+  const { tag, image, repository, followers, content, above, wide } = details
+  const pulls =
+    tag.image === undefined || repository === undefined
+      ? []
+      : pullLines(image, repository, { tag: tag.tag, digest: tag.image })
   const policy = tag.wanted?.referencePolicy?.type
   return formatFields([
     ['Name', formatStreamReference(tag)],
@@ -56,8 +60,9 @@ function formatHeader(details: TagDetails): string {
     ['Reference', policy === 'Source' ? 'others are told to pull from the source' : undefined],
     ['Annotations', annotationLines(tag.wanted?.annotations, wide)],
     ['Inherited', inheritedLines(tag.wanted?.annotations, above)],
+    ['Immutable', immutableText(tag, above)],
     ['Content', heldLine(content)],
-    ['Pull', tag.image === undefined || repository === undefined ? [] : [pull(`:${tag.tag}`), pull(`@${tag.image}`)]],
+    ['Pull', pulls],
   ])
 }
 
@@ -68,7 +73,8 @@ function formatImage(details: TagDetails, digest: string, image: Image | undefin
   const children = image.dockerImageManifests ?? []
   const type = ['Media type', image.dockerImageManifestMediaType] as const
   const count = ['Index', `of ${children.length} image${children.length === 1 ? '' : 's'}`] as const
-  return `${formatFields([digestField, type, count])}\n${formatPlatforms(children, details.children, details)}`
+  const artifact = ['Artifact type', artifactType(image)] as const
+  return `${formatFields([digestField, type, artifact, count])}\n${formatPlatforms(children, details.children, details)}`
 }
 
 function formatEarlier(details: TagDetails): string {

@@ -8,6 +8,8 @@ import { formatStreamReference, type TagName } from './references.ts'
 
 /** As many as the API's status shows of a tag. */
 const shownEvents = 10
+/** Most characters of what a client says of itself that are looked at. */
+const maxClientLength = 1000
 
 /** The events of a tag, newest first; all of them unless `limit` says how many. */
 export async function listEvents(
@@ -41,6 +43,16 @@ export async function newestEvent(client: Client, name: TagName, image: string):
 export function formatCause(cause: TagEvent['cause']): string {
   const restored = cause?.restoredRevision === undefined ? '' : ` to ${cause.restoredRevision}`
   return `${cause?.kind ?? ''}${restored}`
+}
+
+/** The product that a client says to be first, as `docker/28.3.3`: what follows is of less weight, or in parentheses. */
+export function formatClient(userAgent: string): string {
+  // From the inside out, as they may be nested.
+  let plain = userAgent.slice(0, maxClientLength)
+  for (let i = 0; i < 10 && /\([^()]*\)/.test(plain); i++) plain = plain.replace(/\([^()]*\)/g, '')
+  const [product] = plain.split(/\s+/).filter((token) => token !== '')
+  const shown = product ?? userAgent
+  return shown.length > 60 ? `${shown.slice(0, 60)}...` : shown
 }
 
 /** The failure of what needs a history and finds none. @throws CliError when not even the project is there */

@@ -427,6 +427,7 @@ describe('what is kept', () => {
     'weir.dev/retain': 'pulled',
     'weir.dev/platforms': 'linux/amd64',
     'weir.dev/hold': 'x',
+    'weir.dev/home': 'registry.example.com/team',
     other: 'x',
   }
 
@@ -434,7 +435,7 @@ describe('what is kept', () => {
     const stream = streamOf([], { annotations: { 'weir.dev/retain': 'pinned' } })
     const { show } = await describing(stream, (api) => answerProject(api, ofProject))
     expect((await show()).stdout).toContain(
-      'Annotations:   weir.dev/retain=pinned\nInherited:     weir.dev/platforms=linux/amd64 (project demo)\nRepository',
+      'Annotations:   weir.dev/retain=pinned\nInherited:     weir.dev/platforms=linux/amd64 (project demo)\n               weir.dev/home=registry.example.com/team (project demo)\nRepository',
     )
   })
 
@@ -449,6 +450,7 @@ describe('what is kept', () => {
       `Annotations:  weir.dev/move=at-once
 Inherited:    weir.dev/retain=pinned (stream demo/app)
               weir.dev/platforms=linux/amd64 (project demo)
+              weir.dev/home=registry.example.com/team (project demo)
 `,
     )
   })
@@ -572,6 +574,67 @@ Platform:  linux/amd64, linux/arm64
     )
     expect(stdout.match(/Working directory/g)).toHaveLength(1)
     expect((await show('-o', 'wide')).stdout).toContain(`linux/amd64      ${b}  400 B`)
+  })
+
+  test('is told with what makes it immutable: of tag, stream and project the nearest that can be read', async () => {
+    const says = (written: string) => ({ 'weir.dev/immutable': written })
+    const told = async (own: string | undefined, stream: string | undefined, project: string | undefined) => {
+      const spec = { from, ...(own !== undefined && { annotations: says(own) }) }
+      const { show } = await describingTag(imageTag('app:prod', spec, [a]), (api) => {
+        answerProject(api, project === undefined ? {} : says(project))
+        const annotations = stream === undefined ? {} : says(stream)
+        api.answer('GET', streamPath('app'), { body: streamOf([], { annotations }) })
+      })
+      return /^Immutable: +(.*)$/m.exec((await show()).stdout)?.[1]
+    }
+    expect(await told(undefined, undefined, undefined)).toBeUndefined()
+    expect(await told('true', undefined, undefined)).toBe('yes (by its own annotation)')
+    expect(await told(undefined, 'v*,pr*', undefined)).toBe('yes (by the annotation of stream demo/app)')
+    expect(await told(undefined, undefined, 'true')).toBe('yes (by the annotation of project demo)')
+    expect(await told('v*', undefined, 'true')).toBe('yes (by the annotation of project demo)')
+    expect(await told(undefined, 'v!', 'true')).toBe('yes (by the annotation of project demo)')
+    expect(await told('false', undefined, 'true')).toBe('no (by its own annotation)')
+    expect(await told(undefined, 'v*', 'true')).toBe('no (by the annotation of stream demo/app)')
+  })
+
+  test('that stands nowhere is not immutable yet', async () => {
+    const shown = imageTag('app:prod', { from, annotations: { 'weir.dev/immutable': 'true' } }, [])
+    const { show } = await describingTag(shown)
+    expect((await show()).stdout).toContain('Immutable:    yes, once it stands (by its own annotation)\n')
+  })
+
+  test('at what is no image tells its type, and how it is pulled', async () => {
+    const chart = 'application/vnd.cncf.helm.config.v1+json'
+    for (const [type, pulls] of [
+      ['example/sbom', ['oras pull weir.test:5000/demo/app:prod', `oras pull weir.test:5000/demo/app@${a}`]],
+      [chart, ['helm pull oci://weir.test:5000/demo/app --version prod', `oras pull weir.test:5000/demo/app@${a}`]],
+    ] as const) {
+      const metadata = { name: a, annotations: { 'weir.dev/artifact-type': type } }
+      const { show } = await describingTag(tagAt(image(a, { metadata, dockerImageMetadata: { Size: 7, Config: {} } })))
+      const { stdout } = await show()
+      expect(stdout).toContain(`\nPull:        ${pulls.join('\n             ')}\n`)
+      expect(stdout).toContain(`\nArtifact type:  ${type}\n`)
+      expect(stdout).not.toContain('docker pull')
+    }
+  })
+
+  test('is told with the product of the client that pushed it, and all that the client says where it is asked for', async () => {
+    const docker =
+      'docker/28.3.3 go/go1.24.5 git-commit/bea959c kernel/6.8.0 os/linux arch/amd64 UpstreamClient(Docker-Client/28.3.3 (linux))'
+    for (const [client, short] of [
+      [docker, 'docker/28.3.3'],
+      ['Helm/3.19.0', 'Helm/3.19.0'],
+      ['cosign/v2.4.1 (linux; amd64) go-containerregistry/v0.20.2', 'cosign/v2.4.1'],
+      ['(a (comment) alone) x/1', 'x/1'],
+      ['(unclosed', '(unclosed'],
+      ['x'.repeat(200), `${'x'.repeat(60)}...`],
+    ] as const) {
+      const { show } = await describingTag(tagAt(image(a)), (api) =>
+        api.answer('GET', events, ledger(entry(1, a, 28, { kind: 'push', by: 'ci', client }))),
+      )
+      expect((await show()).stdout).toContain(`revision 1: push by ci with ${short}\n`)
+      expect((await show('-o', 'wide')).stdout).toContain(`push by ci with ${client}\n`)
+    }
   })
 
   test('that stands nowhere is told with what is wrong, and has nothing to pull', async () => {
