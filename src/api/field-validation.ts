@@ -1,6 +1,7 @@
 import type { ZodType } from 'zod'
 import { RegistryError } from '../oci/errors.ts'
 import { annotationWarnings } from './own-annotations.ts'
+import { quotaWarnings } from './quota-warnings.ts'
 import { examineFields, type Findings } from './unknown-fields.ts'
 
 /** What becomes of fields that a kind does not have, or that are given twice: refused, told, or dropped silently. */
@@ -53,7 +54,7 @@ export function checkFields(validation: FieldValidation, sent: Sent): Record<str
     })
   }
   // No field is wrong: objects that are copied from elsewhere bring such annotations.
-  const told = annotationWarnings(object, maxShown)
+  const told = [...quotaWarnings(object), ...annotationWarnings(object, maxShown)].slice(0, maxShown)
   if (validation === 'Ignore') return warnings(told)
   const problems = [
     ...unknown.map((path) => `unknown field ${quote(path)}`),
