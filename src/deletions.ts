@@ -1,9 +1,10 @@
 /** Deleting from streams: tags, images by digest with what refers to them, blobs. Every tag that goes is an entry of its ledger. */
 import type { Logger } from 'pino'
 import { manifestNaming } from './deletions/blob-use.ts'
+import { requireInNoIndex } from './deletions/indexes.ts'
 import { maxUnlinked, readLink, removeLinks, restoreLink, unwritten } from './deletions/links.ts'
 import { derivedTagsAt, referringTo } from './deletions/referring.ts'
-import { imageOf, removeTag, removeTagsAt, tagsAt } from './deletions/tags.ts'
+import { imageOf, refusable, removeTag, removeTagsAt, tagsAt } from './deletions/tags.ts'
 import type { Digest } from './oci/digest.ts'
 import { RegistryError } from './oci/errors.ts'
 import { isTag, type StreamName } from './oci/reference.ts'
@@ -43,7 +44,8 @@ export interface Deletions {
   tag(name: StreamName, tag: string, options: DeleteOptions): Promise<Deleted>
   /**
    * An image with all tags that stand there, and its referrers. Tags go first, links last; each step is safe alone, and the same
-   * again ends what broke off. What it names stays, and its bytes until the collector takes them.
+   * again ends what broke off. What it names stays, and its bytes until the collector takes them. Refused while an index names it
+   * that a tag stands at.
    *
    * @throws RegistryError as `tag`; UNAVAILABLE when it kept being changed
    */
@@ -92,16 +94,31 @@ export function createDeletions(options: DeletionsOptions): Deletions {
     options.forgetReferrers?.(stream)
   }
 
-  /** What tags of the stream stand at, but for those at `digest`, which go. */
+  /** What tags of the stream stand at, each with one of them, but for those at `digest`, which go. */
+  async function tagsBut(stream: Stream, digest: Digest): Promise<Map<Digest, string>> {
+    const standing = new Map<Digest, string>()
+    for (const tag of await reader.tags(stream)) {
+      const image = imageOf(tag)
+      if (image !== undefined && image !== digest) standing.set(image, tag.name)
+    }
+    return standing
+  }
+
   async function standingBut(stream: Stream, digest: Digest): Promise<Set<Digest>> {
-    const images = (await reader.tags(stream)).flatMap((tag) => imageOf(tag) ?? [])
-    return new Set(images.filter((image) => image !== digest))
+    return new Set((await tagsBut(stream, digest)).keys())
+  }
+
+  /** @throws RegistryError DENIED */
+  async function requireNotNeeded(stream: Stream, digest: Digest): Promise<void> {
+    const standing = await tagsBut(stream, digest)
+    await refusable(() => requireInNoIndex(store, stream, digest, standing))
   }
 
   async function plan(stream: Stream, digest: Digest, cause: Cause): Promise<Deleted> {
     const own = await ownLink(stream, digest)
     const standing = await tagsAt(options, stream, digest)
     if (own === undefined && standing.length === 0) throw unknownImage(stream, digest)
+    if (own !== undefined) await requireNotNeeded(stream, digest)
     const tags = await removeTagsAt(options, stream, digest, standing, { cause, dryRun: true })
     const { manifests } = await referringTo(referring, stream, digest, await standingBut(stream, digest))
     const derived = await derivedTagsAt({ records }, stream, digest)
@@ -178,6 +195,7 @@ export function createDeletions(options: DeletionsOptions): Deletions {
         return { tags: [...tags].sort(), manifests: [...manifests].slice(0, maxTold) }
       }
       isUnlinked = false
+      if (own !== undefined) await requireNotNeeded(stream, digest)
       for (const tag of await removeTagsAt(options, stream, digest, standing, { cause })) tags.add(tag)
       if (own === undefined) continue
       for (const tag of await derivedTagsAt({ records }, stream, digest))

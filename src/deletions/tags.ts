@@ -95,7 +95,8 @@ function requireMayGo(stream: Stream, { name, record }: Tag): void {
   }
 }
 
-async function refusable<T>(work: () => Promise<T>): Promise<T> {
+/** @throws RegistryError DENIED for what may not go */
+export async function refusable<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {

@@ -57,6 +57,7 @@ describe('an image', () => {
     const [child] = index.children
     const digest = child?.manifest.digest as Digest
     expect(await world.links.get(app, digest)).toBeDefined()
+    await world.deletions.tag(app, 'prod', bob)
     await world.deletions.image(app, digest, bob)
     expect(await world.look(`demo/app@${digest}`)).toBe('MANIFEST_UNKNOWN')
   })

@@ -140,6 +140,7 @@ describe('while an image is deleted', () => {
     const hold = world.registry.hold(new RegExp(child))
     const pull = world.look(`demo/app@${child}`)
     await hold.arrived()
+    await world.deletions.tag(app, 'prod', bob)
     await world.deletions.image(app, child, bob)
     hold.release()
     expect(await pull).toBe(child)

@@ -90,3 +90,24 @@ test('a project that denies deletions answers 405 to each', async () => {
   }
   expect(await statusesOf(ask, 'manifests/v1')).toEqual([200])
 })
+
+test('what an index names that a tag stands at answers 403 with both, until the tag is gone', async () => {
+  const { ask, put } = await deletingWorld()
+  await ask('POST', `blobs/uploads/?digest=${digestOf(config)}`, { body: config })
+  const image = manifestOf()
+  const child = `manifests/${digestOf(image)}`
+  await put(digestOf(image), image)
+  const indexType = 'application/vnd.oci.image.index.v1+json'
+  const manifests = [{ mediaType: type, digest: digestOf(image), size: image.length }]
+  const index = JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests })
+  const pushed = await ask('PUT', 'manifests/idx', { body: index, headers: { 'content-type': indexType } })
+  expect(pushed.status).toBe(201)
+  const refused = await ask('DELETE', child)
+  const [error] = JSON.parse(refused.body.toString()).errors
+  expect({ status: refused.status, code: error.code }).toEqual({ status: 403, code: 'DENIED' })
+  for (const word of [digestOf(index), 'tag "idx"']) expect(error.message).toContain(word)
+  expect(await statusesOf(ask, 'manifests/idx', child)).toEqual([200, 200])
+  expect((await ask('DELETE', 'manifests/idx')).status).toBe(202)
+  expect((await ask('DELETE', child)).status).toBe(202)
+  expect(await statusesOf(ask, child)).toEqual([404])
+})

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { makeImage } from '../../support/images.ts'
+import { makeImage, makeIndex } from '../../support/images.ts'
 import { type ApiWorld, apiWorld, inDemo, invalidFields, refusal, weirApi } from '../world.ts'
 
 const image = makeImage('deleted')
@@ -87,6 +87,21 @@ describe('an image deletion', () => {
       expect(answer.body.message).toContain('weir resume demo/app:prod')
     }
     expect(await tagsOf(api)).toEqual(['prod', 'stable'])
+  })
+
+  test('of what an index names, at which a tag stands, is refused with 422, and names both', async () => {
+    const api = await world()
+    const index = makeIndex('multi')
+    api.registry.put('lib/app', index, { tag: 'multi' })
+    await api.importImage('app', 'multi', `${api.registry.host}/lib/app:multi`)
+    const [child] = index.children
+    const spec = { stream: 'app', image: child?.manifest.digest }
+    for (const dryRun of [true, false]) {
+      const answer = await api.asAdmin('POST', path, body({ ...spec, dryRun }))
+      expect(answer).toMatchObject(invalidFields('spec'))
+      expect(answer.body.message).toContain(index.manifest.digest)
+      expect(answer.body.message).toContain('tag "multi"')
+    }
   })
 
   test.each([
