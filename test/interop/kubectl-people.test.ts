@@ -79,7 +79,7 @@ describe('objects that kubectl makes itself', () => {
       expect(await kubectl('create', ...args, '--dry-run=server'), args[0]).toContain('(server dry run)')
       expect(await kubectl.fails('get', args[0] ?? '', 'dry'), args[0]).toContain('not found')
     }
-    expect(await kubectl.fails('create', 'quota', 'x', '--hard=pods=1')).toContain(
+    expect(await kubectl.fails('create', 'deployment', 'x', '--image=x')).toContain(
       'could not find the requested resource',
     )
     expect(await kubectl.fails('create', 'namespace', 'Not_A_Name')).toContain('metadata.name')

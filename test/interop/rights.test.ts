@@ -222,7 +222,8 @@ describe('docker pull, where', () => {
 const absent = `sha256:${'0'.repeat(64)}`
 
 describe('docker push', () => {
-  const refused = 'unsupported: pushing to Weir is not supported: push to the upstream registry and import the image\n'
+  const denied = 'denied: requested access to the resource is denied\n'
+  const unauthorized = 'the token does not allow this, or there is no such repository'
 
   /** What is granted of pull and push, as the token tells. */
   async function granted(login: Login | undefined, repository: string): Promise<string[]> {
@@ -254,7 +255,7 @@ describe('docker push', () => {
     for (const login of [builder, one, reader, undefined]) expect(await granted(login, `${other}/app`)).toEqual([])
   })
 
-  test('is refused to all in the same words, and tells nothing of what is there', async () => {
+  test('is refused to who may not in the same words, and tells nothing of what is there', async () => {
     const project = await rights.newProject()
     const [builder, reader, nobody] = [
       await rights.newRobot(project),
@@ -264,16 +265,22 @@ describe('docker push', () => {
     await rights.bind(project, pusher, `--serviceaccount=${project}:ci`)
     await rights.bind(project, puller, `--serviceaccount=${project}:reader`)
     const from = `${host}/${project}/app:prod`
-    await (await docker(builder)).pull(from)
-    for (const login of [builder, reader, nobody, undefined]) {
-      const client = await docker(login)
+    const client = await docker(builder)
+    await client.pull(from)
+    for (const login of [reader, nobody, undefined]) {
+      const other = await docker(login)
       for (const to of [`${project}/app`, `${project}/fresh`, `${rights.newName('nope')}/app`]) {
-        expect(await client.push(from, `${host}/${to}:new`), `${login?.username}: ${to}`).toMatchObject({
+        // Who may pull is told that the layers are there, and refused when the manifest comes.
+        const isShown = login === reader && to === `${project}/app`
+        expect(await other.push(from, `${host}/${to}:new`), `${login?.username}: ${to}`).toMatchObject({
           code: 1,
-          stderr: refused,
+          stderr: isShown ? `errors:\n${denied}unauthorized: ${unauthorized}\n\n` : denied,
         })
       }
     }
+    expect(await client.push(from, `${host}/${project}/app:new`)).toMatchObject({ code: 0 })
+    const fresh = await client.push(from, `${host}/${project}/fresh:new`)
+    expect(fresh).toMatchObject({ code: 1, stderr: expect.stringMatching(/denied: .*image stream/) })
     expect(await world.admin('get', 'is', '-n', project, '-o', 'name')).not.toContain('fresh')
   })
 })
