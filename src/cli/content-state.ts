@@ -47,8 +47,10 @@ export async function readProjectLevel(client: Client, project: string): Promise
 /** The policy annotations that hold by what is above `own`, the nearest first in `above`: `weir.dev/retain=pulled (project demo)`. */
 export function inheritedLines(own: Annotations | undefined, above: readonly Level[]): string[] {
   return policyAnnotations.flatMap((name) => {
-    if (own?.[name] !== undefined) return []
-    const level = above.find(({ annotations }) => annotations?.[name] !== undefined)
+    // A home counts on a project alone, which is the last.
+    const isOfProject = name === 'weir.dev/home'
+    if (!isOfProject && own?.[name] !== undefined) return []
+    const level = (isOfProject ? above.slice(-1) : above).find(({ annotations }) => annotations?.[name] !== undefined)
     return level === undefined ? [] : [`${name}=${shorten(level.annotations?.[name] ?? '', 200)} (${level.called})`]
   })
 }

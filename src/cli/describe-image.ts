@@ -75,6 +75,11 @@ export function childPlatform({ os, architecture, variant }: ChildManifest): str
   return parts.length === 0 ? 'unknown' : parts.join('/')
 }
 
+/** When an image was built, RFC 3339; undefined where it does not say: programs in Go write the year 1 then. */
+export function createdOf(of: ImageMetadata | null | undefined): string | undefined {
+  return of?.Created && !of.Created.startsWith('0001-01-01T') ? of.Created : undefined
+}
+
 /** Whether an image is an index of others. */
 export function isIndex({ dockerImageManifests }: Image): boolean {
   return dockerImageManifests !== undefined && dockerImageManifests !== null
@@ -117,7 +122,8 @@ function platformColumns({ nowMs }: ImageView): Column<Row>[] {
 }
 
 function createdText(of: ImageMetadata | null | undefined, nowMs: number): string | undefined {
-  return of?.Created ? formatMoment(of.Created, nowMs) : undefined
+  const created = createdOf(of)
+  return created === undefined ? undefined : formatMoment(created, nowMs)
 }
 
 /** What the config says; nothing where it was not read. */

@@ -2,7 +2,7 @@ import { agoInWords } from './ages.ts'
 import { type Image, type ImageStreamImage, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { mapFew } from './concurrent.ts'
-import { childPlatform, isIndex, platformText } from './describe-image.ts'
+import { childPlatform, createdOf, isIndex, platformText } from './describe-image.ts'
 import { unlessForbidden } from './failures.ts'
 import { noteNone, readStreams, type Scope } from './get-scope.ts'
 import { type Column, digestColumns, type Format, printDocuments, printRows } from './output.ts'
@@ -116,7 +116,7 @@ function imageColumns<Row>(imageOf: (row: Row) => Image | undefined, nowMs: numb
   return [
     { header: 'PLATFORM', value: (row) => platformsOf(imageOf(row)) },
     { header: 'SIZE', value: (row) => sizeOf(imageOf(row)) },
-    { header: 'BUILT', value: (row) => agoInWords(imageOf(row)?.dockerImageMetadata?.Created, nowMs) || '-' },
+    { header: 'BUILT', value: (row) => agoInWords(createdOf(imageOf(row)?.dockerImageMetadata), nowMs) || '-' },
   ]
 }
 

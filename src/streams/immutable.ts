@@ -56,7 +56,8 @@ function hintOf(written: string, level: Level): string {
   if (level === 'tag') return 'write true or false'
   const patterns = `true, false, or tags, ${maxTagPatterns} patterns at most: v*,release-*`
   const name = written.trim()
-  return `write ${patterns}${isBooleanLike(name) ? `; for the tag of that name ${name},${name}` : ''}`
+  const isTagToo = isBooleanLike(name) && !isBoolean(name.toLowerCase())
+  return `write ${patterns}${isTagToo ? `; for the tag of that name ${name},${name}` : ''}`
 }
 
 /** Where and of what a change is, and what makes its tag immutable as it is until then. */

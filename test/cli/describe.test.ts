@@ -439,6 +439,20 @@ describe('what is kept', () => {
     )
   })
 
+  test('at home is told of the project alone, where it counts', async () => {
+    const home = (path: string) => ({ 'weir.dev/home': path })
+    const spec = { from, annotations: home('a.example/tag') }
+    const { show, api } = await describingTag(imageTag('app:prod', spec, [a]), (fake) =>
+      fake.answer('GET', streamPath('app'), { body: streamOf([], { annotations: home('a.example/stream') }) }),
+    )
+    expect((await show()).stdout).not.toContain('Inherited')
+    answerProject(api, home('a.example/project'))
+    for (const argv of ['demo/app', 'demo/app:prod']) {
+      const { stdout } = await weir(api, 'describe', argv)
+      expect(stdout).toMatch(/^Inherited: +weir\.dev\/home=a\.example\/project \(project demo\)$/m)
+    }
+  })
+
   test('by the annotations of project and stream is told of a tag, the nearest of each', async () => {
     const annotations = { 'weir.dev/retain': 'pinned', 'weir.dev/move': 'when-held' }
     const spec = { from, annotations: { 'weir.dev/move': 'at-once' } }
@@ -601,6 +615,12 @@ Platform:  linux/amd64, linux/arm64
     const shown = imageTag('app:prod', { from, annotations: { 'weir.dev/immutable': 'true' } }, [])
     const { show } = await describingTag(shown)
     expect((await show()).stdout).toContain('Immutable:    yes, once it stands (by its own annotation)\n')
+  })
+
+  test('does not tell when an image was built that does not know it', async () => {
+    const dockerImageMetadata = { ...config, Created: '0001-01-01T00:00:00Z' }
+    const { show } = await describingTag(tagAt(image(a, { dockerImageMetadata })))
+    expect((await show()).stdout).not.toContain('Built')
   })
 
   test('at what is no image tells its type, and how it is pulled', async () => {

@@ -92,7 +92,13 @@ describe('an annotation to be written', () => {
     expect(cause?.message).toContain('for the tag of that name 1,1')
     expect(validateImmutable(says('1,1'), undefined, 'a', 'stream')).toEqual([])
     expect(immutableBy('1', { ...nothing, stream: says('1,1') })).toBeDefined()
-    expect(validateImmutable(says('1'), undefined, 'a', 'tag')[0]?.message).not.toContain('of that name')
+    for (const [written, level] of [
+      ['1', 'tag'],
+      ['True', 'stream'],
+      ['v!', 'stream'],
+    ] as const) {
+      expect(validateImmutable(says(written), undefined, 'a', level)[0]?.message).not.toContain('of that name')
+    }
   })
 
   test('of a tag is true or false', () => {
