@@ -2,10 +2,12 @@ import type { Command } from 'commander'
 import { parseDigest } from '../oci/digest.ts'
 import { type ApiObject, apiVersion, type ImageStream, resources } from './api.ts'
 import type { Client } from './client.ts'
-import { isNotFound, misuse, unlessForbidden } from './failures.ts'
+import { refusalToDelete } from './delete-refusal.ts'
+import { ApiError, CliError, isNotFound, misuse, unlessForbidden } from './failures.ts'
 import { missingStream, missingTag } from './missing.ts'
 import { type Format, formatOption, printable, printObject } from './output.ts'
 import { formatStreamReference, parseStreamReference, parseTagReference, type TagName } from './references.ts'
+import { followersIn, tagsOf } from './stream-tags.ts'
 import { addVerb, changeCause, type VerbContext } from './verbs.ts'
 
 interface DeleteOptions {
@@ -35,8 +37,9 @@ export function addDeleteVerb(program: Command, context: VerbContext): void {
     example: 'weir delete demo/app@sha256:0123... --dry-run',
     more: ['weir delete demo/app:pr-17 --reason "merged"'],
     words: `A tag goes alone: its image stays, and its history. An image goes with every tag that stands there, and with what refers to it:
-signatures, attestations, bills of materials. What an index names stays; each can be deleted by its own digest. Nothing goes where
-one of the tags is held or immutable. It takes the right to delete imagestreams/layers, as DELETE of a registry's clients does.
+signatures, attestations, bills of materials; to roll back to it, somebody has to push or import it again. What an index names stays;
+each can be deleted by its own digest, once no tag stands at the index. Nothing goes where one of the tags is held or immutable.
+Tags that follow one that goes stay where they are. weir tag -d takes tags away, several at once, held ones too. It takes the right to delete imagestreams/layers, as DELETE of a registry's clients does.
 The bytes are freed later, when nothing else needs them (weir prune).`,
   })
     .option('--dry-run', 'only tell what would go')
@@ -76,7 +79,8 @@ async function deleteImage(context: VerbContext, target: Target, options: Delete
   }
   const sent = client.request<ImageDeletion>('POST', { resource, project }, { body, patienceMs: deletePatienceMs })
   const deleted = await sent.catch(async (error: unknown) => {
-    throw isNotFound(error) ? await missing(client, target, error) : error
+    if (isNotFound(error)) throw await missing(client, target, error)
+    throw refusalToDelete(error, 'nothing was deleted') ?? error
   })
   const lines = linesOf(target, deleted)
   const fate = dryRun ? 'would be deleted' : 'deleted'
@@ -85,8 +89,35 @@ async function deleteImage(context: VerbContext, target: Target, options: Delete
   // The names are one line each, as everywhere with -o name.
   if (output === 'name') context.stdout.write(`${names}\n`)
   else printObject(context.stdout, output, deleted, { name: names, text: text.join('\n') })
+  await noteFollowers(context, client, target, { tags: deleted.status?.tags ?? [], dryRun })
+  if (dryRun && 'image' in target)
+    context.note('note: to roll back to the image, somebody would have to push or import it again')
   if (dryRun) context.note('note: a dry run: nothing was deleted')
   else if ('tag' in target) context.note(`note: its history stays: weir history ${formatStreamReference(target)}`)
+}
+
+/** Tells which tags of the stream follow one that goes, directly or through others, and stay. */
+async function noteFollowers(
+  { note }: VerbContext,
+  client: Client,
+  { project, stream: name }: Target,
+  { tags, dryRun }: { tags: readonly string[]; dryRun: boolean },
+): Promise<void> {
+  if (tags.length === 0) return
+  try {
+    const find = client.find<ImageStream>({ resource: resources.imageStreams, project, name })
+    const stream = await unlessForbidden(find, undefined)
+    if (stream === undefined) return
+    const following = followersIn(tagsOf(stream))
+    const staying = tags.flatMap((tag) => following(tag)).filter(({ tag }) => !tags.includes(tag))
+    const names = [...new Set(staying.map(formatStreamReference))]
+    const fate = dryRun ? 'would stay' : 'stay'
+    if (names.length > 0) note(`note: ${fate} where they are, without what they follow: ${names.join(', ')}`)
+  } catch (error) {
+    // What was asked for is done.
+    if (!(error instanceof ApiError || error instanceof CliError)) throw error
+    note(`note: which tags follow could not be read: ${error.message}`)
+  }
 }
 
 function linesOf(target: Target, { status = {} }: ImageDeletion): { name: string; what: string }[] {

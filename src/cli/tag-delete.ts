@@ -1,5 +1,6 @@
 import { type ApiObject, resources } from './api.ts'
 import type { Client } from './client.ts'
+import { refusalToDelete } from './delete-refusal.ts'
 import { explain } from './explain.ts'
 import { ApiError, CliError, isNotFound } from './failures.ts'
 import { newestEvents } from './ledger.ts'
@@ -34,7 +35,8 @@ async function deleteTag(context: VerbContext, client: Client, name: TagName): P
   try {
     await client.request<ApiObject>('DELETE', tagTarget(resources.imageStreamTags, name))
   } catch (error) {
-    throw isNotFound(error) ? await missingTag(client, name) : error
+    if (isNotFound(error)) throw await missingTag(client, name)
+    throw refusalToDelete(error, `${formatStreamReference(name)} was not deleted`) ?? error
   }
   const revision = before?.image === undefined ? undefined : await revisionOfDeletion(client, name)
   const called = formatStreamReference(name)

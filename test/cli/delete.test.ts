@@ -74,6 +74,49 @@ describe('delete', () => {
     expect(stderr).toContain(message)
   })
 
+  test('that is refused with causes says each once, without the words of the API', async () => {
+    const api = await startFakeApi()
+    const why = 'tag "prod" is immutable (weir.dev/immutable: true, on project demo)'
+    const causes = [{ field: 'spec', reason: 'FieldValueForbidden', message: `Forbidden: ${why}` }]
+    const refused = { ...failure(422, 'Invalid', `nothing was deleted: ${why}`) }
+    api.answer('POST', deletions, { ...refused, body: { ...(refused.body as object), details: { causes } } })
+    const { code, stderr } = await weir(api, ['delete', 'demo/app:prod'])
+    expect({ code, stderr }).toEqual({ code: 1, stderr: `error: nothing was deleted: ${why}\n` })
+  })
+
+  test('--dry-run tells what follows a tag, and that a rollback to the image needs it pushed again', async () => {
+    const api = await deleting({ tags: ['prod', 'alias'], manifests: [a] })
+    const following = (name: string, tag: string) => ({ name, from: { kind: 'ImageStreamTag', name: tag } })
+    const tags = [following('alias', 'prod'), following('live', 'prod'), following('east', 'live')]
+    api.answer('GET', stream, {
+      body: { kind: 'ImageStream', metadata: { name: 'app', namespace: 'demo' }, spec: { tags } },
+    })
+    const told = await weir(api, ['delete', `demo/app@${a}`, '--dry-run'])
+    expect(told.stderr.split('\n')).toEqual([
+      'note: would stay where they are, without what they follow: demo/app:live, demo/app:east',
+      'note: to roll back to the image, somebody would have to push or import it again',
+      'note: a dry run: nothing was deleted',
+      '',
+    ])
+    const done = await weir(api, ['delete', `demo/app@${a}`])
+    expect(done.stderr).toBe('note: stay where they are, without what they follow: demo/app:live, demo/app:east\n')
+    await api.answer('POST', deletions, ({ body }) => ({
+      status: 201,
+      body: { ...(body as object), status: { tags: ['prod'] } },
+    }))
+    const tag = await weir(api, ['delete', 'demo/app:prod', '--dry-run'])
+    expect(tag.stderr).toContain('without what they follow: demo/app:alias, demo/app:live, demo/app:east\n')
+    expect(tag.stderr).not.toContain('push or import')
+  })
+
+  test('goes well also where what follows can not be read', async () => {
+    const api = await deleting({ tags: ['prod'], manifests: [] })
+    api.answer('GET', stream, failure(500, 'InternalError', 'it broke'))
+    const { code, stdout, stderr } = await weir(api, ['delete', 'demo/app:prod'])
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'demo/app:prod  deleted\n' })
+    expect(stderr).toContain('could not be read')
+  })
+
   test('without the right says which it takes, and who gives it', async () => {
     const api = await startFakeApi()
     api.answer('POST', deletions, failure(403, 'Forbidden', 'imagestreams is forbidden'))

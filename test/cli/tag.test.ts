@@ -419,6 +419,34 @@ describe('tag -d', () => {
     })
   })
 
+  test.each([
+    [
+      422,
+      'Invalid',
+      'ImageStreamTag.image.openshift.io "app:old" is invalid: tag: Forbidden: tag "old" is immutable',
+      'tag "old" is immutable',
+    ],
+    [
+      403,
+      'Forbidden',
+      'imagestreamtags.image.openshift.io "app:old" is forbidden: nothing can be deleted here: project demo has the annotation weir.dev/deletes: denied',
+      'nothing can be deleted here: project demo has the annotation weir.dev/deletes: denied',
+    ],
+  ])('that is refused with %i says why in one sentence', async (code, reason, message, words) => {
+    const api = await startFakeApi()
+    const causes = [{ field: 'tag', reason: 'FieldValueForbidden', message: 'Forbidden: tag "old" is immutable' }]
+    const status = { kind: 'Status', status: 'Failure', message, reason, code }
+    api.answer('DELETE', istag('app:old'), {
+      status: code,
+      body: code === 422 ? { ...status, details: { causes } } : status,
+    })
+    expect(await weir(api, 'tag', '-d', 'demo/app:old')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `error: demo/app:old was not deleted: ${words}\n`,
+    })
+  })
+
   test('of what is not there fails, and takes the others away', async () => {
     const api = await startFakeApi()
     api.answer('DELETE', istag('app:old'), gone)
