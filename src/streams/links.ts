@@ -178,6 +178,13 @@ export function createLinks({ store, now, use }: LinksOptions): Links {
       await write(name, living.uid, steps)
       return get(name, digest)
     },
+    async requireRoom(from, project, digest) {
+      const living = from.project === project ? undefined : await life(from)
+      if (living === undefined || use === undefined) return
+      const copied = await closure(from, digest, (found) => found.uid === living.uid)
+      const release = await use.reserveLinks(project, copied)
+      release()
+    },
     async copy(from, to, digest) {
       const living = await life(from)
       if (living === undefined) return undefined

@@ -287,6 +287,8 @@ export interface Links {
    * @throws RegistryError NAME_UNKNOWN; DENIED beyond the quota of another project
    */
   copy(from: StreamName, to: StreamName & { uid: string }, digest: Digest): Promise<StreamLink | undefined>
+  /** Whether the quota of a project has room for what `copy` would bring there now. @throws RegistryError DENIED */
+  requireRoom(from: StreamName, project: string, digest: Digest): Promise<void>
   /** The record of an image as linked with this media type; undefined when its manifest was never seen as that. */
   image(digest: Digest, mediaType: string): Promise<ImageRecord | undefined>
   /**

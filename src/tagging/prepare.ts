@@ -19,7 +19,7 @@ import { type Step, stepOf, type Wish } from './steps.ts'
 export interface PrepareOptions {
   reader: Pick<StreamReader, 'stream' | 'tag'>
   writer: Pick<StreamWriter, 'create'>
-  links: Pick<Links, 'get' | 'list' | 'copy' | 'image'>
+  links: Pick<Links, 'get' | 'list' | 'copy' | 'requireRoom' | 'image'>
   content: Pick<Content, 'touch' | 'held'>
   allowed: AllowList
   /** What clients write before `project/stream`. */
@@ -121,6 +121,8 @@ export function createPrepare(options: PrepareOptions) {
     checked: readonly Checked[],
     asking: Asking,
   ): Promise<readonly Ready[] | undefined> {
+    // No stream is made for what its project has no room for.
+    if (asking.dryRun || stream === undefined) await requireRoom(own, checked)
     if (asking.dryRun || (stream === undefined && !needsLinks(own, checked))) return checked
     const to = stream ?? (await makeOrRead(own))
     const copies = new Map<string, Promise<Copied>>()
@@ -142,6 +144,12 @@ export function createPrepare(options: PrepareOptions) {
       if (wish !== undefined) requireHad(own, wish.tag, `${wish.field}.from.name`, lost)
     }
     return copied.every(({ isLinked }) => isLinked) ? checked.map((one) => ({ ...one, uid: to.uid })) : undefined
+  }
+
+  async function requireRoom({ project }: StreamName, checked: readonly Checked[]): Promise<void> {
+    for (const { standing } of checked) {
+      if (standing?.link !== undefined) await links.requireRoom(standing.source.stream, project, standing.link.digest)
+    }
   }
 
   async function makeOrRead(own: StreamName): Promise<Stream> {

@@ -138,4 +138,14 @@ test('a promotion beyond the quota of its project is refused, and leaves nothing
   expect(stderr).toContain('kubectl describe quota small -n live')
   const shown = await world.request(`${small}/small`, { token: world.adminToken, secure: true })
   expect(JSON.parse(shown.body.toString()).status.used).toEqual({ 'requests.storage': '0' })
+  const stream = '/apis/image.openshift.io/v1/namespaces/live/imagestreams/x'
+  expect((await world.request(stream, { token: world.adminToken, secure: true })).status).toBe(404)
+  const from = { kind: 'ImageStreamTag', namespace: 'demo', name: 'app:v1' }
+  const tag = JSON.stringify({ metadata: { name: 'x:1' }, tag: { name: '1', from } })
+  const tried = '/apis/image.openshift.io/v1/namespaces/live/imagestreamtags?dryRun=All'
+  const answer = await world.request(tried, { ...sent, body: tag })
+  expect(JSON.parse(answer.body.toString())).toMatchObject({
+    code: 403,
+    message: expect.stringContaining('exceeded quota: small'),
+  })
 })
