@@ -351,6 +351,23 @@ describe('pushManifest()', () => {
     expect(await codeOf(push(world, nested[6] as Piece, ['deeper']))).toBe('MANIFEST_INVALID')
   })
 
+  test('tells the failures of the home as its own, and those of where the bytes come from as theirs', async () => {
+    const other = await startFakeUpstream()
+    const world = await homeWorld({ rules: [{ host: other.host, insecure: true }] })
+    const { registry, home } = world
+    other.put('lib/app', image)
+    const through = [{ ...home.location, host: other.host, repository: 'lib/app' }]
+    const removeFault = other.intercept(failing(/blobs/, 500))
+    const ofSource = await home.pushBlob(layer.digest, layer.bytes.length, through).catch((error: unknown) => error)
+    expect(ofSource).toMatchObject({ upstream: { host: other.host } })
+    expect(ofSource).not.toHaveProperty('upstream.home')
+    removeFault()
+    registry.intercept(failing(/uploads/, 500))
+    const ofHome = home.pushBlob(layer.digest, layer.bytes.length, through)
+    await expect(ofHome).rejects.toMatchObject({ upstream: { host: registry.host, status: 500, home: 'demo' } })
+    await other.close()
+  })
+
   test('fails with a home that can not be reached, and again at once the next time', async () => {
     const other = await startFakeUpstream()
     const world = await homeWorld({ rules: [{ host: other.host, insecure: true }] })
