@@ -147,6 +147,14 @@ describe('deleting a stream that has an immutable tag', () => {
   })
 })
 
+test('deleting a stream that denies deletions is refused when somebody asks for it, and goes with its project', async () => {
+  const w = await world()
+  await w.writer.create(app, { annotations: { 'weir.dev/deletes': 'denied' } })
+  await expect(w.writer.delete(app, {}, { isAsked: true })).rejects.toMatchObject({ code: 'FORBIDDEN' })
+  await w.writer.delete(app)
+  expect(await w.reader.stream(app)).toBeUndefined()
+})
+
 describe('a stream made anew under an old name', () => {
   test('has none of the old tags, and their revisions and notices go on', async () => {
     const w = await pushed()
