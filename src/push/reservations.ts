@@ -33,8 +33,8 @@ export interface ReservedUpload {
   project: string
 }
 
-/** Reserved together, where there is room, of what says no length. */
-const stepBytes = 16 * 1024 * 1024
+/** Most that is reserved ahead, where there is room, of what says no length: as much as came, since who sends it may pause. */
+const maxAheadBytes = 16 * 1024 * 1024
 /** Of an upload that comes in small pieces, before they are made one. */
 const maxParts = 32
 
@@ -65,7 +65,7 @@ export function createReservations(reserve: ReserveBytes | undefined, unfinished
   async function step(upload: ReservedUpload, bytes: number): Promise<void> {
     if (bytes <= sum(reserved.get(upload.id))) return
     try {
-      await grow(upload, bytes + stepBytes)
+      await grow(upload, bytes + Math.min(bytes, maxAheadBytes))
     } catch (error) {
       if (!(error instanceof RegistryError) || error.code !== 'DENIED') throw error
       await grow(upload, bytes)

@@ -9,10 +9,10 @@ import { ann, app, begun, blobWorld, other, sent, unknown } from './blob-world.t
 
 /** A quota of so many bytes, of which nothing is used but what is reserved. */
 function quota(hard: number) {
-  const state = { reserved: 0, most: 0, asked: 0 }
+  const state = { hard, reserved: 0, most: 0, asked: 0 }
   const reserve: ReserveBytes = async (_project, bytes, { isThere = false } = {}) => {
     state.asked += 1
-    if (!isThere && state.reserved + bytes > hard)
+    if (!isThere && state.reserved + bytes > state.hard)
       throw new RegistryError('DENIED', { message: 'exceeded quota: small' })
     state.reserved += bytes
     state.most = Math.max(state.most, state.reserved)
@@ -139,16 +139,44 @@ test('what came before a restart is reserved again, once, until it ends; also wh
   expect(after.state.reserved).toBe(0)
 })
 
+test('a client that pauses has at most twice reserved what it sent', async () => {
+  const { reserve, state } = quota(1e9)
+  const { push } = await blobWorld({ reserveBytes: reserve })
+  const id = await begun(push, app)
+  const slow = live()
+  const writing = push.append(app, id, ann, slow.body)
+  slow.send(bytes)
+  await slow.awaited(2)
+  expect(state.reserved).toBe(2000)
+  slow.end()
+  await writing
+  expect(state.reserved).toBe(1000)
+})
+
+test('what came stays reserved when a quota becomes smaller', async () => {
+  const { reserve, state } = quota(1e9)
+  const reservations = createReservations(reserve, async function* () {})
+  const upload = { id: 'a', project: 'demo' }
+  await reservations.grow(upload, 100)
+  state.hard = 0
+  await reservations.shrink(upload, 70)
+  expect(state.reserved).toBe(70)
+})
+
 test('what ends while that is looked for is not reserved again', async () => {
   const { reserve, state } = quota(1_000)
   const upload = { id: 'a', project: 'demo' }
+  let looks = 0
   const reservations = createReservations(reserve, async function* () {
+    looks += 1
     reservations.end('a')
     yield { ...upload, bytes: 300 }
     yield { ...upload, id: 'b', bytes: 20 }
   })
+  await Promise.all([reservations.restore(), reservations.restore()])
   await reservations.restore()
   expect(state.reserved).toBe(20)
+  expect(looks).toBe(1)
 })
 
 test('what turns out to be another digest is given back', async () => {
