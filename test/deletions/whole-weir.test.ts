@@ -74,7 +74,7 @@ test('what is deleted by tag, by digest and as a blob is gone at once, and after
 })
 
 test('a project that denies deletions answers 405 to each', async () => {
-  const { ask, put, api } = await deletingWorld()
+  const { ask, put, api, cli } = await deletingWorld()
   await ask('POST', `blobs/uploads/?digest=${digestOf(config)}`, { body: config })
   const image = manifestOf()
   await put('v1', image)
@@ -88,7 +88,14 @@ test('a project that denies deletions answers 405 to each', async () => {
     expect(answer.status).toBe(405)
     expect(JSON.parse(answer.body.toString()).errors[0].code).toBe('UNSUPPORTED')
   }
+  const why = 'nothing can be deleted here: project demo has the annotation weir.dev/deletes: denied'
+  expect((await cli('delete', 'demo/app:v1')).stderr).toBe(`error: ${why}\n`)
+  expect((await cli('tag', '-d', 'demo/app:v1')).stderr).toBe(`error: demo/app:v1 was not deleted: ${why}\n`)
   expect(await statusesOf(ask, 'manifests/v1')).toEqual([200])
+
+  const gone = await api('DELETE', project)
+  expect(gone.status).toBe(200)
+  await expect.poll(async () => (await api('GET', project)).status).toBe(404)
 })
 
 test('what an index names that a tag stands at answers 403 with both, until the tag is gone', async () => {
