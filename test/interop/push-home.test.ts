@@ -89,7 +89,7 @@ test('a home that is not allowed is refused, and named', async () => {
 test('a push is refused while no login of the project opens its home, and the client is told whose trouble it is', async () => {
   const refused = await push('lib/image:v1', 'demo/image:v1')
   expect(refused.code).not.toBe(0)
-  expect(refused.stderr).toContain(`denied: ${home.host} answered 401`)
+  expect(refused.stderr).toContain(`denied: ${home.host}, the home registry of project demo, answered 401`)
   const secret = ['--docker-server', home.host, '--docker-username', 'robot', '--docker-password', password]
   await demo('create', 'secret', 'docker-registry', 'home', ...secret)
 })
