@@ -34,13 +34,15 @@ export function createMemory<T>({ maxBytes, now }: { maxBytes: number; now: () =
     sizeCalculation: ({ bytes }) => bytes + entryBytes,
   })
   const underWay = new Map<string, Promise<T>>()
-  let forgotten = 0
 
-  async function findOut(key: string, find: (before: T | undefined) => Promise<Found<T>>): Promise<T> {
-    const before = forgotten
-    const { value, ms, bytes } = await find(known.get(key)?.value)
-    if (before === forgotten) known.set(key, { value, until: now() + ms, bytes })
-    return value
+  function findOut(key: string, find: (before: T | undefined) => Promise<Found<T>>): Promise<T> {
+    const finding: Promise<T> = find(known.get(key)?.value).then(({ value, ms, bytes }) => {
+      // Whoever forgot it meanwhile took it out.
+      if (underWay.get(key) === finding) known.set(key, { value, until: now() + ms, bytes })
+      return value
+    })
+    underWay.set(key, finding)
+    return finding
   }
 
   return {
@@ -49,7 +51,6 @@ export function createMemory<T>({ maxBytes, now }: { maxBytes: number; now: () =
       const remembered = known.get(whole)
       if (remembered !== undefined && now() < remembered.until) return remembered.value
       const finding = underWay.get(whole) ?? findOut(whole, find)
-      underWay.set(whole, finding)
       try {
         return await finding
       } finally {
@@ -57,7 +58,6 @@ export function createMemory<T>({ maxBytes, now }: { maxBytes: number; now: () =
       }
     },
     forget(name) {
-      forgotten += 1
       const prefix = prefixOf(name)
       for (const key of [...known.keys()]) if (key.startsWith(prefix)) known.delete(key)
       // Who asks from now on is not to hear what was found before.
