@@ -50,27 +50,35 @@ export function createAdmit({ links, content, findBlob, configurationOf }: Admit
   /** Only the stream's own links count, whatever is held (I5). */
   async function find(stream: Stream, { manifest }: ManifestBody): Promise<Named[]> {
     const descriptors = namedContent(manifest)
-    const found: Named[] = []
-    const missing: Digest[] = []
+    const linked: (StreamLink | undefined)[] = []
     for (let start = 0; start < descriptors.length; start += concurrency) {
       const some = descriptors.slice(start, start + concurrency)
-      const looked = await Promise.all(some.map((descriptor) => look(descriptor)))
-      for (const [i, descriptor] of some.entries()) {
-        const link = looked[i]
-        if (link !== undefined) found.push({ descriptor, link })
-        else if (isNeeded(descriptor)) missing.push(descriptor.digest)
-      }
+      linked.push(...(await Promise.all(some.map(({ digest }) => links.get(stream, digest)))))
+    }
+    const isNeeded = ({ foreign }: Descriptor): boolean => manifest.kind === 'image' && !foreign
+    const search = createSearch(stream)
+    const found: Named[] = []
+    const missing: Digest[] = []
+    for (const [i, descriptor] of descriptors.entries()) {
+      const link = linked[i] ?? (isNeeded(descriptor) ? await search(descriptor.digest) : undefined)
+      if (link !== undefined) found.push({ descriptor, link })
+      else if (isNeeded(descriptor)) missing.push(descriptor.digest)
     }
     requireNone(missing)
     return found
+  }
 
-    async function look(descriptor: Descriptor): Promise<StreamLink | undefined> {
-      const link = await links.get(stream, descriptor.digest)
-      return link ?? (isNeeded(descriptor) ? findBlob?.(stream, descriptor.digest) : undefined)
-    }
-
-    function isNeeded({ foreign }: Descriptor): boolean {
-      return manifest.kind === 'image' && !foreign
+  /** A search that finds nothing has read all that there is: the next ones look at what it brought. */
+  function createSearch(stream: Stream): (digest: Digest) => Promise<StreamLink | undefined> {
+    let isOver = findBlob === undefined
+    let hasSearched = false
+    return async (digest) => {
+      const link = hasSearched ? await links.get(stream, digest) : undefined
+      if (link !== undefined || isOver) return link
+      hasSearched = true
+      const searched = await findBlob?.(stream, digest)
+      isOver = searched === undefined
+      return searched
     }
   }
 
@@ -84,8 +92,9 @@ export function createAdmit({ links, content, findBlob, configurationOf }: Admit
       for (const { descriptor } of named) await links.copy(stream, stream, descriptor.digest)
     }
     const again = named.map(({ descriptor, link }): NewLink => {
-      const { digest, mediaType, size } = descriptor
-      return { digest, mediaType, size, locations: link.locations }
+      const { digest, mediaType } = descriptor
+      // Who names what is known says nothing new of its size: a lie would make it doubtful to all others.
+      return { digest, mediaType, size: link.size ?? descriptor.size, locations: link.locations }
     })
     await links.add(stream, stream.uid, again, { isReliedOn: true })
   }

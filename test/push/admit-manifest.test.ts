@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Digest } from '../../src/oci/digest.ts'
+import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { makeImage, makeIndex, type Piece } from '../support/images.ts'
 import { descriptorOf, indexOf, manifestOf, nameOf, pushWorld, refusalOf } from './manifest-world.ts'
 
@@ -13,6 +13,50 @@ test('what the stream does not have is told, each digest', async () => {
   const refusal = await refusalOf(world.put('demo/app:prod', v1.manifest))
   expect(refusal).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN', digests: v1.layers.map(({ digest }) => digest) })
   expect(await world.pin('demo/app:prod')).toBeUndefined()
+})
+
+test('what many missing digests cost is one search', async () => {
+  const world = await pushWorld()
+  await world.pushBlob('demo/app', v1.config)
+  const layers = Array.from({ length: 200 }, (_, i) => ({ ...descriptorOf(v1.config), digest: digestOf(`no ${i}`) }))
+  let searches = 0
+  const findBlob = async () => {
+    searches += 1
+    return undefined
+  }
+  const through = world.putManifestWith({ findBlob })
+  const refusal = await refusalOf(world.put('demo/app:prod', manifestOf(v1.config, layers), { through }))
+  expect(refusal).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN', digests: layers.map(({ digest }) => digest) })
+  expect(searches).toBe(1)
+})
+
+test('a search goes on as long as it finds something', async () => {
+  const world = await pushWorld()
+  const [layer] = v1.layers
+  for (const piece of [v1.config, layer as Piece]) await world.pushBlob('demo/source', piece)
+  await world.writer.create(app)
+  const found: Digest[] = []
+  const findBlob = async (_: unknown, digest: Digest) => {
+    found.push(digest)
+    const stream = await world.reader.stream(app)
+    const link = await world.links.get(nameOf('demo/source'), digest)
+    if (stream !== undefined && link !== undefined) {
+      const { mediaType, size, locations } = link
+      await world.links.add(stream, stream.uid, [{ digest, mediaType, size, locations }])
+    }
+    return world.links.get(app, digest)
+  }
+  await world.put('demo/app:prod', v1.manifest, { through: world.putManifestWith({ findBlob }) })
+  expect(found).toEqual([v1.config, ...v1.layers].map(({ digest }) => digest))
+})
+
+test('a manifest that is refused for a size leaves what is known of the blob', async () => {
+  const world = await pushWorld()
+  const [layer] = v1.layers
+  for (const piece of [v1.config, ...v1.layers]) await world.pushBlob('demo/app', piece)
+  const lie = manifestOf(v1.config, [{ ...descriptorOf(layer as Piece), size: 7 }])
+  expect(await refusalOf(world.put('demo/app:prod', lie))).toMatchObject({ code: 'SIZE_INVALID' })
+  expect(await world.links.get(app, layer?.digest as Digest)).toMatchObject({ size: layer?.bytes.length })
 })
 
 describe('I5: a manifest that names what another project pushed', () => {
