@@ -97,14 +97,25 @@ export function createBlobs(options: BlobsOptions): Blobs {
 
   /** What a quota refuses is not kept: it would count until it expires, and nobody could finish it. */
   async function reserving<T>(session: Session, work: () => Promise<T>): Promise<T> {
+    let isAnothers = false
     try {
       return await work()
     } catch (error) {
       if (error instanceof RegistryError && error.code === 'DENIED') await discard(session.id)
+      isAnothers = error instanceof RegistryError && error.code === 'UPLOAD_OFFSET_INVALID'
       throw error
     } finally {
-      await reservations.shrink(session, await uploads.offset(session.id).catch(() => 0))
+      // Beside a request that is sending, what is reserved is for what comes there: that one gives back what it does not need.
+      if (!isAnothers) await reservations.shrink(session, await uploads.offset(session.id).catch(() => 0))
     }
+  }
+
+  /** Whoever cancelled an upload before its first byte was there found no file to remove. */
+  async function requireGoingOn(id: string): Promise<void> {
+    if (await sessions.has(id)) return
+    await uploads.cancel(id)
+    reservations.end(id)
+    throw unknownUpload()
   }
 
   /** Ends an upload, unless another request is sending to it. */
@@ -189,7 +200,9 @@ export function createBlobs(options: BlobsOptions): Blobs {
       const session = await sessions.find(name, id, by.name)
       await requireIdle(id)
       if (session.whole !== undefined) throw isWhole(session.whole)
-      return { id, offset: await appendTo(session, body, range) }
+      const offset = await appendTo(session, body, range)
+      await requireGoingOn(id)
+      return { id, offset }
     },
 
     async finish(name, id, by, digest, last) {

@@ -355,3 +355,26 @@ describe('what was kept and has not reached its stream', () => {
     expect(await uploads()).toEqual({ records: [], files: [] })
   })
 })
+
+test('bytes that come to an upload while it is cancelled are gone with it', async () => {
+  const world = await blobWorld()
+  const { content, uploads } = world
+  const begins = Promise.withResolvers<void>()
+  const goesOn = Promise.withResolvers<void>()
+  const slow: typeof content.uploads = {
+    ...content.uploads,
+    async append(...asked) {
+      begins.resolve()
+      await goesOn.promise
+      return content.uploads.append(...asked)
+    },
+  }
+  const push = world.pushWith({ content: { ...content, uploads: slow } })
+  const id = await begun(push, app)
+  const appending = push.append(app, id, ann, sent('late'))
+  await begins.promise
+  await push.cancel(app, id, ann)
+  goesOn.resolve()
+  await expect(appending).rejects.toMatchObject(unknown)
+  expect(await uploads()).toEqual({ records: [], files: [] })
+})

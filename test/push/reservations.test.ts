@@ -70,6 +70,22 @@ describe('a push beyond a quota', () => {
     expect(state.reserved).toBe(2000)
   })
 
+  test('is refused also where a refused request came beside the one that sends', async () => {
+    const { reserve, state } = quota(1500)
+    const { push } = await blobWorld({ reserveBytes: reserve })
+    const [first, second] = [await begun(push, app), await begun(push, app)]
+    const slow = live()
+    const writing = push.append(app, first, ann, slow.body, { start: 0, length: 1000 })
+    await slow.awaited(1)
+    const beside = push.append(app, first, ann, sent('z'), { start: 0, length: 1 })
+    await expect(beside).rejects.toMatchObject({ code: 'UPLOAD_OFFSET_INVALID' })
+    expect(state.reserved).toBe(1000)
+    await expect(push.append(app, second, ann, sent(bytes), { length: 1000 })).rejects.toMatchObject(denied)
+    slow.send(bytes)
+    slow.end()
+    expect(await writing).toMatchObject({ offset: 1000 })
+  })
+
   test('takes nothing from a request that is still sending to the same upload', async () => {
     const { reserve } = quota(1500)
     const { push, uploads } = await blobWorld({ reserveBytes: reserve })
