@@ -10,6 +10,7 @@ export const tagPrefix = 'tag/'
 export const lifePrefix = 'life/'
 export const imageIndexPrefix = 'index/image/'
 export const unheldPrefix = 'index/unheld/'
+export const scheduledPrefix = 'index/scheduled/'
 
 const imagePrefix = 'image/'
 const linkPrefix = 'link/'
@@ -69,6 +70,11 @@ export function followersKey(name: StreamName, tag: string): string {
 
 export function pendingKey(name: StreamName, tag: string): string {
   return `index/pending/${path(name)}/${tag}`
+}
+
+/** Says that a tag's source is asked again and again. */
+export function scheduledKey(name: StreamName, tag: string): string {
+  return `${scheduledPrefix}${path(name)}/${tag}`
 }
 
 /** Says that a tag's image may not be held yet. */

@@ -156,6 +156,22 @@ export interface PendingRecord {
 }
 
 /**
+ * `index/scheduled/<project>/<stream>/<tag>`: the tag's source is to be asked again and again (`importPolicy.scheduled`). Written and
+ * removed by the commit that makes it so; whoever keeps the schedule follows this prefix.
+ */
+export interface ScheduledRecord {
+  uid: string
+  /** `spec.from.name`. */
+  from: string
+  /** The generation of the wish. */
+  generation: number
+  /** Between two checks, in milliseconds (`weir.dev/import-interval`); default the upstream's. */
+  intervalMs?: number
+  /** The tracking policy as written (`weir.dev/track`). */
+  track?: string
+}
+
+/**
  * `index/unheld/<project>/<stream>/<tag>`: it is not known that all is held which is wanted of the image that the tag stands at,
  * or awaits. Written by the commit that gives the tag the image, or by who finds something missing later; removed by whoever
  * found that everything is held, or that nothing is wanted.

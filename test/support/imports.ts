@@ -50,6 +50,9 @@ const fileParts: Record<string, readonly string[]> = {
     'triggers',
     'retention',
     'collector',
+    'schedule',
+    'following',
+    'notifications',
   ],
   weir: [
     'weir',

@@ -1,0 +1,68 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { StreamName } from '../oci/reference.ts'
+
+/** What asking registries may cost: how fast, how many at once, and what they say is left. */
+
+/** For whom a request is: somebody waits for it, or it can be made later. */
+export interface Purpose {
+  isBackground: boolean
+  /** The stream that it is for, for the account of who spent what. */
+  stream?: StreamName
+}
+
+/** Who pays: a registry counts by login, or by address for who has none. */
+export interface Payer {
+  /** As users name it, with its port. */
+  host: string
+  /** `Credential.id`; undefined: nobody logged in. */
+  credential: string | undefined
+}
+
+/** A request that may be sent now. */
+export interface Slot {
+  /** What the registry answered: its limits, and whether it wants to be left alone. */
+  answered(status: number, headers: IncomingHttpHeaders): void
+  /** To be called once, when the answer's headers are there or the request failed. */
+  release(): void
+}
+
+export interface BudgetLimits {
+  /** Most requests of the background at the same time. */
+  concurrency: number
+  /** Most requests of the background a second. */
+  requestsPerSecond: number
+  /** Part of a registry's own limit that the background leaves to those who wait, from 0 to 1. */
+  reserve: number
+}
+
+/** What is known of a payer; times are milliseconds since the epoch. */
+export interface BudgetState extends Payer {
+  /** What the registry last said of its limit (`ratelimit-limit`, `ratelimit-remaining`). */
+  quota?: { limit: number; remaining: number; windowMs: number; at: number }
+  /** It answered 429, or failed again and again: the background leaves it alone until then. */
+  closedUntil?: number
+  /** Why: its status, or what failed. */
+  closedBy?: string
+  /** When it last answered at all, and whether the newest request got an answer. */
+  answeredAt?: number
+  isReachable: boolean
+  /** Requests since the start. */
+  requests: number
+  /** Of them by streams: those that spent most, 100 at most. */
+  spent: readonly { stream: StreamName; requests: number }[]
+  /** When the background may ask next. */
+  nextFreeAt: number
+  /** Requests that wait. */
+  waiting: number
+}
+
+export interface Budgets {
+  /**
+   * Waits until a request may be sent. Who waits for an answer goes at once, unless the registry said that it would refuse; the
+   * background takes turns, and leaves the reserve.
+   *
+   * @throws RegistryError TOOMANYREQUESTS with `retryAfterSeconds` when that is not soon
+   */
+  enter(payer: Payer, purpose: Purpose, signal?: AbortSignal): Promise<Slot>
+  states(): readonly BudgetState[]
+}
