@@ -164,12 +164,15 @@ export function createBlobs(options: BlobsOptions): Blobs {
     const { digest } = link
     const locations = mountedLocations(link, home)
     const isMore = from.project !== name.project && locations.some((each) => isCounted(each, home))
-    const size = link.size ?? (await content.held(link))
+    const held = await content.held(link)
+    const size = held ?? link.size
+    const isMeasured = held !== undefined || link.received || link.measured === true
     const giveBack = isMore ? await reserveBytes?.(name.project, size ?? 0) : undefined
     try {
       if (home !== undefined && locations.includes(home.location))
         await home.pushBlob(digest, size ?? 0, link.locations)
-      await targets.give(name, by, { digest, mediaType: blobType(link), size, locations })
+      const measured = isMeasured ? ({ measured: true } as const) : {}
+      await targets.give(name, by, { digest, mediaType: blobType(link), size, ...measured, locations })
     } finally {
       giveBack?.()
     }
@@ -214,7 +217,7 @@ export function createBlobs(options: BlobsOptions): Blobs {
         const { whole } = session
         const size = whole === undefined ? await keep(session, digest, last) : await keptBefore(id, whole, digest)
         await home?.pushBlob(digest, size)
-        await targets.give(name, by, { digest, mediaType, size, locations: [home?.location ?? here] })
+        await targets.give(name, by, { digest, mediaType, size, measured: true, locations: [home?.location ?? here] })
         await end(id)
         log.debug({ ...name, digest, size, by: by.name }, 'blob pushed')
       } finally {

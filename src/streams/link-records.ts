@@ -18,7 +18,8 @@ export function mergedLinks(links: readonly NewLink[]): Map<Digest, NewLink> {
   for (const link of links) {
     const other = byDigest.get(link.digest)
     const locations = union(other?.locations ?? [], link.locations)
-    byDigest.set(link.digest, { ...(other?.received ? other : link), locations })
+    const measured = measuredOf(other, link)
+    byDigest.set(link.digest, { ...(other?.received ? other : link), ...measured, locations })
   }
   return byDigest
 }
@@ -58,11 +59,11 @@ export function youngSince({ createdAt, renewedAt }: Pick<LinkRecord, 'createdAt
   return Math.max(Date.parse(createdAt), renewedAt === undefined ? 0 : Date.parse(renewedAt))
 }
 
-type Told = Pick<LinkRecord, 'mediaType' | 'size' | 'children' | 'subject' | 'received' | 'disputed' | 'otherType'>
+type Told = Omit<LinkRecord, 'uid' | 'projectUid' | 'locations' | 'createdAt' | 'renewedAt'>
 
 /**
- * What is known of a digest with one more link to it. A manifest that was received tells for good; the others may come
- * from any upstream behind any tag of the stream, and a lie of one must not break the image of another.
+ * What is known of a digest with one more link to it. A manifest that was received tells for good, and so does a size that was
+ * measured; the others may come from any upstream behind any tag of the stream, and a lie of one must not break the image of another.
  */
 function told(before: LinkRecord | undefined, link: Said): Told {
   const types = [before?.mediaType, before?.otherType, link.mediaType, link.otherType].filter(
@@ -84,10 +85,20 @@ function told(before: LinkRecord | undefined, link: Said): Told {
       ...other,
     }
   }
+  const measured = measuredOf(before, link)
+  if (measured !== undefined) return { mediaType, ...measured, ...other }
   const sizes = new Set([before?.size, link.size].filter((size) => size !== undefined))
   const [size] = sizes
   const disputed = before?.disputed === true || link.disputed === true || sizes.size > 1
   return { mediaType, ...(disputed ? { disputed } : size === undefined ? {} : { size }), ...other }
+}
+
+/** The size of which the bytes were there, whoever else says what: the digest is theirs, so that it can not change. */
+function measuredOf(
+  ...links: ((Pick<LinkRecord, 'measured'> & { size?: number | undefined }) | undefined)[]
+): { size: number; measured: true } | undefined {
+  const size = links.find((link) => link?.measured)?.size
+  return size === undefined ? undefined : { size, measured: true }
 }
 
 /** A link of an earlier stream, given to the one that lives: only its project had the right to it. */
@@ -113,7 +124,7 @@ function union(locations: readonly Location[], more: readonly Location[]): Locat
 
 /** A record as others read it. */
 export function streamLink(digest: Digest, record: LinkRecord): StreamLink {
-  const { mediaType, otherType, size, locations, children = [], subject, received = false, createdAt } = record
+  const { mediaType, otherType, size, measured, locations, children = [], subject, received = false } = record
   const types = otherType === undefined ? [mediaType] : [mediaType, otherType]
   return {
     digest,
@@ -124,19 +135,21 @@ export function streamLink(digest: Digest, record: LinkRecord): StreamLink {
     received,
     manifestType: types.find(isManifestType),
     isBlob: !types.every(isManifestType),
-    createdAt,
+    createdAt: record.createdAt,
     ...(subject === undefined ? {} : { subject }),
+    ...(measured === undefined ? {} : { measured }),
   }
 }
 
 /** What a record says, to be said of another stream's. */
 export function saidOf(record: LinkRecord): Said {
-  const { mediaType, otherType, size, disputed, locations, children, subject, received } = record
+  const { mediaType, otherType, size, measured, disputed, locations, children, subject, received } = record
   return {
     mediaType,
     size,
     locations,
     ...(otherType === undefined ? {} : { otherType }),
+    ...(measured === undefined ? {} : { measured }),
     ...(disputed === undefined ? {} : { disputed }),
     ...(children === undefined ? {} : { children }),
     ...(subject === undefined ? {} : { subject }),

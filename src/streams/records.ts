@@ -281,6 +281,8 @@ export interface LinkRecord {
   received?: true
   /** Where some name it as a manifest and others as a blob: a media type of the kind that `mediaType` is not. */
   otherType?: string
+  /** Its bytes came here whole: `size` is theirs, and what others say of it is not. */
+  measured?: true
   /** Others disagree about the size: only the upstream can tell. */
   disputed?: true
   /** Of an index: the children, for the blobs that are asked for before their manifest was. */

@@ -245,20 +245,27 @@ export interface StreamLink extends Link {
   createdAt: string
   /** Of a manifest that was received and has one. */
   subject?: Digest
+  /** Its bytes came whole to the stream it is from: the size is a fact too. */
+  measured?: true
 }
 
 /**
- * A link to be added: of a manifest that was `received`, or of what one names. `children` of an index; `referrer` of a manifest with
- * a subject: it is listed from then on.
+ * A link to be added: of a manifest that was `received`, of a blob whose size was `measured` when its bytes came, or of what a
+ * manifest names. `children` of an index; `referrer` of a manifest with a subject: it is listed from then on.
  */
-export type NewLink = Link & { children?: readonly Digest[]; received?: true; referrer?: ReferrerFacts }
+export type NewLink = Link & {
+  children?: readonly Digest[]
+  received?: true
+  measured?: true
+  referrer?: ReferrerFacts
+}
 
 export interface Links {
   /** What this stream may have of a digest. Links of an earlier stream of the name count as absent. */
   get(name: StreamName, digest: Digest): Promise<StreamLink | undefined>
   /**
-   * Adds links, or locations to links that are there; in steps of at most 100, each safe alone. What was received beats
-   * what others say, whichever came first; of two that say different sizes neither is believed. `isReliedOn`: a tag is about to
+   * Adds links, or locations to links that are there; in steps of at most 100, each safe alone. What was received or measured
+   * beats what others say, whichever came first; of two of those that say different sizes neither is believed. `isReliedOn`: a tag is about to
    * move to what they lead to, so that nobody removes them for a day. `whileThere` is one of them that is only changed, not added:
    * the stream had it, and it may have been deleted since.
    *

@@ -164,4 +164,21 @@ test('what an upstream has is mounted with the way there, whether or not it is h
   await links.add(other, uid, [link])
   expect(await push.begin(app, ann, { mount: layer, from: other })).toEqual({ mounted: layer })
   expect(await links.get(app, layer)).toMatchObject(link)
+  expect((await links.get(app, layer))?.measured).toBeUndefined()
+})
+
+test('what was pushed, and what is held and was mounted, has its own size, whatever manifests say before or later', async () => {
+  const { push, pushBlob, links, writer } = await blobWorld()
+  const location: UpstreamLocation = { kind: 'upstream', host: 'quay.io', repository: 'org/app', project: 'demo' }
+  const lies = (size: number) => [{ digest, mediaType: 'application/x', size, locations: [location] }]
+  const fresh = { project: 'demo', stream: 'fresh' }
+  for (const name of [app, other, fresh]) {
+    const { uid } = await writer.create(name)
+    await links.add(name, uid, lies(3))
+    if (name !== fresh) await links.add(name, uid, lies(5))
+    if (name === app) await pushBlob(app, bytes)
+    else expect(await push.begin(name, ann, { mount: digest, from: app })).toEqual({ mounted: digest })
+    await links.add(name, uid, lies(9))
+    expect(await links.get(name, digest)).toMatchObject({ size: bytes.length, measured: true })
+  }
 })
