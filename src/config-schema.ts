@@ -1,7 +1,6 @@
 /** The shape of the config file: every key, its default, and what to do when it is wrong. */
 import { z } from 'zod'
 import {
-  parseDuration,
   parseHostPattern,
   parseIssuer,
   parseListenAddress,
@@ -10,6 +9,7 @@ import {
   parseRegistryHost,
   parseSize,
 } from './config-values.ts'
+import { parseDurationMs } from './oci/duration.ts'
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -264,7 +264,7 @@ function always(): { when: () => boolean } {
 
 function duration(leastMs: number, mostMs: number, range: string) {
   return written(`write a duration with its unit, ${range}, such as 15m or 1h30m`, (value) => {
-    const durationMs = parseDuration(value)
+    const durationMs = parseDurationMs(value)
     return durationMs !== undefined && durationMs >= leastMs && durationMs <= mostMs ? durationMs : undefined
   })
 }

@@ -10,16 +10,7 @@ export interface ListenAddress {
   port: number
 }
 
-const durationUnits = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const sizeUnits = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const
-
-/** Parses `15m`, `1h30m`, `365d` to milliseconds; a number without a unit is none. */
-export function parseDuration(text: string): number | undefined {
-  if (!/^(?:[0-9]+(?:ms|s|m|h|d))+$/.test(text)) return undefined
-  const parts = [...text.matchAll(/([0-9]+)(ms|s|m|h|d)/g)]
-  const durationMs = parts.reduce((sum, [, n, unit]) => sum + Number(n) * durationUnits[unit as 'ms'], 0)
-  return Number.isSafeInteger(durationMs) ? durationMs : undefined
-}
 
 /** Parses `512MiB`, `50GiB` to bytes; a number without a unit is none, and neither are the powers of ten. */
 export function parseSize(text: string): number | undefined {

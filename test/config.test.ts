@@ -7,13 +7,13 @@ import { z } from 'zod'
 import { ConfigError, type ConfigSources, loadConfig, parseConfig } from '../src/config.ts'
 import { configSchema } from '../src/config-schema.ts'
 import {
-  parseDuration,
   parseHostPattern,
   parseListenAddress,
   parsePublicUrl,
   parseRegistryHost,
   parseSize,
 } from '../src/config-values.ts'
+import { parseDurationMs } from '../src/oci/duration.ts'
 import { temporaryDirectory } from './support/directory.ts'
 import { createFakeAuthority } from './support/fake-upstream-tls.ts'
 
@@ -436,8 +436,8 @@ describe('values', () => {
     ['1 h', undefined],
     ['1h ', undefined],
     [`${'9'.repeat(400)}d`, undefined],
-  ])('parseDuration(%j) is %j', (text, durationMs) => {
-    expect(parseDuration(text)).toBe(durationMs)
+  ])('parseDurationMs(%j) is %j', (text, durationMs) => {
+    expect(parseDurationMs(text)).toBe(durationMs)
   })
 
   test.each([
@@ -505,7 +505,7 @@ describe('values', () => {
   test('a duration is the sum of its parts', () => {
     fc.assert(
       fc.property(fc.nat(10_000), fc.nat(10_000), fc.nat(10_000), (hours, minutes, seconds) => {
-        expect(parseDuration(`${hours}h${minutes}m${seconds}s`)).toBe(((hours * 60 + minutes) * 60 + seconds) * 1000)
+        expect(parseDurationMs(`${hours}h${minutes}m${seconds}s`)).toBe(((hours * 60 + minutes) * 60 + seconds) * 1000)
       }),
       { numRuns: 200 },
     )
@@ -514,7 +514,7 @@ describe('values', () => {
   test('no text makes a parser throw', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
-        for (const parser of [parseDuration, parseSize, parseListenAddress, parsePublicUrl, parseRegistryHost])
+        for (const parser of [parseDurationMs, parseSize, parseListenAddress, parsePublicUrl, parseRegistryHost])
           parser(text)
       }),
       { numRuns: 500 },
