@@ -1,57 +1,11 @@
 /** A whole Weir pushes on to a registry before it says that it has something. */
 import { describe, expect, test } from 'vitest'
-import type { FakeAuth } from '../support/fake-upstream-auth.ts'
 import { failing, resetting } from '../support/fake-upstream-faults.ts'
-import { makeImage, type Piece, type TestImage } from '../support/images.ts'
-import { startWorld, type World } from '../support/world.ts'
+import { makeImage } from '../support/images.ts'
+import { annotate, demo, errorOf, homeWorld, push, pushBlob, pushManifest, send } from './home-weir.ts'
 
 const image = makeImage('flow')
 const [layer = image.config] = image.layers
-const demo = '/api/v1/namespaces/demo'
-
-async function homeWorld(auth: FakeAuth = { kind: 'none' }) {
-  const world = await startWorld({ upstream: { auth } })
-  await world.cli('new-project', 'demo')
-  await annotate(world, `${world.upstream.host}/team`)
-  return world
-}
-
-async function annotate({ request, adminToken }: World, home: string | null) {
-  const answer = await request(demo, {
-    method: 'PATCH',
-    token: adminToken,
-    secure: true,
-    headers: { 'content-type': 'application/merge-patch+json' },
-    body: JSON.stringify({ metadata: { annotations: { 'weir.dev/home': home } } }),
-  })
-  expect(answer.status, answer.body.toString()).toBe(200)
-}
-
-async function send({ request, pullToken, adminToken }: World, method: string, path: string, body = '', type?: string) {
-  const name = /^\/v2\/([^/]+\/[^/]+)\//.exec(path)?.[1]
-  const token = await pullToken(`repository:${name}:pull,push`, adminToken)
-  return request(path, { method, token, body, ...(type === undefined ? {} : { headers: { 'content-type': type } }) })
-}
-
-async function pushBlob(world: World, { digest, bytes }: Piece) {
-  const begun = await send(world, 'POST', '/v2/demo/app/blobs/uploads/')
-  return send(world, 'PUT', `${begun.headers.location}?digest=${digest}`, bytes.toString('latin1'))
-}
-
-function pushManifest(world: World, { bytes, mediaType }: Piece, tag = 'v1') {
-  return send(world, 'PUT', `/v2/demo/app/manifests/${tag}`, bytes.toString('latin1'), mediaType)
-}
-
-async function push(world: World, { config, layers, manifest }: TestImage) {
-  for (const each of [config, ...layers]) expect((await pushBlob(world, each)).status).toBe(201)
-  const answer = await pushManifest(world, manifest)
-  expect(answer.status, answer.body.toString()).toBe(201)
-}
-
-function errorOf({ body }: { body: Buffer }): unknown {
-  return (JSON.parse(body.toString()) as { errors: unknown[] }).errors[0]
-}
-
 describe('a push to a project with a home', () => {
   test('is there before it is acknowledged, and pulled like any location’s', async () => {
     const world = await homeWorld()
