@@ -1,0 +1,37 @@
+/** Opens what asks the registries behind Weir, and says which of them may be asked. */
+import type { Logger } from 'pino'
+import type { WeirConfig } from './config.ts'
+import type { Lifetime } from './lifetime.ts'
+import { pullSecretCredentials } from './pull-secrets.ts'
+import type { Sealing } from './store/sealing.ts'
+import type { Store } from './store/store.ts'
+import { type AllowList, createAllowList } from './upstream/allow-list.ts'
+import { createUpstream } from './upstream/client.ts'
+import { credentialsFromRules, credentialsInTurn } from './upstream/credentials.ts'
+import type { Upstream } from './upstream/upstream.ts'
+
+export interface OpenUpstreamOptions {
+  config: Pick<WeirConfig, 'upstreams' | 'imports'>
+  store: Store
+  /** Opens the secrets of projects. */
+  sealing: Sealing
+  /** The names under which this Weir is reached, as image references have them. */
+  own: readonly string[]
+  userAgent: string
+  lifetime: Lifetime
+  now: () => number
+  log: Logger
+}
+
+/** Opens the client for registries, and the list of those that may be named. A project's own logins come before the config's. */
+export function openUpstream(options: OpenUpstreamOptions): { upstream: Upstream; allowed: AllowList } {
+  const { config, store, sealing, own, userAgent, lifetime, now, log } = options
+  const rules = config.upstreams
+  const pullSecrets = pullSecretCredentials({ store, sealing, signal: lifetime.closing, log })
+  const credentialsFor = credentialsInTurn(pullSecrets, credentialsFromRules(rules))
+  const upstream = createUpstream({ rules, credentialsFor, userAgent, log, now })
+  lifetime.defer(() => upstream.close())
+  const named = rules.map(({ host }) => host)
+  const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })
+  return { upstream, allowed }
+}
