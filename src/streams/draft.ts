@@ -4,12 +4,23 @@ import { commitLimits, type Operation, type Precondition } from '../store/store.
 import { formatTime } from './events.ts'
 import { type AskedChange, createFollowGraph, type FollowGraph, livingRecord } from './follow-graph.ts'
 import { isMoveRefusal } from './immutable.ts'
-import { decode, encode, eventKey, followersKey, outboxKey, pendingKey, tagKey, unheldKey } from './keys.ts'
+import {
+  decode,
+  encode,
+  eventKey,
+  followersKey,
+  outboxKey,
+  pendingKey,
+  scheduledKey,
+  tagKey,
+  unheldKey,
+} from './keys.ts'
 import { copyOf, type SourceHead } from './moves.ts'
 import { nextPending } from './pending.ts'
 import { createReads, type Reads } from './reads.ts'
 import type { LedgerEntry, Notice, PendingRecord, TagEvent, TagRecord } from './records.ts'
 import { applyChange, type ChangeContext } from './rules.ts'
+import { nextScheduled } from './scheduled.ts'
 import { sourceText } from './sources.ts'
 import type { TagChange } from './streams.ts'
 import { nextUnheld } from './unheld.ts'
@@ -207,8 +218,16 @@ async function tagOperations(work: Work, tags: readonly DraftedTag[]): Promise<O
   for (const tag of tags) {
     const pending = await pendingOperation(work, tag)
     if (pending !== undefined) operations.push(pending)
+    operations.push(...scheduledOperations(frame, tag))
   }
   return operations
+}
+
+function scheduledOperations(frame: Frame, { tag, stored, record }: DraftedTag): Operation[] {
+  const next = nextScheduled(stored, record)
+  if (next === undefined) return []
+  const key = scheduledKey(frame, tag)
+  return [next === null ? { type: 'delete', key } : put(key, next)]
 }
 
 async function pendingOperation(work: Work, { tag, stored, record }: DraftedTag): Promise<Operation | undefined> {

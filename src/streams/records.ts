@@ -163,8 +163,6 @@ export interface ScheduledRecord {
   uid: string
   /** `spec.from.name`. */
   from: string
-  /** The generation of the wish. */
-  generation: number
   /** Between two checks, in milliseconds (`weir.dev/import-interval`); default the upstream's. */
   intervalMs?: number
   /** The tracking policy as written (`weir.dev/track`). */

@@ -7,6 +7,7 @@ import { validateContentPolicy } from '../streams/content-policy.ts'
 import { isHeldError, underHold } from '../streams/hold.ts'
 import { validateImmutable } from '../streams/immutable.ts'
 import type { TagSource } from '../streams/records.ts'
+import { validateSchedule } from '../streams/scheduled.ts'
 import { isSameStream, parseStreamSource, type StreamSource, sourceText } from '../streams/sources.ts'
 import type { Links, Stream, StreamReader, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
 import { touchImage } from '../streams/touch-image.ts'
@@ -85,6 +86,7 @@ export function createPrepare(options: PrepareOptions) {
       ...validateTagReference(spec, wish.field),
       ...validateContentPolicy(spec.annotations, before?.annotations, `${level}.annotations`),
       ...validateImmutable(spec.annotations, before?.annotations, `${level}.annotations`, 'tag'),
+      ...validateSchedule(spec.annotations, before?.annotations, `${level}.annotations`),
     ]
     if (causes.length > 0) return { checked, causes }
     const path = `${wish.field}.from`
