@@ -10,6 +10,7 @@ import { createExpiry } from './push/expiry.ts'
 import type { Homes } from './push/home.ts'
 import type { PutManifest } from './push/manifests.ts'
 import { createMounts } from './push/mounts.ts'
+import type { Pusher } from './push/pusher.ts'
 import { createReservations, type ReserveBytes } from './push/reservations.ts'
 import { createSessions, type Sessions } from './push/sessions.ts'
 import { createTargets, pushRefusal } from './push/targets.ts'
@@ -17,18 +18,7 @@ import type { Store } from './store/store.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from './streams/streams.ts'
 
 export type { SaidRange } from './push/blobs.ts'
-
-/** Who pushes, as far as a push depends on it. Whoever calls has checked the right to push to the stream. */
-export interface Pusher {
-  /** User name; an upload is his alone. */
-  name: string
-  /** `User-Agent` as sent, cut to 256 characters: the ledger tells it. */
-  client: string
-  /** Whether he may create image streams in the project. */
-  mayCreate: boolean
-  /** Whether he may pull from a stream: for mounts. */
-  mayPull(name: StreamName): boolean
-}
+export type { Pusher } from './push/pusher.ts'
 
 /** An upload as its client is told of it. */
 export interface Upload {

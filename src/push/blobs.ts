@@ -7,6 +7,7 @@ import { isManifestType } from '../oci/media-types.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Home, Homes } from './home.ts'
 import type { Mountable, Mounts } from './mounts.ts'
+import type { Pusher } from './pusher.ts'
 import type { Reservations, ReserveBytes } from './reservations.ts'
 import { type Session, type Sessions, unknownUpload } from './sessions.ts'
 import type { Targets } from './targets.ts'
@@ -24,13 +25,6 @@ export interface BlobsOptions {
   log: Logger
 }
 
-/** Who pushes a blob, as `Pusher` has it. */
-export interface BlobPusher {
-  name: string
-  mayCreate: boolean
-  mayPull(name: StreamName): boolean
-}
-
 /** Bytes of an upload as a client said them: `length` how many come, `start` where they go; default: where the upload ends. */
 export interface SaidRange {
   start?: number
@@ -46,19 +40,19 @@ export interface LastPiece {
 export interface Blobs {
   begin(
     name: StreamName,
-    by: BlobPusher,
+    by: Pusher,
     options?: { mount?: Digest; from?: StreamName; expectedBytes?: number },
   ): Promise<{ mounted: Digest } | { upload: { id: string; offset: number } }>
-  status(name: StreamName, id: string, by: BlobPusher): Promise<{ id: string; offset: number }>
+  status(name: StreamName, id: string, by: Pusher): Promise<{ id: string; offset: number }>
   append(
     name: StreamName,
     id: string,
-    by: BlobPusher,
+    by: Pusher,
     body: UploadBody,
     range?: SaidRange,
   ): Promise<{ id: string; offset: number }>
-  finish(name: StreamName, id: string, by: BlobPusher, digest: Digest, last?: LastPiece): Promise<void>
-  cancel(name: StreamName, id: string, by: BlobPusher): Promise<void>
+  finish(name: StreamName, id: string, by: Pusher, digest: Digest, last?: LastPiece): Promise<void>
+  cancel(name: StreamName, id: string, by: Pusher): Promise<void>
 }
 
 const here: HereLocation = { kind: 'here' }
@@ -160,7 +154,7 @@ export function createBlobs(options: BlobsOptions): Blobs {
     throw unknownUpload()
   }
 
-  async function mount(name: StreamName, by: BlobPusher, { from, link }: Mountable, home: Home | undefined) {
+  async function mount(name: StreamName, by: Pusher, { from, link }: Mountable, home: Home | undefined) {
     const { digest } = link
     const locations = mountedLocations(link, home)
     const isMore = from.project !== name.project && locations.some((each) => isCounted(each, home))
