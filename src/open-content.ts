@@ -9,6 +9,7 @@ import { createContent } from './content/create-content.ts'
 import type { Lifetime } from './lifetime.ts'
 import type { Digest } from './oci/digest.ts'
 import type { StreamName } from './oci/reference.ts'
+import type { Patience } from './open-upstream.ts'
 import { createBlobSource } from './pull-through/blob-source.ts'
 import { createPullThrough, type PullThrough, type ServedManifest } from './pull-through.ts'
 import { createReferrers, type Referrers } from './referrers.ts'
@@ -27,6 +28,7 @@ export interface OpenContentOptions {
   upstream: Upstream
   /** Counts a project anew when it lost links. */
   use: Pick<ProjectUse, 'recount'>
+  patience: Patience
   lifetime: Lifetime
   now: () => number
   log: Logger
@@ -47,7 +49,7 @@ export interface ContentParts {
 
 /** @throws StartError */
 export async function openContent(options: OpenContentOptions): Promise<ContentParts> {
-  const { config, store, streams, upstream, use, lifetime, now, log } = options
+  const { config, store, streams, upstream, use, patience, lifetime, now, log } = options
   const { policy, maxBytes, finishBytes, pruneIntervalMs } = config.content
   const source = createBlobSource(upstream)
   /** Who is told of what becomes of held bytes; nobody before there are any keepers. */
@@ -61,6 +63,7 @@ export async function openContent(options: OpenContentOptions): Promise<ContentP
     finishBytes,
     onPressure: (neededBytes) => keepers?.collector.press(neededBytes),
     onLost: () => keepers?.retention.lookAgain(),
+    ...(patience.retry?.wait && { pause: patience.retry.wait }),
     log,
     now,
   }).catch((error: unknown) => {

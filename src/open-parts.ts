@@ -11,7 +11,7 @@ import { openAccess } from './open-access.ts'
 import { openContent } from './open-content.ts'
 import { openImports } from './open-imports.ts'
 import { openPushes } from './open-pushes.ts'
-import { openUpstream } from './open-upstream.ts'
+import { openUpstream, type Patience } from './open-upstream.ts'
 import { runProjectRemoval } from './projects/removal.ts'
 import { createProjectGuard, createProjects } from './projects.ts'
 import { createQuotas } from './quotas.ts'
@@ -30,6 +30,7 @@ export interface OpenPartsOptions {
   /** The names under which this Weir is reached, as image references have them. */
   own: readonly string[]
   userAgent: string
+  patience: Patience
   discardUnreadable: boolean
   /** Closes what is opened. */
   opened: AsyncDisposableStack
@@ -39,7 +40,7 @@ export interface OpenPartsOptions {
 
 /** @throws StartError */
 export async function openParts(options: OpenPartsOptions) {
-  const { config, store, service: registryHost, opened, now, log } = options
+  const { config, store, service: registryHost, patience, opened, now, log } = options
   const lifetime = createLifetime(opened)
   const { closing: signal } = lifetime
   const access = await openAccess({ ...options, lifetime })
@@ -53,7 +54,7 @@ export async function openParts(options: OpenPartsOptions) {
   const { use } = quotas
   const streams = createStreams({ store, now, policy: config.content.policy, use, signal })
 
-  const kept = await openContent({ config, store, streams, upstream, use, lifetime, now, log })
+  const kept = await openContent({ config, store, streams, upstream, use, patience, lifetime, now, log })
   const { content, pullThrough, referrers, retention, collector, keepManifest, forget } = kept
   const push = openPushes({
     ...kept,

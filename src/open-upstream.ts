@@ -6,9 +6,12 @@ import { pullSecretCredentials } from './pull-secrets.ts'
 import type { Sealing } from './store/sealing.ts'
 import type { Store } from './store/store.ts'
 import { type AllowList, createAllowList } from './upstream/allow-list.ts'
-import { createUpstream } from './upstream/client.ts'
+import { createUpstream, type UpstreamOptions } from './upstream/client.ts'
 import { credentialsFromRules, credentialsInTurn } from './upstream/credentials.ts'
 import type { Upstream } from './upstream/upstream.ts'
+
+/** How long registries are waited for, how often they are asked again, and what waits in between. */
+export type Patience = Pick<UpstreamOptions, 'timeouts' | 'retry'>
 
 export interface OpenUpstreamOptions {
   config: Pick<WeirConfig, 'upstreams' | 'imports'>
@@ -18,6 +21,7 @@ export interface OpenUpstreamOptions {
   /** The names under which this Weir is reached, as image references have them. */
   own: readonly string[]
   userAgent: string
+  patience: Patience
   lifetime: Lifetime
   now: () => number
   log: Logger
@@ -25,11 +29,11 @@ export interface OpenUpstreamOptions {
 
 /** Opens the client for registries, and the list of those that may be named. A project's own logins come before the config's. */
 export function openUpstream(options: OpenUpstreamOptions): { upstream: Upstream; allowed: AllowList } {
-  const { config, store, sealing, own, userAgent, lifetime, now, log } = options
+  const { config, store, sealing, own, userAgent, patience, lifetime, now, log } = options
   const rules = config.upstreams
   const pullSecrets = pullSecretCredentials({ store, sealing, signal: lifetime.closing, log })
   const credentialsFor = credentialsInTurn(pullSecrets, credentialsFromRules(rules))
-  const upstream = createUpstream({ rules, credentialsFor, userAgent, log, now })
+  const upstream = createUpstream({ ...patience, rules, credentialsFor, userAgent, log, now })
   lifetime.defer(() => upstream.close())
   const named = rules.map(({ host }) => host)
   const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })

@@ -20,6 +20,7 @@ import { createRenderFailure } from './http/respond.ts'
 import { createWarmManifest } from './http/warm-manifest.ts'
 import { type Address, openCertificate, openListeners, ownHosts } from './listeners.ts'
 import { openParts } from './open-parts.ts'
+import type { Patience } from './open-upstream.ts'
 import { codeOf, messageOf, StartError } from './start-error.ts'
 import { isCompacted } from './store/compaction.ts'
 import { createLevelStore } from './store/level.ts'
@@ -38,6 +39,8 @@ export interface WeirOptions {
   log: Logger
   /** Milliseconds since the epoch; default the system's clock. */
   now?: () => number
+  /** With registries; default as of the client for them. */
+  patience?: Patience
   /** Takes out of the store what the secret keys do not open, instead of refusing to start. Default false. */
   discardUnreadable?: boolean
 }
@@ -63,7 +66,7 @@ const version = readVersion()
 /** @throws StartError */
 export async function startWeir(
   config: WeirConfig,
-  { log, now = Date.now, discardUnreadable = false }: WeirOptions,
+  { log, now = Date.now, patience = {}, discardUnreadable = false }: WeirOptions,
 ): Promise<Weir> {
   await using opened = new AsyncDisposableStack()
   const store = await openStore(config.data, log)
@@ -76,7 +79,8 @@ export async function startWeir(
   const issuer = config.auth.issuer ?? https.address.publicUrl
   const own = [http, https].flatMap(({ address }) => ownHosts(address))
   const userAgent = `weir/${version}`
-  const parts = await openParts({ config, store, service, issuer, own, userAgent, discardUnreadable, opened, log, now })
+  const places = { service, issuer, own, userAgent }
+  const parts = await openParts({ config, store, ...places, patience, discardUnreadable, opened, log, now })
   const stopping = new AbortController()
   const api = createApi({
     ...parts,

@@ -8,7 +8,7 @@ import { parse } from 'yaml'
 import { runCli } from '../../src/cli/cli.ts'
 import { parseConfig } from '../../src/config.ts'
 import { createLog } from '../../src/log.ts'
-import { startWeir, type Weir } from '../../src/weir.ts'
+import { startWeir, type Weir, type WeirOptions } from '../../src/weir.ts'
 import { type Defer, temporaryDirectory } from './directory.ts'
 import { type FakeUpstream, type FakeUpstreamOptions, startFakeUpstream } from './fake-upstream.ts'
 
@@ -18,6 +18,8 @@ export interface WorldOptions {
   config?: Record<string, unknown>
   /** Milliseconds since the epoch; default the system's clock. */
   now?: () => number
+  /** With upstreams; default Weir's own. */
+  patience?: WeirOptions['patience']
   /** Default: it goes with the test. */
   defer?: Defer
 }
@@ -75,7 +77,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const log = createLog({ level: 'debug', format: 'json' }, { write: (line: string) => void logged.push(line) })
   const start = (config: Record<string, unknown> = {}): Promise<Weir> => {
     const file = { name: 'weir.yaml', text: JSON.stringify({ ...defaults(upstream, dataDirectory), ...config }) }
-    return startWeir(parseConfig({ file }).config, { log, ...(options.now === undefined ? {} : { now: options.now }) })
+    const { now, patience } = options
+    return startWeir(parseConfig({ file }).config, { log, ...(now && { now }), ...(patience && { patience }) })
   }
 
   const world: World = {
