@@ -14,6 +14,7 @@ import type { Retention } from '../retention.ts'
 import type { Objects } from '../store/objects.ts'
 import type { StreamChanges } from '../streams/changes.ts'
 import type { ImageChanges } from '../streams/image-changes.ts'
+import type { ReferrerRecords } from '../streams/referrer-records.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from '../streams/streams.ts'
 import type { TagEvents } from '../tag-events.ts'
 import type { Tagging } from '../tagging.ts'
@@ -87,6 +88,7 @@ export interface ApiOptions {
   links: Links
   tagging: Tagging
   images: StreamImages
+  referrerRecords: Pick<ReferrerRecords, 'list' | 'fallbacks'>
   pins: Pick<Pins, 'reached'>
   changes: StreamChanges
   imageChanges: ImageChanges

@@ -9,12 +9,13 @@ import type { Stream, Tag, WholeStream } from '../streams/streams.ts'
 import { contentAnnotation, contentText } from './content-state.ts'
 import { changeCauseAnnotation } from './kinds/change-cause.ts'
 import { candidateAnnotation, holdAnnotation, withoutComputed } from './own-annotations.ts'
+import { referrersAnnotation } from './own-referrers.ts'
 import type { ApiObject } from './resource.ts'
 
 /** The shapes of `image.openshift.io/v1` (types.go of openshift/api), made from Weir's records. Fields that OKD always writes are always there. */
 
 /** Read-only annotation of an image that is none to run, such as a chart: its type. */
-const artifactTypeAnnotation = 'weir.dev/artifact-type'
+export const artifactTypeAnnotation = 'weir.dev/artifact-type'
 
 /** Annotations that say something of how one object was written. */
 const ofOneWrite: readonly string[] = [changeCauseAnnotation, 'kubectl.kubernetes.io/last-applied-configuration']
@@ -94,6 +95,14 @@ export function imageStreamImageObject(stream: Stream, id: string, created: stri
   }
 }
 
+/** What is told of an image besides its record. */
+export interface ToldOfImage {
+  /** Those of its tag. */
+  annotations?: Readonly<Record<string, string>> | undefined
+  /** What the stream has that refers to it. */
+  referrers?: string | undefined
+}
+
 /**
  * The Image a digest stands for, its manifest and config left out. `created` is when it came into the stream, RFC 3339;
  * without a record, as in lists, only its name and reference are told.
@@ -103,7 +112,7 @@ export function imageObject(
   dockerImageReference: string,
   created: string | null,
   image: ImageRecord | undefined,
-  annotations: Readonly<Record<string, string>> = {},
+  { annotations, referrers }: ToldOfImage = {},
 ): ApiObject {
   if (image === undefined) {
     return {
@@ -123,6 +132,7 @@ export function imageObject(
         'image.openshift.io/dockerLayersOrder': 'ascending',
         ...annotations,
         ...(artifactType && { [artifactTypeAnnotation]: artifactType }),
+        ...(referrers && { [referrersAnnotation]: referrers }),
       },
     },
     dockerImageReference,
@@ -230,11 +240,12 @@ function statusTag({ name, record }: Tag, retained: RetainedState | undefined): 
 }
 
 /**
- * Why the newest import failed, that no upstream has what the tag stands at, and where it moves when all of that is held. The
- * latter two have the generation of the head, so that nobody takes them for an answer to a newer wish.
+ * Why the newest import failed, that no upstream has what the tag stands at, where it moves when all of that is held, and that a
+ * rollback holds it: a tag that was only ever pushed has no annotations that tell so. All but the first have the generation of the
+ * head, so that nobody takes them for an answer to a newer wish.
  */
 function conditionsOf(
-  { condition, upstreamGone, awaits, items }: TagRecord,
+  { condition, upstreamGone, awaits, hold, items }: TagRecord,
   retained: RetainedState | undefined,
 ): { conditions?: readonly object[] } {
   const gone = upstreamGone && {
@@ -254,7 +265,15 @@ function conditionsOf(
     message: `moves to ${awaits.image} when all that it needs of it is held${progress === undefined ? '' : `; ${contentText(progress, awaits.image)}`}`,
     generation: items[0]?.generation ?? 0,
   }
-  const conditions = [condition, gone, waiting].filter((each) => each !== undefined)
+  const held = hold && {
+    type: 'Held',
+    status: 'True',
+    lastTransitionTime: hold.at,
+    reason: 'Rollback',
+    message: `held at revision ${hold.revision} by ${hold.by}${hold.reason === undefined ? '' : ` (${hold.reason})`}`,
+    generation: items[0]?.generation ?? 0,
+  }
+  const conditions = [condition, gone, waiting, held].filter((each) => each !== undefined)
   return conditions.length === 0 ? {} : { conditions }
 }
 

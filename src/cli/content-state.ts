@@ -19,6 +19,7 @@ const policyAnnotations = [
   'weir.dev/history-keep-days',
   'weir.dev/move',
   'weir.dev/immutable',
+  'weir.dev/deletes',
   'weir.dev/home',
 ]
 

@@ -16,11 +16,18 @@ const lineLength = 200
 
 /** Read-only annotation of what is no image to run: what it is. */
 const artifactTypeAnnotation = 'weir.dev/artifact-type'
+/** Read-only annotation: what the stream has that refers to the image, `2: example/sbom (1), tag .sig (1)`. */
+const referrersAnnotation = 'weir.dev/referrers'
 const chartType = 'application/vnd.cncf.helm.config.v1+json'
 
 /** What it is that is no image to run, a chart for instance; undefined of an image, and where nothing is known. */
 export function artifactType(image: Image | undefined): string | undefined {
   return image?.metadata?.annotations?.[artifactTypeAnnotation]
+}
+
+/** How much refers to an image, and of which types: signatures, bills of materials; undefined where nothing does. */
+export function referrersText(image: Image | undefined): string | undefined {
+  return image?.metadata?.annotations?.[referrersAnnotation]
 }
 
 /** How an image, or what it is else, is pulled by its tag and by its digest. */
@@ -49,6 +56,7 @@ export function imageFields(image: Image, view: ImageView): Field[] {
   return [
     ['Media type', dockerImageManifestMediaType || undefined],
     ['Artifact type', artifactType(image)],
+    ['Referrers', referrersText(image)],
     ['Size', sizeText(image)],
     ['Platform', platformText(dockerImageMetadata)],
     ...configFields(dockerImageMetadata, view),

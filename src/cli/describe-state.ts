@@ -36,7 +36,9 @@ export function sourceLine({ tag, source: followed, wide }: Pick<TagView, 'tag' 
   const called = formatStreamReference(tag)
   const whole = sourceText(tag)
   const source = wide || whole === undefined ? whole : shortDigests(whole)
-  if (from === undefined || source === undefined) return 'follows nothing: it moves when it is pushed or tagged'
+  if (from === undefined || source === undefined) {
+    return `follows nothing: it moves when it is pushed or tagged${tag.hold === undefined ? '' : ', once it is no longer held'}`
+  }
   if (wanted?.reference === true) return `a reference to ${source}: nothing is imported`
   if (from.kind === 'ImageStreamImage') {
     const digest = from.name.slice(from.name.indexOf('@') + 1)

@@ -4,6 +4,7 @@ import { contentAnnotation, hasFailed, heldLine, inheritedLines, type Level } fr
 import { digestText, earlier, sourceLine, standingLines, type TagView, troubleLines } from './describe-state.ts'
 import { formatFields, formatLines, pairsOf } from './fields.ts'
 import { candidateAnnotation, holdAnnotation } from './holds.ts'
+import { immutableText } from './immutable.ts'
 import { incompleteReason } from './import-advice.ts'
 import { formatStreamReference } from './references.ts'
 import { followersIn, type StreamTag, trackedTag } from './stream-tags.ts'
@@ -121,7 +122,7 @@ function namesLine(what: string, tags: readonly StreamTag[]): string[] {
 }
 
 function formatTag(
-  { events, contents, nowMs, wide }: StreamView,
+  { stream, project, events, contents, nowMs, wide }: StreamView,
   byName: TagsByName,
   { tag, aliases }: FoldedTag,
 ): string {
@@ -136,10 +137,13 @@ function formatTag(
   const names = aliases.map((alias) => alias.tag).join(', ')
   const title = `${formatStreamReference(tag)}${names === '' ? '' : `  (tracked by ${names})`}`
   const held = heldLine(view.content)
+  const ofStream = { called: `stream ${tag.project}/${tag.stream}`, annotations: stream.metadata?.annotations }
+  const immutable = immutableText(tag, [ofStream, project])
   const lines = [
     ...standingLines(view),
     ...(held === undefined ? [] : [held]),
     sourceLine(view),
+    ...(immutable?.startsWith('yes') ? [`immutable: ${immutable}`] : []),
     ...(tag.wanted?.referencePolicy?.type === 'Source' ? ['others are told to pull from the source'] : []),
     ...annotationLines(tag.wanted?.annotations, wide),
     ...troubleLines(view),

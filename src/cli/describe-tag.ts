@@ -1,7 +1,7 @@
 import { formatMoment } from './ages.ts'
 import type { Image } from './api.ts'
 import { heldLine, inheritedLines, type Level } from './content-state.ts'
-import { artifactType, formatPlatforms, imageFields, isIndex, pullLines } from './describe-image.ts'
+import { artifactType, formatPlatforms, imageFields, isIndex, pullLines, referrersText } from './describe-image.ts'
 import {
   digestText,
   earlier,
@@ -74,7 +74,8 @@ function formatImage(details: TagDetails, digest: string, image: Image | undefin
   const type = ['Media type', image.dockerImageManifestMediaType] as const
   const count = ['Index', `of ${children.length} image${children.length === 1 ? '' : 's'}`] as const
   const artifact = ['Artifact type', artifactType(image)] as const
-  return `${formatFields([digestField, type, artifact, count])}\n${formatPlatforms(children, details.children, details)}`
+  const referrers = ['Referrers', referrersText(image)] as const
+  return `${formatFields([digestField, type, artifact, referrers, count])}\n${formatPlatforms(children, details.children, details)}`
 }
 
 function formatEarlier(details: TagDetails): string {

@@ -1,4 +1,5 @@
 import { formatMoment } from './ages.ts'
+import type { Condition } from './api.ts'
 
 /** Read-only annotation of a tag that a rollback holds. */
 export const holdAnnotation = 'weir.dev/hold'
@@ -15,12 +16,21 @@ export interface Hold {
   reason?: string
   /** What the tag would have moved to since. */
   candidate?: string
+  /** What the server says of it, in place of the revision, who and why. */
+  said?: string
 }
 
 /** The hold that a tag's annotations tell of; undefined when it is not held. */
 export function holdOf(annotations: Readonly<Record<string, string>> | null | undefined): Hold | undefined {
   const text = annotations?.[holdAnnotation]
   return text === undefined ? undefined : parseHold(text)
+}
+
+/** The hold that a tag's conditions tell of, as of one that was only ever pushed and has no annotations. */
+export function heldBy(conditions: readonly Condition[] | null | undefined): Hold | undefined {
+  const { message, lastTransitionTime } =
+    conditions?.find(({ type, status }) => type === 'Held' && status === 'True') ?? {}
+  return message === undefined ? undefined : { said: message, ...(lastTransitionTime && { at: lastTransitionTime }) }
 }
 
 /** Where an immutable tag would have moved, as its annotations tell; undefined when nothing would have moved it. */
@@ -30,9 +40,9 @@ export function candidateOf(annotations: Readonly<Record<string, string>> | null
 }
 
 /** `held since ... by jane (bad build)`; with `nowMs` also at which revision, and how long ago that was. */
-export function describeHold({ revision, at, by, reason }: Hold, nowMs?: number): string {
+export function describeHold({ revision, at, by, reason, said }: Hold, nowMs?: number): string {
   const parts = [
-    'held',
+    said ?? 'held',
     nowMs !== undefined && revision !== undefined && `at revision ${revision}`,
     at !== undefined && `since ${nowMs === undefined ? at : formatMoment(at, nowMs)}`,
     by !== undefined && `by ${by}`,

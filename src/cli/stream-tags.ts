@@ -7,7 +7,7 @@ import type {
   TagItem,
   TagReference,
 } from './api.ts'
-import { type Hold, holdOf } from './holds.ts'
+import { type Hold, heldBy, holdOf } from './holds.ts'
 import { incompleteReason } from './import-advice.ts'
 import type { TagName } from './references.ts'
 
@@ -125,7 +125,7 @@ function describeTag(
     items,
     image: items[0]?.image || undefined,
     movedAt: items[0]?.created,
-    hold: holdOf(wanted?.annotations),
+    hold: holdOf(wanted?.annotations) ?? heldBy(events?.conditions),
     failure: events?.conditions?.find(({ type, status }) => type === 'ImportSuccess' && status === 'False'),
     gone: events?.conditions?.find(({ type, status }) => type === 'UpstreamGone' && status === 'True'),
     awaits,

@@ -6,7 +6,7 @@ import { mediaTypes } from '../../src/oci/media-types.ts'
 const digest = digestOf('x')
 const typeOf = (more: object, ofTag: Record<string, string> = {}) => {
   const record = { mediaType: mediaTypes.ociManifest, size: 1, layers: [], manifests: [], ...more }
-  const { annotations } = imageObject(digest, '', null, record, ofTag).metadata as {
+  const { annotations } = imageObject(digest, '', null, record, { annotations: ofTag }).metadata as {
     annotations: Record<string, string>
   }
   return annotations['weir.dev/artifact-type']

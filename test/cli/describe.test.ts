@@ -313,6 +313,26 @@ describe('what is wrong with a tag', () => {
     )
   })
 
+  test('a hold of a tag that was only ever pushed, as its condition tells it', async () => {
+    const held = {
+      type: 'Held',
+      status: 'True',
+      lastTransitionTime: at(29),
+      message: 'held at revision 3 by jane (bad build)',
+    }
+    const pushed = { tag: 'prod', images: [a] }
+    const text = await block({ ...pushed, status: { conditions: [held] } })
+    expect(text).toContain(
+      [
+        '  follows nothing: it moves when it is pushed or tagged, once it is no longer held',
+        '  ! held at revision 3 by jane (bad build) since 2 days ago (2026-01-29T00:00:00Z)',
+        '    to let it move again: weir resume demo/app:prod',
+        '',
+      ].join('\n'),
+    )
+    expect(await block({ ...pushed, status: { conditions: [{ ...held, status: 'False' }] } })).not.toContain('held')
+  })
+
   test('a hold with what the tag would have moved to', async () => {
     const waiting = JSON.stringify({ revision: 3, by: 'jane', candidate: { image: c, seenAt: '2026-01-30T00:00:00Z' } })
     const text = await block({ tag: 'prod', spec: { from, annotations: { 'weir.dev/hold': waiting } }, images: [a] })
@@ -332,6 +352,29 @@ describe('what is wrong with a tag', () => {
       const spec = { from, annotations: { 'weir.dev/candidate': odd } }
       expect(await block({ tag: 'prod', spec, images: [a] })).not.toContain('immutable')
     }
+  })
+
+  test('which tags are immutable, and which of them no longer', async () => {
+    const own = (written: string) => ({ from, annotations: { 'weir.dev/immutable': written } })
+    const stream = streamOf(
+      [
+        { tag: 'v1', images: [a] },
+        { tag: 'dev', images: [a] },
+        { tag: 'v2', spec: own('false'), images: [b] },
+        { tag: 'fix', spec: own('true'), images: [b] },
+      ],
+      { annotations: { 'weir.dev/immutable': 'v*' } },
+    )
+    const { show } = await describing(stream)
+    const lines = (await show()).stdout.split('\n').filter((line) => /^demo|immutable: /.test(line))
+    expect(lines).toEqual([
+      'demo/app:dev',
+      'demo/app:fix',
+      '  immutable: yes (by its own annotation)',
+      'demo/app:v1',
+      '  immutable: yes (by the annotation of stream demo/app)',
+      'demo/app:v2',
+    ])
   })
 
   test('a hold where the source stands too has nothing that waits', async () => {
@@ -636,6 +679,15 @@ Platform:  linux/amd64, linux/arm64
       expect(stdout).toContain(`\nArtifact type:  ${type}\n`)
       expect(stdout).not.toContain('docker pull')
     }
+  })
+
+  test('is told with what refers to it, where the server says so', async () => {
+    const annotations = { 'weir.dev/referrers': '2: example/sbom (1), tag .sig (1)' }
+    const told = async (more: object) => (await (await describingTag(tagAt(image(a, more)))).show()).stdout
+    expect(await told({ metadata: { name: a, annotations } })).toMatch(
+      /\nReferrers: +2: example\/sbom \(1\), tag \.sig \(1\)\n/,
+    )
+    expect(await told({})).not.toContain('Referrers')
   })
 
   test('is told with the product of the client that pushed it, and all that the client says where it is asked for', async () => {

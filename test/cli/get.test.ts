@@ -90,6 +90,14 @@ describe('get streams', () => {
     expect(wide.stdout).toContain('  2026-01-02T00:00:00Z  localhost:5000/demo/app\n')
   })
 
+  test('shows that a tag is held which was only ever pushed', async () => {
+    const api = await startFakeApi()
+    const conditions = [{ type: 'Held', status: 'True', message: 'held at revision 3 by jane' }]
+    const tag = { tag: 'pushed', items: [{ created: '2026-01-03T00:00:00Z', image: digest }], conditions }
+    api.answer('GET', streams, { body: { items: [{ ...app, spec: {}, status: { tags: [tag] } }] } })
+    expect((await get(api, 'tags', '-n', 'demo')).stdout).toMatch(/demo\/app:pushed .* held\n/)
+  })
+
   test('names the tags that were never more than wanted', async () => {
     const api = await startFakeApi()
     api.answer('GET', streams, { body: { items: [app] } })

@@ -1,12 +1,14 @@
 import type { StreamImages } from '../../importer/stream-images.ts'
 import { RegistryError } from '../../oci/errors.ts'
 import type { StreamName } from '../../oci/reference.ts'
+import type { ReferrerRecords } from '../../streams/referrer-records.ts'
 import { parseStreamSource } from '../../streams/sources.ts'
 import type { Links, StreamLink, StreamReader } from '../../streams/streams.ts'
 import { imagesById } from '../../tagging/images.ts'
 import { imageStreamImageColumns } from '../columns/image-columns.ts'
 import { imageGroup } from '../groups.ts'
 import { imageObject, imageReference, imageStreamImageObject } from '../image-objects.ts'
+import { countReferrers } from '../own-referrers.ts'
 import type { ApiObject, Call, Resource } from '../resource.ts'
 import { imageStreamImageSchema } from '../schemas/image-streams.ts'
 
@@ -14,11 +16,13 @@ export interface ImageStreamImagesOptions {
   reader: Pick<StreamReader, 'stream'>
   links: Pick<Links, 'get' | 'list'>
   images: StreamImages
+  referrerRecords: Pick<ReferrerRecords, 'list' | 'fallbacks'>
   registryHost: string
 }
 
 /** The images that a stream contains, by digest or the beginning of one (okd.md 1.8). */
-export function imageStreamImages({ reader, links, images, registryHost }: ImageStreamImagesOptions): Resource {
+export function imageStreamImages(options: ImageStreamImagesOptions): Resource {
+  const { reader, links, images, referrerRecords, registryHost } = options
   return {
     group: imageGroup,
     version: 'v1',
@@ -38,7 +42,8 @@ export function imageStreamImages({ reader, links, images, registryHost }: Image
         // Of a child that only its index names so far nothing more is told.
         const image = await images.get(stream, link.digest, link.manifestType)
         const reference = imageReference(registryHost, stream, link.digest)
-        const shown = imageObject(link.digest, reference, link.createdAt, image)
+        const referrers = await countReferrers(referrerRecords, stream, link.digest)
+        const shown = imageObject(link.digest, reference, link.createdAt, image, { referrers })
         return imageStreamImageObject(stream, id, link.createdAt, shown)
       },
     },

@@ -3,6 +3,7 @@ import { RegistryError } from '../../oci/errors.ts'
 import { isTag } from '../../oci/reference.ts'
 import type { Retention } from '../../retention.ts'
 import { requireTagUnchanged } from '../../streams/preconditions.ts'
+import type { ReferrerRecords } from '../../streams/referrer-records.ts'
 import type {
   CurrentTag,
   Links,
@@ -16,6 +17,7 @@ import type {
 import type { Tagging } from '../../tagging.ts'
 import { imageGroup } from '../groups.ts'
 import { imageObject, resolveReference, tagAnnotations } from '../image-objects.ts'
+import { countReferrers } from '../own-referrers.ts'
 import type { ApiObject, Call, DeleteOptions, Follow } from '../resource.ts'
 
 /** What the two views of one tag, ImageStreamTag and ImageTag, have in common. */
@@ -24,6 +26,7 @@ export interface TagKindOptions {
   writer: Pick<StreamWriter, 'changeTag'>
   links: Pick<Links, 'get'>
   images: StreamImages
+  referrerRecords: Pick<ReferrerRecords, 'list' | 'fallbacks'>
   tagging: Pick<Tagging, 'setTag'>
   pins: Pick<Pins, 'reached'>
   retention: Pick<Retention, 'state' | 'states'>
@@ -55,10 +58,11 @@ export async function readTag(
 
 /** The image that a tag stands at, as this stream's pullers get it; undefined when it has none. */
 export async function headImage(
-  { links, images, registryHost }: Pick<TagKindOptions, 'links' | 'images' | 'registryHost'>,
+  options: Pick<TagKindOptions, 'links' | 'images' | 'referrerRecords' | 'registryHost'>,
   stream: Stream,
   { record }: Tag,
 ): Promise<ApiObject | undefined> {
+  const { links, images, referrerRecords, registryHost } = options
   const [head] = record.items
   if (!head?.image) return undefined
   // By the stream's own link, whatever others were told of the same bytes (I5).
@@ -66,7 +70,8 @@ export async function headImage(
   const image = type === undefined ? undefined : await images.get(stream, head.image, type)
   if (image === undefined) return undefined
   const reference = resolveReference(registryHost, stream, record, head)
-  return imageObject(head.image, reference, head.created, image, tagAnnotations(record))
+  const referrers = await countReferrers(referrerRecords, stream, head.image)
+  return imageObject(head.image, reference, head.created, image, { annotations: tagAnnotations(record), referrers })
 }
 
 /** The image in its short form, as lists have it; undefined when the tag stands at none. */

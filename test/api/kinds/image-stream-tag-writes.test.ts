@@ -154,8 +154,19 @@ describe('a PUT of an image stream tag', () => {
     await put({ name: 'prod', from: from(one) })
     await put({ name: 'prod', from: from(two) })
     await patch('merge', `${itags}/app:prod`, { spec: null })
-    const wish = { apiVersion: 'weir.dev/v1', kind: 'Rollback', stream: 'app', tag: 'prod' }
+    const wish = { apiVersion: 'weir.dev/v1', kind: 'Rollback', stream: 'app', tag: 'prod', reason: 'bad build' }
     expect((await asAdmin('POST', `${weirApi}/${inDemo}/tagevents`, wish)).status).toBe(201)
+    // It has no annotations of its own where a stream shows its tags: conditions tell of the hold.
+    const held = {
+      type: 'Held',
+      status: 'True',
+      lastTransitionTime: '2026-01-01T00:00:00Z',
+      reason: 'Rollback',
+      message: 'held at revision 3 by weir:admin (bad build)',
+      generation: expect.any(Number),
+    }
+    expect(await read()).toMatchObject({ conditions: [held] })
+    expect((await asAdmin('GET', `${streams}/app`)).body.status).toMatchObject({ tags: [{ conditions: [held] }] })
     const annotations = { 'weir.dev/retain': 'pulled' }
     const answer = await patch('merge', `${tags}/app:prod`, { metadata: { annotations } })
     expect(answer.status, answer.text).toBe(200)
