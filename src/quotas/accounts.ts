@@ -1,12 +1,11 @@
 import { LRUCache } from 'lru-cache'
-import type { Location } from '../content/content.ts'
-import type { Digest } from '../oci/digest.ts'
-import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
-import { type HomePath, homeAnnotation, parseHome } from '../streams/home-annotation.ts'
+import { homeAnnotation, parseHome } from '../streams/home-annotation.ts'
 import {
   decode,
   digestOfLink,
+  lifeKey,
+  linkKey,
   linksRange,
   livesRange,
   projectKey,
@@ -18,19 +17,11 @@ import { projectOf } from '../streams/open-project.ts'
 import type { ProjectUse } from '../streams/project-use.ts'
 import type { LifeRecord, LinkRecord, TagRecord } from '../streams/records.ts'
 import { isAbsent } from '../streams/rules.ts'
+import { type Account, type Counting, createCounting, type Doubt } from './counting.ts'
 
 /** What projects use: looked up when it is first asked for, and from then on as it is told. */
 export interface Accounts extends Omit<ProjectUse, 'reserveTags' | 'reserveLinks'> {
   of(project: string): Promise<Account>
-}
-
-/** What one project uses, as of now: it changes. */
-export interface Account {
-  /** Of what was pushed: each digest once. */
-  readonly bytes: number
-  readonly tags: number
-  /** Bytes that links would be more. */
-  lacks(links: ReadonlyMap<Digest, LinkRecord>): number
 }
 
 export interface AccountsOptions {
@@ -42,8 +33,15 @@ export interface AccountsOptions {
 const maxAccounts = 200
 /** So often it is made anew: other processes write too. */
 const recountMs = 5 * 60_000
+/** Links that are looked up one by one; where more are in doubt, all is counted anew. */
+const maxDoubts = 2000
+/** Links that are looked up at the same time. */
+const concurrency = 32
 
-/** An account that can be written; until it is known, what is told waits. */
+/** How often an account is made anew that is dropped meanwhile. */
+const maxAttempts = 3
+
+/** An account, once it is known. */
 interface Kept {
   madeAt: number
   account: Promise<Counting>
@@ -52,6 +50,10 @@ interface Kept {
   counting?: Counting
 }
 
+/**
+ * Keeps accounts by looking up the links that it is told of, when somebody asks next: who writes and who removes may tell in
+ * another order than they wrote. Until then what was added counts, and what was removed does too.
+ */
 export function createAccounts({ store, now }: AccountsOptions): Accounts {
   const accounts = new LRUCache<string, Kept>({ max: maxAccounts })
 
@@ -63,34 +65,66 @@ export function createAccounts({ store, now }: AccountsOptions): Accounts {
       kept.counting = counting
       return counting
     })
-    kept.account.catch(() => {
-      if (accounts.peek(project) === kept) accounts.delete(project)
-    })
     accounts.set(project, kept)
     return kept
+  }
+
+  function drop(project: string, kept: Kept): void {
+    if (accounts.peek(project) === kept) accounts.delete(project)
   }
 
   function tell(project: string, apply: (account: Counting) => void): void {
     const kept = accounts.get(project)
     if (kept === undefined) return
-    if (kept.counting !== undefined) apply(kept.counting)
-    else kept.told.push(apply)
+    if (kept.counting === undefined) kept.told.push(apply)
+    else apply(kept.counting)
+    if ((kept.counting?.doubtCount ?? kept.told.length) > maxDoubts) drop(project, kept)
+  }
+
+  async function settled(project: string, kept: Kept): Promise<Counting> {
+    try {
+      const counting = await kept.account
+      // What is doubted meanwhile is left to whoever asks next.
+      const doubts = [...counting.doubts]
+      for (let start = 0; start < doubts.length; start += concurrency) {
+        const some = doubts.slice(start, start + concurrency)
+        const records = await Promise.all(some.map((doubt) => recordOf(store, project, doubt)))
+        for (const [i, doubt] of some.entries()) counting.settle(doubt, records[i])
+      }
+      return counting
+    } catch (error) {
+      drop(project, kept)
+      throw error
+    }
   }
 
   return {
-    of(project) {
-      const kept = accounts.get(project)
-      const isFresh = kept !== undefined && now() - kept.madeAt < recountMs
-      return (isFresh ? kept : begin(project)).account
+    async of(project) {
+      let counting: Counting | undefined
+      for (let attempt = 0; attempt < maxAttempts; attempt++) {
+        const found = accounts.get(project)
+        const isFresh = found !== undefined && now() - found.madeAt < recountMs
+        const kept = isFresh ? found : begin(project)
+        counting = await settled(project, kept)
+        // Of what was dropped meanwhile nobody was told what came after that.
+        if (accounts.peek(project) === kept) break
+      }
+      if (counting === undefined) throw new TypeError('there is one attempt at least')
+      return counting
     },
-    tagged(name, tags) {
-      tell(name.project, (account) => {
-        for (const [tag, isThere] of tags) account.tag(name, tag, isThere)
+    tagged({ project, stream }, tags) {
+      tell(project, (account) => {
+        for (const [tag, isThere] of tags) account.tag(stream, tag, isThere)
       })
     },
-    linked(name, links) {
-      tell(name.project, (account) => {
-        for (const [digest, record] of links) account.link(digest, record)
+    linked({ project, stream }, links) {
+      tell(project, (account) => {
+        for (const [digest, record] of links) account.link(stream, digest, record)
+      })
+    },
+    unlinked({ project, stream }, digests) {
+      tell(project, (account) => {
+        for (const digest of digests) account.doubt(stream, digest)
       })
     },
     recount(project) {
@@ -100,45 +134,16 @@ export function createAccounts({ store, now }: AccountsOptions): Accounts {
   }
 }
 
-interface Counting extends Account {
-  link(digest: Digest, record: LinkRecord): void
-  tag(name: StreamName, tag: string, isThere: boolean): void
-}
-
-function createCounting(project: string, home: HomePath | undefined): Counting {
-  const sizes = new Map<Digest, number>()
-  const tags = new Set<string>()
-  let bytes = 0
-
-  function isPushed(location: Location): boolean {
-    if (location.kind === 'here') return true
-    const { host, repository } = location
-    return location.project === project && host === home?.host && repository.startsWith(`${home.path}/`)
-  }
-
-  return {
-    get bytes() {
-      return bytes
-    },
-    get tags() {
-      return tags.size
-    },
-    lacks(links) {
-      let lacking = 0
-      for (const [digest, { size = 0, locations }] of links)
-        if (!sizes.has(digest) && locations.some(isPushed)) lacking += size
-      return lacking
-    },
-    link(digest, { size = 0, locations }) {
-      if (!locations.some(isPushed)) return
-      bytes += size - (sizes.get(digest) ?? 0)
-      sizes.set(digest, size)
-    },
-    tag({ stream }, tag, isThere) {
-      if (isThere) tags.add(`${stream}:${tag}`)
-      else tags.delete(`${stream}:${tag}`)
-    },
-  }
+/** The link as it is; undefined when the living stream has none. */
+async function recordOf(
+  store: Pick<Store, 'get'>,
+  project: string,
+  { stream, digest }: Doubt,
+): Promise<LinkRecord | undefined> {
+  const name = { project, stream }
+  const [life, entry] = await Promise.all([store.get(lifeKey(name)), store.get(linkKey(name, digest))])
+  const record = entry && decode<LinkRecord>(entry)
+  return life !== undefined && decode<LifeRecord>(life).uid === record?.uid ? record : undefined
 }
 
 /** Reads everything that the living streams of a project have. */
@@ -151,11 +156,12 @@ async function count(store: AccountsOptions['store'], project: string): Promise<
     const { uid } = decode<LifeRecord>(life)
     for await (const found of await store.range(linksRange(name, '', undefined))) {
       const record = decode<LinkRecord>(found)
-      if (record.uid === uid) counting.link(digestOfLink(found.key), record)
+      const link = { stream: name.stream, digest: digestOfLink(found.key) }
+      if (record.uid === uid) counting.settle(link, record)
     }
     for await (const found of await store.range(tagsRange(name, undefined))) {
       const record = decode<TagRecord>(found)
-      if (record.uid === uid && !isAbsent(record)) counting.tag(name, tagOfKey(found.key), true)
+      if (record.uid === uid && !isAbsent(record)) counting.tag(name.stream, tagOfKey(found.key), true)
     }
   }
   return counting

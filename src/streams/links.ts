@@ -64,11 +64,9 @@ export function createLinks({ store, now, use }: LinksOptions): Links {
     }))
     try {
       await writeLinks(store, inTurn, name, uid, told)
+    } finally {
+      // Of those that could not be written some may be there.
       use.linked(name, linked)
-    } catch (error) {
-      // Some may be written.
-      use.recount(name.project)
-      throw error
     }
   }
 

@@ -25,7 +25,10 @@ export interface ProjectUse {
   reserveLinks(project: string, links: ReadonlyMap<Digest, LinkRecord>): Promise<() => void>
   /** Which tags are there now, and which are not any more. */
   tagged(name: StreamName, tags: ReadonlyMap<string, boolean>): void
+  /** Which links were written, or may have been. */
   linked(name: StreamName, links: ReadonlyMap<Digest, LinkRecord>): void
+  /** Which links were removed, or may have been. */
+  unlinked(name: StreamName, digests: readonly Digest[]): void
   /** What is known of a project may be wrong; without a name, of all. */
   recount(project?: string): void
 }
