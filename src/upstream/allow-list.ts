@@ -1,3 +1,6 @@
+import { isIP } from 'node:net'
+import { isPublicAddress } from './address.ts'
+
 /** Which registries users may name as a source, or as a home of what they push: `imports.allowedRegistries` and the hosts named in `upstreams`. */
 export interface AllowList {
   /**
@@ -32,10 +35,23 @@ export function createAllowList({ patterns, named, own }: AllowListOptions): All
         const instead = use === 'import' ? 'the registry that has the image' : 'another registry'
         return `${what} "${host}" is forbidden: that is this Weir itself; name ${instead}`
       }
+      if (use === 'push' && !hosts.has(host) && isPrivate(host)) {
+        return `${what} "${host}" is forbidden: its address is not public; name it in upstreams of Weir's config`
+      }
       if (all || hosts.has(host) || tests.some((test) => test.test(withoutDefaultPort(host)))) return undefined
       return `${what} registry "${host}" is forbidden: allowed are ${entries.join(', ') || 'none'} (imports.allowedRegistries and upstreams in Weir's config)`
     },
   }
+}
+
+/** Whether a host is written as an address that is not public. Of names only a lookup tells: connections are refused then. */
+function isPrivate(host: string): boolean {
+  const url = `https://${host}/`
+  if (!URL.canParse(url)) return false
+  // Numbers in other notations are addresses too: URLs have them as dotted ones.
+  const { hostname } = new URL(url)
+  const bare = hostname.replace(/^\[(.*)\]$/, '$1')
+  return hostname === 'localhost' || (isIP(bare) !== 0 && !isPublicAddress(bare))
 }
 
 function hostPattern(pattern: string): RegExp {

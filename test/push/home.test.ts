@@ -378,4 +378,18 @@ describe('pushManifest()', () => {
     expect(await codeOf(away?.pushBlob(layer.digest, layer.bytes.length) ?? Promise.resolve())).toBe('UNAVAILABLE')
     expect(await world.content.held(linkOf(layer, here))).toBe(layer.bytes.length)
   })
+
+  test('ends with a home that leads back to this Weir, which nobody could tell before', async () => {
+    const world = await homeWorld({ client: { timeouts: { pushIdleMs: 200 } } })
+    const { registry, home } = world
+    await world.upload(layer, false)
+    // As a Weir answers that has itself as its home: when its own push has ended.
+    registry.intercept(async (req, _res, next) => {
+      if (req.method === 'PUT') await home.pushBlob(layer.digest, layer.bytes.length).catch(() => undefined)
+      return next()
+    })
+    expect(await codeOf(home.pushBlob(layer.digest, layer.bytes.length))).toBe('UNAVAILABLE')
+    expect(registry.matching(blobPuts)).toHaveLength(1)
+    expect(await world.content.held(linkOf(layer, here))).toBe(layer.bytes.length)
+  })
 })

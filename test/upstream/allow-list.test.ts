@@ -47,6 +47,30 @@ describe('allow list', () => {
     expect(allows({ patterns: ['*'], own }, 'weir.example:8443')).toBe(true)
   })
 
+  test.each([
+    'localhost:5000',
+    '127.0.0.1:5000',
+    '10.0.0.5',
+    '169.254.169.254',
+    '0x7f000001:80',
+    '127.1',
+    '[::1]:5000',
+    '[fd00::1]',
+    '[::ffff:10.0.0.5]',
+  ])('a home at %s is named in upstreams, or none', (host) => {
+    expect(createAllowList({ patterns: ['*', host], named: [], own: [] }).refusalOf(host, 'push')).toBe(
+      `pushing images on to "${host}" is forbidden: its address is not public; name it in upstreams of Weir's config`,
+    )
+    expect(createAllowList({ patterns: [], named: [host], own: [] }).refusalOf(host, 'push')).toBeUndefined()
+  })
+
+  test.each(['quay.io', '8.8.8.8:5000', '[2606:4700::1111]', 'ten.0.0.5', 'localhost.example'])(
+    'a star allows a home at %s',
+    (host) => {
+      expect(createAllowList({ patterns: ['*'], named: [], own: [] }).refusalOf(host, 'push')).toBeUndefined()
+    },
+  )
+
   test('a refusal says what is allowed and where to change it', () => {
     const refusal = createAllowList({ patterns: ['quay.io'], named: ['a:1'], own: [] }).refusalOf('b.example')
     expect(refusal).toContain('a:1, quay.io')
