@@ -4,18 +4,21 @@ import { RegistryError } from '../oci/errors.ts'
 import { type Descriptor, namedContent } from '../oci/manifest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { imageRecord, linksOf } from '../streams/admission.ts'
+import { closureOf, type Part } from '../streams/closure.ts'
 import type { ImageConfiguration, ImageRecord } from '../streams/records.ts'
 import type { Links, NewLink, Stream, StreamLink } from '../streams/streams.ts'
 import { touchImage } from '../streams/touch-image.ts'
 import type { ManifestBody } from './manifest-body.ts'
 
 export interface AdmitOptions {
-  links: Pick<Links, 'get' | 'add' | 'copy' | 'image' | 'putImage'>
+  links: Pick<Links, 'get' | 'add' | 'renew' | 'image' | 'putImage'>
   content: Pick<Content, 'manifest' | 'putManifest' | 'touch' | 'held'>
   /** The link of a blob that only manifests name which nobody read yet. Default: there is none. */
   findBlob?: (name: StreamName, digest: Digest) => Promise<StreamLink | undefined>
   /** What the API shows of an image's config, whose bytes are given. Default: nothing. */
   configurationOf?: (image: ImageRecord, config: Buffer) => ImageConfiguration | undefined
+  /** Most manifests and blobs that the manifests named may be made of, each counted once; default 20,000. */
+  maxParts?: number
 }
 
 /** Gives streams manifests that clients send. */
@@ -24,7 +27,8 @@ export interface Admit {
    * Looks whether the stream has all that a manifest names, and has it kept for a while.
    *
    * @returns what it names and the stream has
-   * @throws RegistryError MANIFEST_BLOB_UNKNOWN with each digest that is missing, MANIFEST_INVALID, SIZE_INVALID, NAME_UNKNOWN
+   * @throws RegistryError MANIFEST_BLOB_UNKNOWN with each digest that is missing, MANIFEST_INVALID, SIZE_INVALID, NAME_UNKNOWN;
+   * TOO_LARGE when there are more than `maxParts` below it
    */
   named(stream: Stream, body: ManifestBody): Promise<readonly Named[]>
   /**
@@ -43,18 +47,18 @@ export interface Named {
 
 /** Most bytes of a config that is read. */
 const maxConfigBytes = 4 * 1024 * 1024
+/** Most manifests and blobs below an index, each once. Of an index that names 5,000 images, each of three layers of its own. */
+const defaultMaxParts = 20_000
 /** Digests that are looked up at the same time. */
 const concurrency = 16
 
-export function createAdmit({ links, content, findBlob, configurationOf }: AdmitOptions): Admit {
+export function createAdmit(options: AdmitOptions): Admit {
+  const { links, content, findBlob, configurationOf, maxParts = defaultMaxParts } = options
+
   /** Only the stream's own links count, whatever is held (I5). */
   async function find(stream: Stream, { manifest }: ManifestBody): Promise<Named[]> {
     const descriptors = namedContent(manifest)
-    const linked: (StreamLink | undefined)[] = []
-    for (let start = 0; start < descriptors.length; start += concurrency) {
-      const some = descriptors.slice(start, start + concurrency)
-      linked.push(...(await Promise.all(some.map(({ digest }) => links.get(stream, digest)))))
-    }
+    const linked = await someAtOnce(descriptors, ({ digest }) => links.get(stream, digest))
     const isNeeded = ({ foreign }: Descriptor): boolean => manifest.kind === 'image' && !foreign
     const search = createSearch(stream)
     const found: Named[] = []
@@ -87,10 +91,12 @@ export function createAdmit({ links, content, findBlob, configurationOf }: Admit
    * that it has.
    */
   async function renew(stream: Stream, named: readonly Named[], { manifest }: ManifestBody): Promise<void> {
-    if (manifest.kind === 'index') {
-      // A child's own blobs would else be removed from under it.
-      for (const { descriptor } of named) await links.copy(stream, stream, descriptor.digest)
-    }
+    // A child's own blobs would else be removed from under it.
+    if (manifest.kind === 'index')
+      await links.renew(
+        stream,
+        named.map(({ descriptor }) => descriptor.digest),
+      )
     const again = named.map(({ descriptor, link }): NewLink => {
       const { digest, mediaType } = descriptor
       // Who names what is known says nothing new of its size: a lie would make it doubtful to all others.
@@ -99,18 +105,32 @@ export function createAdmit({ links, content, findBlob, configurationOf }: Admit
     await links.add(stream, stream.uid, again, { isReliedOn: true })
   }
 
-  async function requireWhole(stream: Stream, named: readonly Named[]): Promise<void> {
-    const lost: Digest[] = []
-    for (const { descriptor, link } of named) {
-      const { digest } = descriptor
-      if (link.manifestType !== undefined) lost.push(...(await touchImage({ links, content }, stream, digest)))
+  /** What the named manifests are made of, themselves too; each once, however many of them name it. */
+  async function partsOf(stream: Stream, named: readonly Named[]): Promise<Part[]> {
+    const manifests = named.filter(({ link }) => link.manifestType !== undefined)
+    const digests = manifests.map(({ descriptor }) => descriptor.digest)
+    const parts = await closureOf(links, stream, digests, [], { maxParts })
+    if (parts.length <= maxParts) return parts
+    const message = `the manifest is of more than ${maxParts} manifests and layers, with all that its manifests name: split it`
+    throw new RegistryError('TOO_LARGE', { message })
+  }
+
+  /** Counts all as just used, and looks whether it is there. */
+  async function requireWhole(named: readonly Named[], parts: readonly Part[]): Promise<void> {
+    const said = new Map(named.map(({ descriptor }) => [descriptor.digest, descriptor]))
+    const linked = [...parts, ...named].flatMap(({ link }) => link ?? [])
+    const each = new Map(linked.map((link) => [link.digest, link]))
+    const lost = await someAtOnce([...each.values()], async (link) => {
+      const { digest } = link
       await content.touch(digest)
+      const descriptor = said.get(digest)
+      if (descriptor === undefined && !isHereAlone(link)) return []
       const heldBytes = await content.held(link)
+      if (descriptor && heldBytes !== undefined && heldBytes !== descriptor.size) throw otherSize(descriptor, heldBytes)
       // Only what is held after it was used is there to stay.
-      if (heldBytes === undefined && isHereAlone(link)) lost.push(digest)
-      if (heldBytes !== undefined && heldBytes !== descriptor.size) throw otherSize(descriptor, heldBytes)
-    }
-    requireNone(lost)
+      return heldBytes === undefined && isHereAlone(link) ? [digest] : []
+    })
+    requireNone(lost.flat())
   }
 
   async function withConfiguration(stream: Stream, image: ImageRecord): Promise<ImageRecord> {
@@ -131,8 +151,9 @@ export function createAdmit({ links, content, findBlob, configurationOf }: Admit
         throw new RegistryError('MANIFEST_INVALID', { message })
       }
       const named = await find(stream, body)
+      const parts = await partsOf(stream, named)
       await renew(stream, named, body)
-      await requireWhole(stream, named)
+      await requireWhole(named, parts)
       return named
     },
 
@@ -143,12 +164,20 @@ export function createAdmit({ links, content, findBlob, configurationOf }: Admit
       const own = linksOf({ digest, mediaType, bytes }, manifest, [location]).filter((link) => link.digest === digest)
       await links.add(stream, stream.uid, own, { isReliedOn: true })
       // Who deletes a blob looks before for manifests that name it: this one may have come too late for that.
-      const there = await Promise.all(named.map(({ descriptor }) => links.get(stream, descriptor.digest)))
+      const there = await someAtOnce(named, ({ descriptor }) => links.get(stream, descriptor.digest))
       const deleted = named.filter((_, i) => there[i] === undefined)
       if (deleted.length > 0) await renew(stream, deleted, body)
       requireNone(await touchImage({ links, content }, stream, digest))
     },
   }
+}
+
+/** So many at the same time that others have their turn in between. */
+async function someAtOnce<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  for (let start = 0; start < items.length; start += concurrency)
+    results.push(...(await Promise.all(items.slice(start, start + concurrency).map(work))))
+  return results
 }
 
 function isHereAlone({ locations }: StreamLink): boolean {

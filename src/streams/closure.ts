@@ -31,16 +31,16 @@ export interface ClosureOptions {
   maxParts?: number
 }
 
-/** Everything that an image of a stream is made of, as far as its manifests were read, the image itself first; each once. */
+/** Everything that an image of a stream, or several, are made of, as far as their manifests were read, the first image first; each once. */
 export async function closureOf(
   links: Pick<Links, 'get' | 'image'>,
   name: StreamName,
-  digest: Digest,
+  image: Digest | readonly Digest[],
   platforms: readonly string[],
   { wantedAlone = false, maxParts = Number.POSITIVE_INFINITY }: ClosureOptions = {},
 ): Promise<Part[]> {
   const parts = new Map<Digest, Part>()
-  await addManifest(digest, true)
+  for (const digest of typeof image === 'string' ? [image] : image) await addManifest(digest, true)
   return [...parts.values()]
 
   function isLeftOut(isWanted: boolean): boolean {

@@ -38,7 +38,7 @@ export function withLink(
   { nowMs, isReliedOn = false }: { nowMs: number; isReliedOn?: boolean },
 ): LinkRecord | undefined {
   const before = stored?.uid === life.uid ? stored : undefined
-  const isRenewed = isReliedOn && before !== undefined && youngSince(before) < nowMs - renewAfterMs
+  const isRenewed = isReliedOn && before !== undefined && !isLatelyRenewed(before, nowMs)
   const renewedAt = isRenewed ? formatTime(nowMs) : before?.renewedAt
   const record: LinkRecord = {
     uid: life.uid,
@@ -57,6 +57,11 @@ export function withLink(
  */
 export function youngSince({ createdAt, renewedAt }: Pick<LinkRecord, 'createdAt' | 'renewedAt'>): number {
   return Math.max(Date.parse(createdAt), renewedAt === undefined ? 0 : Date.parse(renewedAt))
+}
+
+/** Whether it is so young that whoever relies on it need not write it anew. */
+export function isLatelyRenewed(record: Pick<LinkRecord, 'createdAt' | 'renewedAt'>, nowMs: number): boolean {
+  return youngSince(record) >= nowMs - renewAfterMs
 }
 
 type Told = Omit<LinkRecord, 'uid' | 'projectUid' | 'locations' | 'createdAt' | 'renewedAt'>

@@ -12,7 +12,7 @@ import {
   referrerKey,
   referrersRange,
 } from './keys.ts'
-import { isLost, mergedLinks, revivedLink, saidOf, streamLink, withLink } from './link-records.ts'
+import { isLatelyRenewed, isLost, mergedLinks, revivedLink, saidOf, streamLink, withLink } from './link-records.ts'
 import { type LinkStep, writeLinks } from './link-steps.ts'
 import type { ProjectUse } from './project-use.ts'
 import type { LifeRecord, LinkRecord, ReferrerRecord } from './records.ts'
@@ -70,14 +70,14 @@ export function createLinks({ store, now, use }: LinksOptions): Links {
     }
   }
 
-  /** A stream's records of a digest, of all that it is known to name and of what refers to those, as far as `counts`; in this order. */
+  /** A stream's records of digests, of all that they are known to name and of what refers to those, as far as `counts`; in this order. */
   async function closure(
     name: StreamName,
-    digest: Digest,
+    digests: readonly Digest[],
     counts: (record: LinkRecord) => boolean,
   ): Promise<Map<Digest, LinkRecord>> {
     const found = new Map<Digest, LinkRecord>()
-    const queue = new Set([digest])
+    const queue = new Set(digests)
     let left = maxReferrers
     for (const next of queue) {
       const linked = await record(name, next)
@@ -162,7 +162,7 @@ export function createLinks({ store, now, use }: LinksOptions): Links {
     async revive(name, digest) {
       const living = await life(name)
       if (living === undefined) return undefined
-      const lost = await closure(name, digest, (found) => isLost(found, living))
+      const lost = await closure(name, [digest], (found) => isLost(found, living))
       // The one asked for comes last: once it is there, so is all it names.
       const steps = await Promise.all(
         [...lost].reverse().map(
@@ -179,14 +179,29 @@ export function createLinks({ store, now, use }: LinksOptions): Links {
     async requireRoom(from, project, digest) {
       const living = from.project === project ? undefined : await life(from)
       if (living === undefined || use === undefined) return
-      const copied = await closure(from, digest, (found) => found.uid === living.uid)
+      const copied = await closure(from, [digest], (found) => found.uid === living.uid)
       const release = await use.reserveLinks(project, copied)
       release()
+    },
+    async renew(stream, digests) {
+      const nowMs = now()
+      const linked = await closure(stream, digests, (found) => found.uid === stream.uid)
+      const steps: LinkStep[] = []
+      for (const [digest, record] of [...linked].reverse()) {
+        if (isLatelyRenewed(record, nowMs)) continue
+        const said = saidOf(record)
+        steps.push({
+          digest,
+          next: (stored, life) => withLink(stored, said, life, { nowMs, isReliedOn: true }),
+          referrer: await factsOf(stream, digest, record),
+        })
+      }
+      await write(stream, stream.uid, steps)
     },
     async copy(from, to, digest) {
       const living = await life(from)
       if (living === undefined) return undefined
-      const copied = await closure(from, digest, (found) => found.uid === living.uid)
+      const copied = await closure(from, [digest], (found) => found.uid === living.uid)
       if (copied.size === 0) return undefined
       const steps = await Promise.all(
         [...copied].reverse().map(async ([each, linked]): Promise<LinkStep> => {

@@ -294,6 +294,13 @@ export interface Links {
    * @throws RegistryError NAME_UNKNOWN; DENIED beyond the quota of another project
    */
   copy(from: StreamName, to: StreamName & { uid: string }, digest: Digest): Promise<StreamLink | undefined>
+  /**
+   * Sees to it that nobody removes for a day what a stream has of digests, of all that they are known to name, and of the first 1,000 that
+   * refer to those; each is looked at once, and written only where it is not young.
+   *
+   * @throws RegistryError NAME_UNKNOWN when the stream of that `uid` does not live
+   */
+  renew(stream: StreamName & { uid: string }, digests: readonly Digest[]): Promise<void>
   /** Whether the quota of a project has room for what `copy` would bring there now. @throws RegistryError DENIED */
   requireRoom(from: StreamName, project: string, digest: Digest): Promise<void>
   /** The record of an image as linked with this media type; undefined when its manifest was never seen as that. */

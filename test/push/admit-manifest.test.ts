@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { makeImage, makeIndex, type Piece } from '../support/images.ts'
-import { descriptorOf, indexOf, manifestOf, nameOf, pushWorld, refusalOf } from './manifest-world.ts'
+import { descriptorOf, indexOf, manifestOf, nameOf, type PushWorld, pushWorld, refusalOf } from './manifest-world.ts'
 
 const v1 = makeImage('v1')
 const multi = makeIndex('multi')
@@ -175,5 +175,79 @@ describe('what a manifest names', () => {
       const digest = key.slice(key.lastIndexOf('/') + 1) as Digest
       if (names.includes(digest)) expect(JSON.parse(String(value)).renewedAt, key).toBeDefined()
     }
+  })
+})
+
+describe('an index of many images that have layers in common', () => {
+  /** So many images of the same layers, which the stream has; none has a layer of its own. */
+  async function manyImages(count: number) {
+    const world = await pushWorld()
+    const blobs = [v1.config, ...v1.layers]
+    for (const blob of blobs) await world.pushBlob('demo/app', blob)
+    const images = Array.from({ length: count }, (_, i) =>
+      manifestOf(v1.config, v1.layers.map(descriptorOf), { annotations: { number: `${i}` } }),
+    )
+    for (const image of images) await world.put(`demo/app@${image.digest}`, image)
+    return { world, images, blobs }
+  }
+
+  async function linkRevisions(world: PushWorld, digests: readonly Digest[]): Promise<Map<string, number>> {
+    const revisions = new Map<string, number>()
+    for await (const { key, revision } of await world.store.range({ prefix: 'link/demo/app/' })) {
+      const digest = key.slice(key.lastIndexOf('/') + 1) as Digest
+      if (digests.includes(digest)) revisions.set(digest, revision)
+    }
+    return revisions
+  }
+
+  test('looks at each part once, and writes none that is young', async () => {
+    const { world, images, blobs } = await manyImages(30)
+    const digests = [...images, ...blobs].map(({ digest }) => digest)
+    const before = await linkRevisions(world, digests)
+    const touched: Digest[] = []
+    let reads = 0
+    const links = {
+      ...world.links,
+      get: (...asked: Parameters<typeof world.links.get>) => {
+        reads += 1
+        return world.links.get(...asked)
+      },
+    }
+    const touch = (digest: Digest) => {
+      touched.push(digest)
+      return world.content.touch(digest)
+    }
+    const through = world.putManifestWith({ links, content: { ...world.content, touch } })
+    const index = indexOf(images)
+    await world.put('demo/app:prod', index, { through })
+    // Once when it is named, and once when the index itself is there.
+    for (const digest of digests)
+      expect(touched.filter((each) => each === digest).length, digest).toBeLessThanOrEqual(2)
+    expect(reads).toBeLessThan(5 * digests.length)
+    expect(await linkRevisions(world, digests)).toEqual(before)
+  })
+
+  test('renews each that is old, in as many commits as its links need', async () => {
+    const { world, images, blobs } = await manyImages(30)
+    const digests = [...images, ...blobs].map(({ digest }) => digest)
+    world.clock.advance(48 * 3600_000)
+    await world.put('demo/app:prod', indexOf(images))
+    const revisions = await linkRevisions(world, digests)
+    expect(revisions.size).toBe(digests.length)
+    expect(new Set(revisions.values()).size).toBe(1)
+  })
+
+  test('is refused when they have more parts than are looked at, and none of them is written', async () => {
+    const { world, images, blobs } = await manyImages(5)
+    world.clock.advance(48 * 3600_000)
+    const digests = [...images, ...blobs].map(({ digest }) => digest)
+    const before = await linkRevisions(world, digests)
+    const through = (maxParts: number) => ({ through: world.putManifestWith({ maxParts }) })
+    const refusal = await refusalOf(world.put('demo/app:prod', indexOf(images), through(digests.length - 1)))
+    expect(refusal.code).toBe('TOO_LARGE')
+    expect(refusal.message).toContain(`more than ${digests.length - 1} manifests and layers`)
+    expect(await linkRevisions(world, digests)).toEqual(before)
+    await world.put('demo/app:prod', indexOf(images), through(digests.length))
+    expect(await world.pin('demo/app:prod')).toBe(indexOf(images).digest)
   })
 })

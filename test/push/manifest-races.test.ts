@@ -91,7 +91,7 @@ test('two pushes of one tag both succeed, and the ledger tells both', async () =
 })
 
 test('whatever step fails, nothing is half there, and the same push again succeeds', async () => {
-  const steps = ['putManifest', 'putImage', 'add', 'copy', 'changeTag', 'changeStream', 'reached'] as const
+  const steps = ['putManifest', 'putImage', 'add', 'renew', 'changeTag', 'changeStream', 'reached'] as const
   for (const step of steps) {
     for (const isAfter of [false, true]) {
       const world = await pushWorld()
