@@ -5,20 +5,21 @@ import type { Content } from './content/content.ts'
 import type { UploadBody } from './content/uploads.ts'
 import type { Digest } from './oci/digest.ts'
 import type { StreamName } from './oci/reference.ts'
-import { createBlobs, type SaidRange } from './push/blobs.ts'
+import { createBlobs } from './push/blobs.ts'
 import { createExpiry } from './push/expiry.ts'
 import type { Homes } from './push/home.ts'
 import type { PutManifest } from './push/manifests.ts'
 import { createMounts } from './push/mounts.ts'
 import type { Pusher } from './push/pusher.ts'
 import { createReservations, type ReserveBytes } from './push/reservations.ts'
+import type { SaidRange } from './push/session-bytes.ts'
 import { createSessions, type Sessions } from './push/sessions.ts'
 import { createTargets, pushRefusal } from './push/targets.ts'
 import type { Store } from './store/store.ts'
 import type { Links, Pins, StreamReader, StreamWriter } from './streams/streams.ts'
 
-export type { SaidRange } from './push/blobs.ts'
 export type { Pusher } from './push/pusher.ts'
+export type { SaidRange } from './push/session-bytes.ts'
 
 /** An upload as its client is told of it. */
 export interface Upload {

@@ -2,7 +2,7 @@ import { type ErrorCode, RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
 import { prepareBirth } from '../streams/lives.ts'
-import type { Links, NewLink, Pins, StreamReader, StreamWriter } from '../streams/streams.ts'
+import type { Links, NewLink, Pins, Stream, StreamReader, StreamWriter } from '../streams/streams.ts'
 
 export interface TargetsOptions {
   store: Store
@@ -29,41 +29,53 @@ export interface Targets {
   give(name: StreamName, by: { mayCreate: boolean }, link: NewLink): Promise<void>
 }
 
+/** What a blob is, manifests say that name it. */
+export const blobMediaType = 'application/octet-stream'
+
 /** How often a stream is made anew that others delete meanwhile. */
 const maxAttempts = 4
 
-export function createTargets({ store, reader, writer, links, pins, now }: TargetsOptions): Targets {
-  async function living(name: StreamName, by: { mayCreate: boolean }): Promise<string> {
-    for (let attempt = 0; attempt < maxAttempts; attempt++) {
-      const stream = (await reader.stream(name)) ?? (await make(name, by))
-      if (stream === undefined) continue
-      await pins.reached(stream.objectRevision)
-      return stream.uid
-    }
-    throw changing(name)
-  }
-
-  async function make(name: StreamName, by: { mayCreate: boolean }) {
-    if (!by.mayCreate) throw mayNotCreate(name)
+/**
+ * The stream, made where it is not there; `beforeMaking` may refuse that.
+ *
+ * @throws RegistryError DENIED when it is not there and he may not create it; NAME_UNKNOWN when there is no such project, NAME_INVALID,
+ * UNAVAILABLE
+ */
+export async function streamFor(
+  { reader, writer }: Pick<TargetsOptions, 'reader' | 'writer'>,
+  name: StreamName,
+  by: { mayCreate: boolean },
+  beforeMaking: () => void = () => undefined,
+): Promise<Stream> {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const stream = await reader.stream(name)
+    if (stream !== undefined) return stream
+    requireMayCreate(name, by)
+    beforeMaking()
     try {
       return await writer.create(name)
     } catch (error) {
-      if (error instanceof RegistryError && error.code === 'ALREADY_EXISTS') return undefined
-      throw pushRefusal(error, name, 'NAME_INVALID')
+      // Another made it meanwhile.
+      if (!(error instanceof RegistryError) || error.code !== 'ALREADY_EXISTS')
+        throw pushRefusal(error, name, 'NAME_INVALID')
     }
   }
+  throw changing(name)
+}
 
+export function createTargets({ store, reader, writer, links, pins, now }: TargetsOptions): Targets {
   return {
     async require(name, by) {
       if ((await reader.stream(name)) !== undefined) return
-      if (!by.mayCreate) throw mayNotCreate(name)
+      requireMayCreate(name, by)
       await prepareBirth(store, name, {}, now()).catch((error: unknown) => {
         throw pushRefusal(error, name, 'NAME_INVALID')
       })
     },
     async give(name, by, link) {
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
-        const uid = await living(name, by)
+        const { uid, objectRevision } = await streamFor({ reader, writer }, name, by)
+        await pins.reached(objectRevision)
         try {
           return await links.add(name, uid, [link], { isReliedOn: true })
         } catch (error) {
@@ -86,9 +98,10 @@ export function pushRefusal(error: unknown, name: StreamName, otherwise: ErrorCo
   return error
 }
 
-function mayNotCreate({ project, stream }: StreamName): RegistryError {
+function requireMayCreate({ project, stream }: StreamName, { mayCreate }: { mayCreate: boolean }): void {
+  if (mayCreate) return
   const message = `there is no image stream ${project}/${stream}, and you may not create it`
-  return new RegistryError('DENIED', { message })
+  throw new RegistryError('DENIED', { message })
 }
 
 function changing({ project, stream }: StreamName): RegistryError {
