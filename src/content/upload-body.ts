@@ -17,44 +17,101 @@ export interface Received {
   failure?: { error: unknown }
 }
 
+/** Smaller pieces are copied together: each takes some hundred bytes of memory besides its own. */
+const smallBytes = 1024
+const blockBytes = 16 * 1024
+
 /**
- * Writes a body in batches of about {@link bufferBytes}. Nothing is being written any more when it returns or fails; it fails with
- * the errors of `requireFit` and `write`.
+ * Writes a body as it comes, in batches of what came while the one before was written, of about {@link bufferBytes} at most: of a
+ * client that sends no more nothing is kept in memory. Nothing is being written any more when it returns or fails; it fails with the
+ * errors of `requireFit` and `write`.
  */
 export async function receive(body: UploadBody, { signal, requireFit, write }: ReceiveOptions): Promise<Received> {
   const pieces = createPieces(body, signal)
-  let batch: Buffer[] = []
-  let batchBytes = 0
+  const batch = createBatch()
+  let current = Promise.resolve()
   let writing = Promise.resolve()
+  let isWriting = false
   let bytes = 0
 
-  async function writeBatch(): Promise<void> {
-    await writing
-    if (batch.length === 0) return
-    writing = write(batch)
+  async function writeAll(): Promise<void> {
+    while (batch.bytes > 0) {
+      current = write(batch.take())
+      await current
+    }
+    isWriting = false
+  }
+
+  /** After a failure nothing is written any more. */
+  function writeSoon(): void {
+    if (isWriting) return
+    isWriting = true
+    writing = writeAll()
     // Whoever waits for it is told.
     writing.catch(() => undefined)
-    batch = []
-    batchBytes = 0
   }
 
   try {
     for (;;) {
       const next = await pieces.next().catch((error: unknown) => ({ error }))
       if (next === undefined || 'error' in next) {
-        await writeBatch()
         await writing
         return next === undefined ? { bytes } : { bytes, failure: next }
       }
       bytes += next.length
       requireFit(bytes)
-      batch.push(next)
-      batchBytes += next.length
-      if (batchBytes >= bufferBytes) await writeBatch()
+      batch.add(next)
+      writeSoon()
+      while (batch.bytes >= bufferBytes) await current
     }
   } finally {
     pieces.close()
+    batch.take()
     await writing.catch(() => undefined)
+  }
+}
+
+/** Pieces that wait to be written. */
+function createBatch() {
+  let pieces: Buffer[] = []
+  let bytes = 0
+  let block = Buffer.alloc(0)
+  /** Of the block: up to `from` it is in a piece or was taken already, up to `to` it is full. */
+  let from = 0
+  let to = 0
+
+  function endPiece(): void {
+    if (to > from) pieces.push(block.subarray(from, to))
+    from = to
+  }
+
+  return {
+    get bytes() {
+      return bytes
+    },
+    add(piece: Buffer): void {
+      bytes += piece.length
+      if (piece.length >= smallBytes) {
+        endPiece()
+        pieces.push(piece)
+        return
+      }
+      if (to + piece.length > block.length) {
+        endPiece()
+        block = Buffer.allocUnsafeSlow(blockBytes)
+        from = 0
+        to = 0
+      }
+      to += piece.copy(block, to)
+    },
+    /** What came since it was asked last, in order. */
+    take(): Buffer[] {
+      endPiece()
+      const taken = pieces
+      pieces = []
+      bytes = 0
+      return taken
+    },
   }
 }
 

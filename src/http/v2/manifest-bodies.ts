@@ -24,6 +24,8 @@ export interface ManifestBodiesOptions {
 }
 
 const retryAfterSeconds = 5
+/** Of the memory that a manifest is read into at first. */
+const leastBytes = 16 * 1024
 
 export function createManifestBodies(options: ManifestBodiesOptions = {}): ManifestBodies {
   const { maxBytes = 32 * 1024 * 1024, maxWaiting = 256, timeoutMs = 60_000 } = options
@@ -70,17 +72,24 @@ async function readWhole(exchange: Pick<Exchange, 'incoming' | 'outgoing'>, time
   // Its reader is told that it broke off.
   const slow = setTimeout(() => incoming.destroy(), timeoutMs)
   try {
-    const pieces: Buffer[] = []
+    // Pieces are not kept: each takes some hundred bytes of memory besides its own.
+    let whole: Buffer = Buffer.allocUnsafe(leastBytes)
     let length = 0
     for await (const piece of requestBody(exchange)) {
-      length += piece.length
-      if (length > maxManifestBytes) throw tooLarge()
-      pieces.push(piece)
+      if (length + piece.length > maxManifestBytes) throw tooLarge()
+      if (length + piece.length > whole.length) whole = enlarged(whole.subarray(0, length), length + piece.length)
+      length += piece.copy(whole, length)
     }
-    return Buffer.concat(pieces)
+    return whole.subarray(0, length)
   } finally {
     clearTimeout(slow)
   }
+}
+
+function enlarged(bytes: Buffer, least: number): Buffer {
+  const larger = Buffer.allocUnsafe(Math.max(least, Math.min(2 * bytes.length, maxManifestBytes)))
+  bytes.copy(larger)
+  return larger
 }
 
 function tooLarge(): RegistryError {

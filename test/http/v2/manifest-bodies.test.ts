@@ -119,3 +119,17 @@ test('what says that it is larger than a manifest is not read', async () => {
   await expect(bodies.read(exchange, echo)).rejects.toMatchObject({ code: 'TOO_LARGE' })
   expect(exchange.incoming.readableDidRead).toBe(false)
 })
+
+test('pieces of a byte each are not kept as such', async () => {
+  const { bodies, open } = await exchanges({})
+  const { exchange } = await open(undefined, '')
+  const piece = Buffer.alloc(1)
+  async function* one(): AsyncGenerator<Buffer> {
+    for (const letter of 'a little at a time'.repeat(5000)) {
+      piece.write(letter)
+      yield piece
+    }
+  }
+  Object.assign(exchange.incoming, { iterator: one })
+  expect(await bodies.read(exchange, echo)).toBe('a little at a time'.repeat(5000))
+})
