@@ -79,8 +79,7 @@ type Fields = Record<string, unknown>
  * @throws RegistryError MANIFEST_INVALID with a message that names what is wrong
  */
 export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
-  if (schema1Types.has(mediaType))
-    throw invalid('is of schema 1, which is not supported: push or import it as schema 2')
+  if (isSchema1Type(mediaType)) throw invalid('is of schema 1, which is not supported: push or import it as schema 2')
   if (!isManifestType(mediaType)) throw invalid(`has the media type ${quote(mediaType)}, which is not a manifest's`)
   if (bytes.length > maxManifestBytes) throw invalid(`is larger than ${maxManifestBytes} bytes`)
   const document = fieldsOf(parseDocument(bytes), '', documentFields)
@@ -95,6 +94,11 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
   }
   const layers = list(document.layers, 'layers').map((layer, i) => descriptor(layer, `layers[${i}]`))
   return { kind: 'image', ...common, config: descriptor(document.config, 'config'), layers }
+}
+
+/** Whether it is the type of a manifest of schema 1, which nobody takes any more. */
+export function isSchema1Type(mediaType: string): boolean {
+  return schema1Types.has(mediaType)
 }
 
 /**

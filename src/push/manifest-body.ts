@@ -1,8 +1,10 @@
 import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
-import { type Manifest, parseManifest, requireTrueData, writtenMediaType } from '../oci/manifest.ts'
+import { isSchema1Type, type Manifest, parseManifest, requireTrueData, writtenMediaType } from '../oci/manifest.ts'
 import { readManifestTarget } from '../oci/manifest-target.ts'
-import { maxManifestBytes } from '../oci/media-types.ts'
+import { isManifestType, manifestAccept, maxManifestBytes } from '../oci/media-types.ts'
+
+const maxToldCharacters = 100
 
 /** A manifest as a client sent it; `mediaType` is its `Content-Type`, parameters and all, `tags` those of the query. */
 export interface SentManifest {
@@ -24,7 +26,7 @@ export interface ManifestBody {
 /**
  * Reads what was sent to `reference`, a tag or a digest (OCI distribution 1.1, "Pushing Manifests").
  *
- * @throws RegistryError MANIFEST_INVALID, DIGEST_INVALID, TOO_LARGE, and as {@link readManifestTarget}
+ * @throws RegistryError MANIFEST_INVALID, UNSUPPORTED_MEDIA_TYPE, DIGEST_INVALID, TOO_LARGE, and as {@link readManifestTarget}
  */
 export function readManifestBody(
   reference: string,
@@ -44,6 +46,7 @@ export function readManifestBody(
   if (mediaType === undefined) {
     throw invalid('the manifest says no mediaType; send its media type as Content-Type')
   }
+  requireManifestType(mediaType)
   const manifest = parseManifest(bytes, mediaType)
   requireTrueData(manifest)
   return { digest, mediaType, bytes, manifest, tags: target.tags }
@@ -53,6 +56,14 @@ export function readManifestBody(
 function bareType(contentType: string | undefined): string | undefined {
   const [type = ''] = (contentType ?? '').split(';', 1)
   return type.trim().toLowerCase() || undefined
+}
+
+/** What is pushed is of one of the types that clients pull; of old ones the parser says what to do. */
+function requireManifestType(mediaType: string): void {
+  if (isManifestType(mediaType) || isSchema1Type(mediaType)) return
+  const written = JSON.stringify(mediaType.slice(0, maxToldCharacters))
+  const message = `${written} is not the media type of a manifest that is taken: ${manifestAccept}; configs, layers and artifactType may have any`
+  throw new RegistryError('UNSUPPORTED_MEDIA_TYPE', { message })
 }
 
 function invalid(message: string): RegistryError {

@@ -25,13 +25,43 @@ describe('the media type', () => {
 
   test.each([
     ['another than the manifest says', dockerManifest, 'says that its mediaType is'],
-    ['none of a manifest', 'application/json', 'is not a manifest'],
     ['schema 1', 'application/vnd.docker.distribution.manifest.v1+prettyjws', 'schema 1'],
   ])('may not be %s', async (_, contentType, words) => {
     const world = await pushWorld()
     const refusal = await refusalOf(world.push('demo/app:prod', v1, { contentType }))
     expect(refusal.code).toBe('MANIFEST_INVALID')
     expect(refusal.message).toContain(words)
+  })
+
+  test.each([
+    ['any JSON', 'application/json'],
+    ['of the artifact manifests that never were', 'application/vnd.oci.artifact.manifest.v1+json'],
+    ['of a layer', 'application/vnd.oci.image.layer.v1.tar+gzip'],
+    ['as long as a header', `text/${'x'.repeat(8000)}`],
+  ])('is one of the four that are told to who sends another: %s', async (_, type) => {
+    const world = await pushWorld()
+    const silent = JSON.stringify({ schemaVersion: 2, config: descriptorOf(v1.config), layers: [] })
+    for (const written of [{ mediaType: type }, {}]) {
+      const sent = bare(JSON.stringify({ ...JSON.parse(silent), ...written }))
+      const contentType = 'mediaType' in written ? undefined : `${type}; charset=utf-8`
+      const refusal = await world.put('demo/app:prod', sent, { contentType }).catch((error: unknown) => error)
+      expect(refusal).toMatchObject({ code: 'UNSUPPORTED_MEDIA_TYPE', status: 415 })
+      const { message } = refusal as Error
+      for (const words of [type.slice(0, 90), ...Object.values(mediaTypes)]) expect(message).toContain(words)
+      expect(message.length).toBeLessThan(600)
+    }
+    expect(await world.reader.stream(app)).toBeUndefined()
+  })
+
+  test('of configs, layers and artifacts may be any', async () => {
+    const world = await pushWorld()
+    await world.pushBlob('demo/app', v1.config)
+    const mediaType = 'application/vnd.nobody.knows+it'
+    const config = { ...descriptorOf(v1.config), mediaType }
+    const artifact = { schemaVersion: 2, mediaType: ociManifest, artifactType: mediaType, config, layers: [config] }
+    const sent = bare(JSON.stringify(artifact))
+    await world.put('demo/app:prod', sent, { contentType: ociManifest })
+    expect(await world.pin('demo/app:prod')).toBe(sent.digest)
   })
 
   test('has to be said by somebody', async () => {
@@ -114,7 +144,7 @@ describe('a manifest that is no manifest', () => {
         if (!(sent instanceof Uint8Array)) for (const [at, byte] of sent) bytes[at] = byte
         if (bytes.equals(valid)) return
         const { code } = await refusalOf(world.put('demo/app:prod', bare(bytes), { contentType: undefined }))
-        expect(['MANIFEST_INVALID', 'MANIFEST_BLOB_UNKNOWN', 'SIZE_INVALID']).toContain(code)
+        expect(['MANIFEST_INVALID', 'UNSUPPORTED_MEDIA_TYPE', 'MANIFEST_BLOB_UNKNOWN', 'SIZE_INVALID']).toContain(code)
       }),
       { numRuns: 300 },
     )
