@@ -1,9 +1,10 @@
-/** A real client pushes to Weir, and a real registry keeps what it pushed: Weir's own disk is lost, and a second Weir serves it. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+/** Real clients push to Weir, and a real registry keeps what they pushed: for a second Weir, a small disk, and one that is lost. */
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { TestImage, TestIndex } from '../support/images.ts'
+import { artifactClientVersions, programOf } from './support/artifact-clients.ts'
 import { craneClient, type Login, type PullClient, skopeoClient } from './support/clients.ts'
 import { type DockerRegistry, startDockerRegistry } from './support/docker-registry.ts'
 import { createKubectl, type Kubectl } from './support/kubectl.ts'
@@ -22,38 +23,51 @@ let weir: RunningWeir
 let demo: Kubectl
 let login: Login
 let clients: PullClient[]
+/** Another Weir, with a disk for 1 MiB. */
+let small: RunningWeir
+let smallLogin: Login
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'weir-home-'))
   const places = await Promise.all(
-    ['source', 'home', 'weir'].map(async (name) => {
+    ['source', 'home', 'weir', 'small'].map(async (name) => {
       await mkdir(join(directory, name))
       return join(directory, name)
     }),
   )
-  const [atSource = '', atHome = '', atWeir = ''] = places
+  const [atSource = '', atHome = '', atWeir = '', atSmall = ''] = places
   source = await startDockerRegistry(atSource)
   home = await startDockerRegistry(atHome, { users: { robot: password } })
   await source.put('lib/image', image, 'v1')
   await source.put('lib/index', index, 'v1')
   weir = await startWeir(atWeir, { upstreams: [{ host: home.host, insecure: true }], log: { level: 'debug' } })
+  small = await startWeir(atSmall, smallConfig())
   clients = [craneClient(directory), skopeoClient(directory)]
   await weir.weir('new-project', 'demo')
   demo = await createKubectl({ kubeconfig: weir.kubeconfig, project: 'demo', home: join(directory, 'kubectl') })
   await demo('create', 'serviceaccount', 'ci')
   await weir.weir('grant', 'edit', 'serviceaccount:ci', '-n', 'demo')
   login = { username: 'ci', password: (await demo('create', 'token', 'ci')).trim() }
+  await small.weir('new-project', 'demo')
+  smallLogin = { username: 'ci', password: (await small.weir('token', 'ci', '-n', 'demo')).trim() }
+  await small.weir('grant', 'edit', 'serviceaccount:ci', '-n', 'demo')
+})
+
+const smallConfig = () => ({
+  upstreams: [{ host: home.host, insecure: true }],
+  content: { maxBytes: '1MiB', retain: 'pulled' },
 })
 
 afterAll(async () => {
   await weir?.stop()
+  await small?.stop()
   await home?.stop()
   await source?.stop()
   await rm(directory, { recursive: true, force: true })
 })
 
 /** Pushes what the source has, every platform and byte of it, with skopeo. */
-const push = (from: string, to: string) =>
+const push = (from: string, to: string, at = weir, { username, password: secret } = login) =>
   run('skopeo', [
     'copy',
     '--all',
@@ -61,9 +75,9 @@ const push = (from: string, to: string) =>
     '--retry-times=0',
     '--src-tls-verify=false',
     '--dest-tls-verify=false',
-    `--dest-creds=${login.username}:${login.password}`,
+    `--dest-creds=${username}:${secret}`,
     `docker://${source.host}/${from}`,
-    `docker://${weir.host}/${to}`,
+    `docker://${at.host}/${to}`,
   ])
 
 async function atHome(path: string): Promise<Response> {
@@ -72,9 +86,13 @@ async function atHome(path: string): Promise<Response> {
   return fetch(`${home.url}/v2/team/${path}`, { headers: { authorization, accept } })
 }
 
-async function expectPulled(reference: string, expected: TestImage | TestIndex): Promise<void> {
+async function expectPulled(
+  reference: string,
+  expected: TestImage | TestIndex,
+  { at = weir, as = login } = {},
+): Promise<void> {
   for (const client of clients) {
-    const pulled = await client.pull(`${weir.host}/${reference}`, login)
+    const pulled = await client.pull(`${at.host}/${reference}`, as)
     expect(pulled, `${client.name}: ${pulled.stderr}`).toMatchObject({ code: 0, digest: expected.manifest.digest })
   }
 }
@@ -118,6 +136,67 @@ test('what Weir holds may be lost: it comes from home again', async () => {
   await expectPulled('demo/index:v1', index)
 })
 
+test('oras discovers what was attached to an image, at Weir and at home, which has no API for it', async () => {
+  console.log((await artifactClientVersions()).find((version) => version.startsWith('oras')))
+  const type = 'application/vnd.example.report'
+  const robot = { username: 'robot', password }
+  const oras = await programOf('oras', directory, weir.host, login)
+  await writeFile(join(directory, 'oras-home', 'report.txt'), 'all is well\n')
+  const name = `demo/image@${image.manifest.digest}`
+  const attached = await oras('attach', '--plain-http', '--artifact-type', type, `${weir.host}/${name}`, 'report.txt')
+  expect(attached.code, attached.stderr).toBe(0)
+  const atHomeItself = await programOf('oras', join(directory, 'at-home'), home.host, robot)
+  for (const [program, reference] of [
+    [oras, `${weir.host}/${name}`],
+    [atHomeItself, `${home.host}/team/image@${image.manifest.digest}`],
+  ] as const) {
+    const found = await program('discover', '--plain-http', '--format', 'json', reference)
+    expect(found.code, found.stderr).toBe(0)
+    const { referrers } = JSON.parse(found.stdout) as { referrers: { artifactType: string }[] }
+    expect(referrers, reference).toMatchObject([{ artifactType: type }])
+  }
+})
+
+test('a second Weir of its own data imports from home what was pushed to the first, and follows when it is told', async () => {
+  const secret = ['--docker-server', home.host, '--docker-username', 'robot', '--docker-password', password]
+  const there = await createKubectl({
+    kubeconfig: small.kubeconfig,
+    project: 'demo',
+    home: join(directory, 'kubectl-2'),
+  })
+  await there('create', 'secret', 'docker-registry', 'home', ...secret)
+  await there('annotate', 'namespace', 'demo', `weir.dev/home=${home.host}/team`)
+  for (const name of ['image', 'index']) {
+    await small.weir('import-image', `demo/${name}:v1`, '--from', `${home.host}/team/${name}:v1`)
+  }
+  const one = { at: small, as: smallLogin }
+  await expectPulled('demo/image:v1', image, one)
+  await expectPulled('demo/index:v1', index, one)
+  const [first, next] = [realImage('home of both'), realImage('home of both, next')]
+  await source.put('lib/image', first, 'both')
+  expect(await push('lib/image:both', 'demo/image:both')).toMatchObject({ code: 0 })
+  await small.weir('import-image', 'demo/image:both', '--from', `${home.host}/team/image:both`)
+  await source.put('lib/image', next, 'both')
+  expect(await push('lib/image:both', 'demo/image:both')).toMatchObject({ code: 0 })
+  await small.weir('import-image', 'demo/image:both')
+  await expectPulled('demo/image:both', next, one)
+})
+
+test('a small disk takes more than it has room for, and gives what it let go of, after a restart too', async () => {
+  const images = [1, 2, 3, 4, 5, 6].map((n) => realImage(`home of large ${n}`, { padding: 250_000 }))
+  for (const [i, each] of images.entries()) {
+    await source.put('lib/large', each, `v${i}`)
+    const pushed = await push(`lib/large:v${i}`, `demo/large:v${i}`, small, smallLogin)
+    expect(pushed.code, pushed.stderr).toBe(0)
+    small = await hourLater(small)
+    await small.weir('prune')
+  }
+  expect(await heldBytes(small)).toBeLessThan(1024 ** 2)
+  for (const [i, each] of images.entries()) {
+    await expectPulled(`demo/large:v${i}`, each, { at: small, as: smallLogin })
+  }
+})
+
 test('nothing is acknowledged while home is away, and the tag stays', async () => {
   const next = realImage('home next')
   await source.put('lib/image', next, 'v2')
@@ -128,3 +207,21 @@ test('nothing is acknowledged while home is away, and the tag stays', async () =
   expect(refused.stderr).toContain('503 Service Unavailable')
   await expectPulled('demo/image:v1', image)
 })
+
+const blobsOf = ({ directory: at }: RunningWeir) => join(at, 'data', 'content', 'blobs', 'sha256')
+
+/** Starts it again, as if nothing had been used for an hour. */
+async function hourLater(at: RunningWeir): Promise<RunningWeir> {
+  await at.stop()
+  const hourAgo = new Date(Date.now() - 3_600_000)
+  for (const file of await readdir(blobsOf(at))) {
+    const path = join(blobsOf(at), file)
+    await utimes(path, hourAgo, (await stat(path)).mtime)
+  }
+  return startWeir(at.directory, smallConfig(), at.ports)
+}
+
+async function heldBytes(at: RunningWeir): Promise<number> {
+  const sizes = (await readdir(blobsOf(at))).map(async (file) => (await stat(join(blobsOf(at), file))).size)
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
+}
