@@ -8,6 +8,7 @@ import { createImportImage, type ImageOutcome } from './importer/import-image.ts
 import { createObtain } from './importer/obtain.ts'
 import { type Frame, type ImportImage, type ImportRequest, nameOf, permittedRepository } from './importer/request.ts'
 import { createRoom } from './importer/room.ts'
+import { createImportScheduled, type ImportScheduled } from './importer/scheduled.ts'
 import { createStreamImages } from './importer/stream-images.ts'
 import { prioritizeTags } from './importer/tag-order.ts'
 import type { Digest } from './oci/digest.ts'
@@ -59,6 +60,14 @@ export interface Importer {
    * @throws RegistryError UNAVAILABLE when the store failed: to be tried again
    */
   importPending(name: StreamName, tag: string, pending: Omit<PendingRecord, 'uid'>, signal?: AbortSignal): Promise<void>
+  /**
+   * Lets a scheduled tag follow what its source was just seen to point to, in the background: nothing is read of the upstream, and
+   * nothing written, where the tag saw that before. The manifest comes through the login of the tag's own project. A failure is a
+   * condition of the tag.
+   *
+   * @throws whatever `signal` aborted with
+   */
+  importScheduled: ImportScheduled
 }
 
 /** What is asked of the import of a repository; `from` has neither tag nor digest. */
@@ -242,6 +251,8 @@ export function createImporter(options: ImporterOptions): Importer {
   }
 
   return {
+    importScheduled: createImportScheduled({ reader, writer, importImage, recordFailure, log }),
+
     async import(request) {
       requireEachTagOnce(request)
       const imported = inGate(request.project, async () => importAll({ request, stream: await openStream(request) }))

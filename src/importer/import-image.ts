@@ -38,6 +38,12 @@ export interface ImportOne {
    * @throws RegistryError UNAVAILABLE when the store failed; whatever the frame's `signal` aborted with
    */
   inBackground(frame: Frame, wanted: ImportImage, before: Tag | undefined): Promise<void>
+  /**
+   * As `inBackground`, and tells what came of it; `raced` when the tag was changed meanwhile.
+   *
+   * @throws RegistryError as `inBackground`; NAME_UNKNOWN, NOT_FOUND when the stream is gone
+   */
+  scheduled(frame: Frame, wanted: ImportImage, before: Tag | undefined): Promise<ImageOutcome | 'raced'>
 }
 
 export interface ImportImageOptions {
@@ -74,7 +80,7 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
       raced ||= (current.tag?.storeRevision ?? 0) !== (before?.storeRevision ?? 0)
       if (raced) return undefined
       requireTagUnchanged(current, wanted.to, seenBy(request, stream))
-      const event = { dockerImageReference, image: digest, mediaType, cause: causeOf(request, wanted) }
+      const event = { dockerImageReference, image: digest, mediaType, cause: causeOf(frame, wanted) }
       const moved = { event, lastSeen: digest }
       return background ? moved : { ...moved, spec: specOf(current, wanted), reimport: true }
     }
@@ -92,7 +98,7 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
     before: Tag | undefined,
   ): Promise<ImageOutcome | 'raced'> {
     const { request, stream } = frame
-    requireNotHeld(before?.record, 'import', request, wanted.to)
+    requireNotHeld(before?.record, frame.causeKind ?? 'import', request, wanted.to)
     const obtained = await obtain(frame, reference, before)
     frame.signal?.throwIfAborted()
     if (stream !== undefined) {
@@ -143,6 +149,16 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
         if (isOvertaken(error)) return
         if (isStoreFailure(error)) throw error
         await recordFailure({ frame, wanted, before }, error)
+      }
+    },
+    async scheduled(frame, wanted, before) {
+      try {
+        return await importOnce(frame, wanted, permitted(wanted.from, allowed), before)
+      } catch (error) {
+        frame.signal?.throwIfAborted()
+        if (error instanceof RegistryError && error.upstream === undefined && error.code === 'CONFLICT') return 'raced'
+        if (isOvertaken(error) || isStoreFailure(error)) throw error
+        return { to: wanted.to, error: await recordFailure({ frame, wanted, before }, error) }
       }
     },
   }

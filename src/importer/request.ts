@@ -39,6 +39,8 @@ export interface Frame {
    * meanwhile is right.
    */
   background?: boolean
+  /** What the ledger says of the move; default `import`. */
+  causeKind?: 'import' | 'scheduled'
   /** Ends the asking; nothing is recorded of an import that it ended. */
   signal?: AbortSignal | undefined
   /** For what the request is told; absent where nobody waits for an answer. */
@@ -79,9 +81,9 @@ export function permittedRepository(from: string, allowed: AllowList): ImageRefe
 }
 
 /** Why the tag moves, for the ledger. */
-export function causeOf(request: ImportRequest, wanted: ImportImage): Cause {
+export function causeOf({ request, causeKind = 'import' }: Frame, wanted: ImportImage): Cause {
   return {
-    kind: 'import',
+    kind: causeKind,
     by: request.by,
     from: { kind: 'DockerImage', name: wanted.from },
     ...(request.reason === undefined ? {} : { reason: request.reason }),

@@ -4,6 +4,7 @@ import { formatTime } from './events.ts'
 import { failureMessage, nextSpec, type SpecStep, sameFailure, sameIdentity, sameReference } from './generations.ts'
 import { underHold } from './hold.ts'
 import { type ImmutableContext, requireNotImmutable, underImmutable } from './immutable.ts'
+import { underMinAge } from './min-age.ts'
 import { awaitedMove, incompleteReason, ledgerEntry, nextItems, ownMove, type SourceHead, shownItems } from './moves.ts'
 import type {
   Cause,
@@ -74,8 +75,9 @@ export function applyChange(
   if (change.event !== undefined && change.condition)
     throw new TypeError('a change is a success or a failure, not both')
   if (isAbsent(before) && !change.spec && change.event === undefined) return undefined
-  const passed = underHold(before, change, { ...context, time })
-  const step = nextSpec(before, passed, context)
+  const held = underHold(before, change, { ...context, time })
+  const step = nextSpec(before, held, context)
+  const passed = underMinAge(before, held, step.spec, { ...context, time })
   const led = passed.event ?? ownMove(before, passed, step, context)
   const asked = underImmutable(before, passed, led, { ...context, time })
   const wanted = asked === passed ? led : undefined

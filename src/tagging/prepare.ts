@@ -6,6 +6,7 @@ import { parseImageReference, type StreamName } from '../oci/reference.ts'
 import { validateContentPolicy } from '../streams/content-policy.ts'
 import { isHeldError, underHold } from '../streams/hold.ts'
 import { validateImmutable } from '../streams/immutable.ts'
+import { validateMinAge } from '../streams/min-age.ts'
 import type { TagSource } from '../streams/records.ts'
 import { validateSchedule } from '../streams/scheduled.ts'
 import { isSameStream, parseStreamSource, type StreamSource, sourceText } from '../streams/sources.ts'
@@ -86,6 +87,7 @@ export function createPrepare(options: PrepareOptions) {
       ...validateTagReference(spec, wish.field),
       ...validateContentPolicy(spec.annotations, before?.annotations, `${level}.annotations`),
       ...validateImmutable(spec.annotations, before?.annotations, `${level}.annotations`, 'tag'),
+      ...validateMinAge(spec.annotations, before?.annotations, `${level}.annotations`),
       ...validateSchedule(spec.annotations, before?.annotations, `${level}.annotations`),
     ]
     if (causes.length > 0) return { checked, causes }
