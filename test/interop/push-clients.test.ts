@@ -1,5 +1,5 @@
 /** Real clients push images to a Weir that has no upstream at all, and pull them back. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -41,7 +41,7 @@ const clients = new Map<string, PushClient>()
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'weir-push-'))
-  weir = await startWeir(directory)
+  weir = await startWeir(directory, { log: { level: 'debug' } })
   engine = await startDockerEngine(directory)
   containerd = await startContainerd(directory)
   for (const client of [
@@ -162,6 +162,21 @@ describe.each(exactNames)('%s', (name) => {
   })
 })
 
+test.each(['docker', 'crane'] as const)(
+  'a push by %s to a name of three parts fails, tried once, with words that say what names look like',
+  async (name) => {
+    const refused = await clientOf(name).push(await lay(realImage(name)), `${weir.host}/demo/${name}/app:prod`, pusher)
+    expect(refused.code).not.toBe(0)
+    const told = `${refused.stdout}${refused.stderr}`
+    expect(told).toContain('invalid repository name: it has 3 components, and a name here is project/stream')
+    const begun = (await logged()).filter(
+      ({ method, path }) => method === 'POST' && path?.startsWith(`/v2/demo/${name}/app/blobs/uploads/`),
+    )
+    // One for each blob at most, where docker tries an error that it takes for a passing one six times.
+    expect([1, 2]).toContain(begun.length)
+  },
+)
+
 test('what one client pushed the others pull', async () => {
   for (const from of exactNames) {
     for (const by of ['docker', 'podman', 'buildah', 'ctr'] as const) {
@@ -173,6 +188,13 @@ test('what one client pushed the others pull', async () => {
     }
   }
 })
+
+async function logged(): Promise<{ method?: string; path?: string }[]> {
+  const lines = (await readFile(join(directory, 'weir.log'), 'utf8')).split('\n')
+  return lines
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as { method?: string; path?: string })
+}
 
 function isGzip(bytes: Buffer): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b
