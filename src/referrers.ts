@@ -5,6 +5,7 @@ import type { StreamName } from './oci/reference.ts'
 import { createFallbackIndex } from './referrers/fallback-index.ts'
 import { createFallbackTags, type FallbackTags } from './referrers/fallback-tags.ts'
 import { type ListedReferrers, type ListOptions, listPage } from './referrers/page.ts'
+import { createQuestions } from './referrers/questions.ts'
 import { createTold } from './referrers/told.ts'
 import type { ReferrerRecords } from './streams/referrer-records.ts'
 import type { Links, Pins, StreamReader } from './streams/streams.ts'
@@ -45,9 +46,10 @@ export interface ObtainedManifest {
 /** Creates the listing of referrers, and the tags that are derived from digests. */
 export function createReferrers(options: ReferrersOptions): Referrers {
   const { pins } = options
-  const told = createTold(options)
+  const question = createQuestions()
+  const told = createTold({ ...options, question })
   const index = createFallbackIndex(options)
-  const { isOne, resolve, tags, forget } = createFallbackTags(options)
+  const { isOne, resolve, tags, forget } = createFallbackTags({ ...options, question })
   return {
     isOne,
     resolve,

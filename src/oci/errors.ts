@@ -145,3 +145,9 @@ export class RegistryError extends Error {
     return errorDescriptors[this.code].reason
   }
 }
+
+/** An error that says what went wrong, for who goes on without what it was about. @throws what is none */
+export function failureOf(error: unknown): RegistryError {
+  if (error instanceof RegistryError) return error
+  throw error
+}

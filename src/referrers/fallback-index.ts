@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
+import { failureOf } from '../oci/errors.ts'
 import { fallbackTagOf } from '../oci/fallback-tag.ts'
 import { parseManifest } from '../oci/manifest.ts'
 import { mediaTypes } from '../oci/media-types.ts'
@@ -6,7 +7,6 @@ import type { StreamName } from '../oci/reference.ts'
 import { stringMap } from '../oci/referrer.ts'
 import type { ReferrerRecords } from '../streams/referrer-records.ts'
 import type { Links, Pins } from '../streams/streams.ts'
-import { failureOf } from './failure.ts'
 import type { OtherReferrers } from './page.ts'
 
 export interface FallbackIndexOptions {

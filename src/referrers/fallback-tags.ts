@@ -1,14 +1,14 @@
 import type { Logger } from 'pino'
 import { upstreamsOf } from '../content/locations.ts'
 import { type Digest, parseDigest } from '../oci/digest.ts'
-import type { RegistryError } from '../oci/errors.ts'
+import { failureOf, type RegistryError } from '../oci/errors.ts'
 import { type FallbackTag, parseFallbackTag } from '../oci/fallback-tag.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { FallbackTagRecord, ReferrerRecords } from '../streams/referrer-records.ts'
 import type { Links, Pins, StreamLink, StreamReader } from '../streams/streams.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { failureOf } from './failure.ts'
 import { createMemory, type Found, type LivingStream } from './memory.ts'
+import type { Question } from './questions.ts'
 import { failedMs, maxLocations } from './told.ts'
 
 /** Tags that are derived from the digests of images. */
@@ -38,6 +38,7 @@ export interface FallbackTagsOptions {
   links: Pick<Links, 'get' | 'list' | 'add'>
   referrerRecords: Pick<ReferrerRecords, 'fallback' | 'fallbacks' | 'putFallback'>
   upstream: Pick<Upstream, 'resolve'>
+  question: Question
   now: () => number
   log?: Logger
 }
@@ -58,7 +59,7 @@ const readAtOnce = 200
  * the upstream fails, and when it has nothing there any more.
  */
 export function createFallbackTags(options: FallbackTagsOptions): FallbackTags {
-  const { reader, pins, links, referrerRecords, upstream, now, log } = options
+  const { reader, pins, links, referrerRecords, upstream, question, now, log } = options
   const memory = createMemory<Asked>({ maxBytes, now })
 
   /** The stream's link of the image that a tag is derived from. */
@@ -76,7 +77,7 @@ export function createFallbackTags(options: FallbackTagsOptions): FallbackTags {
     let failure: RegistryError | undefined
     for (const location of upstreamsOf(image).slice(0, maxLocations)) {
       try {
-        const { digest, mediaType } = await upstream.resolve(location, tag)
+        const { digest, mediaType } = await question(location.host, () => upstream.resolve(location, tag))
         await links.add(name, uid, [{ digest, mediaType, size: undefined, locations: [location] }], {
           isReliedOn: true,
         })

@@ -1,10 +1,9 @@
 import type { Digest } from '../oci/digest.ts'
-import type { RegistryError } from '../oci/errors.ts'
+import { failureOf, type RegistryError } from '../oci/errors.ts'
 import { parseManifest } from '../oci/manifest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { referrerOf } from '../oci/referrer.ts'
 import type { ReferrerRecords, StoredReferrer } from '../streams/referrer-records.ts'
-import { failureOf } from './failure.ts'
 
 /** A manifest that has the image as its subject, as listings show it. */
 export interface Referrer {
@@ -20,7 +19,7 @@ export interface ListOptions {
   artifactType?: string
   /** Exclusive; the order is that of digests. */
   after?: Digest
-  /** Most that are told; a page also ends at 4 MiB. */
+  /** Most that are told; a page also ends at 4 MiB, or where it would read more than that of manifests. */
   limit?: number
 }
 
@@ -52,6 +51,10 @@ const documentBytes = 1024
 /** Most entries that one page looks at: a filter may let none through. */
 const maxLookedAt = 10_000
 const readAtOnce = 200
+/** Most bytes of manifests that one page reads, since their records do not have all; one it reads in any case. */
+const maxReadBytes = maxPageBytes
+/** Most of these manifests: an upstream may be asked for each. */
+const maxReads = 64
 
 /** One page: the stream's own records, and what others tell besides, in the order of digests. */
 export async function listPage(
@@ -66,6 +69,7 @@ export async function listPage(
   let last = after
   let bytes = documentBytes
   let lookedAt = 0
+  const reads = createReads()
   const page = (next?: Digest): ListedReferrers => ({
     referrers,
     ...(next === undefined ? {} : { next }),
@@ -77,6 +81,7 @@ export async function listPage(
     lookedAt += 1
     if (artifactType === undefined || each.artifactType === artifactType) {
       if (referrers.length >= limit) return page(last)
+      if (isCut(each) && !reads.hasRoomFor(each.size)) return page(last)
       const whole = await wholeOf(each)
       const more = Buffer.byteLength(JSON.stringify(whole)) + 1
       if (bytes + more > maxPageBytes && referrers.length > 0) return page(last)
@@ -109,6 +114,23 @@ export async function listPage(
       return referrer
     }
   }
+}
+
+/** Counts what is read for one page. */
+function createReads() {
+  let reads = 0
+  let bytes = 0
+  return {
+    hasRoomFor(size: number): boolean {
+      reads += 1
+      bytes += size
+      return reads === 1 || (reads <= maxReads && bytes <= maxReadBytes)
+    },
+  }
+}
+
+function isCut(referrer: Referrer & { isCut?: true }): boolean {
+  return referrer.isCut === true
 }
 
 /** Of several with the same digest the first is taken. */

@@ -2,13 +2,13 @@ import type { Logger } from 'pino'
 import type { UpstreamLocation } from '../content/content.ts'
 import { upstreamsOf } from '../content/locations.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { RegistryError } from '../oci/errors.ts'
+import { failureOf, type RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Links, NewLink } from '../streams/streams.ts'
 import type { ToldReferrer, Upstream } from '../upstream/upstream.ts'
-import { failureOf } from './failure.ts'
 import { createMemory, type LivingStream } from './memory.ts'
 import type { OtherReferrers } from './page.ts'
+import type { Question } from './questions.ts'
 
 /** What upstreams tell of what refers to images. */
 export interface Told {
@@ -20,6 +20,7 @@ export interface Told {
 export interface ToldOptions {
   links: Pick<Links, 'get' | 'add'>
   upstream: Pick<Upstream, 'referrers'>
+  question: Question
   now: () => number
   log?: Logger
 }
@@ -31,7 +32,7 @@ const maxBytes = 16 * 1024 * 1024
 /** Most upstreams that are asked about one image. */
 export const maxLocations = 4
 
-export function createTold({ links, upstream, now, log }: ToldOptions): Told {
+export function createTold({ links, upstream, question, now, log }: ToldOptions): Told {
   const memory = createMemory<OtherReferrers>({ maxBytes, now })
 
   async function ask(
@@ -40,7 +41,9 @@ export function createTold({ links, upstream, now, log }: ToldOptions): Told {
     locations: readonly UpstreamLocation[],
     before: OtherReferrers | undefined,
   ): Promise<OtherReferrers> {
-    const answers = await Promise.allSettled(locations.map((location) => upstream.referrers(location, subject)))
+    const answers = await Promise.allSettled(
+      locations.map((location) => question(location.host, () => upstream.referrers(location, subject))),
+    )
     const told = new Map<Digest, ToldReferrer>()
     const added: NewLink[] = []
     let failure: RegistryError | undefined

@@ -1,6 +1,8 @@
-import { describe, expect, test } from 'vitest'
-import { digestOf } from '../../src/oci/digest.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { fallbackTagOf } from '../../src/oci/fallback-tag.ts'
+import { listPage } from '../../src/referrers/page.ts'
+import type { Upstream } from '../../src/upstream/upstream.ts'
 import { fakeError } from '../support/fake-upstream-answers.ts'
 import { answering, failing } from '../support/fake-upstream-faults.ts'
 import { makeImage } from '../support/images.ts'
@@ -38,6 +40,11 @@ async function telling(): Promise<ReferrersWorld> {
   w.registry.intercept(answering(api, page(both)))
   await w.imported()
   return w
+}
+
+/** Annotations of so many bytes. */
+function filler(bytes: number): Record<string, string> {
+  return bytes === 0 ? {} : { filler: 'y'.repeat(bytes) }
 }
 
 describe("a stream's own referrers", () => {
@@ -102,6 +109,35 @@ describe("a stream's own referrers", () => {
     expect(second.next).toBeUndefined()
     const records = await w.referrerRecords.list(app, subject)
     expect(JSON.stringify(records).length).toBeLessThan(10_000)
+  })
+
+  test('that are read for their annotations are few on a page: their bytes and their number are bounded', async () => {
+    const w = await referrersWorld()
+    const cut = (seed: string, padding: number) =>
+      artifact(image.manifest, seed, { annotations: { seed, large: 'x'.repeat(17_000), ...filler(padding) } })
+    const many = Array.from({ length: 70 }, (_, i) => cut(`${i}`, 0))
+    const large = Array.from({ length: 4 }, (_, i) => cut(`large ${i}`, 1_500_000))
+    for (const each of [...many, ...large]) await w.receive(each)
+    const reads: number[] = []
+    const obtain = async (_: unknown, digest: Digest) => {
+      const found = await w.pullThrough.manifest(app, digest, { head: false })
+      reads.push(found.size)
+      return found
+    }
+    const seen: string[] = []
+    for (let after: Digest | undefined, more = true; more; ) {
+      reads.length = 0
+      const asked = { others: [], ...(after && { after }) }
+      const { referrers, next } = await listPage({ ...w, obtain }, app, subject, asked)
+      expect(reads.length).toBeLessThanOrEqual(64)
+      expect(reads.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(4 * 1024 * 1024)
+      for (const { annotations } of referrers) seen.push(annotations?.seed ?? '')
+      after = next
+      more = next !== undefined
+    }
+    expect(seen.toSorted()).toEqual(
+      [...many.keys(), ...large.keys()].map((_, i) => (i < 70 ? `${i}` : `large ${i - 70}`)).toSorted(),
+    )
   })
 
   test('I5: of another stream are not told', async () => {
@@ -250,6 +286,64 @@ describe('what an upstream tells of referrers', () => {
     expect(await w.links.get(other, sbom.manifest.digest)).toBeUndefined()
     await w.digests(other)
     expect(await w.links.get(other, sbom.manifest.digest)).toBeDefined()
+  })
+})
+
+describe('many questions at the same time', () => {
+  /** A stream that has so many images of a registry, which answers nothing until it is let. */
+  async function waiting(count: number) {
+    const asked: Digest[] = []
+    let let_: () => void = () => undefined
+    const answered = new Promise<void>((resolve) => {
+      let_ = resolve
+    })
+    let underWay = 0
+    let most = 0
+    const observe = (upstream: Upstream): Upstream => ({
+      ...upstream,
+      async referrers(_, digest) {
+        asked.push(digest)
+        underWay += 1
+        most = Math.max(most, underWay)
+        await answered
+        underWay -= 1
+        return { referrers: [] }
+      },
+    })
+    const w = await referrersWorld({ observe })
+    const { uid } = await w.writer.create(app)
+    const digests = Array.from({ length: count }, (_, i) => digestOf(`image ${i}`))
+    const { mediaType } = image.manifest
+    const location = (i: number) =>
+      ({ kind: 'upstream', host: `registry-${i % 8}.test`, repository: 'lib/app', project: 'demo' }) as const
+    const links = digests.map((digest, i) => ({ digest, mediaType, size: 1, locations: [location(i)] }))
+    await w.links.add(app, uid, links)
+    return { w, digests, asked, answer: () => let_(), most: () => most }
+  }
+
+  test('reach no registry more than 8 at once, nor all more than 32, and none is left out', async () => {
+    const { w, digests, asked, answer, most } = await waiting(200)
+    const listings = digests.map((digest) => w.referrers.list(app, digest))
+    await vi.waitFor(() => expect(asked).toHaveLength(32))
+    const perHost = Map.groupBy(asked, (digest) => digests.indexOf(digest) % 8)
+    for (const [, questions] of perHost) expect(questions.length).toBeLessThanOrEqual(8)
+    answer()
+    expect(await Promise.all(listings)).toEqual(digests.map(() => ({ referrers: [] })))
+    expect(most()).toBe(32)
+    expect(new Set(asked).size).toBe(200)
+  })
+
+  test('that find no room to wait say so, and the own ones are listed all the same', async () => {
+    const { w, digests, answer, asked } = await waiting(3000)
+    const own = artifact({ ...image.manifest, digest: digests.at(-1) as Digest }, 'own')
+    await w.receive(own)
+    const listings = digests.map((digest) => w.referrers.list(app, digest))
+    const last = await listings.at(-1)
+    expect(last).toMatchObject({ referrers: [listed(own)], failure: { code: 'TOOMANYREQUESTS' } })
+    answer()
+    await Promise.all(listings)
+    expect(asked.length).toBeLessThanOrEqual(8 * (8 + 256))
+    expect((await w.referrers.list(app, digests[0] as Digest)).failure).toBeUndefined()
   })
 })
 
