@@ -12,6 +12,7 @@ import { runPasses } from './collector/run.ts'
 import { type VerifyReport, verifyHeld } from './collector/verify.ts'
 import type { BlobSource, Content } from './content/content.ts'
 import type { Digest } from './oci/digest.ts'
+import type { StreamName } from './oci/reference.ts'
 import type { Store } from './store/store.ts'
 import type { ContentPolicy } from './streams/content-policy.ts'
 import { createGate } from './streams/gate.ts'
@@ -52,8 +53,8 @@ export interface CollectorOptions {
   intervalMs: number
   /** Before the first pass; default 5 min. */
   firstMs?: number
-  /** Told of a living stream's uid and project when links of it were removed: what memory knows by them is to be forgotten. */
-  onUnlinked(uid: string, project: string): void
+  /** Told of a living stream, by its uid, whose links were removed: what memory knows by them is to be forgotten. */
+  onUnlinked(uid: string, name: StreamName, digests: readonly Digest[]): void
   /** Told when bytes turned out wrong or missing, which a pin may need. */
   onMissing?: () => void
   now: () => number

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import { manifestNaming } from './deletions/blob-use.ts'
 import { requireInNoIndex } from './deletions/indexes.ts'
-import { maxUnlinked, readLink, removeLinks, restoreLink, unwritten } from './deletions/links.ts'
+import { maxUnlinked, type ReadLink, readLink, removeLinks, restoreLink, unwritten } from './deletions/links.ts'
 import { derivedTagsAt, referringTo } from './deletions/referring.ts'
 import { imageOf, refusable, removeTag, removeTagsAt, tagsAt } from './deletions/tags.ts'
 import type { Digest } from './oci/digest.ts'
@@ -61,8 +61,8 @@ export interface DeletionsOptions {
   links: Pick<Links, 'image'>
   pins: Pick<Pins, 'reached'>
   referrerRecords: ReferrerRecords
-  /** Drops what memory has of the stream with this uid, and counts of its project: links of it were removed. */
-  forget(uid: string, project: string): void
+  /** Drops what memory has of the stream with this uid: links of it were removed, or may have been. */
+  forget(uid: string, name: StreamName, digests: readonly Digest[]): void
   /** Drops what is kept for a while of what refers to a stream's images. */
   forgetReferrers?: (name: StreamName) => void
   /** Most manifests of a stream that are looked through for one that names a blob; default 20,000. */
@@ -89,8 +89,22 @@ export function createDeletions(options: DeletionsOptions): Deletions {
     return stream
   }
 
-  function forget(stream: Stream): void {
-    options.forget(stream.uid, stream.project)
+  /** As `removeLinks`; what memory has of the stream is dropped. */
+  async function unlinked(stream: Stream, links: readonly ReadLink[]): Promise<boolean> {
+    try {
+      return await removeLinks(store, stream, links)
+    } finally {
+      forget(stream, links)
+    }
+  }
+
+  function forget(stream: Stream, links: readonly ReadLink[]): void {
+    if (links.length === 0) return
+    options.forget(
+      stream.uid,
+      stream,
+      links.map(({ digest }) => digest),
+    )
     options.forgetReferrers?.(stream)
   }
 
@@ -170,7 +184,7 @@ export function createDeletions(options: DeletionsOptions): Deletions {
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
         const found = await Promise.all(batch.map((each) => readLink(store, stream, each)))
         const there = found.flatMap((link) => link ?? [])
-        if (!(await removeLinks(store, stream, there))) continue
+        if (!(await unlinked(stream, there))) continue
         gone.push(...there.map((link) => link.digest))
         return
       }
@@ -201,10 +215,9 @@ export function createDeletions(options: DeletionsOptions): Deletions {
       for (const tag of await derivedTagsAt({ records }, stream, digest))
         if (await records.removeFallback(stream, tag, digest)) tags.add(tag)
       const others = await removeReferring(stream, digest)
-      isUnlinked = await removeLinks(store, stream, [own])
+      isUnlinked = await unlinked(stream, [own])
       if (isUnlinked) manifests.add(digest)
       for (const each of others.reverse()) manifests.add(each)
-      forget(stream)
     }
     throw unwritten(stream)
   }
@@ -243,13 +256,12 @@ export function createDeletions(options: DeletionsOptions): Deletions {
         if (link === undefined || !told?.isBlob) throw unknownBlob(digest)
         if (told.manifestType !== undefined) throw inUse(digest, digest)
         await requireUnused(stream, digest)
-        if (!(await removeLinks(store, stream, [link]))) continue
-        options.forget(stream.uid, stream.project)
+        if (!(await unlinked(stream, [link]))) continue
         try {
           // A manifest may have come meanwhile, by whoever saw the link.
           await requireUnused(stream, digest)
         } catch (error) {
-          await restoreLink(store, stream, link)
+          await restoreLink(store, stream, link).finally(() => forget(stream, [link]))
           throw error
         }
         log.info({ ...name, digest }, 'blob deleted')

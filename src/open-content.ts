@@ -26,8 +26,8 @@ export interface OpenContentOptions {
   store: Store
   streams: Streams
   upstream: Upstream
-  /** Counts a project anew when it lost links. */
-  use: Pick<ProjectUse, 'recount'>
+  /** Keeps account of what projects use. */
+  use: Pick<ProjectUse, 'unlinked' | 'recount'>
   patience: Patience
   lifetime: Lifetime
   now: () => number
@@ -43,8 +43,8 @@ export interface ContentParts {
   collector: Collector
   /** Obtains a manifest that a stream has a link to, so that it is kept and what it names is linked. */
   keepManifest(name: StreamName, digest: Digest): Promise<ServedManifest>
-  /** Forgets what memory knows by the links of the stream with this uid, or of all: some were removed. */
-  forget(uid?: string, project?: string): void
+  /** Forgets what memory knows by the links of the stream with this uid, or of all: these were removed, or may have been. */
+  forget(uid?: string, name?: StreamName, digests?: readonly Digest[]): void
 }
 
 /** @throws StartError */
@@ -74,9 +74,10 @@ export async function openContent(options: OpenContentOptions): Promise<ContentP
   const keepManifest = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
   const referrers = createReferrers({ ...streams, upstream, obtain: keepManifest, now, log })
   const pullThrough = createPullThrough({ ...streams, content, upstream, fallbackTags: referrers, now, log })
-  const forget = (uid?: string, project?: string): void => {
+  const forget: ContentParts['forget'] = (uid, name, digests = []) => {
     pullThrough.forget(uid)
-    use.recount(project)
+    if (name === undefined) use.recount()
+    else use.unlinked(name, digests)
   }
   const retention = createRetention({
     ...streams,

@@ -1,4 +1,6 @@
 import type { Content, HeldContent } from '../content/content.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { StreamName } from '../oci/reference.ts'
 import type { Store } from '../store/store.ts'
 import type { ContentPolicy } from '../streams/content-policy.ts'
 import { evict, recentUseMs } from './evict.ts'
@@ -22,7 +24,7 @@ export interface PassOptions {
   maxBytes: number
   check: LocationCheck
   gone: GoneUpstream
-  onUnlinked(uid: string, project: string): void
+  onUnlinked(uid: string, name: StreamName, digests: readonly Digest[]): void
   /** Throws when the clock was set: what was used since may look old. */
   checkClock(): void
   now: () => number

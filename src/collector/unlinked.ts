@@ -1,3 +1,5 @@
+import type { Digest } from '../oci/digest.ts'
+import type { StreamName } from '../oci/reference.ts'
 import { createMirror } from '../store/mirror.ts'
 import type { Store } from '../store/store.ts'
 import { decode, imageIndexPrefix, placeOfImage } from '../streams/keys.ts'
@@ -6,8 +8,8 @@ import type { ImageIndexRecord } from '../streams/records.ts'
 export interface UnlinkedOptions {
   /** Must log the index of images. */
   store: Store
-  /** Told of a living stream's uid and project when links of it were removed; nothing stands for every stream. */
-  onUnlinked(uid?: string, project?: string): void
+  /** Told of a stream, by its uid, and of manifests of it whose links were removed; nothing stands for every stream. */
+  onUnlinked(uid?: string, name?: StreamName, digests?: readonly Digest[]): void
   signal: AbortSignal
 }
 
@@ -21,8 +23,13 @@ export function followUnlinked({ store, onUnlinked, signal }: UnlinkedOptions): 
     preload: false,
     apply(changes) {
       const gone = changes.flatMap(({ value, previous }) => (value === undefined && previous ? [previous] : []))
-      const streams = new Map(gone.map((entry) => [decode<ImageIndexRecord>(entry).uid, placeOfImage(entry.key)]))
-      for (const [uid, { project }] of streams) onUnlinked(uid, project)
+      const byStream = Map.groupBy(gone, (entry) => decode<ImageIndexRecord>(entry).uid)
+      for (const [uid, entries] of byStream) {
+        const places = entries.map(({ key }) => placeOfImage(key))
+        const [name] = places
+        const digests = places.map(({ digest }) => digest)
+        if (name !== undefined) onUnlinked(uid, { project: name.project, stream: name.stream }, digests)
+      }
     },
     reset: () => onUnlinked(),
     signal,

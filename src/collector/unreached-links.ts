@@ -28,8 +28,8 @@ const maxOperations = commitLimits.maxOperations - 1
 export interface UnreachedOptions extends MarkOptions {
   /** Counts what would be removed, and removes nothing. */
   dryRun: boolean
-  /** Told of a living stream's uid when links of it are gone: what memory knows through them is to be forgotten. */
-  onUnlinked(uid: string, project: string): void
+  /** Told of a living stream, by its uid, whose links are gone: what memory knows through them is to be forgotten. */
+  onUnlinked(uid: string, name: StreamName, digests: readonly Digest[]): void
   /** Throws when the clock was set: what was renewed since may look old. */
   checkClock(): void
   signal: AbortSignal
@@ -106,7 +106,8 @@ export async function removeUnreached(options: UnreachedOptions, view: StreamVie
     checkClock()
     const conflicting = dryRun ? [] : await removeLinks(store, name, batch)
     removed += batch.length - conflicting.length
-    if (!dryRun && life !== undefined && conflicting.length < batch.length) onUnlinked(life.uid, name.project)
+    const gone = dryRun ? [] : batch.filter((link) => !conflicting.includes(link)).map(({ digest }) => digest)
+    if (life !== undefined && gone.length > 0) onUnlinked(life.uid, name, gone)
     for (const link of conflicting) await keepWhole(link)
   }
 }

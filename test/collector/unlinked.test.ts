@@ -1,6 +1,6 @@
 /** What memory knows by links that another process removes. */
 import { expect, onTestFinished, test } from 'vitest'
-import { followUnlinked } from '../../src/collector/unlinked.ts'
+import { followUnlinked, type UnlinkedOptions } from '../../src/collector/unlinked.ts'
 import { parseManifest } from '../../src/oci/manifest.ts'
 import { createPullThrough } from '../../src/pull-through.ts'
 import { CompactedError, type Store } from '../../src/store/store.ts'
@@ -16,7 +16,7 @@ const [child] = index.children
 
 /** The pulls of a process that removes none. */
 function otherProcess({ log: _, ...parts }: CollectorWorld, store: Store = parts.store) {
-  const heard = Promise.withResolvers<(string | undefined)[]>()
+  const heard = Promise.withResolvers<Parameters<UnlinkedOptions['onUnlinked']>>()
   const pullThrough = createPullThrough({
     ...parts,
     now: parts.clock.now,
@@ -61,7 +61,8 @@ test('an image that comes again once another process removed its links is pulled
   await pullThrough.blobSize(app, config)
   world.later(2 * dayMs)
   expect((await world.open().prune({ dryRun: false })).removedLinks).toBeGreaterThan(0)
-  expect(await heard).toEqual([(await world.stream(app)).uid, 'demo'])
+  expect(await heard).toEqual([(await world.stream(app)).uid, app, expect.arrayContaining([expect.any(String)])])
+  expect((await heard)[2]).not.toContain(config)
   await importIndex(world)
   await pullThrough.manifest(app, manifest, { head: false })
   expect(await pullThrough.blobSize(app, config)).toMatchObject({ digest: config })

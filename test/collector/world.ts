@@ -110,7 +110,7 @@ export async function collectorWorld(options: Partial<CollectorOptions> = {}): P
       maxBytes: 1024 ** 3,
       intervalMs: dayMs,
       firstMs: 10 * 365 * dayMs,
-      onUnlinked: (uid, project) => void unlinked.push(`${project} ${uid}`),
+      onUnlinked: (uid, { project }, digests) => unlinked.push(...digests.map((each) => `${project} ${uid} ${each}`)),
       now,
       monotonic: now,
       signal: ending.signal,

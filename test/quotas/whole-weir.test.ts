@@ -149,3 +149,27 @@ test('a promotion beyond the quota of its project is refused, and leaves nothing
     message: expect.stringContaining('exceeded quota: small'),
   })
 })
+
+test('a quota that is made later knows what is there, each blob once in the project, also after deletes and mounts', async () => {
+  const world = await startWorld()
+  await world.cli('new-project', 'demo')
+  const layer = 'layer'.repeat(100)
+  for (const bytes of ['{}', layer]) expect((await pushBlob(world, bytes)).status).toBe(201)
+  const manifest = manifestOf(layer)
+  expect((await put(world, 'v1', manifest)).status).toBe(201)
+  const body = JSON.stringify({ metadata: { name: 'q' }, spec: { hard: { 'requests.storage': '2000', [tags]: '5' } } })
+  const headers = { 'content-type': 'application/json' }
+  await world.request(quotas, { method: 'POST', token: world.adminToken, secure: true, headers, body })
+  const bytes = 2 + layer.length + manifest.length
+  expect(await used(world)).toEqual({ 'requests.storage': String(bytes), [tags]: '1' })
+  const token = await world.pullToken('repository:demo/tool:pull,push,delete', world.adminToken)
+  const tool = (method: string, to: string) => world.request(`/v2/demo/tool/${to}`, { method, token })
+  expect((await tool('POST', `blobs/uploads/?mount=${digestOf(layer)}`)).status).toBe(201)
+  expect(await used(world)).toEqual({ 'requests.storage': String(bytes), [tags]: '1' })
+  expect((await ask(world, 'DELETE', `manifests/${digestOf(manifest)}`)).status).toBe(202)
+  expect(await used(world)).toEqual({ 'requests.storage': String(bytes - manifest.length), [tags]: '0' })
+  expect((await ask(world, 'DELETE', `blobs/${digestOf(layer)}`)).status).toBe(202)
+  expect(await used(world)).toEqual({ 'requests.storage': String(bytes - manifest.length), [tags]: '0' })
+  expect((await tool('DELETE', `blobs/${digestOf(layer)}`)).status).toBe(202)
+  expect(await used(world)).toEqual({ 'requests.storage': '2', [tags]: '0' })
+})
