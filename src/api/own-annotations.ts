@@ -14,7 +14,9 @@ export const candidateAnnotation = 'weir.dev/candidate'
 const domain = 'weir.dev/'
 const computed: readonly string[] = [holdAnnotation, candidateAnnotation, contentAnnotation]
 const settings: readonly string[] = [...policyAnnotationNames, homeAnnotation, immutableAnnotation, deletesAnnotation]
-const known = new Set([...settings, ...computed])
+/** Every annotation of tags, streams and projects in Weir's own domain. */
+export const ownAnnotations: readonly string[] = [...settings, ...computed]
+const known = new Set(ownAnnotations)
 
 /** Annotations without those that Weir computes, which are never kept as somebody's own. */
 export function withoutComputed(annotations: Readonly<Record<string, string>>): Record<string, string> {

@@ -29,6 +29,7 @@ const totals: Readonly<Record<string, [help: string, read: Read]>> = {
 
 const states: Readonly<Record<string, [help: string, read: Read]>> = {
   weir_content_held_bytes: ['Bytes of images that are held.', (read) => read.heldBytes],
+  weir_content_upload_bytes: ['Bytes of uploads that are not finished.', (read) => read.uploadBytes],
   weir_content_downloads: ['Downloads from upstreams under way.', (read) => read.downloads],
 }
 

@@ -25,22 +25,24 @@ test('/metrics tells what is held, fetched and given out, each time as it stands
     'weir_content_streamed_through_total 0',
     'weir_content_quarantined_total 0',
     'weir_content_held_bytes 0',
+    'weir_content_upload_bytes 0',
     'weir_content_downloads 0',
     'weir_content_max_bytes 1073741824',
     'weir_content_problem{problem="disk full"} 0',
     'weir_content_problem{problem="maxBytes reached"} 0',
     'weir_content_problem{problem="disk failed"} 0',
   ])
-  Object.assign(counters, { heldBytes: 7, upstreamBytes: 10, deliveredBytes: 320, downloads: 2 })
+  Object.assign(counters, { heldBytes: 7, uploadBytes: 6, upstreamBytes: 10, deliveredBytes: 320, downloads: 2 })
   Object.assign(counters, { resumes: 3, streamedThrough: 4, quarantined: 5 })
   await read()
-  expect((await read()).slice(0, 7)).toEqual([
+  expect((await read()).slice(0, 8)).toEqual([
     'weir_content_upstream_bytes_total 10',
     'weir_content_delivered_bytes_total 320',
     'weir_content_resumes_total 3',
     'weir_content_streamed_through_total 4',
     'weir_content_quarantined_total 5',
     'weir_content_held_bytes 7',
+    'weir_content_upload_bytes 6',
     'weir_content_downloads 2',
   ])
 })
