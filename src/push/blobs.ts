@@ -12,7 +12,7 @@ import type { Reservations, ReserveBytes } from './reservations.ts'
 import { createSessionBytes, type SaidRange } from './session-bytes.ts'
 import type { Sessions } from './sessions.ts'
 import { blobMediaType, type Targets } from './targets.ts'
-import { keepUpload, type LastPiece, requireUnfinished } from './whole-upload.ts'
+import { keepUpload, type LastPiece, requireKept, requireUnfinished } from './whole-upload.ts'
 
 export interface BlobsOptions {
   sessions: Sessions
@@ -102,6 +102,8 @@ export function createBlobs(options: BlobsOptions): Blobs {
         await home?.pushBlob(digest, size)
         const locations = [home?.location ?? here]
         await targets.give(name, by, { digest, mediaType: blobMediaType, size, measured: true, locations })
+        // Whoever frees what nothing names, by a clock that jumped, may have looked before there was the link.
+        if (home === undefined) await requireKept({ bytes, content }, id, { digest, size }, digest)
         await bytes.end(id)
         log.debug({ ...name, digest, size, by: by.name }, 'blob pushed')
       } finally {

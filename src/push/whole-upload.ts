@@ -34,7 +34,7 @@ export async function keepUpload(
   last: LastPiece | undefined,
 ): Promise<number> {
   const { whole } = session
-  return whole === undefined ? keep(options, session, digest, last) : keptBefore(options, session.id, whole, digest)
+  return whole === undefined ? keep(options, session, digest, last) : requireKept(options, session.id, whole, digest)
 }
 
 async function keep(
@@ -54,10 +54,16 @@ async function keep(
   }
 }
 
-async function keptBefore(
-  { bytes, content }: WholeUploadOptions,
+/**
+ * What was kept of an upload before is held still, and there to stay; else the upload ends.
+ *
+ * @returns its size
+ * @throws RegistryError BLOB_UPLOAD_UNKNOWN when it is gone, DIGEST_INVALID when it is something else
+ */
+export async function requireKept(
+  { bytes, content }: Pick<WholeUploadOptions, 'bytes' | 'content'>,
   id: string,
-  whole: Whole,
+  whole: Pick<Whole, 'digest' | 'size'>,
   digest: Digest,
 ): Promise<number> {
   if (whole.digest !== digest) {

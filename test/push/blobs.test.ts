@@ -378,3 +378,27 @@ test('bytes that come to an upload while it is cancelled are gone with it', asyn
   await expect(appending).rejects.toMatchObject(unknown)
   expect(await uploads()).toEqual({ records: [], files: [] })
 })
+
+test('bytes that are freed before their link is there are no blob that was pushed', async () => {
+  const world = await blobWorld()
+  const { content, clock, links } = world
+  const bytes = Buffer.from('freed too early')
+  const digest = digestOf(bytes)
+  let freed = 0
+  const push = world.pushWith({
+    links: {
+      ...links,
+      async add(...added) {
+        clock.advance(3650 * 86_400_000)
+        if (freed === 0) freed = await content.remove(digest, { unusedSince: clock.now() - 600_000 })
+        await links.add(...added)
+      },
+    },
+  })
+  const finished = async (id: string) => push.finish(app, id, ann, digest, { body: sent(bytes) })
+  await expect(finished(await begun(push, app))).rejects.toMatchObject(unknown)
+  expect(freed).toBe(bytes.length)
+  expect((await world.uploads()).records).toEqual([])
+  await finished(await begun(push, app))
+  expect(await world.blob(app, digest)).toEqual(bytes)
+})
