@@ -33,7 +33,7 @@ export function createClientOf(trustedProxies: readonly Network[] = []): ClientO
     const last = lasts.get(socket)
     if (last?.userAgent === userAgent && last.forwardedFor === forwardedFor) return last.client
     const peer = normaliseAddress(socket.remoteAddress ?? '') ?? ''
-    const client = { address: clientAddress(peer, forwardedFor, isTrusted), userAgent }
+    const client = { address: clientAddress(peer, forwardedFor, isTrusted), userAgent: plain(userAgent) }
     lasts.set(socket, { userAgent, forwardedFor, client })
     return client
   }
@@ -88,6 +88,11 @@ function createTrust(networks: readonly Network[]): IsTrusted {
     const version = isIP(address)
     return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6')
   }
+}
+
+/** Headers may have C1 controls, which ledgers and logs would show a terminal (ECMA-48 5.3). */
+function plain(text: string): string {
+  return text.replace(/\p{Cc}/gu, '?')
 }
 
 /** A header's values, joined as a list. */

@@ -90,3 +90,9 @@ test('a request through a trusted proxy has the address that it names', async ()
   await ask('/token', { headers: { 'x-forwarded-for': '198.51.100.7', 'user-agent': 'docker' } })
   expect(grants[0]?.client).toEqual({ address: '198.51.100.7', userAgent: 'docker' })
 })
+
+test('a program that sends control characters moves no cursor', async () => {
+  const { ask, grants } = await startHttp()
+  await ask('/token', { headers: { 'user-agent': 'docker/\u009b31m\u0085\u00e9' } })
+  expect(grants[0]?.client.userAgent).toBe('docker/?31m?\u00e9')
+})
