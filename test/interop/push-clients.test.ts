@@ -172,7 +172,7 @@ test.each(['docker', 'crane'] as const)(
     const begun = (await logged()).filter(
       ({ method, path }) => method === 'POST' && path?.startsWith(`/v2/demo/${name}/app/blobs/uploads/`),
     )
-    // One for each blob at most, where docker tries an error that it takes for a passing one six times.
+    // One for each blob at most, where docker tries an error that it takes for a passing one several times.
     expect([1, 2]).toContain(begun.length)
   },
 )

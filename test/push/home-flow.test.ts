@@ -134,4 +134,26 @@ describe('a push to a project with a home', () => {
     expect(world.upstream.manifest('team/app', next.manifest.digest)).toBeUndefined()
     expect((await world.pull(`demo/app@${image.manifest.digest}`, world.adminToken)).body).toEqual(image.manifest.bytes)
   })
+
+  test('is all that changes anything there: no rollback, tag or deletion does', async () => {
+    const world = await homeWorld()
+    const { upstream: home } = world
+    const next = makeImage('flow next')
+    await push(world, image)
+    await push(world, next)
+    home.requests.length = 0
+    for (const argv of [
+      ['rollback', 'demo/app:v1'],
+      ['tag', 'demo/app:v1', 'demo/app:kept'],
+      ['resume', 'demo/app:v1'],
+      ['delete', 'demo/app:v1'],
+      ['delete', `demo/app@${next.manifest.digest}`],
+    ]) {
+      expect(await world.cli(...argv), argv.join(' ')).toMatchObject({ exitCode: 0 })
+    }
+    expect(home.matching(/^(PUT|POST|PATCH|DELETE)/)).toEqual([])
+    expect(home.manifest('team/app', 'v1')).toEqual(next.manifest)
+    expect(home.manifest('team/app', image.manifest.digest)).toEqual(image.manifest)
+    expect((await world.pull('demo/app:kept', world.adminToken)).body).toEqual(image.manifest.bytes)
+  })
 })
