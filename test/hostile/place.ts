@@ -1,0 +1,153 @@
+/** A whole Weir in front of hostile registries, and a place for each row of the table. */
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { digestHex } from '../../src/oci/digest.ts'
+import { type Defer, temporaryDirectory } from '../support/directory.ts'
+import { type HostileRegistry, startHostileRegistry } from '../support/hostile-registry.ts'
+import { makeImage, type Piece, piecesOf, type TestImage } from '../support/images.ts'
+import { startWorld, type World } from '../support/world.ts'
+
+/** Of a row: nothing of it is shared but Weir. */
+export interface Place {
+  world: World
+  /** Named in the config, with the login of {@link login}. */
+  registry: HostileRegistry
+  /** Named in the config too, also with a login: where a registry may send on to. */
+  other: HostileRegistry
+  /** A server that nobody named: nothing may come there. */
+  stranger: Stranger
+  /** In project `demo`; its tag `prod` stands at `good`, imported from `lib/app:v1` of the registry. */
+  stream: string
+  good: TestImage
+  /** Nobody asked for it yet. */
+  next: TestImage
+  /** What Weir waited before it asked again, in milliseconds: nothing really waits. */
+  waits: number[]
+}
+
+export interface Stranger {
+  /** `127.0.0.1:port`. */
+  host: string
+  port: number
+  connections(): number
+}
+
+/** What Weir shows to registries that ask for it. */
+export const login = { username: 'weir-robot', password: 'hunter2-of-the-robot' }
+
+/** Much less than a registry gets by default, and much more than an honest one needs. */
+const timeouts = {
+  connectMs: 1000,
+  headersMs: 1000,
+  wholeMs: 1500,
+  tagsMs: 2000,
+  referrersMs: 1000,
+  blobIdleMs: 500,
+  probeMs: 2000,
+}
+
+/** Starts Weir; gives a place for each row, one after the other. */
+export async function startPlaces(rows: number, defer: Defer): Promise<{ next(): Promise<Place>; world: World }> {
+  const directory = await temporaryDirectory(defer)
+  const passwordFile = join(directory, 'password')
+  await mkdir(directory, { recursive: true })
+  await writeFile(passwordFile, login.password)
+  const pairs = await Promise.all(
+    Array.from({ length: rows }, async () => ({
+      registry: await startHostileRegistry({ defer }),
+      other: await startHostileRegistry({ defer }),
+    })),
+  )
+  const waits: number[] = []
+  const world = await startWorld({
+    defer,
+    config: {
+      upstreams: pairs.flatMap(({ registry, other }) =>
+        [registry, other].map(({ host }) => ({
+          host,
+          insecure: true,
+          username: login.username,
+          passwordFile,
+          projects: ['demo'],
+          repositories: ['**'],
+        })),
+      ),
+    },
+    patience: {
+      timeouts,
+      retry: {
+        random: () => 0,
+        wait: async (ms, signal) => {
+          waits.push(ms)
+          signal?.throwIfAborted()
+        },
+      },
+    },
+  })
+  for (const argv of [
+    ['new-project', 'demo'],
+    ['grant', 'pull', 'anonymous', '-n', 'demo'],
+  ]) {
+    expect(await world.cli(...argv), argv.join(' ')).toMatchObject({ exitCode: 0 })
+  }
+  let row = 0
+  return {
+    world,
+    async next() {
+      const pair = pairs[row]
+      row += 1
+      if (pair === undefined) throw new TypeError('more rows than were announced')
+      const place = await settle({ ...pair, world, waits, stranger: await startStranger(defer), stream: `row-${row}` })
+      waits.length = 0
+      return place
+    },
+  }
+}
+
+async function settle(bare: Omit<Place, 'good' | 'next'>): Promise<Place> {
+  const { world, registry, stream } = bare
+  const good = image(`${registry.host} good`)
+  registry.put('lib/app', good, { tag: 'v1' })
+  const from = ['--from', `${registry.host}/lib/app:v1`]
+  expect(await world.cli('import-image', `demo/${stream}:prod`, ...from)).toMatchObject({ exitCode: 0 })
+  return { ...bare, good, next: image(`${registry.host} next`) }
+}
+
+/** One whose layer is too large to be given out as a single piece. */
+function image(seed: string): TestImage {
+  return makeImage(seed, { layers: [Buffer.alloc(layerBytes, `${seed} `)] })
+}
+
+export const layerBytes = 3 * 2 ** 20
+
+/** The layer of an image. */
+export function layerOf({ layers: [layer] }: TestImage): Piece {
+  return layer ?? expect.unreachable()
+}
+
+async function startStranger(defer: Defer): Promise<Stranger> {
+  let connections = 0
+  const server = createServer((socket) => {
+    connections += 1
+    socket.destroy()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  defer(() => new Promise<void>((resolve) => server.close(() => resolve())))
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new TypeError('a server on TCP has a port')
+  return { host: `127.0.0.1:${address.port}`, port: address.port, connections: () => connections }
+}
+
+/** Which of these Weir has files of: held, or begun. */
+export async function filesOf({ world }: Place, pieces: readonly Piece[]): Promise<string[]> {
+  const content = join(world.dataDirectory, 'content')
+  const names = await readdir(content, { recursive: true })
+  return names.filter((name) => pieces.some(({ digest }) => name.includes(digestHex(digest))))
+}
+
+/** Everything of an image that the tag does not stand at yet. */
+export function partsOf(image: TestImage): Piece[] {
+  return piecesOf(image)
+}
