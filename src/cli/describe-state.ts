@@ -3,7 +3,7 @@
 import { formatMoment } from './ages.ts'
 import type { TagEvent, TagItem } from './api.ts'
 import { contentTroubles } from './content-state.ts'
-import { candidateOf, describeHold } from './holds.ts'
+import { candidateOf, describeHold, isResumed } from './holds.ts'
 import { incompleteReason, nextSteps } from './import-advice.ts'
 import { formatCause, formatClient } from './ledger.ts'
 import { shortDigest, shortDigests } from './output.ts'
@@ -108,13 +108,14 @@ export function digestText({ wide }: Pick<TagView, 'wide'>, digest: string): str
   return wide ? digest : shortDigest(digest)
 }
 
-function movedLine({ revision, cause }: TagEvent, { wide }: TagView): string {
+function movedLine({ revision, cause }: TagEvent, { tag, wide }: TagView): string {
   const by = cause?.by ? ` by ${cause.by}` : ''
   const source = cause?.from?.name ?? ''
   const from = source === '' ? '' : ` from ${wide ? source : shortDigests(source)}`
   const client = cause?.client ? ` with ${wide ? cause.client : formatClient(cause.client)}` : ''
   const reason = cause?.reason ? ` (${cause.reason})` : ''
-  return `revision ${revision}: ${formatCause(cause)}${by}${from}${client}${reason}`
+  const resumed = isResumed(cause, tag.hold) ? '; no longer held' : ''
+  return `revision ${revision}: ${formatCause(cause)}${by}${from}${client}${reason}${resumed}`
 }
 
 function holdLines({ tag, source, nowMs, wide }: TagView): string[] {

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { type ImageStreamTag, resources, type TagEvent } from './api.ts'
 import type { Client } from './client.ts'
 import { unlessForbidden } from './failures.ts'
-import { describeHold, holdOf } from './holds.ts'
+import { describeHold, holdOf, isResumed } from './holds.ts'
 import { formatCause, listEvents, noHistory } from './ledger.ts'
 import {
   digestColumns,
@@ -48,8 +48,12 @@ async function showHistory(
   const standing = await findTag(client, name)
   printRows(context.stdout, output, events.items, historyPrinting(inForce(events.items, standing)))
   const hold = holdOf(standing?.metadata?.annotations)
-  if (hold !== undefined)
+  const [newest] = events.items
+  if (hold !== undefined) {
     context.stdout.write(`${printable(describeHold(hold))}; weir resume ${formatStreamReference(name)} ends it\n`)
+  } else if (inForce(events.items, standing) !== undefined && isResumed(newest?.cause, hold)) {
+    context.stdout.write('no longer held: it was resumed\n')
+  }
 }
 
 /** The tag as it stands; undefined when it stands nowhere, or the caller may read no more than its history. */

@@ -1,5 +1,5 @@
 import { formatMoment } from './ages.ts'
-import type { Condition } from './api.ts'
+import type { Condition, TagEvent } from './api.ts'
 
 /** Read-only annotation of a tag that a rollback holds. */
 export const holdAnnotation = 'weir.dev/hold'
@@ -49,6 +49,11 @@ export function describeHold({ revision, at, by, reason, said }: Hold, nowMs?: n
     reason !== undefined && `(${reason})`,
   ]
   return parts.filter((part) => part !== false).join(' ')
+}
+
+/** Whether a tag that a rollback brought to where it stands may move again: somebody resumed it, which is no revision. */
+export function isResumed(cause: TagEvent['cause'], hold: Hold | undefined): boolean {
+  return cause?.kind === 'rollback' && hold === undefined
 }
 
 // A server of another version may write another form: the tag is held all the same.

@@ -570,7 +570,7 @@ describe('a tag', () => {
     expect((await show()).stdout).toBe(
       `Name:        demo/app:prod
 Stands:      at ${short(a)} since 3 days ago (2026-01-28T00:00:00Z)
-             revision 7: rollback to 5 by jane
+             revision 7: rollback to 5 by jane; no longer held
 Source:      follows quay.io/org/app:v1, looked at by hand: weir import-image demo/app:prod
 Tracked by:  stable
 Pull:        docker pull weir.test:5000/demo/app:prod

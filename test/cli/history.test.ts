@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { failure, startFakeApi } from './fake-api.ts'
-import { a, event, events, first, listed, moved, rolledBack, weir } from './ledger-api.ts'
+import { a, b, event, events, first, listed, moved, rolledBack, weir } from './ledger-api.ts'
 
 const tag = '/apis/image.openshift.io/v1/namespaces/demo/imagestreamtags/app:prod'
 
@@ -29,6 +29,21 @@ describe('history', () => {
       ].join('\n'),
     })
     expect(api.requests[0]?.query).toEqual({ fieldSelector: 'stream=app,tag=prod', limit: '500' })
+  })
+
+  test('tells that a hold was ended, which is no revision, as long as the tag stands where it held it', async () => {
+    const ended = 'no longer held: it was resumed\n'
+    for (const [entries, answer, isTold] of [
+      [[rolledBack, moved, first], standing(a), true],
+      [[moved, first], standing(b), false],
+      [[event(4, '', { kind: 'delete', by: 'jane' }), rolledBack], failure(404, 'NotFound', 'no'), false],
+      [[rolledBack, moved], failure(403, 'Forbidden', 'no'), false],
+    ] as const) {
+      const api = await startFakeApi()
+      api.answer('GET', events, listed([...entries]))
+      api.answer('GET', tag, answer)
+      expect((await weir(api, 'history', 'demo/app:prod')).stdout.endsWith(ended)).toBe(isTold)
+    }
   })
 
   test('of a deleted tag marks nothing', async () => {
