@@ -1,24 +1,24 @@
-import type { Hash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
-import { type Digest, digestHex, digestOf, hashFor } from '../oci/digest.ts'
+import { type Digest, hashFor } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Buffers } from './buffers.ts'
+import { BusyError } from './busy.ts'
 import type { AcquireLease, BlobReader, Link, UpstreamLocation } from './content.ts'
 import type { Counters } from './counters.ts'
-import { createDirectReader } from './direct-reader.ts'
+import { type Apart, goOnApart, type LeftDownload } from './download-apart.ts'
 import { createDownloadReader, type SharedBytes } from './download-reader.ts'
 import { endingWith } from './ending.ts'
 import { beginFilling, type Filling } from './filling.ts'
 import type { Growing } from './growing-file.ts'
+import { isBeginningOfHeld } from './held-beginning.ts'
 import { type HeldFiles, NoRoomError } from './held-files.ts'
 import { isWrongBytes, upstreamsOf, wrongBytes } from './locations.ts'
-import { createMembers, type Member } from './members.ts'
+import { createMembers, type Member, type Members } from './members.ts'
 import { followOther } from './other-process.ts'
-import { locationKey, proofOf } from './proof.ts'
 import type { Extent } from './range.ts'
-import { skipping } from './reader.ts'
 import type { FetchOptions } from './resume.ts'
 import { freeBytes, requireDigest } from './verified.ts'
+import { keysOf, mayGo, wayOf } from './ways.ts'
 
 export interface DownloadOptions extends FetchOptions {
   files: HeldFiles
@@ -49,9 +49,6 @@ export interface Download {
   end(reason: Error): Promise<void>
 }
 
-/** Why readers go on apart. */
-type Apart = 'held' | 'no room' | 'no lease' | 'no location' | 'enough'
-
 /** Begins to download a blob of `size` bytes through `link`, which has a location upstream. */
 export function startDownload(link: Link, size: number, options: DownloadOptions): Download {
   const { files, counters, buffers, log } = options
@@ -68,16 +65,20 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     bytes: undefined,
     free: freeBytes(size),
     members,
-    goOn,
+    goOn: (member, extent, at) => goOnApart({ ...options, signal: ending.signal }, left(), member, { extent, at }),
   }
   /** Has run over what is there. */
   let hash = hashFor(digest)
   /** Those that gave what is there, and the one that is asked. */
   let through: ReadonlySet<string> = keysOf(locations.slice(0, 1))
-  let apart: { why: Apart; error: unknown } | undefined
+  let apart: Apart | undefined
   let isOver = false
   let endUse: (() => void) | undefined = files.use(digest)
   let endWriting: (reason: Error) => void = () => undefined
+
+  function left(): LeftDownload {
+    return { digest, locations, shared, hash, apart }
+  }
 
   function received(): number {
     return shared.bytes?.received ?? 0
@@ -124,15 +125,10 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     shared.bytes = bytes
   }
 
-  function mayHave(member: Pick<Member, 'link'>, keys: ReadonlySet<string>): boolean {
-    const own = keysOf(upstreamsOf(member.link))
-    return [...keys].every((key) => own.has(key))
-  }
-
   /** Those who have no right to the bytes that come next get why the location before failed. */
   function turnTo(next: ReadonlySet<UpstreamLocation>, failure: unknown): void {
     through = keysOf(next)
-    for (const member of members) if (!mayHave(member, through)) members.fail(member, failure)
+    for (const member of members) if (!mayGo(member.link, through)) members.fail(member, failure)
     ending.signal.throwIfAborted()
   }
 
@@ -142,35 +138,11 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     members.tell()
   }
 
-  function goApart(why: Apart, error: unknown): void {
+  function goApart(why: Apart['why'], error: unknown): void {
     apart = { why, error }
     shared.course = 'apart'
     options.onOver()
     members.tell()
-  }
-
-  async function goOn({ link: own }: Member, extent: Extent, at: number): Promise<BlobReader> {
-    const end = extent.offset + extent.length
-    if (apart?.why === 'held') {
-      const isWhole = extent.length === size
-      // Only the whole is verified.
-      const held = await files.open(own, isWhole ? undefined : { start: at, end: end - 1 })
-      if (held !== undefined) return isWhole ? skipping(held.reader, at) : held.reader
-    }
-    if (apart?.why === 'no room') counters.streamedThrough++
-    const others = upstreamsOf(own).filter((location) => apart?.why !== 'no location' || !isOwn(location))
-    if (others.length === 0) throw apart?.error
-    const request = { digest, size, end, locations: others }
-    const direct = { ...options, signal: ending.signal }
-    if (extent.length < size) return createDirectReader({ ...request, start: at }, direct)
-    const start = received()
-    const heldBack = shared.bytes && (await readBetween(shared.bytes, at, start))
-    const verify = { hash: hash.copy(), ...(heldBack && { heldBack }) }
-    return createDirectReader({ ...request, start, verify }, direct)
-  }
-
-  function isOwn(location: UpstreamLocation): boolean {
-    return keysOf(locations).has(locationKey(location))
   }
 
   async function takeLease(): ReturnType<AcquireLease> {
@@ -186,7 +158,7 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   /** Reads along what another process writes, which has the lease. */
   async function follow(signal: AbortSignal): Promise<void> {
     const all = keysOf(locations)
-    const mayFollow = [...members].every((member) => mayHave(member, all))
+    const mayFollow = [...members].every((member) => mayGo(member.link, all))
     if (!mayFollow) return goApart('no lease', new BusyError(digest))
     through = all
     const path = files.partialPath(digest, wayOf(locations, size))
@@ -226,21 +198,13 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   /** Another process has kept it, or this one a moment ago: who has begun goes on in it where it begins with the same bytes. */
   async function becomeHeld(): Promise<void> {
     if (shared.course !== 'coming') return
-    if (!(await isBeginningOfHeld())) {
+    if (!(await isBeginningOfHeld(files, link, { end: received(), hash }))) {
       const other = wrongBytes(undefined, 'begins otherwise than before')
       for (const member of members) if (member.hasBegun) members.fail(member, other)
       showBytes(undefined)
       hash = hashFor(digest)
     }
     goApart('held', new BusyError(digest))
-  }
-
-  async function isBeginningOfHeld(): Promise<boolean> {
-    const end = received()
-    if (end === 0) return true
-    const held = await files.open(link, { start: 0, end: end - 1 }).catch(() => undefined)
-    const heldHash = held && (await hashOf(held.reader, hashFor(digest)).catch(() => undefined))
-    return heldHash?.digest().equals(hash.copy().digest()) === true
   }
 
   /** Fetches it, and where a location's bytes were wrong, from those that are left, for those who have got nothing yet. */
@@ -320,31 +284,14 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
     get isUnwanted() {
       return isUnwanted()
     },
-    mayJoin: (other) => mayHave({ link: other }, through),
+    mayJoin: (other) => mayGo(other, through),
     read(own, extent) {
       const end = extent.offset + extent.length
       // Its last bytes are given out only when all is there.
       const member = members.join(own, end > freeBytes(size) ? size : end)
       return createDownloadReader(shared, member, extent, buffers)
     },
-    async wait(own, { signal, onProgress }) {
-      const member = members.join(own, size)
-      const failed = Promise.withResolvers<never>()
-      const leave = (): void => failed.reject(signal.reason)
-      if (signal.aborted) leave()
-      signal.addEventListener('abort', leave, { once: true })
-      const stopListening = members.onNews(() => {
-        if (member.failure !== undefined) failed.reject(member.failure.error)
-        else onProgress?.(received())
-      })
-      try {
-        await Promise.race([kept.promise, failed.promise])
-      } finally {
-        stopListening()
-        signal.removeEventListener('abort', leave)
-        members.leave(member)
-      }
-    },
+    wait: (own, waiting) => waitFor(kept.promise, members, members.join(own, size), { ...waiting, received }),
     async end(reason) {
       stop(reason)
       failAll(reason)
@@ -353,43 +300,30 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
   }
 }
 
-function keysOf(locations: Iterable<UpstreamLocation>): ReadonlySet<string> {
-  return new Set([...locations].map(locationKey))
-}
-
-/** Tells ways to a blob from one another: who may go one of them may read what another process gets on it. */
-export function wayOf(locations: readonly UpstreamLocation[], size: number): string {
-  return digestHex(digestOf(JSON.stringify([size, ...proofOf(locations)]))).slice(0, 40)
-}
-
-/** Another process writes it, or took that over: whoever asks again waits for its turn. What that process is, is not told. */
-export class BusyError extends RegistryError {
-  constructor(digest: Digest) {
-    super('UNAVAILABLE', { message: `${digest} is busy, try again` })
-    this.name = 'BusyError'
-  }
-}
-
 function noRoom(digest: Digest, error: NoRoomError): RegistryError {
   return new RegistryError('UNAVAILABLE', { message: `there is no room for ${digest}: ${error.problem}`, cause: error })
 }
 
-/** Reads to the end, and closes. */
-async function hashOf(reader: BlobReader, hash: Hash): Promise<Hash> {
+/** Waits as a member until `kept` settles, or it gets no more. */
+async function waitFor(
+  kept: Promise<void>,
+  members: Members,
+  member: Member,
+  { received, signal, onProgress }: { received(): number; signal: AbortSignal; onProgress?: (bytes: number) => void },
+): Promise<void> {
+  const failed = Promise.withResolvers<never>()
+  const leave = (): void => failed.reject(signal.reason)
+  if (signal.aborted) leave()
+  signal.addEventListener('abort', leave, { once: true })
+  const stopListening = members.onNews(() => {
+    if (member.failure !== undefined) failed.reject(member.failure.error)
+    else onProgress?.(received())
+  })
   try {
-    for (let piece = await reader.read(); piece !== undefined; piece = await reader.read()) hash.update(piece)
-    return hash
+    await Promise.race([kept, failed.promise])
   } finally {
-    reader.close()
+    stopListening()
+    signal.removeEventListener('abort', leave)
+    members.leave(member)
   }
-}
-
-/** Bytes that are there: no more than is held back of a blob. */
-async function readBetween(bytes: Growing, start: number, end: number): Promise<Buffer> {
-  const whole = Buffer.allocUnsafe(end - start)
-  for (let at = start; at < end; ) {
-    const piece = await bytes.read(at, end, () => Buffer.allocUnsafe(end - at))
-    at += piece.copy(whole, at - start)
-  }
-  return whole
 }
