@@ -6,12 +6,17 @@ import { requestBody, saidLength } from './request-body.ts'
 /** Manifests that are being pushed, in so much memory. */
 export interface ManifestBodies {
   /**
-   * Reads a body when there is memory for it, and keeps that for the work.
+   * Reads a body when there is memory for it, and keeps that for the work. `by` is who sends it: of the memory, and of the places to
+   * wait in, one user has half at most, so that nobody keeps all others from pushing.
    *
    * @throws RegistryError TOO_LARGE beyond 4 MiB; TOOMANYREQUESTS when too many wait; SIZE_INVALID when the client breaks off, or is slower
    * than anybody is who means it; and what the work throws
    */
-  read<T>(exchange: Pick<Exchange, 'incoming' | 'outgoing'>, work: (bytes: Buffer) => Promise<T>): Promise<T>
+  read<T>(
+    exchange: Pick<Exchange, 'incoming' | 'outgoing'>,
+    by: string,
+    work: (bytes: Buffer) => Promise<T>,
+  ): Promise<T>
 }
 
 export interface ManifestBodiesOptions {
@@ -27,41 +32,68 @@ const retryAfterSeconds = 5
 /** Of the memory that a manifest is read into at first. */
 const leastBytes = 16 * 1024
 
+interface Waiting {
+  by: string
+  bytes: number
+  enter: () => void
+}
+
 export function createManifestBodies(options: ManifestBodiesOptions = {}): ManifestBodies {
   const { maxBytes = 32 * 1024 * 1024, maxWaiting = 256, timeoutMs = 60_000 } = options
-  const waiting: { bytes: number; enter: () => void }[] = []
+  const waiting: Waiting[] = []
+  const takenBy = new Map<string, number>()
   let taken = 0
 
-  /** In turn, so that a large one gets its own too. */
+  /** Of one user in turn, so that a large one gets its own too; whoever has his share waits for his own alone. */
   function admit(): void {
-    for (let next = waiting[0]; next !== undefined && taken + next.bytes <= maxBytes; next = waiting[0]) {
-      waiting.shift()
-      taken += next.bytes
-      next.enter()
+    const ahead = new Set<string>()
+    for (let i = 0; i < waiting.length; ) {
+      const next = waiting[i]
+      if (next === undefined) return
+      const { by, bytes, enter } = next
+      const own = takenBy.get(by) ?? 0
+      if (ahead.has(by) || (own > 0 && own + bytes > maxBytes / 2)) {
+        ahead.add(by)
+        i += 1
+        continue
+      }
+      if (taken + bytes > maxBytes) return
+      waiting.splice(i, 1)
+      taken += bytes
+      takenBy.set(by, own + bytes)
+      enter()
     }
   }
 
-  function take(bytes: number): Promise<void> {
-    if (waiting.length >= maxWaiting) {
+  function take(by: string, bytes: number): Promise<void> {
+    const own = waiting.filter((each) => each.by === by).length
+    if (waiting.length >= maxWaiting || own >= maxWaiting / 2) {
       const message = 'too many manifests are being pushed at the same time, try again'
       throw new RegistryError('TOOMANYREQUESTS', { message, retryAfterSeconds })
     }
-    const admitted = new Promise<void>((enter) => waiting.push({ bytes, enter }))
+    const admitted = new Promise<void>((enter) => waiting.push({ by, bytes, enter }))
     admit()
     return admitted
   }
 
+  function give(by: string, bytes: number): void {
+    taken -= bytes
+    const left = (takenBy.get(by) ?? 0) - bytes
+    if (left > 0) takenBy.set(by, left)
+    else takenBy.delete(by)
+    admit()
+  }
+
   return {
-    async read(exchange, work) {
+    async read(exchange, by, work) {
       const said = saidLength(exchange)
       if (said !== undefined && said > maxManifestBytes) throw tooLarge()
       const bytes = Math.min(said ?? maxManifestBytes, maxBytes)
-      await take(bytes)
+      await take(by, bytes)
       try {
         return await work(await readWhole(exchange, timeoutMs))
       } finally {
-        taken -= bytes
-        admit()
+        give(by, bytes)
       }
     },
   }

@@ -29,7 +29,7 @@ export function addManifestRoutes(app: Hono<HttpEnv>, deps: ManifestRoutesDeps):
       readManifestTarget(reference, tags)
       const mediaType = c.req.header('content-type')
       const by = pusherOf(authorizer, { subject, client: c.env.client, name })
-      return manifestBodies.read(c.env, async (bytes) =>
+      return manifestBodies.read(c.env, subject.name, async (bytes) =>
         created(name, tags, await push.manifest(name, reference, by, { bytes, mediaType, tags })),
       )
     })

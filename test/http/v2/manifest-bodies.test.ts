@@ -32,6 +32,10 @@ async function exchanges(options: ManifestBodiesOptions) {
   return { bodies, open }
 }
 
+let users = 0
+/** Another user each time. */
+const someone = () => `user-${users++}`
+
 const echo = async (bytes: Buffer) => bytes.toString()
 
 test('what is beyond the memory waits until others are done, in turn', async () => {
@@ -40,7 +44,7 @@ test('what is beyond the memory waits until others are done, in turn', async () 
   const second = await open(6, 'secon')
   const third = await open(4, 'abcd')
   const order: string[] = []
-  const read = (each: typeof first) => bodies.read(each.exchange, echo).then((text) => order.push(text))
+  const read = (each: typeof first) => bodies.read(each.exchange, someone(), echo).then((text) => order.push(text))
   const all = [read(first), read(second), read(third)]
   third.end()
   second.end('d')
@@ -57,9 +61,9 @@ test('memory is kept while the work lasts, and given back when it fails', async 
   const working = Promise.withResolvers<string>()
   const first = await open(4, 'abcd')
   const second = await open(4, 'efgh')
-  const failing = bodies.read(first.exchange, () => working.promise)
+  const failing = bodies.read(first.exchange, someone(), () => working.promise)
   let isDone = false
-  const waiting = bodies.read(second.exchange, echo).finally(() => {
+  const waiting = bodies.read(second.exchange, someone(), echo).finally(() => {
     isDone = true
   })
   first.end()
@@ -75,9 +79,9 @@ test('a body of no length that is said counts as the largest', async () => {
   const { bodies, open } = await exchanges({ maxBytes: maxManifestBytes + 3 })
   const first = await open(undefined, 'a')
   const second = await open(4, 'abcd')
-  const reading = bodies.read(first.exchange, echo)
+  const reading = bodies.read(first.exchange, someone(), echo)
   let isDone = false
-  const waiting = bodies.read(second.exchange, echo).finally(() => {
+  const waiting = bodies.read(second.exchange, someone(), echo).finally(() => {
     isDone = true
   })
   second.end()
@@ -93,9 +97,9 @@ test('more than may wait are told to come again', async () => {
   const first = await open(4, 'abc')
   const second = await open(4, 'efgh')
   const third = await open(4, 'ijkl')
-  const reading = bodies.read(first.exchange, echo)
-  const waiting = bodies.read(second.exchange, echo)
-  await expect(bodies.read(third.exchange, echo)).rejects.toMatchObject({
+  const reading = bodies.read(first.exchange, someone(), echo)
+  const waiting = bodies.read(second.exchange, someone(), echo)
+  await expect(bodies.read(third.exchange, someone(), echo)).rejects.toMatchObject({
     code: 'TOOMANYREQUESTS',
     retryAfterSeconds: 5,
   })
@@ -107,16 +111,16 @@ test('more than may wait are told to come again', async () => {
 test('who is too slow, or leaves, is cut, and the next is let in', async () => {
   const { bodies, open } = await exchanges({ maxBytes: 4, timeoutMs: 1 })
   const slow = await open(4, 'abc')
-  await expect(bodies.read(slow.exchange, echo)).rejects.toMatchObject({ code: 'SIZE_INVALID' })
+  await expect(bodies.read(slow.exchange, someone(), echo)).rejects.toMatchObject({ code: 'SIZE_INVALID' })
   const leaving = await open(4, 'abc')
   leaving.leave()
-  await expect(bodies.read(leaving.exchange, echo)).rejects.toMatchObject({ code: 'SIZE_INVALID' })
+  await expect(bodies.read(leaving.exchange, someone(), echo)).rejects.toMatchObject({ code: 'SIZE_INVALID' })
 })
 
 test('what says that it is larger than a manifest is not read', async () => {
   const { bodies, open } = await exchanges({})
   const { exchange } = await open(maxManifestBytes + 1, 'abc')
-  await expect(bodies.read(exchange, echo)).rejects.toMatchObject({ code: 'TOO_LARGE' })
+  await expect(bodies.read(exchange, someone(), echo)).rejects.toMatchObject({ code: 'TOO_LARGE' })
   expect(exchange.incoming.readableDidRead).toBe(false)
 })
 
@@ -131,5 +135,24 @@ test('pieces of a byte each are not kept as such', async () => {
     }
   }
   Object.assign(exchange.incoming, { iterator: one })
-  expect(await bodies.read(exchange, echo)).toBe('a little at a time'.repeat(5000))
+  expect(await bodies.read(exchange, someone(), echo)).toBe('a little at a time'.repeat(5000))
+})
+
+test('who has half of the memory, or of the places to wait in, keeps nobody else from pushing', async () => {
+  const { bodies, open } = await exchanges({ maxBytes: 8, maxWaiting: 4 })
+  const slow = [await open(4, 'a'), await open(4, 'b'), await open(4, 'c')]
+  const reading = slow.map(({ exchange }) => bodies.read(exchange, 'eve', echo))
+  await expect(bodies.read((await open(4, 'd')).exchange, 'eve', echo)).rejects.toMatchObject({
+    code: 'TOOMANYREQUESTS',
+  })
+  const other = await open(4, 'else')
+  expect(await bodies.read(other.exchange, 'ann', echo)).toBe('else')
+  for (const each of slow) each.end('...')
+  expect(await Promise.all(reading)).toEqual(['a...', 'b...', 'c...'])
+})
+
+test('a manifest of more than half of the memory is taken when its user has nothing else', async () => {
+  const { bodies, open } = await exchanges({ maxBytes: 8 })
+  const { exchange } = await open(6, 'abcdef')
+  expect(await bodies.read(exchange, 'ann', echo)).toBe('abcdef')
 })
