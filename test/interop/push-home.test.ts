@@ -14,6 +14,7 @@ import { type RunningWeir, startWeir } from './support/weir.ts'
 
 const image = realImage('home')
 const index = realIndex('home')
+const large = [1, 2, 3, 4, 5, 6].map((n) => realImage(`home of large ${n}`, { padding: 250_000 }))
 const password = 'pa55:word-of-the-home'
 
 let directory: string
@@ -183,8 +184,7 @@ test('a second Weir of its own data imports from home what was pushed to the fir
 })
 
 test('a small disk takes more than it has room for, and gives what it let go of, after a restart too', async () => {
-  const images = [1, 2, 3, 4, 5, 6].map((n) => realImage(`home of large ${n}`, { padding: 250_000 }))
-  for (const [i, each] of images.entries()) {
+  for (const [i, each] of large.entries()) {
     await source.put('lib/large', each, `v${i}`)
     const pushed = await push(`lib/large:v${i}`, `demo/large:v${i}`, small, smallLogin)
     expect(pushed.code, pushed.stderr).toBe(0)
@@ -192,7 +192,7 @@ test('a small disk takes more than it has room for, and gives what it let go of,
     await small.weir('prune')
   }
   expect(await heldBytes(small)).toBeLessThan(1024 ** 2)
-  for (const [i, each] of images.entries()) {
+  for (const [i, each] of large.entries()) {
     await expectPulled(`demo/large:v${i}`, each, { at: small, as: smallLogin })
   }
 })
@@ -206,6 +206,25 @@ test('nothing is acknowledged while home is away, and the tag stays', async () =
   // skopeo tells the status alone of what is the server’s trouble.
   expect(refused.stderr).toContain('503 Service Unavailable')
   await expectPulled('demo/image:v1', image)
+})
+
+test('while home is away a small disk gives what it holds, and names the home for the rest', async () => {
+  small = await hourLater(small)
+  await small.weir('prune')
+  const held = await readdir(blobsOf(small))
+  const outcomes = new Set<boolean>()
+  for (const [i, each] of large.entries()) {
+    const isHeld = each.layers.every(({ digest }) => held.includes(digest.slice('sha256:'.length)))
+    outcomes.add(isHeld)
+    if (isHeld) await expectPulled(`demo/large:v${i}`, each, { at: small, as: smallLogin })
+    else {
+      const [crane] = clients
+      const refused = await crane?.pull(`${small.host}/demo/large:v${i}`, smallLogin)
+      expect(refused?.code).not.toBe(0)
+      expect(refused?.stderr).toContain(home.host)
+    }
+  }
+  expect(outcomes).toEqual(new Set([true, false]))
 })
 
 const blobsOf = ({ directory: at }: RunningWeir) => join(at, 'data', 'content', 'blobs', 'sha256')

@@ -49,6 +49,9 @@ describe('two Weirs with a home', () => {
     await expectPulled(other, image)
     await run(other, 'import-image', 'demo/app:v1')
     await expectPulled(other, next)
+    // What no tag of the home stands at any more is there by its digest.
+    await run(other, 'import-image', 'demo/app:kept', '--from', `${home.host}/team/app@${image.manifest.digest}`)
+    await expectPulled(other, image, 'kept')
   })
 
   test('a tag that follows the home is pushed to at either, and is the same at both', async () => {
