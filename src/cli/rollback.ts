@@ -2,7 +2,8 @@ import type { Command } from 'commander'
 import { parseDigest } from '../oci/digest.ts'
 import { apiVersion, type ImageStream, resources, type TagEvent } from './api.ts'
 import { type Client, movePatienceMs } from './client.ts'
-import { ApiError, misuse, unlessForbidden } from './failures.ts'
+import { ApiError, CliError, misuse, unlessForbidden } from './failures.ts'
+import { heldText } from './import-advice.ts'
 import { failureOf } from './import-outcome.ts'
 import { findDigest, listEvents, noHistory } from './ledger.ts'
 import { type Format, formatOption, printable, printObject } from './output.ts'
@@ -102,7 +103,8 @@ async function moveTag(client: Client, name: TagName, wish: Wish): Promise<TagEv
     return await client.request<TagEvent>('POST', { resource, project }, { body, patienceMs: movePatienceMs })
   } catch (error) {
     if (mayMeanNoTag(error) && (await hasNoHistory(client, name))) throw await noHistory(client, name)
-    throw error
+    const held = error instanceof ApiError && error.code === 422 ? heldText(name, error.status) : undefined
+    throw held === undefined ? error : new CliError(held, { cause: error })
   }
 }
 

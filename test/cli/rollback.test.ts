@@ -123,6 +123,18 @@ describe('rollback --to the beginning of a digest', () => {
     expect(api.sent('POST', events)).toMatchObject([{ to: 1234567 }, { to: digits }])
   })
 
+  test('of an immutable tag is refused without the words of the API', async () => {
+    const api = await ledger(first)
+    const why = 'is immutable (weir.dev/immutable: true, on the tag) and stays at sha256:0; use another tag'
+    const causes = [{ field: 'tag', reason: 'FieldValueForbidden', message: `Forbidden: tag "prod" ${why}` }]
+    api.answer('POST', events, failure(422, 'Invalid', `"app:prod" is invalid: tag: ${causes[0]?.message}`, { causes }))
+    expect(await weir(api, 'rollback', 'demo/app:prod')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `error: demo/app:prod ${why}\n`,
+    })
+  })
+
   test('of a tag without a history says that there is none', async () => {
     const api = await ledger()
     api.answer('GET', namespace, demo)
