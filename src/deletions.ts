@@ -10,11 +10,13 @@ import { RegistryError } from './oci/errors.ts'
 import { isTag, type StreamName } from './oci/reference.ts'
 import type { Store } from './store/store.ts'
 import { requireDeletable } from './streams/delete-policy.ts'
+import { deniedDerived } from './streams/immutable.ts'
 import { streamLink } from './streams/link-records.ts'
 import { streamNotFound } from './streams/lives.ts'
 import type { Cause } from './streams/records.ts'
 import type { ReferrerRecords } from './streams/referrer-records.ts'
 import type { Links, Pins, Stream, StreamReader, StreamWriter } from './streams/streams.ts'
+import { derivedImmutability } from './streams/tag-policy.ts'
 
 /** What a deletion takes along. */
 export interface Deleted {
@@ -231,6 +233,8 @@ export function createDeletions(options: DeletionsOptions): Deletions {
         // Where an upstream has such a tag is no more than remembered.
         const pushed = await records.fallback(stream, tag)
         if (pushed === undefined || pushed.host !== undefined) throw unknownTag(stream, tag)
+        const immutability = await derivedImmutability((key) => store.get(key), stream, tag)
+        if (immutability !== undefined) throw deniedDerived(immutability, pushed.image, { ...stream, tag })
         if (!dryRun) await records.removeFallback(stream, tag, pushed.image)
         if (!dryRun) options.forgetReferrers?.(stream)
       }

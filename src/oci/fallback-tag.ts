@@ -23,6 +23,11 @@ export function parseFallbackTag(tag: string): FallbackTag | undefined {
   return { algorithm, hex, suffix } as FallbackTag
 }
 
+/** Whether a pattern of tags means such tags, by its beginning or its end, and not just any of many tags. */
+export function meansFallbackTags(pattern: string): boolean {
+  return /^sha(?:256|512)-|\.(?:sig|att|sbom)$/.test(pattern)
+}
+
 /** The tag at which, by the referrers tag schema, an index of all that refers to a digest stands. */
 export function fallbackTagOf(digest: Digest): string {
   return `${digestAlgorithm(digest)}-${digestHex(digest).slice(0, 64)}`

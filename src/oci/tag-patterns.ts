@@ -18,10 +18,16 @@ export function isBooleanLike(written: string): boolean {
  */
 export function readTagChoice(written: string): ((tag: string) => boolean) | undefined {
   if (written === 'true' || written === 'false') return () => written === 'true'
+  const patterns = readPatterns(written)
+  return patterns && ((tag) => patterns.some((pattern) => matchesPattern(tag, pattern)))
+}
+
+/** The patterns of a choice; none of `true` and `false`, undefined of what can not be read. */
+export function readPatterns(written: string): string[] | undefined {
+  if (written === 'true' || written === 'false') return []
   if (isBooleanLike(written)) return undefined
   const patterns = written.split(',', maxTagPatterns + 1).map((each) => each.trim())
-  if (patterns.length > maxTagPatterns || !patterns.every((each) => patternForm.test(each))) return undefined
-  return (tag) => patterns.some((pattern) => matchesPattern(tag, pattern))
+  return patterns.length <= maxTagPatterns && patterns.every((each) => patternForm.test(each)) ? patterns : undefined
 }
 
 /** Whether a tag has the form of a pattern, in which each `*` stands for any characters, or none. Takes linear time. */

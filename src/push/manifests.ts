@@ -35,13 +35,14 @@ export interface FallbackTags {
   /** Whether `tag` is such a tag of an image that the stream has, and none of its own already: pulls look there first. */
   isOne(name: StreamName, tag: string): Promise<boolean>
   /**
-   * Puts such a tag somewhere, wherever it stood.
+   * Puts such a tag somewhere, wherever it stood. `dryRun` only looks whether it may stand there.
    *
-   * @throws RegistryError NAME_UNKNOWN when the stream of that `uid` does not live
+   * @throws RegistryError NAME_UNKNOWN when the stream of that `uid` does not live; DENIED when it is immutable
    */
   putFallback(
-    stream: StreamName & { uid: string },
+    stream: Pick<Stream, 'project' | 'stream' | 'uid' | 'annotations'>,
     to: { tag: string; image: Digest; mediaType: string; by: string },
+    options?: { dryRun?: boolean },
   ): Promise<void>
 }
 
@@ -88,12 +89,12 @@ async function put(parts: Parts, stream: Stream, body: ManifestBody, by: Manifes
   const move = parts.tags.to(stream, own, body, by)
   // What would be refused in the end is neither kept nor pushed on.
   await move({ dryRun: true })
+  await derive({ dryRun: true })
   const release = await reserved(parts, stream, body)
   try {
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       await give(parts, stream, body)
-      for (const tag of fallback)
-        await parts.fallbackTags?.putFallback(stream, { tag, image: digest, mediaType: body.mediaType, by: by.name })
+      await derive()
       const revision = await move()
       // Who deletes an image looks at its tags before: this one may have come too late for that.
       if ((await parts.links.get(stream, digest))?.received) return revision
@@ -105,6 +106,13 @@ async function put(parts: Parts, stream: Stream, body: ManifestBody, by: Manifes
     message: `${digest} was deleted again and again while it was pushed; try again`,
     retryAfterSeconds: 1,
   })
+
+  async function derive(options = {}): Promise<void> {
+    for (const tag of fallback) {
+      const to = { tag, image: digest, mediaType: body.mediaType, by: by.name }
+      await parts.fallbackTags?.putFallback(stream, to, options)
+    }
+  }
 }
 
 /** Makes the manifest the stream's, and that of the project's home where it has one. */

@@ -1,6 +1,7 @@
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
+import { meansFallbackTags } from '../oci/fallback-tag.ts'
 import type { StreamName } from '../oci/reference.ts'
-import { isBooleanLike, maxTagPatterns, readTagChoice } from '../oci/tag-patterns.ts'
+import { isBooleanLike, matchesPattern, maxTagPatterns, readPatterns, readTagChoice } from '../oci/tag-patterns.ts'
 import { sameIdentity } from './generations.ts'
 import { asCandidate, isHeldError } from './hold.ts'
 import type { Cause, TagRecord } from './records.ts'
@@ -27,6 +28,24 @@ export function immutableBy(tag: string, levels: Record<Level, Annotations>): Im
     const written = writtenIn(levels[level])
     const says = written === undefined ? undefined : read(written, level)
     if (written !== undefined && says !== undefined) return says(tag) ? { level, written } : undefined
+  }
+  return undefined
+}
+
+/**
+ * What makes a tag immutable that is derived from the digest of an image: patterns alone that mean such tags. cosign moves them to add
+ * signatures to an image, whose own tags are not to move.
+ */
+export function derivedImmutableBy(
+  tag: string,
+  levels: Record<Exclude<Level, 'tag'>, Annotations>,
+): Immutability | undefined {
+  for (const level of ['stream', 'project'] as const) {
+    const written = writtenIn(levels[level])
+    const patterns = written === undefined ? undefined : readPatterns(written)
+    if (written === undefined || patterns === undefined) continue
+    const isMeant = patterns.some((pattern) => meansFallbackTags(pattern) && matchesPattern(tag, pattern))
+    return isMeant ? { level, written } : undefined
   }
   return undefined
 }
@@ -116,6 +135,11 @@ export function deniedMove(error: unknown): unknown {
   return new RegistryError('DENIED', { message: words.join('; '), cause: error })
 }
 
+/** The refusal of what would move or delete an immutable tag that is derived from a digest and stands at `image`: DENIED. */
+export function deniedDerived(by: Immutability, image: string, context: StreamName & { tag: string }): unknown {
+  return deniedMove(immutableError(by, image, context))
+}
+
 function immutabilityOf(before: TagRecord, { immutableBy, tag }: ImmutableContext): Immutability | undefined {
   return before.items[0]?.image ? immutableBy?.(tag, before.spec?.annotations) : undefined
 }
@@ -143,7 +167,11 @@ function writtenIn(annotations: Annotations): string | undefined {
   return annotations && Object.hasOwn(annotations, immutableAnnotation) ? annotations[immutableAnnotation] : undefined
 }
 
-function immutableError({ level, written }: Immutability, image: string, context: ImmutableContext): RegistryError {
+function immutableError(
+  { level, written }: Immutability,
+  image: string,
+  context: StreamName & { tag: string },
+): RegistryError {
   const { project, stream, tag } = context
   const places = { project: `project ${project}`, stream: `image stream ${project}/${stream}`, tag: 'the tag' }
   const says = `${immutableAnnotation}: ${written.length > 100 ? `${written.slice(0, 100)}...` : written}`

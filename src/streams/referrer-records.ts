@@ -5,6 +5,7 @@ import type { StreamName } from '../oci/reference.ts'
 import type { ReferrerFacts } from '../oci/referrer.ts'
 import type { Entry, Store } from '../store/store.ts'
 import { formatTime } from './events.ts'
+import { deniedDerived } from './immutable.ts'
 import {
   decode,
   digestOfReferrer,
@@ -17,6 +18,7 @@ import {
 } from './keys.ts'
 import { streamNotFound } from './lives.ts'
 import type { FallbackRecord, LifeRecord, ReferrerRecord } from './records.ts'
+import { derivedImmutability } from './tag-policy.ts'
 
 /** A manifest that the stream received, and what a listing tells of it. */
 export interface StoredReferrer extends Omit<ReferrerRecord, 'uid'> {
@@ -39,14 +41,18 @@ export interface ReferrerRecords {
   /** Those of one image, or of all, in byte order; `after` is exclusive. */
   fallbacks(name: StreamName, options?: { of?: Digest; after?: string; limit?: number }): Promise<FallbackTagRecord[]>
   /**
-   * Puts such a tag somewhere, wherever it stood.
+   * Puts such a tag somewhere, wherever it stood. `dryRun` only looks whether it may stand there.
    *
-   * @throws RegistryError NAME_UNKNOWN when the stream of that `uid` does not live
+   * @throws RegistryError NAME_UNKNOWN when the stream of that `uid` does not live; DENIED when the tag was pushed to another image and
+   * is immutable
    */
-  putFallback(stream: StreamName & { uid: string }, to: Omit<FallbackTagRecord, 'at'>): Promise<void>
+  putFallback(stream: FallbackStream, to: Omit<FallbackTagRecord, 'at'>, options?: { dryRun?: boolean }): Promise<void>
   /** Whether there was one; only one that stands at `at`, where that is told. */
   removeFallback(name: StreamName, tag: string, at?: Digest): Promise<boolean>
 }
+
+/** A stream as read; without annotations only those of its project say what is immutable. */
+export type FallbackStream = StreamName & { uid: string; annotations?: Record<string, string> }
 
 /** Most bytes of annotations that are kept beside the manifest. */
 const maxAnnotationBytes = 16 * 1024
@@ -84,6 +90,13 @@ export function createReferrerRecords({
     return uid === uidOf(life) ? { tag, ...record } : undefined
   }
 
+  /** @throws RegistryError DENIED */
+  async function requireMutable(stream: FallbackStream, tag: string, image: Digest): Promise<void> {
+    const { annotations = {} } = stream
+    const by = await derivedImmutability((key) => store.get(key), { ...stream, annotations }, tag)
+    if (by !== undefined) throw deniedDerived(by, image, { ...stream, tag })
+  }
+
   return {
     fallback,
     async list(name, subject, { after, limit = Number.POSITIVE_INFINITY } = {}) {
@@ -109,14 +122,24 @@ export function createReferrerRecords({
       }
       return found
     },
-    async putFallback(stream, { tag, ...to }) {
+    async putFallback(stream, { tag, ...to }, { dryRun = false } = {}) {
+      const key = fallbackKey(stream, tag)
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
-        const life = await living(stream)
+        const [life, entry] = await Promise.all([living(stream), store.get(key)])
         if (life === undefined || uidOf(life) !== stream.uid) throw streamNotFound('NAME_UNKNOWN', stream)
+        const before = entry && decode<FallbackRecord>(entry)
+        const pushed = before?.uid === stream.uid && before.by !== undefined ? before.image : undefined
+        // What an upstream has there is no more than remembered.
+        if (pushed !== undefined && to.by === undefined) return
+        if (pushed !== undefined && pushed !== to.image) await requireMutable(stream, tag, pushed)
+        if (dryRun) return
         const record: FallbackRecord = { uid: stream.uid, ...to, at: formatTime(now()) }
         const result = await store.commit({
-          operations: [{ type: 'put', key: fallbackKey(stream, tag), value: encode(record) }],
-          preconditions: [{ key: lifeKey(stream), revision: life.revision }],
+          operations: [{ type: 'put', key, value: encode(record) }],
+          preconditions: [
+            { key: lifeKey(stream), revision: life.revision },
+            { key, revision: entry?.revision ?? 0 },
+          ],
         })
         // The same again does no harm where nobody can say whether it was written.
         if (result.status === 'committed') return

@@ -1,7 +1,7 @@
 /** What is kept of a tag, as records say: the annotations of its project are read, those of its stream and its own are handed in. */
 import type { Entry } from '../store/store.ts'
 import { type ContentPolicy, contentPolicy } from './content-policy.ts'
-import { type Immutability, immutableBy } from './immutable.ts'
+import { derivedImmutableBy, type Immutability, immutableBy } from './immutable.ts'
 import { projectKey } from './keys.ts'
 import { projectOf } from './open-project.ts'
 import type { Stream } from './streams.ts'
@@ -31,6 +31,16 @@ export async function immutableTags(
   const entry = await get(projectKey(project))
   const ofProject = entry && projectOf(entry).annotations
   return (tag, ofTag) => immutableBy(tag, { project: ofProject, stream: annotations, tag: ofTag })
+}
+
+/** What makes a tag of a stream immutable that is derived from the digest of an image. */
+export async function derivedImmutability(
+  get: (key: string) => Promise<Pick<Entry, 'value'> | undefined>,
+  { project, annotations }: StreamLevel,
+  tag: string,
+): Promise<Immutability | undefined> {
+  const entry = await get(projectKey(project))
+  return derivedImmutableBy(tag, { project: entry && projectOf(entry).annotations, stream: annotations })
 }
 
 export function createPolicyOf(
