@@ -61,6 +61,8 @@ const schema1Types = new Set([
   'application/vnd.docker.distribution.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.v1+prettyjws',
 ])
+/** Printable, and of at most 255 characters. */
+const printableType = /^[!-~](?:[ -~]{0,253}[!-~])?$/
 const foreignTypes = /^application\/vnd\.(?:oci\.image\.layer\.nondistributable\.|docker\.image\.rootfs\.foreign\.)/
 
 const documentFields = knownFields(
@@ -140,6 +142,16 @@ export function requireTrueData(manifest: Manifest): void {
   }
 }
 
+/**
+ * Checks that the `artifactType`, where there is one, can be a media type (RFC 6838): listings show it with each image.
+ *
+ * @throws RegistryError MANIFEST_INVALID
+ */
+export function requireArtifactType({ artifactType }: Manifest): void {
+  if (!artifactType || printableType.test(artifactType)) return
+  throw invalid('has an artifactType that is not a media type: at most 255 printable characters')
+}
+
 function parseDocument(bytes: Uint8Array): unknown {
   try {
     return parseStrictJson(bytes, limits)
@@ -176,8 +188,7 @@ function descriptor(value: unknown, path: string): Descriptor {
   const fields = fieldsOf(value, path, descriptorFields)
   const mediaType = text(fields.mediaType, `${path}.mediaType`)
   // It becomes a Content-Type header.
-  if (!/^[!-~](?:[ -~]{0,253}[!-~])?$/.test(mediaType))
-    throw invalid(`has a ${path}.mediaType that is not a media type`)
+  if (!printableType.test(mediaType)) throw invalid(`has a ${path}.mediaType that is not a media type`)
   const digest = parseDigest(text(fields.digest, `${path}.digest`))
   if (digest === undefined) throw invalid(`has a ${path}.digest that is not a sha256 or sha512 digest`)
   const { size } = fields

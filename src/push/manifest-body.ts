@@ -1,6 +1,13 @@
 import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
-import { isSchema1Type, type Manifest, parseManifest, requireTrueData, writtenMediaType } from '../oci/manifest.ts'
+import {
+  isSchema1Type,
+  type Manifest,
+  parseManifest,
+  requireArtifactType,
+  requireTrueData,
+  writtenMediaType,
+} from '../oci/manifest.ts'
 import { readManifestTarget } from '../oci/manifest-target.ts'
 import { isManifestType, manifestAccept, maxManifestBytes } from '../oci/media-types.ts'
 
@@ -49,6 +56,7 @@ export function readManifestBody(
   requireManifestType(mediaType)
   const manifest = parseManifest(bytes, mediaType)
   requireTrueData(manifest)
+  requireArtifactType(manifest)
   return { digest, mediaType, bytes, manifest, tags: target.tags }
 }
 

@@ -103,6 +103,9 @@ describe('a manifest that is no manifest', () => {
     ['with half a byte', JSON.stringify({ ...image, config: { ...config, size: 0.5 } })],
     ['with data of other content', JSON.stringify({ ...image, config: { ...config, data: base64('other') } })],
     ['with data that is no base64', JSON.stringify({ ...image, config: { ...config, data: '%%%' } })],
+    ['with an artifactType that moves cursors', JSON.stringify({ ...image, artifactType: 'a/\u001b[2J' })],
+    ['with an artifactType in C1 controls', JSON.stringify({ ...image, artifactType: 'a/\u009b2J' })],
+    ['with an artifactType of 700 KB', JSON.stringify({ ...image, artifactType: `a/${'b'.repeat(700_000)}` })],
     ['with data of too many bytes', JSON.stringify({ ...image, config: { ...config, size: 1, data: base64('{}') } })],
   ])('(%s) is refused, and leaves nothing', async (_, bytes) => {
     const world = await pushWorld()
