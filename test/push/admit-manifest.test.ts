@@ -91,6 +91,59 @@ describe('I5: a manifest that names what another project pushed', () => {
   })
 })
 
+describe('a blob that an index names as a manifest', () => {
+  const secret = makeImage('secret of others')
+
+  /** `demo/evil` has bytes as a blob that say to be a manifest, and an index that says so too. */
+  async function disguised(bytes: Piece) {
+    const world = await pushWorld()
+    await world.push('demo/app:prod', secret)
+    await world.pushBlob('demo/evil', { ...bytes, mediaType: 'application/octet-stream' })
+    await world.put('demo/evil:prod', indexOf([bytes]))
+    return { world, evil: nameOf('demo/evil') }
+  }
+
+  test('I5: opens nothing that it names, counts once, and stays a blob', async () => {
+    const { subject } = { subject: descriptorOf(v1.manifest) }
+    const sent = manifestOf(secret.config, secret.layers.map(descriptorOf), { subject })
+    const { world, evil } = await disguised(sent)
+    const used = await world.quotas.usage('demo')
+    const served = await world.pullThrough.manifest(evil, sent.digest, { head: false })
+    expect(served).toMatchObject({ bytes: sent.bytes, mediaType: sent.mediaType })
+    for (const { digest } of [secret.config, ...secret.layers]) {
+      expect(await world.links.get(evil, digest)).toBeUndefined()
+      await expect(world.pullThrough.blob(evil, digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+    }
+    expect(await world.quotas.usage('demo')).toEqual(used)
+    expect((await world.pullThrough.blobSize(evil, sent.digest)).size).toBe(sent.bytes.length)
+    // As who pushes it by a PUT could have it listed too.
+    const { referrers } = await world.referrers.list(evil, v1.manifest.digest)
+    expect(referrers.map(({ digest }) => digest)).toEqual([sent.digest])
+    expect(await world.referrers.list(app, v1.manifest.digest)).toEqual({ referrers: [] })
+  })
+
+  test('is refused by a tag as long as it is not whole', async () => {
+    const sent = manifestOf(secret.config, secret.layers.map(descriptorOf))
+    const { world, evil } = await disguised(sent)
+    await world.pullThrough.manifest(evil, sent.digest, { head: false })
+    const refusal = await refusalOf(world.put('demo/evil:image', sent))
+    expect(refusal.code).toBe('MANIFEST_BLOB_UNKNOWN')
+    expect(await world.pin('demo/evil:image')).toBeUndefined()
+  })
+
+  test.each([
+    ['is none', Buffer.from('{"schemaVersion":2}')],
+    ['is two things', Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [], layers: [] }))],
+    ['is no JSON', Buffer.from('\0\0\0')],
+  ])('is not served as one when it %s', async (_, bytes) => {
+    const { world, evil } = await disguised({ digest: digestOf(bytes), bytes, mediaType: v1.manifest.mediaType })
+    await expect(world.pullThrough.manifest(evil, digestOf(bytes), { head: false })).rejects.toMatchObject({
+      code: 'MANIFEST_INVALID',
+    })
+    expect((await world.links.get(evil, digestOf(bytes)))?.received).toBe(false)
+  })
+})
+
 describe('what a manifest names', () => {
   test('may be what an import brought, and keeps its upstream', async () => {
     const world = await pushWorld()
