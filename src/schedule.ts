@@ -1,7 +1,16 @@
 /** Keeping up with upstreams: the source of every scheduled tag is asked again and again, at times that follow from its name alone. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Logger } from 'pino'
 import type { Digest } from './oci/digest.ts'
 import type { UpstreamReason } from './oci/errors.ts'
-import type { StreamName } from './oci/reference.ts'
+import { formatImageReference, type StreamName } from './oci/reference.ts'
+import { type Checked, type CheckSourceOptions, createCheckSource, isPassing } from './schedule/check.ts'
+import { createCheckpoint } from './schedule/checkpoint.ts'
+import { createDueQueue } from './schedule/due.ts'
+import { createSources, dropFollower, type Follower, type Source } from './schedule/sources.ts'
+import { nextTime, pauseAfter } from './schedule/times.ts'
+import type { Store } from './store/store.ts'
+import { createHostQueue } from './upstream/host-queue.ts'
 
 /** What came of asking a tag's source. Times are milliseconds since the epoch. */
 export interface LastCheck {
@@ -55,4 +64,214 @@ export interface Schedule {
   checkNow(project: string, changes: readonly ToldChange[]): number
   /** Checks until `signal` aborts; one process of several does. Never throws. */
   run(signal: AbortSignal): Promise<void>
+}
+
+export interface ScheduleOptions extends Omit<CheckSourceOptions, 'dropFollower'> {
+  store: Store
+  /** Between two checks of what comes from a registry, where no annotation says otherwise; in milliseconds. */
+  intervalOf(host: string): number
+  /** Ends the following of what is scheduled. */
+  signal: AbortSignal
+  now: () => number
+  log: Logger
+  /** Waits until something is due, or something new comes. */
+  pause?: (ms: number, signal: AbortSignal) => Promise<void>
+  random?: () => number
+}
+
+/** Sources that are checked at the same time, and those of one registry: what a registry allows is its budget's matter. */
+const places = { total: 64, perHost: 16 }
+/** Before a source is asked again of which a tag was just being changed by others. */
+const againMs = 5_000
+/** Between two writings of last checks. */
+const saveIntervalMs = 10 * 60_000
+/** Longest time without a look at the clock, which others may set. */
+const maxPauseMs = 60_000
+
+/** Creates the schedule; it knows of scheduled tags at once, and asks nobody before it runs. */
+export function createSchedule(options: ScheduleOptions): Schedule {
+  const { store, intervalOf, now, log, pause = sleep, random = Math.random } = options
+  const due = createDueQueue<Source>()
+  const queue = createHostQueue<Source>(places)
+  const checkpoint = createCheckpoint(store, log)
+  const checkSource = createCheckSource({ ...options, dropFollower: (follower) => dropFollower(store, follower) })
+  const running = new Set<Source>()
+  /** Sources that were wanted again while they were being checked. */
+  const wanted = new Set<Source>()
+  /** Ends the pause before what is due next. */
+  let wake = (): void => undefined
+
+  const sources = createSources({
+    store,
+    onFollowed(source, isNew) {
+      if (isNew) return checkSoon(source)
+      if (source.nextAt === 0) plan(source, nextTime(source.phase, intervalFor(source), now()))
+    },
+    onLeft: (source) => due.remove(source),
+    signal: options.signal,
+  })
+
+  function intervalFor({ followers, reference }: Source): number {
+    let intervalMs = Number.POSITIVE_INFINITY
+    for (const { record } of followers.values())
+      intervalMs = Math.min(intervalMs, record.intervalMs ?? intervalOf(reference.host))
+    return intervalMs
+  }
+
+  function plan(source: Source, atMs: number): void {
+    source.nextAt = atMs
+    due.put(source, atMs)
+  }
+
+  function checkSoon(source: Source): void {
+    if (running.has(source)) wanted.add(source)
+    delete source.delayedBy
+    plan(source, now())
+    wake()
+  }
+
+  async function check(source: Source, signal: AbortSignal): Promise<void> {
+    running.add(source)
+    try {
+      const checked = await checkSource(source, signal)
+      planAfter(source, checked)
+      checkpoint.changed(source)
+    } catch (error) {
+      if (signal.aborted) return
+      log.error({ source: source.key, err: error }, 'a scheduled check failed unexpectedly')
+      planAfter(source, { again: false })
+    } finally {
+      running.delete(source)
+      if (wanted.delete(source)) checkSoon(source)
+      wake()
+    }
+  }
+
+  function planAfter(source: Source, { failure, again, dueAt = Number.POSITIVE_INFINITY }: Checked): void {
+    if (sources.get(source.key) !== source) return
+    const [at, intervalMs] = [now(), intervalFor(source)]
+    const own = nextTime(source.phase, intervalMs, at)
+    delete source.delayedBy
+    if (failure === undefined) {
+      plan(source, Math.min(own, again ? at + againMs : own, Math.max(dueAt, at + 1)))
+      return
+    }
+    const failures = source.last?.failures ?? 1
+    const restMs = pauseAfter(failures, isPassing(failure), intervalMs, random)
+    const askedMs = (failure.retryAfterSeconds ?? 0) * 1000
+    source.delayedBy = askedMs > restMs ? 'TooManyRequests' : 'Backoff'
+    // All that a registry sent away come back in turn, not at once.
+    plan(source, at + Math.max(restMs, askedMs * (1 + random() / 10)))
+  }
+
+  /** Begins what is due, as far as there are places. */
+  function begin(work: Set<Promise<void>>, signal: AbortSignal): void {
+    for (let source = due.take(now()); source !== undefined; source = due.take(now())) {
+      const [first] = source.followers.values()
+      if (first === undefined || running.has(source)) continue
+      queue.add({ project: first.project, host: source.reference.host }, source.key, source)
+    }
+    for (let next = queue.take(); next !== undefined; next = queue.take()) {
+      const { item, ...place } = next
+      const ended = check(item, signal).finally(() => {
+        queue.done(place)
+        work.delete(ended)
+      })
+      work.add(ended)
+    }
+  }
+
+  async function keep(signal: AbortSignal): Promise<void> {
+    await sources.ready
+    await checkpoint.load(sources.get)
+    for (const source of sources.all()) due.put(source, source.nextAt)
+    const work = new Set<Promise<void>>()
+    let savedAt = now()
+    signal.addEventListener('abort', () => wake(), { once: true })
+    while (!signal.aborted) {
+      const resting = new AbortController()
+      wake = () => resting.abort()
+      begin(work, signal)
+      if (now() - savedAt >= saveIntervalMs) {
+        await checkpoint.save(sources.all())
+        savedAt = now()
+      }
+      const waitMs = Math.min(maxPauseMs, Math.max(0, (due.next() ?? Number.POSITIVE_INFINITY) - now()))
+      await pause(waitMs, resting.signal).catch(() => undefined)
+    }
+    await Promise.all(work)
+    await checkpoint.save(sources.all())
+  }
+
+  function tagCheck(source: Source, follower: Follower): TagCheck {
+    const { project, stream, tag, record } = follower
+    const { nextAt, delayedBy } = source
+    const intervalMs = record.intervalMs ?? intervalOf(source.reference.host)
+    const common = { project, stream, tag, from: source.key, intervalMs, last: lastOf(source, follower), nextAt }
+    return delayedBy === undefined ? common : { ...common, delayedBy }
+  }
+
+  return {
+    checks({ project, stream }) {
+      const checks: TagCheck[] = []
+      for (const source of sources.ofProject(project)) {
+        for (const follower of source.followers.values()) {
+          const isAsked = follower.project === project && (stream === undefined || follower.stream === stream)
+          if (isAsked) checks.push(tagCheck(source, follower))
+        }
+      }
+      return checks.sort((a, b) => order(`${a.stream}/${a.tag}`, `${b.stream}/${b.tag}`))
+    },
+
+    checkNow(project, changes) {
+      const told = new Set<Source>()
+      for (const { host, repository, tag } of changes) {
+        const source = tag === undefined ? undefined : sources.get(formatImageReference({ host, repository, tag }))
+        if (source !== undefined) told.add(source)
+        if (tag !== undefined) continue
+        for (const each of sources.ofProject(project)) {
+          if (each.reference.host === host && each.reference.repository === repository) told.add(each)
+        }
+      }
+      const followed = [...told]
+        .map((source) => [source, countOf(source, project)] as const)
+        .filter(([, tags]) => tags > 0)
+      for (const [source] of followed) checkSoon(source)
+      return followed.reduce((sum, [, tags]) => sum + tags, 0)
+    },
+
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          const lease = await store.lease('schedule', signal)
+          await keep(AbortSignal.any([signal, lease.lost])).finally(lease.release)
+        } catch (error) {
+          if (!signal.aborted) log.warn({ err: error }, 'the schedule can not be kept for now')
+        }
+        if (!signal.aborted) await pause(1000, signal).catch(() => undefined)
+      }
+    },
+  }
+}
+
+function lastOf({ last }: Source, follower: Follower): LastCheck | undefined {
+  if (last === undefined) return undefined
+  const { at, digest, failures } = last
+  const failure = last.failure ?? follower.failure
+  const result = failure === undefined ? (follower.result ?? 'Unchanged') : 'Failed'
+  return { at, result, ...(digest === undefined ? {} : { digest }), ...failure, failures }
+}
+
+function countOf({ followers }: Source, project: string): number {
+  let tags = 0
+  for (const follower of followers.values()) if (follower.project === project) tags += 1
+  return tags
+}
+
+function order(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1
+}
+
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal, ref: false })
 }

@@ -49,8 +49,8 @@ export function createObtain({ links, content, upstream, images, configurations 
     if (link === undefined || !link.locations.some((each) => isSame(each, location))) return undefined
     const bytes = await content.manifest(link)
     if (bytes === undefined) return undefined
-    const resolved = await upstream.resolve(location, wantedOf(reference), signal)
-    return resolved.digest === image ? { digest: image, mediaType: link.mediaType, bytes } : undefined
+    const seen = frame.seen ?? (await upstream.resolve(location, wantedOf(reference), signal)).digest
+    return seen === image ? { digest: image, mediaType: link.mediaType, bytes } : undefined
   }
 
   /** What was fetched, as the stream has it: the media type under which it first received the bytes stays theirs. */

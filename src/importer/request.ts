@@ -1,4 +1,5 @@
 /** What is asked of an import, and what follows from it without asking anybody. */
+import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { type ImageReference, parseImageReference, type StreamName } from '../oci/reference.ts'
 import type { Seen } from '../streams/preconditions.ts'
@@ -41,6 +42,8 @@ export interface Frame {
   background?: boolean
   /** What the ledger says of the move; default `import`. */
   causeKind?: 'import' | 'scheduled'
+  /** Where the upstream was just seen to point. */
+  seen?: Digest
   /** Ends the asking; nothing is recorded of an import that it ended. */
   signal?: AbortSignal | undefined
   /** For what the request is told; absent where nobody waits for an answer. */

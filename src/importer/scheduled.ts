@@ -90,7 +90,8 @@ export function createImportScheduled(options: ImportScheduledOptions): ImportSc
     const request = { ...nameOf(name), images: [wanted], by: schedulerName }
     const frame: Frame & { stream: Stream } = { request, stream, background: true, causeKind: 'scheduled', signal }
     try {
-      if ('digest' in told) return await follow(frame, before, { wanted, digest: told.digest })
+      if ('digest' in told)
+        return await follow({ ...frame, seen: told.digest }, before, { wanted, digest: told.digest })
       return { kind: 'failed', error: await recordFailure({ frame, wanted, before }, told.failure) }
     } catch (error) {
       signal?.throwIfAborted()

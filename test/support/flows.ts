@@ -62,6 +62,7 @@ export const loggedPrefixes = [
   'tag/',
   'index/pending/',
   'index/unheld/',
+  'index/scheduled/',
   'index/image/',
   'image/',
   'outbox/',

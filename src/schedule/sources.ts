@@ -1,0 +1,171 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Digest } from '../oci/digest.ts'
+import type { UpstreamReason } from '../oci/errors.ts'
+import { formatImageReference, type ImageReference, parseImageReference, type StreamName } from '../oci/reference.ts'
+import { createMirror } from '../store/mirror.ts'
+import type { Change, Store } from '../store/store.ts'
+import { decode, lifePrefix, scheduledKey, scheduledPrefix, streamOfKey } from '../streams/keys.ts'
+import type { LifeRecord, ScheduledRecord } from '../streams/records.ts'
+import { phaseOf } from './times.ts'
+
+/** Something at a registry that tags follow: it is asked once for all of them. */
+export interface Source {
+  /** In whole form: `docker.io/library/nginx:1.27`. */
+  readonly key: string
+  readonly reference: ImageReference
+  /** Where in each interval its time is, from 0 to below 1. */
+  readonly phase: number
+  /** By `project/stream/tag`. */
+  readonly followers: Map<string, Follower>
+  /** When it is asked next, in milliseconds since the epoch. */
+  nextAt: number
+  delayedBy?: 'Backoff' | 'TooManyRequests'
+  last?: SourceCheck
+}
+
+/** What came of asking it the last time. */
+export interface SourceCheck {
+  at: number
+  digest?: Digest
+  failure?: { reason: UpstreamReason | 'InternalError'; message: string }
+  failures: number
+}
+
+/** A tag that follows a source. */
+export interface Follower extends StreamName {
+  readonly tag: string
+  readonly record: ScheduledRecord
+  /** What it was last told, where nothing is left to be done about that; a failure by its message. */
+  settled?: Digest | string
+  result?: 'Moved' | 'Candidate' | 'Unchanged'
+  /** Its own failure, where its source has none. */
+  failure?: { reason: UpstreamReason | 'InternalError'; message: string }
+}
+
+/** The sources of all scheduled tags, in memory. */
+export interface Sources {
+  /** Settles when those that were there at the start are known. */
+  readonly ready: Promise<void>
+  get(key: string): Source | undefined
+  /** Those that tags of a project follow. */
+  ofProject(project: string): ReadonlySet<Source>
+  all(): Iterable<Source>
+}
+
+export interface SourcesOptions {
+  /** Must log the prefix `index/scheduled/`, and the lives of streams. */
+  store: Store
+  /** A source has followers that it did not have; `isNew` when they came after the start. */
+  onFollowed(source: Source, isNew: boolean): void
+  /** Nobody follows it any more. */
+  onLeft(source: Source): void
+  signal: AbortSignal
+}
+
+export function createSources({ store, onFollowed, onLeft, signal }: SourcesOptions): Sources {
+  const sources = new Map<string, Source>()
+  /** The source of each tag. */
+  const followed = new Map<string, Source>()
+  const projects = new Map<string, Map<Source, number>>()
+  let isStarted = false
+
+  function apply(changes: readonly Change[]): void {
+    for (const { key, value } of changes) {
+      const path = key.slice(scheduledPrefix.length)
+      const follower = value === undefined ? undefined : followerOf(path, value)
+      if (follower === undefined) leave(path)
+      else follow(path, follower)
+    }
+  }
+
+  function follow(path: string, follower: Follower): void {
+    const reference = parseImageReference(follower.record.from)
+    const key = reference && formatImageReference(reference)
+    const before = followed.get(path)
+    if (before !== undefined && before.key !== key) leave(path)
+    if (reference === undefined || key === undefined) return
+    const source = sources.get(key) ?? { key, reference, phase: phaseOf(key), followers: new Map(), nextAt: 0 }
+    sources.set(key, source)
+    source.followers.set(path, follower)
+    if (before !== source) {
+      followed.set(path, source)
+      count(follower.project, source, 1)
+    }
+    onFollowed(source, isStarted)
+  }
+
+  function leave(path: string): void {
+    const source = followed.get(path)
+    const follower = source?.followers.get(path)
+    if (source === undefined || follower === undefined) return
+    followed.delete(path)
+    source.followers.delete(path)
+    count(follower.project, source, -1)
+    if (source.followers.size > 0) return
+    sources.delete(source.key)
+    onLeft(source)
+  }
+
+  function count(project: string, source: Source, more: number): void {
+    const ofProject = projects.get(project) ?? new Map<Source, number>()
+    const tags = (ofProject.get(source) ?? 0) + more
+    if (tags > 0) ofProject.set(source, tags)
+    else ofProject.delete(source)
+    if (ofProject.size > 0) projects.set(project, ofProject)
+    else projects.delete(project)
+  }
+
+  function reset(): void {
+    for (const path of [...followed.keys()]) leave(path)
+  }
+
+  /** A stream that is deleted leaves the records of its tags: they are asked once more, and go. */
+  function unsettle({ project, stream }: StreamName, uid: string): void {
+    for (const source of projects.get(project)?.keys() ?? []) {
+      const gone = [...source.followers.values()].filter((each) => each.stream === stream && each.record.uid === uid)
+      for (const follower of gone) delete follower.settled
+      if (gone.length > 0) onFollowed(source, isStarted)
+    }
+  }
+
+  createMirror(store, {
+    prefix: lifePrefix,
+    preload: false,
+    apply(changes) {
+      for (const { key, previous } of changes)
+        if (previous !== undefined) unsettle(streamOfKey(key), decode<LifeRecord>(previous).uid)
+    },
+    reset() {
+      for (const source of sources.values()) for (const follower of source.followers.values()) delete follower.settled
+    },
+    signal,
+  })
+
+  const mirror = createMirror(store, { prefix: scheduledPrefix, apply, reset, signal })
+  const ready = mirror.ready.then(() => {
+    isStarted = true
+  })
+  // Whoever does not wait is not asking to be told.
+  ready.catch(() => undefined)
+  return {
+    ready,
+    get: (key) => sources.get(key),
+    ofProject: (project) => new Set(projects.get(project)?.keys() ?? []),
+    all: () => sources.values(),
+  }
+}
+
+/** undefined for what is no record of a scheduled tag. */
+function followerOf(path: string, value: string): Follower | undefined {
+  const [project, stream, tag, ...more] = path.split('/')
+  if (project === undefined || stream === undefined || tag === undefined || more.length > 0) return undefined
+  return { project, stream, tag, record: JSON.parse(value) as ScheduledRecord }
+}
+
+/** Takes the record of a tag out of the index that wants no checks any more, unless it was written anew: its stream was deleted. */
+export async function dropFollower(store: Pick<Store, 'get' | 'commit'>, follower: Follower): Promise<void> {
+  const key = scheduledKey(follower, follower.tag)
+  const entry = await store.get(key)
+  if (entry === undefined || !isDeepStrictEqual(JSON.parse(entry.value), follower.record)) return
+  await store.commit({ operations: [{ type: 'delete', key }], preconditions: [{ key, revision: entry.revision }] })
+}

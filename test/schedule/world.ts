@@ -1,0 +1,128 @@
+import { setImmediate as tick } from 'node:timers/promises'
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import type { StreamName } from '../../src/oci/reference.ts'
+import { createSchedule, type Schedule, type ScheduleOptions } from '../../src/schedule.ts'
+import type { TagReference } from '../../src/streams/records.ts'
+import { type FlowsOptions, type FlowsWorld, flowsWorld } from '../support/flows.ts'
+
+export const app = { project: 'demo', stream: 'app' }
+
+export interface ScheduleWorld extends FlowsWorld {
+  schedule: Schedule
+  /** Wants a tag scheduled, and imports it the first time, as the background does. */
+  follow(tag: string, from: string, more?: Partial<TagReference>, name?: StreamName): Promise<void>
+  /** Lets time pass, each thing that is due at its time, until nothing is under way. */
+  pass(ms: number): Promise<void>
+  /** Ends the schedule as a stop does. */
+  stop(): Promise<void>
+  /** Begins a new one over the same store, as a start does. */
+  start(): Promise<void>
+  /** Where a tag stands. */
+  head(tag?: string, name?: StreamName): Promise<string | undefined>
+}
+
+/** The flows with a running schedule, whose time passes when a test lets it. */
+export async function scheduleWorld(
+  options: FlowsOptions & { schedule?: Partial<ScheduleOptions>; intervalMs?: number } = {},
+): Promise<ScheduleWorld> {
+  const flows = await flowsWorld(options)
+  const { clock } = flows
+  const log = pino({ level: 'silent' })
+  let underWay = 0
+  const counted =
+    <A extends unknown[], R>(work: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      underWay += 1
+      return work(...args).finally(() => {
+        underWay -= 1
+      })
+    }
+  /** What the schedule waits for: until when, and what wakes it. */
+  let resting: { untilMs: number; wake: () => void } | undefined
+
+  async function pause(ms: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return
+    await new Promise<void>((wake) => {
+      resting = { untilMs: clock.now() + ms, wake }
+      signal.addEventListener('abort', () => wake(), { once: true })
+    })
+    resting = undefined
+  }
+
+  async function idle(): Promise<void> {
+    for (let quiet = 0; quiet < 4; ) {
+      await tick()
+      quiet = underWay === 0 && resting !== undefined ? quiet + 1 : 0
+    }
+  }
+
+  function begin(): { schedule: Schedule; end: () => Promise<void> } {
+    const stopping = new AbortController()
+    const schedule = createSchedule({
+      store: flows.store,
+      upstream: { resolve: counted(flows.upstream.resolve) },
+      importScheduled: counted(flows.importer.importScheduled),
+      loginsOf: counted(async () => ''),
+      intervalOf: () => options.intervalMs ?? 15 * 60_000,
+      signal: stopping.signal,
+      now: clock.now,
+      log,
+      pause,
+      random: () => 0.5,
+      ...options.schedule,
+    })
+    const ended = schedule.run(stopping.signal)
+    return {
+      schedule,
+      async end() {
+        stopping.abort()
+        await ended
+      },
+    }
+  }
+
+  let running = begin()
+  onTestFinished(() => running.end())
+  await idle()
+  return {
+    ...flows,
+    get schedule() {
+      return running.schedule
+    },
+    async follow(tag, from, more = {}, name = app) {
+      const spec = {
+        name: tag,
+        annotations: null,
+        from: { kind: 'DockerImage' as const, name: from },
+        importPolicy: { scheduled: true },
+        referencePolicy: { type: 'Local' as const },
+        ...more,
+      }
+      const changed = await flows.writer.changeTag(name, tag, () => ({ spec }), { create: true })
+      const generation = changed?.tag?.record.spec?.generation ?? 0
+      await flows.importer.importPending(name, tag, { generation, by: 'ann' })
+      await idle()
+    },
+    async pass(ms) {
+      const endMs = clock.now() + ms
+      for (;;) {
+        await idle()
+        const nextMs = Math.min(endMs, resting?.untilMs ?? endMs)
+        if (nextMs > clock.now()) clock.advance(nextMs - clock.now())
+        else if (clock.now() >= endMs) return
+        resting?.wake()
+        await idle()
+        if (clock.now() >= endMs) return
+      }
+    },
+    stop: () => running.end(),
+    async start() {
+      running = begin()
+      await idle()
+    },
+    async head(tag = 'prod', name = app) {
+      return (await flows.reader.tag(name, tag))?.record.items[0]?.image
+    },
+  }
+}
