@@ -7,13 +7,14 @@ import type { AcquireLease, BlobReader, Link, UpstreamLocation } from './content
 import type { Counters } from './counters.ts'
 import { type Apart, goOnApart, type LeftDownload } from './download-apart.ts'
 import { createDownloadReader, type SharedBytes } from './download-reader.ts'
+import { waitFor } from './download-wait.ts'
 import { endingWith } from './ending.ts'
 import { beginFilling, type Filling } from './filling.ts'
 import type { Growing } from './growing-file.ts'
 import { isBeginningOfHeld } from './held-beginning.ts'
 import { type HeldFiles, NoRoomError } from './held-files.ts'
 import { isWrongBytes, upstreamsOf, wrongBytes } from './locations.ts'
-import { createMembers, type Member, type Members } from './members.ts'
+import { createMembers } from './members.ts'
 import { followOther } from './other-process.ts'
 import type { Extent } from './range.ts'
 import type { FetchOptions } from './resume.ts'
@@ -302,28 +303,4 @@ export function startDownload(link: Link, size: number, options: DownloadOptions
 
 function noRoom(digest: Digest, error: NoRoomError): RegistryError {
   return new RegistryError('UNAVAILABLE', { message: `there is no room for ${digest}: ${error.problem}`, cause: error })
-}
-
-/** Waits as a member until `kept` settles, or it gets no more. */
-async function waitFor(
-  kept: Promise<void>,
-  members: Members,
-  member: Member,
-  { received, signal, onProgress }: { received(): number; signal: AbortSignal; onProgress?: (bytes: number) => void },
-): Promise<void> {
-  const failed = Promise.withResolvers<never>()
-  const leave = (): void => failed.reject(signal.reason)
-  if (signal.aborted) leave()
-  signal.addEventListener('abort', leave, { once: true })
-  const stopListening = members.onNews(() => {
-    if (member.failure !== undefined) failed.reject(member.failure.error)
-    else onProgress?.(received())
-  })
-  try {
-    await Promise.race([kept, failed.promise])
-  } finally {
-    stopListening()
-    signal.removeEventListener('abort', leave)
-    members.leave(member)
-  }
 }
