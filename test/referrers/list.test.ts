@@ -140,6 +140,23 @@ describe("a stream's own referrers", () => {
     )
   })
 
+  test('that came before there were records of them are listed once they are read', async () => {
+    const w = await pushed()
+    const key = `link/demo/app/${signature.manifest.digest}`
+    const entry = await w.store.get(key)
+    const { subject: _, ...older } = JSON.parse(String(entry?.value))
+    await w.store.commit({
+      operations: [
+        { type: 'put', key, value: JSON.stringify(older) },
+        { type: 'delete', key: `index/referrers/demo/app/${subject}/${signature.manifest.digest}` },
+      ],
+    })
+    expect(await w.digests()).toEqual([sbom.manifest.digest])
+    await w.pullThrough.manifest(app, signature.manifest.digest, { head: false })
+    expect(await w.referrers.list(app, subject)).toEqual({ referrers: both })
+    expect((await w.links.get(app, signature.manifest.digest))?.subject).toBe(subject)
+  })
+
   test('I5: of another stream are not told', async () => {
     const w = await pushed()
     await w.receive(image, { project: 'demo', stream: 'other' })
