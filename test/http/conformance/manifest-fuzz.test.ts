@@ -106,8 +106,8 @@ test('any bytes as any type under any reference are taken as they are, or refuse
       const reference = byDigest ? digestOf(bytes) : 'fuzzed'
       const headers = { 'content-type': contentType }
       const answer = await ask('PUT', `${root}/manifests/${reference}`, { headers, body: bytes, chunked })
-      expect([201, 400], told(answer)).toContain(answer.status)
-      if (answer.status === 400) {
+      expect([201, 400, 415], told(answer)).toContain(answer.status)
+      if (answer.status !== 201) {
         expect(JSON.parse(answer.body.toString())).toMatchObject({
           errors: [{ code: expect.any(String), message: expect.any(String) }],
         })
