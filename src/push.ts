@@ -119,8 +119,16 @@ export interface PushOptions {
   pause?: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
-/** Creates what takes pushes. Reads nothing before the first; `restoreReservations` reserves what came before the start, once. */
-export function createPush(options: PushOptions): Push & { restoreReservations(): Promise<void> } {
+/** What is asked of uploads by others than their clients. */
+export interface Unfinished {
+  /** Those that are not finished. */
+  uploadCount(): Promise<number>
+  /** Reserves what came before the start, once. */
+  restoreReservations(): Promise<void>
+}
+
+/** Creates what takes pushes. Reads nothing before it is first asked. */
+export function createPush(options: PushOptions): Push & Unfinished {
   const { content, putManifest, homes, reserveBytes, limits, log, pause = sleep } = options
   const sessions = createSessions({ ...options, ...limits })
   const targets = createTargets(options)
@@ -139,6 +147,7 @@ export function createPush(options: PushOptions): Push & { restoreReservations()
       })
     },
     run: expiry.run,
+    uploadCount: sessions.count,
     restoreReservations: reservations.restore,
   }
 }

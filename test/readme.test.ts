@@ -84,6 +84,7 @@ test('every metric of its own is in the table, and no other', async () => {
     content: { counters: createCounters() },
     maxContentBytes: 1,
     retention,
+    push: { uploadCount: async () => 0 },
   })
   const { text } = await metrics.render()
   const names = [...text.matchAll(/^# TYPE (weir_\w+) /gm)].map(([, name = '']) => name)

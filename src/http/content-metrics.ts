@@ -7,6 +7,8 @@ export interface ContentMetricsOptions {
   maxContentBytes: number
   /** Tags by how much of what they need is held; absent where nothing is retained. */
   retention?: { counts(): Promise<Readonly<Record<string, number>>> | Readonly<Record<string, number>> }
+  /** Absent where nobody pushes. */
+  push?: { uploadCount(): Promise<number> }
 }
 
 const problems: readonly NonNullable<ContentCounters['problem']>[] = ['disk full', 'maxBytes reached', 'disk failed']
@@ -36,7 +38,7 @@ const states: Readonly<Record<string, [help: string, read: Read]>> = {
 /** Adds what is told of content. Everything is read when it is asked for. */
 export async function addContentMetrics(
   registry: Registry,
-  { content, maxContentBytes, retention }: ContentMetricsOptions,
+  { content, maxContentBytes, retention, push }: ContentMetricsOptions,
 ): Promise<void> {
   const { Counter, Gauge } = await import('prom-client')
   const registers = [registry]
@@ -73,6 +75,15 @@ export async function addContentMetrics(
       for (const problem of problems) this.set({ problem }, content.counters.problem === problem ? 1 : 0)
     },
   })
+  if (push !== undefined)
+    new Gauge({
+      name: 'weir_content_uploads',
+      help: 'Uploads that are not finished.',
+      registers,
+      async collect() {
+        this.set(await push.uploadCount())
+      },
+    })
   if (retention === undefined) return
   new Gauge({
     name: 'weir_retention_tags',

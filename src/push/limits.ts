@@ -8,12 +8,14 @@ export interface LimitsOptions {
   list(): AsyncIterable<{ id: string; by: string }>
 }
 
-/** How many uploads there are of whom: counted from the store once, when the first begins, and kept up from then on. */
+/** How many uploads there are of whom: counted from the store once, when somebody asks first, and kept up from then on. */
 export interface Limits {
   /** Counts an upload that is about to begin. @throws RegistryError TOOMANYREQUESTS */
   take(id: string, by: string): Promise<void>
   /** It ended, or did not begin. */
   give(id: string): void
+  /** How many there are. */
+  count(): Promise<number>
   /** Counts anew: other processes begin and end uploads too. */
   recount(): Promise<void>
 }
@@ -56,13 +58,21 @@ export function createLimits({ maxPerUser, max, list }: LimitsOptions): Limits {
     if (meanwhile === changed) meanwhile = undefined
   }
 
+  async function ready(): Promise<void> {
+    counted ??= count().catch((error: unknown) => {
+      counted = undefined
+      throw error
+    })
+    await counted
+  }
+
   return {
+    async count() {
+      await ready()
+      return owners.size
+    },
     async take(id, by) {
-      counted ??= count().catch((error: unknown) => {
-        counted = undefined
-        throw error
-      })
-      await counted
+      await ready()
       const own = counts.get(by) ?? 0
       if (own >= maxPerUser) throw tooMany(`you have ${own} uploads that are not finished, and may have ${maxPerUser}`)
       if (owners.size >= max)

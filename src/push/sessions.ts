@@ -28,6 +28,8 @@ export interface Sessions {
   has(id: string): Promise<boolean>
   /** In the order of ids. */
   list(): AsyncIterable<Session>
+  /** How many there are. */
+  count(): Promise<number>
   /** Counts anew how many there are of whom: other processes begin and end some too. */
   recount(): Promise<void>
 }
@@ -58,6 +60,7 @@ export function createSessions({ store, maxPerUser, max, now }: SessionsOptions)
 
   return {
     list,
+    count: limits.count,
     recount: limits.recount,
     async begin({ project, stream }, by) {
       const id = randomUUID()

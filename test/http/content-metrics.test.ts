@@ -69,3 +69,11 @@ test('/metrics counts tags by how far their content is', async () => {
   Object.assign(counts, { fetching: 0 })
   expect(await tags()).toEqual(['weir_retention_tags{state="fetching"} 0', 'weir_retention_tags{state="failed"} 1'])
 })
+
+test('/metrics counts uploads that are not finished', async () => {
+  let count = 3
+  const read = await contentLines({ uploadCount: async () => count })
+  expect(await read()).toContain('weir_content_uploads 3')
+  count = 0
+  expect(await read()).toContain('weir_content_uploads 0')
+})

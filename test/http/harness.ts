@@ -53,6 +53,7 @@ export interface HarnessOptions {
   checks?: readonly HealthCheck[]
   counters?: ContentCounters
   retention?: NonNullable<MetricsOptions['retention']>
+  uploadCount?: () => Promise<number>
   api?: Hono<ApiEnv>
   idleTimeoutMs?: number
   trustedProxies?: readonly Network[]
@@ -105,6 +106,7 @@ export async function startHttp(options: HarnessOptions = {}): Promise<Harness> 
     content: { counters: options.counters ?? createCounters() },
     maxContentBytes: 2 ** 30,
     ...(options.retention === undefined ? {} : { retention: options.retention }),
+    ...(options.uploadCount === undefined ? {} : { push: { uploadCount: options.uploadCount } }),
   })
   const chooseRequestId = createRequestIds('test')
   const clientOf = createClientOf(options.trustedProxies)

@@ -96,3 +96,19 @@ test('a count that failed is made again by the next that begins', async () => {
   await limits.take('two', 'ann')
   await expect(limits.take('three', 'ann')).rejects.toMatchObject({ code: 'TOOMANYREQUESTS' })
 })
+
+test('how many there are is counted once, before the first begins, and kept up', async () => {
+  const uploads = new Map([['old', 'ann']])
+  let lists = 0
+  const list = () => {
+    lists += 1
+    return stored(uploads)()
+  }
+  const limits = createLimits({ maxPerUser: 3, max: 6, list })
+  expect(await limits.count()).toBe(1)
+  await limits.take('new', 'bob')
+  expect(await limits.count()).toBe(2)
+  limits.give('old')
+  expect(await limits.count()).toBe(1)
+  expect(lists).toBe(1)
+})

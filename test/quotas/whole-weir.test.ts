@@ -114,6 +114,8 @@ test('a push that was refused leaves nothing that counts, and an unfinished one 
   const full = { status: 403, message: expect.stringContaining('used: requests.storage=1200,') }
   expect(refusalOf(await pushBlob(world, 'z'.repeat(801)))).toMatchObject(full)
   await world.restart()
+  const metrics = (await world.request('/metrics')).body.toString()
+  expect(metrics).toMatch(/^weir_content_uploads 1$/m)
   expect(refusalOf(await pushBlob(world, 'z'.repeat(801)))).toMatchObject(full)
   expect(await used(world)).toEqual({ 'requests.storage': '1200' })
   expect((await ask(world, 'DELETE', paused)).status).toBe(204)
