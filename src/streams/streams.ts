@@ -298,7 +298,7 @@ export interface Links {
    * Sees to it that nobody removes for a day what a stream has of digests, of all that they are known to name, and of the first 1,000 that
    * refer to those; each is looked at once, and written only where it is not young.
    *
-   * @throws RegistryError NAME_UNKNOWN when the stream of that `uid` does not live
+   * @throws RegistryError NAME_UNKNOWN when something is to be written and the stream of that `uid` does not live
    */
   renew(stream: StreamName & { uid: string }, digests: readonly Digest[]): Promise<void>
   /** Whether the quota of a project has room for what `copy` would bring there now. @throws RegistryError DENIED */

@@ -298,6 +298,61 @@ describe('the links of a stream', () => {
   })
 })
 
+describe('what is renewed', () => {
+  /** `demo/app` has so many images of the same layer, and a signature of the first. */
+  async function streamOf(count: number) {
+    const { w, stream } = await streamed()
+    const digests = Array.from(
+      { length: count },
+      (_, i) => digest('a').slice(0, -3) + `${i}`.padStart(3, '0'),
+    ) as Digest[]
+    const signature = link('e', { received: true, referrer: { subject: digests[0] as Digest } })
+    const received = digests.map((each) => ({ ...link('a', { received: true }), digest: each }))
+    await w.links.add(app, stream.uid, [link('c', { mediaType: 'application/x' }), ...received, signature])
+    for (const each of digests) await w.links.putImage(each, imageOf([digest('c')]))
+    return { w, stream, digests, all: [...digests, digest('c'), digest('e')] }
+  }
+
+  test('is read once, however many name it, and not written while it is young', async () => {
+    const { w, stream, digests } = await streamOf(50)
+    w.faults.commits = []
+    w.faults.gets = []
+    await w.links.renew(stream, digests)
+    expect(w.faults.commits).toEqual([])
+    const links = w.faults.gets.filter((key) => key.startsWith('link/'))
+    // The images, their layer, their config, which the stream does not have, and the signature.
+    expect(links).toHaveLength(53)
+    expect(new Set(links).size).toBe(53)
+  })
+
+  test('is written once it is old, with what it names and what refers to it, in one commit', async () => {
+    const { w, stream, digests, all } = await streamOf(50)
+    w.clock.advance(2 * 3600_000)
+    w.faults.commits = []
+    await w.links.renew(stream, digests)
+    expect(w.faults.commits).toHaveLength(1)
+    const written = w.faults.commits.flatMap(({ operations }) => operations.map(({ key }) => key))
+    expect(written.toSorted()).toEqual(all.map((each) => `link/demo/app/${each}`).toSorted())
+    w.faults.commits = []
+    await w.links.renew(stream, digests)
+    expect(w.faults.commits).toEqual([])
+  })
+
+  test('is nothing that only another stream has, or an earlier one of the name', async () => {
+    const { w, stream, digests } = await streamOf(1)
+    const other = await w.writer.create({ project: 'demo', stream: 'other' })
+    await w.links.renew(other, digests)
+    expect(await w.links.list(other)).toEqual([])
+    await w.writer.delete(app)
+    const anew = await w.writer.create(app)
+    await w.links.renew(anew, digests)
+    expect(await w.links.list(app)).toEqual([])
+    await expect(w.links.renew(stream, digests)).resolves.toBeUndefined()
+    w.clock.advance(2 * 3600_000)
+    await expect(w.links.renew(stream, digests)).rejects.toMatchObject({ code: 'NAME_UNKNOWN' })
+  })
+})
+
 describe('a copy', () => {
   /** `demo/app` has the index A of B, whose config is D and layer C, and E besides; `team/web` is empty. */
   async function promoted() {
