@@ -10,6 +10,7 @@ import {
   parseSize,
 } from './config-values.ts'
 import { parseDurationMs } from './oci/duration.ts'
+import { intervalBounds } from './streams/scheduled.ts'
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -42,6 +43,7 @@ const upstreamSchema = z
   .strictObject({
     host: written('write the registry as image names have it, with its port: localhost:5100', parseRegistryHost),
     insecure: z.boolean({ error: 'write true or false' }).default(false),
+    interval: interval().nullish(),
     username: text.nullish(),
     passwordFile: text.nullish(),
     projects: z.array(projectGlob).nullish(),
@@ -107,6 +109,7 @@ export const configSchema = z.strictObject({
       allowedRegistries: z
         .array(written('write a registry host, *.example.com, or * for every registry', parseHostPattern))
         .default(defaultRegistries),
+      interval: interval().prefault('15m'),
       legacyImportMode: z.literal('index', { error: 'write index' }).default('index'),
     })
     .prefault({}),
@@ -234,6 +237,7 @@ function checkHosts(upstreams: readonly ParsedUpstream[], context: z.RefinementC
       void context.addIssue({ code: 'custom', path: [index, key], message })
     if (!first.username || !upstream.username)
       refuse('host', `${host} is named twice: join the rules, or give each a login`)
+    if (first.interval !== upstream.interval) refuse('interval', `must be the same in every rule for ${host}`)
     const bothSay = typeof first.insecure === 'boolean' && typeof upstream.insecure === 'boolean'
     if (bothSay && first.insecure !== upstream.insecure)
       refuse('insecure', `must be the same in every rule for ${host}`)
@@ -267,6 +271,11 @@ function duration(leastMs: number, mostMs: number, range: string) {
     const durationMs = parseDurationMs(value)
     return durationMs !== undefined && durationMs >= leastMs && durationMs <= mostMs ? durationMs : undefined
   })
+}
+
+/** Between two checks of scheduled tags. */
+function interval() {
+  return duration(intervalBounds.leastMs, intervalBounds.mostMs, 'from 1m to 30d')
 }
 
 function size(leastBytes: number, mostBytes: number, range: string) {

@@ -34,8 +34,19 @@ export interface WeirConfig {
   }
   readonly data: string
   readonly store: { readonly kind: 'level' }
-  readonly upstreams: readonly { readonly host: string; readonly insecure: boolean; readonly login?: UpstreamLogin }[]
-  readonly imports: { readonly allowedRegistries: readonly string[]; readonly legacyImportMode: 'index' }
+  readonly upstreams: readonly {
+    readonly host: string
+    readonly insecure: boolean
+    /** Between two checks of scheduled tags that come from there; default that of `imports`. */
+    readonly intervalMs?: number
+    readonly login?: UpstreamLogin
+  }[]
+  readonly imports: {
+    readonly allowedRegistries: readonly string[]
+    readonly legacyImportMode: 'index'
+    /** Between two checks of a scheduled tag. */
+    readonly intervalMs: number
+  }
   readonly content: {
     /** What holds where no annotation says otherwise. */
     readonly policy: ContentPolicy
@@ -213,12 +224,13 @@ function build(parsed: ParsedConfig, { passwords, authorities }: Secrets): WeirC
     data: parsed.data,
     store: parsed.store,
     upstreams: parsed.upstreams.map((upstream, index) => {
-      const { host, insecure, username, projects, repositories } = upstream
+      const { host, insecure, interval, username, projects, repositories } = upstream
       const password = passwords.get(index)
-      if (!username || password === undefined || !projects || !repositories) return { host, insecure }
-      return { host, insecure, login: { username, password, projects, repositories } }
+      const rule = { host, insecure, ...(interval ? { intervalMs: interval } : {}) }
+      if (!username || password === undefined || !projects || !repositories) return rule
+      return { ...rule, login: { username, password, projects, repositories } }
     }),
-    imports: parsed.imports,
+    imports: buildImports(parsed.imports),
     content: buildContent(parsed.content),
     uploads: buildUploads(parsed.uploads),
     auth: {
@@ -234,6 +246,10 @@ function build(parsed: ParsedConfig, { passwords, authorities }: Secrets): WeirC
     audit: parsed.audit,
     log: parsed.log,
   }
+}
+
+function buildImports({ interval, ...rest }: ParsedConfig['imports']): WeirConfig['imports'] {
+  return { ...rest, intervalMs: interval }
 }
 
 function buildContent(parsed: ParsedConfig['content']): WeirConfig['content'] {

@@ -45,7 +45,7 @@ export async function openParts(options: OpenPartsOptions) {
   const { closing: signal } = lifetime
   const access = await openAccess({ ...options, lifetime })
   const sealing = sealingOf(access.secretKeys)
-  const { upstream, allowed } = openUpstream({ ...options, sealing, lifetime })
+  const { upstream, allowed, loginsOf } = openUpstream({ ...options, sealing, lifetime })
 
   const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
   const projects = createProjects({ store, objects, now })
@@ -70,7 +70,20 @@ export async function openParts(options: OpenPartsOptions) {
     log,
   })
   const { awaitMove } = retention
-  const importer = openImports({ store, streams, content, upstream, allowed, keepManifest, awaitMove, lifetime, log })
+  const { importer, schedule } = openImports({
+    config,
+    store,
+    streams,
+    content,
+    upstream,
+    allowed,
+    loginsOf,
+    keepManifest,
+    awaitMove,
+    lifetime,
+    now,
+    log,
+  })
   const obtain = keepManifest
   const tagging = createTagging({ ...streams, content, allowed, registryHost, obtain, awaitMove, log })
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
@@ -92,6 +105,7 @@ export async function openParts(options: OpenPartsOptions) {
     push,
     quotas,
     importer,
+    schedule,
     allowed,
     tagEvents,
     tagging,

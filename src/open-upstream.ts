@@ -28,7 +28,12 @@ export interface OpenUpstreamOptions {
 }
 
 /** Opens the client for registries, and the list of those that may be named. A project's own logins come before the config's. */
-export function openUpstream(options: OpenUpstreamOptions): { upstream: Upstream; allowed: AllowList } {
+export function openUpstream(options: OpenUpstreamOptions): {
+  upstream: Upstream
+  allowed: AllowList
+  /** Names the logins that a project may use for a repository, in their order; never what is secret of them. */
+  loginsOf(project: string, host: string, repository: string): Promise<string>
+} {
   const { config, store, sealing, own, userAgent, patience, lifetime, now, log } = options
   const rules = config.upstreams
   const pullSecrets = pullSecretCredentials({ store, sealing, signal: lifetime.closing, log })
@@ -37,5 +42,13 @@ export function openUpstream(options: OpenUpstreamOptions): { upstream: Upstream
   lifetime.defer(() => upstream.close())
   const named = rules.map(({ host }) => host)
   const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })
-  return { upstream, allowed }
+  return {
+    upstream,
+    allowed,
+    async loginsOf(project, host, repository) {
+      const ids: string[] = []
+      for await (const { id } of credentialsFor(project, host, repository)) ids.push(id)
+      return ids.join(' ')
+    },
+  }
 }

@@ -54,6 +54,7 @@ const logged = [
   'tag/',
   'index/pending/',
   'index/unheld/',
+  'index/scheduled/',
   'index/image/',
   'image/',
   'key/',

@@ -81,6 +81,7 @@ describe('config/weir.yaml', () => {
       {
         host: 'localhost:5100',
         insecure: true,
+        intervalMs: 3_600_000,
         login: { username: 'robot', password: 'hush', projects: ['team-*'], repositories: ['lib/**'] },
       },
     ])
@@ -326,6 +327,20 @@ log: loud
     ])
     expect(problems.join('\n')).not.toContain('hush')
     for (const problem of problems) expect(problem).not.toMatch(/Invalid input|undefined/)
+  })
+
+  test('checks come every 15 minutes unless imports, or the rule of a registry, says otherwise', async () => {
+    expect(configOf('').imports.intervalMs).toBe(900_000)
+    expect(configOf('imports: { interval: 6h }').imports.intervalMs).toBe(21_600_000)
+    expect(configOf('upstreams: [{ host: a.example, interval: 1m }]').upstreams[0]?.intervalMs).toBe(60_000)
+    expect(problemsOf('imports: { interval: 59s }')).toEqual([
+      'imports.interval: write a duration with its unit, from 1m to 30d, such as 15m or 1h30m',
+    ])
+    expect(problemsOf('upstreams: [{ host: a.example, interval: soon }]').join()).toContain('upstreams[0].interval')
+    const passwordFile = await secretFile('hush\n', 0o600)
+    const rule = `{ host: a.example, username: a, passwordFile: ${passwordFile}, projects: [a], repositories: ["**"] }`
+    const other = rule.replace('{', '{ interval: 1h,')
+    expect(problemsOf(`upstreams: [${rule}, ${other}]`).join()).toContain('upstreams[1].interval: must be the same')
   })
 
   test('a host may have several logins, each in a rule of its own', async () => {
