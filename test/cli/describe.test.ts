@@ -496,6 +496,11 @@ describe('what is kept', () => {
     }
   })
 
+  test('tells that nothing of its project is deleted', async () => {
+    const { show } = await describing(streamOf([]), (api) => answerProject(api, { 'weir.dev/deletes': 'denied' }))
+    expect((await show()).stdout).toMatch(/^Inherited: +weir\.dev\/deletes=denied \(project demo\)$/m)
+  })
+
   test('by the annotations of project and stream is told of a tag, the nearest of each', async () => {
     const annotations = { 'weir.dev/retain': 'pinned', 'weir.dev/move': 'when-held' }
     const spec = { from, annotations: { 'weir.dev/move': 'at-once' } }
