@@ -34,17 +34,31 @@ function rangeHeaders(range: ByteRange | undefined): Record<string, string> {
 
 /** Asks for the size of a blob, at the registry by HEAD, and where that does not tell, by a GET of one byte. */
 export async function fetchBlobSize(exchange: Exchange, wanted: WantedBlob): Promise<number> {
-  // A signed URL holds for one method: a HEAD that followed the redirect of a GET would be refused there.
-  const want: Want = { ...wanted, kind: 'blob', method: 'HEAD', redirects: 'none' }
-  const answer = await exchange.open(want)
-  answer.discard()
-  const told = answer.status === 200 ? lengthOf(answer.headers) : undefined
+  const told = await headBlobSize(exchange, wanted)
   if (told !== undefined) return told
-  if (answer.status === 404 || answer.status === 429) throw exchange.unexpected(want, answer)
   const size = await firstByteSize(exchange, wanted)
   if (size !== undefined) return size
   const { host } = wanted.from
   throw upstreamFailure(host, 'Invalid', `${host} does not tell the size of blob ${wanted.reference}`)
+}
+
+/** undefined when the answer does not tell. */
+async function headBlobSize(exchange: Exchange, wanted: WantedBlob): Promise<number | undefined> {
+  // A signed URL holds for one method: a HEAD that followed the redirect of a GET would be refused there.
+  const want: Want = { ...wanted, kind: 'blob', method: 'HEAD', redirects: 'none' }
+  const answer = await exchange.open(want).catch((error: unknown) => {
+    // Amazon's public registry refuses every HEAD of a blob, and lets whoever it is have it by GET (distribution#4383).
+    if (error instanceof RegistryError && isRefusal(error.upstream?.status)) return undefined
+    throw error
+  })
+  if (answer === undefined) return undefined
+  answer.discard()
+  if (answer.status === 404 || answer.status === 429) throw exchange.unexpected(want, answer)
+  return answer.status === 200 ? lengthOf(answer.headers) : undefined
+}
+
+function isRefusal(status: number | undefined): boolean {
+  return status === 401 || status === 403
 }
 
 async function firstByteSize(exchange: Exchange, wanted: WantedBlob): Promise<number | undefined> {

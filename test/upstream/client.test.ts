@@ -190,6 +190,8 @@ describe('blobSize()', () => {
 
   test.each([
     ['refuses HEAD', refusingHead],
+    ['lets nobody at a HEAD', failing(/^HEAD/, 401)],
+    ['lets no login at a HEAD', failing(/^HEAD/, 403)],
     ['tells no length', chunkedHead],
   ])('asks for one byte where the registry %s', async (_how, fault) => {
     const { registry, client } = await world()
