@@ -16,7 +16,15 @@ export type Expected =
   /** These tags of the repository are imported. */
   | { imports: readonly string[]; says?: RegExp }
   /** The client gets the true bytes. */
-  | { gives: 'the manifest' | 'the pinned manifest' | 'the layer' | 'its size' | 'the range' }
+  | {
+      gives:
+        | 'the manifest'
+        | 'the pinned manifest'
+        | 'the layer'
+        | 'its size'
+        | 'the range'
+        | 'the range, of other bytes'
+    }
   /** The client gets an error. */
   | { status: number; code: string; says?: RegExp; retryAfter?: string }
   /** The client sees that the body broke off: it never ends well with fewer bytes, or with others. */
@@ -113,6 +121,7 @@ function gift(what: Extract<Expected, { gives: unknown }>['gives'], good: TestIm
     'the pinned manifest': whole(good.manifest.bytes),
     'the layer': whole(layer),
     'the range': { ...whole(part), status: 206 },
+    'the range, of other bytes': { ...whole(Buffer.alloc(part.length, 'wrong')), status: 206 },
     'its size': { ...whole(Buffer.of()), length: String(layer.length) },
   }[what]
 }
@@ -126,6 +135,6 @@ function wordsFor(weir: Expected): string {
   if ('condition' in weir) return `the tag stands, condition ${weir.condition}`
   if ('imports' in weir) return weir.imports.length === 0 ? 'imports nothing' : `imports ${weir.imports.join(', ')}`
   if ('cut' in weir) return 'the client sees it break off'
-  if ('status' in weir) return `${weir.status} ${weir.code}`
+  if ('status' in weir) return `${weir.status} ${weir.code}`.trimEnd()
   return `gives ${weir.gives}`
 }

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { digestHex } from '../../src/oci/digest.ts'
 import type { HostileRegistry } from '../support/hostile-registry.ts'
 import type { Piece } from '../support/images.ts'
 import { filesOf, layerOf, login, type Place, partsOf } from './place.ts'
@@ -75,4 +76,11 @@ export function expectNoLogin({ requests, tokenRequests }: HostileRegistry): voi
 
 export async function expectNotHeld(place: Place, ...pieces: readonly Piece[]): Promise<void> {
   expect(await filesOf(place, pieces)).toEqual([])
+}
+
+/** It is durable a moment after its last byte was given out. */
+export async function expectHeld(place: Place, ...pieces: readonly Piece[]): Promise<void> {
+  await expect
+    .poll(() => filesOf(place, pieces))
+    .toEqual(pieces.map(({ digest }) => `blobs/sha256/${digestHex(digest)}`))
 }

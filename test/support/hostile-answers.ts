@@ -1,6 +1,7 @@
 /** What a hostile registry does, beside what `fake-upstream-faults.ts` knows: behaviours for the rules of its script. */
 import type { ServerResponse } from 'node:http'
 import { type FakeAnswer, type FakeInterceptor, fakeAnswer } from './fake-upstream-answers.ts'
+import type { HostileRule } from './hostile-registry.ts'
 
 /** Every request: for behaviours that want a pattern of their own. */
 export const any = /^/
@@ -101,6 +102,27 @@ export function challenges(realm: string, status = 401): FakeInterceptor {
     'content-type': 'application/json',
   }
   return answers(status, '{"errors":[{"code":"UNAUTHORIZED","message":"who are you?"}]}', headers)
+}
+
+/** Tokens that the registry takes once each, though it says that they live for 300 s: the rules for its endpoint and all else. */
+export function oneUseTokens(origin: string, prefix: string): HostileRule[] {
+  const good = new Set<string>()
+  let given = 0
+  const endpoint: FakeInterceptor = (req, res, next) => {
+    const token = `${prefix}-${given++}`
+    good.add(`Bearer ${token}`)
+    return answers(200, JSON.stringify({ token, expires_in: 300 }), { 'content-type': 'application/json' })(
+      req,
+      res,
+      next,
+    )
+  }
+  const registry: FakeInterceptor = (req, res, next) =>
+    good.delete(req.headers.authorization ?? '') ? next() : challenges(`${origin}/token`)(req, res, next)
+  return [
+    { on: /^GET \/token/, does: endpoint },
+    { on: / \/v2\/.+\//, does: registry },
+  ]
 }
 
 /** A page of a list of tags that are new each time, with a next page always. */
