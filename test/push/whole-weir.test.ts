@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
+import { mediaTypes } from '../../src/oci/media-types.ts'
 import { type Answered, type RequestToSend, startWorld, type World } from '../support/world.ts'
 
 const type = 'application/vnd.oci.image.manifest.v1+json'
@@ -95,4 +96,15 @@ test('who pushes what the quota has no room for is told so before he sends it', 
   const [error] = JSON.parse(refused.body.toString()).errors
   expect(error.code).toBe('DENIED')
   expect(error.message).toContain('exceeded quota: small')
+})
+
+test('a manifest of another type is 415 in words that list what is taken', async () => {
+  const world = await pushWorld()
+  const headers = { 'content-type': 'application/vnd.oci.artifact.manifest.v1+json' }
+  const answer = await ask(world, 'PUT', `${path}/manifests/v1`, { body: '{"schemaVersion":2}', headers })
+  expect(answer.status).toBe(415)
+  const [{ code, message }] = (JSON.parse(answer.body.toString()) as { errors: [{ code: string; message: string }] })
+    .errors
+  expect(code).toBe('UNSUPPORTED')
+  for (const words of [headers['content-type'], ...Object.values(mediaTypes)]) expect(message).toContain(words)
 })

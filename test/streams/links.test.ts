@@ -309,7 +309,7 @@ describe('what is renewed', () => {
     const signature = link('e', { received: true, referrer: { subject: digests[0] as Digest } })
     const received = digests.map((each) => ({ ...link('a', { received: true }), digest: each }))
     await w.links.add(app, stream.uid, [link('c', { mediaType: 'application/x' }), ...received, signature])
-    for (const each of digests) await w.links.putImage(each, imageOf([digest('c')]))
+    for (const each of digests) await w.links.putImage(each, imageOf([digest('c')], digest('d')))
     return { w, stream, digests, all: [...digests, digest('c'), digest('e')] }
   }
 
