@@ -106,6 +106,7 @@ export function createQuotas({ store, objects, now, restore, signal }: QuotasOpt
             : ''
         throw new RegistryError('DENIED', {
           message: `exceeded quota: ${name}, requested: ${told(more)}, used: ${told(inUse)}, limited: ${told(hard)}${coming}`,
+          auditReason: 'QuotaExceeded',
         })
       }
     }

@@ -49,7 +49,7 @@ export function createAuditedRequest({ audit, reads }: AuditedRequestOptions): A
       const verb = learned.matched?.verb ?? verbOf(request.method, target, query) ?? request.method.toLowerCase()
       const by = {
         ...(grant && decision === 'allowed' && { grant }),
-        ...(error !== undefined && { reason: error.code }),
+        ...(error !== undefined && { reason: error.auditReason }),
       }
       const object = objectOf(target, name)
       audit.write({

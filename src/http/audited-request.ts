@@ -58,7 +58,7 @@ export function createAuditedRequest({ audit }: { audit: Pick<Audit, 'write'> })
       return response
     } catch (error) {
       if (!(error instanceof RegistryError)) write(500, 'UNKNOWN')
-      else if (!isInvitation(error)) write(error.status, error.code, claimantOf(error))
+      else if (!isInvitation(error)) write(error.status, error.auditReason, claimantOf(error))
       throw error
     }
   }

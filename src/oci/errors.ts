@@ -101,6 +101,7 @@ export interface RegistryErrorOptions {
   causes?: readonly FieldCause[]
   subject?: ErrorSubject
   claimant?: Claimant
+  auditReason?: string
   retryAfterSeconds?: number
   upstream?: UpstreamFailure
   cause?: unknown
@@ -117,6 +118,8 @@ export class RegistryError extends Error {
   readonly subject: ErrorSubject | undefined
   /** For the audit log: no answer tells it. */
   readonly claimant: Claimant | undefined
+  /** What the audit log tells as the reason, where the code says too little: no answer tells it. */
+  readonly auditReason: string
   readonly retryAfterSeconds: number | undefined
   readonly upstream: UpstreamFailure | undefined
 
@@ -131,6 +134,7 @@ export class RegistryError extends Error {
     this.causes = options.causes ?? []
     this.subject = options.subject
     this.claimant = options.claimant
+    this.auditReason = options.auditReason ?? code
     this.retryAfterSeconds = options.retryAfterSeconds
     this.upstream = options.upstream
   }

@@ -175,3 +175,20 @@ test('a quota that is made later knows what is there, each blob once in the proj
   expect((await tool('DELETE', `blobs/${digestOf(layer)}`)).status).toBe(202)
   expect(await used(world)).toEqual({ 'requests.storage': '2', [tags]: '0' })
 })
+
+test('the audit log tells what a quota refused from what nobody had the right to', async () => {
+  const world = await quotaWorld({ [tags]: '1' })
+  for (const bytes of ['{}', 'a']) expect((await pushBlob(world, bytes)).status).toBe(201)
+  expect((await put(world, 'v1', manifestOf('a'))).status).toBe(201)
+  expect((await put(world, 'v2', manifestOf('a'))).status).toBe(403)
+  const from = { kind: 'ImageStreamTag', name: 'app:v1' }
+  const body = JSON.stringify({ metadata: { name: 'app:v3' }, tag: { name: 'v3', from } })
+  const headers = { 'content-type': 'application/json' }
+  const sent = { token: world.adminToken, secure: true, headers }
+  const to = '/apis/image.openshift.io/v1/namespaces/demo/imagestreamtags'
+  expect((await world.request(to, { ...sent, method: 'POST', body })).status).toBe(403)
+  const events = '/apis/weir.dev/v1/auditevents?fieldSelector=project%3Ddemo'
+  const { items } = JSON.parse((await world.request(events, sent)).body.toString())
+  const refused = items.filter((item: object) => /"(?:code|status)":403/.test(JSON.stringify(item)))
+  expect(JSON.stringify(refused).match(/"reason":"\w+"/g)).toEqual(Array(2).fill('"reason":"QuotaExceeded"'))
+})
