@@ -2,8 +2,9 @@ import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Entry, type Store } from '../store/store.ts'
-import { decode, digestOfLink, lifeKey, linkKey, linksRange } from '../streams/keys.ts'
+import { decode, digestOfLink, lifeKey, linkKey, linksRange, streamKey } from '../streams/keys.ts'
 import type { LinkRecord } from '../streams/records.ts'
+import type { Stream } from '../streams/streams.ts'
 import { maxUnlinking, unlinking } from '../streams/unlinking.ts'
 
 /** A stream by its name and the uid that it has. */
@@ -15,6 +16,13 @@ export interface ReadLink {
   entry: Entry
   record: LinkRecord
 }
+
+/** As {@link removeLinks}, of a store that is known, and memory forgets them. */
+export type Unlink = (
+  stream: Stream,
+  links: readonly ReadLink[],
+  options?: Parameters<typeof removeLinks>[3],
+) => Promise<boolean>
 
 /** Most links that one commit removes. */
 export const maxUnlinked = Math.floor((commitLimits.maxOperations - 1) / maxUnlinking)
@@ -39,20 +47,24 @@ export async function* readLinks(store: Pick<Store, 'range'>, stream: LivingStre
 }
 
 /**
- * Removes links that are as they were read, all or none, `maxUnlinked` at most.
+ * Removes links that are as they were read, all or none, `maxUnlinked` at most. `whileAt` is the revision of the stream's record:
+ * whoever moves a tag writes it.
  *
- * @returns false when one of them is not as it was read
+ * @returns false when one of them, or the stream, is not as it was read
  * @throws RegistryError UNAVAILABLE
  */
 export async function removeLinks(
   store: Pick<Store, 'commit'>,
   stream: LivingStream,
   links: readonly ReadLink[],
+  { whileAt }: { whileAt?: number } = {},
 ): Promise<boolean> {
   if (links.length === 0) return true
+  const conditions = links.map(({ entry }) => ({ key: entry.key, revision: entry.revision }))
+  if (whileAt !== undefined) conditions.push({ key: streamKey(stream), revision: whileAt })
   const result = await store.commit({
     operations: links.flatMap(({ digest, record }) => unlinking(stream, digest, record)),
-    preconditions: links.map(({ entry }) => ({ key: entry.key, revision: entry.revision })),
+    preconditions: conditions,
   })
   if (result.status === 'unknown') throw unwritten(stream, result.cause)
   return result.status === 'committed'

@@ -49,12 +49,6 @@ export async function removeTag(
   return isRemoved
 }
 
-/** The tags of a stream that stand at an image, in byte order. */
-export async function tagsAt({ reader }: TagRemovalOptions, stream: Stream, digest: Digest): Promise<Tag[]> {
-  const tags = await reader.tags(stream)
-  return tags.filter((tag) => imageOf(tag) === digest)
-}
-
 /**
  * Removes those of `tags` that still stand at an image; what moves meanwhile stays. Nothing is removed where one may not go.
  *

@@ -116,9 +116,13 @@ export function underImmutable(
  *
  * @throws RegistryError INVALID
  */
-export function requireNotImmutable(before: TagRecord, context: ImmutableContext): void {
+export function requireNotImmutable(
+  before: TagRecord,
+  context: ImmutableContext,
+  asked: 'move' | 'delete' = 'move',
+): void {
   const by = immutabilityOf(before, context)
-  if (by !== undefined) throw immutableError(by, String(before.items[0]?.image), context)
+  if (by !== undefined) throw immutableError(by, String(before.items[0]?.image), context, asked)
 }
 
 /** Whether an error says that a tag may not move: it is held, or immutable. */
@@ -136,8 +140,13 @@ export function deniedMove(error: unknown): unknown {
 }
 
 /** The refusal of what would move or delete an immutable tag that is derived from a digest and stands at `image`: DENIED. */
-export function deniedDerived(by: Immutability, image: string, context: StreamName & { tag: string }): unknown {
-  return deniedMove(immutableError(by, image, context))
+export function deniedDerived(
+  by: Immutability,
+  image: string,
+  context: StreamName & { tag: string },
+  asked: 'move' | 'delete' = 'move',
+): unknown {
+  return deniedMove(immutableError(by, image, context, asked))
 }
 
 function immutabilityOf(before: TagRecord, { immutableBy, tag }: ImmutableContext): Immutability | undefined {
@@ -171,11 +180,14 @@ function immutableError(
   { level, written }: Immutability,
   image: string,
   context: StreamName & { tag: string },
+  asked: 'move' | 'delete',
 ): RegistryError {
   const { project, stream, tag } = context
   const places = { project: `project ${project}`, stream: `image stream ${project}/${stream}`, tag: 'the tag' }
   const says = `${immutableAnnotation}: ${written.length > 100 ? `${written.slice(0, 100)}...` : written}`
-  const message = `tag ${JSON.stringify(tag)} is immutable (${says}, on ${places[level]}) and stays at ${image}; use another tag, or change that annotation`
+  const advice =
+    asked === 'delete' ? 'to delete it, change that annotation before' : 'use another tag, or change that annotation'
+  const message = `tag ${JSON.stringify(tag)} is immutable (${says}, on ${places[level]}) and stays at ${image}; ${advice}`
   return new RegistryError('INVALID', {
     message: `ImageStreamTag.image.openshift.io "${stream}:${tag}" is invalid: tag: Forbidden: ${message}`,
     detail: { immutable: { project, stream, tag, level } },

@@ -142,7 +142,7 @@ function removeTag(
 ): AppliedChange | undefined {
   if (Object.keys(change).length > 1) throw new TypeError('a change that removes a tag does nothing else')
   if (isAbsent(before)) return undefined
-  requireNotImmutable(before, context)
+  requireNotImmutable(before, context, 'delete')
   const generation = before.spec === undefined ? undefined : context.nextGeneration
   const nothing = { image: '', mediaType: '', dockerImageReference: '', cause } as const
   const entry = ledgerEntry(before, nothing, generation ?? context.generation, context)

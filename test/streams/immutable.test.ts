@@ -170,7 +170,6 @@ describe('an immutable tag', () => {
     ['a tag', { event: event('b', 'tag') }],
     ['a push', { event: event('b', 'push') }],
     ['a rollback', { event: event('b', 'rollback') }],
-    ['a deletion', { remove: { cause: { kind: 'delete', by: 'ann' } } }],
     ['another source', { spec: wanted('v1', 'quay.io/org/other:v1') }],
   ])('refuses %s with a field cause that says why and what to do', (_, change) => {
     const error = refusal(change)
@@ -181,6 +180,13 @@ describe('an immutable tag', () => {
     expect(error.message).toContain('on image stream demo/app')
     expect(error.message).toContain(digest('a'))
     expect(error.message).toContain('use another tag, or change that annotation')
+  })
+
+  test('refuses a deletion with what helps who wants to delete', () => {
+    const error = refusal({ remove: { cause: { kind: 'delete', by: 'ann' } } })
+    expect(error.causes[0]?.message).toContain('on image stream demo/app) and stays at')
+    expect(error.message).toContain('; to delete it, change that annotation before')
+    expect(error.message).not.toContain('another tag')
   })
 
   test('is refused in the same words over /v2/', () => {
