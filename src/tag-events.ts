@@ -11,6 +11,7 @@ import type { Cause, LedgerEntry } from './streams/records.ts'
 import { findRollbackEntry, type RollbackTarget } from './streams/rollback.ts'
 import type { ChangeResult, CurrentTag, Links, StreamReader, StreamWriter } from './streams/streams.ts'
 import { touchImage } from './streams/touch-image.ts'
+import { undefinedWhenUnlinked } from './streams/unlinking.ts'
 
 export interface RollbackRequest {
   /** A revision, a digest, or absent: see {@link TagEvents.rollback}. */
@@ -164,7 +165,8 @@ export function createTagEvents(options: TagEventsOptions): TagEvents {
     async rollback(name, tag, request) {
       const to = parseTarget(request.to)
       for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-        const result = await rollbackOnce(name, tag, to, request)
+        // What was deleted in the last moment is found out by the next look at it.
+        const result = await rollbackOnce(name, tag, to, request).catch(undefinedWhenUnlinked)
         if (result?.entry === undefined) continue
         const { revision, image } = result.entry
         log.info({ ...name, tag, revision, image, by: request.by, ...reasonOf(request) }, 'tag rolled back and held')

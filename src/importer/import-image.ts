@@ -6,6 +6,7 @@ import { isHeldError, requireNotHeld } from '../streams/hold.ts'
 import { requireTagUnchanged } from '../streams/preconditions.ts'
 import type { ImageRecord } from '../streams/records.ts'
 import type { ChangeResult, CurrentTag, Stream, StreamReader, StreamWriter, Tag } from '../streams/streams.ts'
+import { isUnlinkedError } from '../streams/unlinking.ts'
 import { requireValid, validateTagName } from '../streams/validation.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
 import type { ChildImage, Children } from './children.ts'
@@ -114,6 +115,17 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
     return { to: wanted.to, ...image, ...(isTold && { bytes }), ...(tell && told.length > 0 && { children: told }) }
   }
 
+  /** An image that is deleted after it was obtained, and before its tag moved, is obtained anew. */
+  async function importLinked(...wanted: Parameters<typeof importOnce>): Promise<ImageOutcome | 'raced'> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await importOnce(...wanted)
+      } catch (error) {
+        if (!isUnlinkedError(error) || attempt >= maxAttempts) throw error
+      }
+    }
+  }
+
   function logMove({ request }: Frame, wanted: ImportImage, { entry }: ChangeResult): void {
     if (entry === undefined) return
     const { revision, image, cause } = entry
@@ -128,7 +140,7 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
       const reference = permitted(wanted.from, allowed)
       for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
         if (attempt > 0) before = frame.stream && (await reader.tag(frame.stream, wanted.to))
-        const imported = await importOnce(frame, wanted, reference, before)
+        const imported = await importLinked(frame, wanted, reference, before)
         if (imported !== 'raced') return imported
       }
       throw new RegistryError('CONFLICT', {
@@ -143,7 +155,7 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
     byHand,
     async inBackground(frame, wanted, before) {
       try {
-        await importOnce(frame, wanted, permitted(wanted.from, allowed), before)
+        await importLinked(frame, wanted, permitted(wanted.from, allowed), before)
       } catch (error) {
         frame.signal?.throwIfAborted()
         if (isOvertaken(error)) return
@@ -153,7 +165,7 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
     },
     async scheduled(frame, wanted, before) {
       try {
-        return await importOnce(frame, wanted, permitted(wanted.from, allowed), before)
+        return await importLinked(frame, wanted, permitted(wanted.from, allowed), before)
       } catch (error) {
         frame.signal?.throwIfAborted()
         if (error instanceof RegistryError && error.upstream === undefined && error.code === 'CONFLICT') return 'raced'

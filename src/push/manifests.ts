@@ -5,6 +5,7 @@ import { RegistryError } from '../oci/errors.ts'
 import { type Manifest, namedContent } from '../oci/manifest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Links, Pins, Stream, StreamReader, StreamWriter } from '../streams/streams.ts'
+import { undefinedWhenUnlinked } from '../streams/unlinking.ts'
 import { type Admit, type AdmitOptions, createAdmit, requireNone } from './admit-manifest.ts'
 import type { Homes } from './home.ts'
 import { type ManifestBody, readManifestBody, type SentManifest } from './manifest-body.ts'
@@ -95,9 +96,9 @@ async function put(parts: Parts, stream: Stream, body: ManifestBody, by: Manifes
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       await give(parts, stream, body)
       await derive()
-      const revision = await move()
-      // Who deletes an image looks at its tags before: this one may have come too late for that.
-      if ((await parts.links.get(stream, digest))?.received) return revision
+      const revision = await move().catch(undefinedWhenUnlinked)
+      // Tags move only while it is there; what has none, or derived ones, may have lost it meanwhile.
+      if (revision !== undefined && (await parts.links.get(stream, digest))?.received) return revision
     }
   } finally {
     release?.()

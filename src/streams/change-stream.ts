@@ -49,7 +49,11 @@ export async function attemptStream(
   const wanted = change.object === undefined ? stream : { ...withoutFields(stream), ...change.object }
   const isChanged = change.object !== undefined && isObjectChanged(stream, change.object)
   const changes = change.tags ?? new Map()
-  const drafts = await draftTags(store, { name, base, snapshot, changes, wanted, defaults }, nowMs)
+  const drafts = await draftTags(
+    store,
+    { name, base, snapshot, changes, wanted, defaults, dryRun: options.dryRun },
+    nowMs,
+  )
   if (base.read !== undefined && !isChanged && drafts.length === 0) return unchanged
   const steps = composeSteps(base, { stream: wanted, isChanged }, drafts)
   const after = (revisions?: readonly number[]): StreamChangeResult => {
@@ -81,12 +85,13 @@ interface Asked {
   /** The stream as it is to be. */
   wanted: Stream
   defaults: ContentPolicy
+  dryRun: boolean | undefined
 }
 
 /** Works out what changes of tags come to; each draft is of tags that follow one another. @throws RegistryError INVALID */
 async function draftTags(
   store: Store,
-  { name, base, snapshot, changes, wanted, defaults }: Asked,
+  { name, base, snapshot, changes, wanted, defaults, dryRun }: Asked,
   nowMs: number,
 ): Promise<Draft[]> {
   const { stream } = base.read ?? base.birth
@@ -97,7 +102,7 @@ async function draftTags(
   }
   if (asked.size === 0) return []
   const get = createMemory((key) => store.get(key), snapshot.entries, [tagKey(name, ''), followersKey(name, '')])
-  const frame = await frameOf(name, base, nowMs, { get, defaults, stream: wanted })
+  const frame = await frameOf(name, base, nowMs, { get, defaults, stream: wanted, dryRun })
   const drafts: Draft[] = []
   const causes: FieldCause[] = []
   let held: RegistryError | undefined

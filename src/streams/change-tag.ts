@@ -97,7 +97,7 @@ async function draftTag(
     requireValid('ImageStreamTag', shown, validateTagReference(change.spec, field))
   }
   const { stream } = base.read ?? base.birth
-  const frame = await frameOf(name, base, nowMs, { get, defaults, stream })
+  const frame = await frameOf(name, base, nowMs, { get, defaults, stream, dryRun: options.dryRun })
   const draft = await draftChanges(frame, get, new Map([[tag, { change, field }]]))
   if (!('causes' in draft)) return draft
   if (draft.held !== undefined) throw draft.held
@@ -110,7 +110,12 @@ export async function frameOf(
   { project, stream }: StreamName,
   base: Base,
   nowMs: number,
-  policies: { get: ReturnType<typeof createMemory>; defaults: ContentPolicy; stream: Stream },
+  policies: {
+    get: ReturnType<typeof createMemory>
+    defaults: ContentPolicy
+    stream: Stream
+    dryRun?: boolean | undefined
+  },
 ): Promise<Frame> {
   const before = (base.read ?? base.birth).stream
   const { uid, projectUid, generation } = before
@@ -125,6 +130,7 @@ export async function frameOf(
     nextGeneration: nextGeneration(base),
     nowMs,
     commitId,
+    needsLinks: base.read !== undefined && policies.dryRun !== true,
     isMovedWhenHeld: (annotations) => policyOf(annotations).move === 'when-held',
     // Who takes the annotation away moves the tag by another change.
     immutableBy: await immutableTags(policies.get, before),

@@ -9,6 +9,8 @@ import {
   encode,
   eventKey,
   followersKey,
+  lifeKey,
+  linkKey,
   outboxKey,
   pendingKey,
   scheduledKey,
@@ -18,12 +20,13 @@ import {
 import { copyOf, type SourceHead } from './moves.ts'
 import { nextPending } from './pending.ts'
 import { createReads, type Reads } from './reads.ts'
-import type { LedgerEntry, Notice, PendingRecord, TagEvent, TagRecord } from './records.ts'
+import type { LedgerEntry, LifeRecord, LinkRecord, Notice, PendingRecord, TagEvent, TagRecord } from './records.ts'
 import { applyChange, type ChangeContext } from './rules.ts'
 import { nextScheduled } from './scheduled.ts'
 import { sourceText } from './sources.ts'
 import type { TagChange } from './streams.ts'
 import { nextUnheld } from './unheld.ts'
+import { unlinkedError } from './unlinking.ts'
 
 /** What all changes of one attempt share. */
 export interface Frame extends StreamName, Pick<ChangeContext, 'isMovedWhenHeld' | 'immutableBy'> {
@@ -33,6 +36,8 @@ export interface Frame extends StreamName, Pick<ChangeContext, 'isMovedWhenHeld'
   nextGeneration: number
   nowMs: number
   commitId: string
+  /** Whether tags move only to images that the stream has links of: not in a dry run, nor while the stream is not there. */
+  needsLinks: boolean
 }
 
 /** A tag as it will be. */
@@ -71,7 +76,7 @@ export interface Refusal {
  * Works out what changes of tags come to: each by the rules, and with it all tags of the stream that follow those that
  * move (okd.md 2.4). Writes nothing. Refusals are told as causes, all of them.
  *
- * @throws RegistryError INVALID
+ * @throws RegistryError INVALID; CONFLICT when the stream does not have an image that a tag moves to, see `isUnlinkedError`
  */
 export async function draftChanges(
   frame: Frame,
@@ -98,6 +103,7 @@ export async function draftChanges(
   }
   if (held !== undefined) return { causes, held }
   const tags = [...work.tags.values()].filter(isWritten)
+  if (frame.needsLinks) await relyOnImages(work, tags)
   const operations = tags.length === 0 ? [] : [...(await tagOperations(work, tags)), ...(await graph.operations())]
   const room = Math.max(0, maxDraftOperations - operations.length)
   operations.push(...unheldOperations(frame, tags).slice(0, room))
@@ -203,6 +209,19 @@ function headOf({ frame }: Work, { record, stored }: Visited): TagEvent | undefi
 function isSameHead(before: TagEvent | undefined, after: TagEvent | undefined): boolean {
   if (after === undefined) return true
   return before?.image === after.image && before.dockerImageReference === after.dockerImageReference
+}
+
+/** A tag moves only to an image that the stream has, and only while it has it: who removes the link looks at the tags before. */
+async function relyOnImages({ frame, reads }: Work, tags: readonly DraftedTag[]): Promise<void> {
+  for (const { tag, entries } of tags) {
+    const image = entries.at(-1)?.image
+    if (!image) continue
+    const link = await reads.rely(linkKey(frame, image))
+    if (link !== undefined && decode<LinkRecord>(link).uid === frame.uid) continue
+    const life = await reads.get(lifeKey(frame))
+    // A stream that was deleted meanwhile, or made anew: the commit is conditioned on its life.
+    if (life !== undefined && decode<LifeRecord>(life).uid === frame.uid) throw unlinkedError(frame, tag, image)
+  }
 }
 
 /** Record, ledger entries, notices, and what the index of pending tags says. */

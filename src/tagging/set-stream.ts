@@ -16,6 +16,7 @@ import type {
   TagChange,
   WholeStream,
 } from '../streams/streams.ts'
+import { undefinedWhenUnlinked } from '../streams/unlinking.ts'
 import { requireValid, validateObject, validateStreamName } from '../streams/validation.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
 import { needsLinks, type Prepare, type Ready } from './prepare.ts'
@@ -102,7 +103,7 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
       return change
     }
     const options = { create: mode === 'create', dryRun: request.dryRun ?? false }
-    const result = await writer.changeStream(own, decide, options)
+    const result = await writer.changeStream(own, decide, options).catch(undefinedWhenUnlinked)
     return outdated ? undefined : result
   }
 

@@ -12,6 +12,7 @@ import type {
   Tag,
   TagChange,
 } from '../streams/streams.ts'
+import { undefinedWhenUnlinked } from '../streams/unlinking.ts'
 import { requireValid, validateStreamName, validateTagName } from '../streams/validation.ts'
 import { needsLinks, type Prepare, type Ready } from './prepare.ts'
 import type { TagRequest } from './request.ts'
@@ -98,7 +99,8 @@ export function createSetTag({ reader, writer, prepare, awaitMove, log }: SetTag
       return change
     }
     const options = { create: mayCreate(request), dryRun, field }
-    const result = await notFoundOnApi(() => writer.changeTag(own, name, decide, options))
+    const writing = notFoundOnApi(() => writer.changeTag(own, name, decide, options))
+    const result = await writing.catch(undefinedWhenUnlinked)
     if (outdated || result === undefined) return undefined
     if (result.entry !== undefined && !dryRun) {
       const { revision, image, cause } = result.entry

@@ -6,6 +6,7 @@ import { createLists, type ListsOptions } from '../../src/api/list.ts'
 import { parseQuery } from '../../src/api/query.ts'
 import type { ApiObject, Call, Page, Resource } from '../../src/api/resource.ts'
 import { event } from '../streams/world.ts'
+import { anywhereWriter } from '../support/anywhere-writer.ts'
 import { imagesWorld } from './kinds/images.ts'
 import { type Answered, type ApiWorld, apiWorld, imageApi, inDemo, names, rbacApi, refusal } from './world.ts'
 
@@ -209,7 +210,8 @@ describe('while things change, a list is of one state', () => {
   const withImage = (image: string) => () => ({ event: event(image) })
 
   async function filled() {
-    const world = await apiWorld()
+    const flows = await apiWorld()
+    const world = { ...flows, writer: anywhereWriter({ store: flows.store, now: flows.clock.now }) }
     for (const stream of streamNames) {
       for (const tag of ['v1', 'v2', 'v3']) {
         await world.writer.changeTag({ project: 'demo', stream }, tag, withImage('a'), { create: true })

@@ -4,6 +4,7 @@ import type { Location } from '../../src/content/content.ts'
 import { type Digest, digestOf } from '../../src/oci/digest.ts'
 import { createAccounts } from '../../src/quotas/accounts.ts'
 import type { TagChange } from '../../src/streams/streams.ts'
+import { anywhereWriter } from '../support/anywhere-writer.ts'
 import { type FlowsWorld, flowsWorld } from '../support/flows.ts'
 
 const here: Location = { kind: 'here' }
@@ -27,8 +28,12 @@ const moved = (image: Digest): TagChange => ({
   isHeld: true,
 })
 
+function moving({ store, clock, quotas }: FlowsWorld) {
+  return anywhereWriter({ store, now: clock.now, use: quotas.use })
+}
+
 function tag(w: FlowsWorld, name: typeof app, as: string, change: TagChange = moved(a)) {
-  return w.writer.changeTag(name, as, () => change, { create: true })
+  return moving(w).changeTag(name, as, () => change, { create: true })
 }
 
 const gone: TagChange = { remove: { cause: { kind: 'delete', by: 'me' } } }
@@ -128,8 +133,8 @@ test('a tag beyond the quota comes by no way, and those that are there still mov
   await expect(tag(w, app, 'three')).rejects.toMatchObject(refused)
   await expect(tag(w, tool, 'one')).rejects.toMatchObject(refused)
   const both = new Map(['one', 'four'].map((each) => [each, moved(b)]))
-  await expect(w.writer.changeStream(app, () => ({ tags: both }))).rejects.toMatchObject(refused)
-  await expect(w.writer.changeTag(app, 'five', () => moved(a), { dryRun: true })).rejects.toMatchObject(refused)
+  await expect(moving(w).changeStream(app, () => ({ tags: both }))).rejects.toMatchObject(refused)
+  await expect(moving(w).changeTag(app, 'five', () => moved(a), { dryRun: true })).rejects.toMatchObject(refused)
   const from = { kind: 'DockerImage', name: 'a.example/lib/app' } as const
   const spec = {
     annotations: null,

@@ -145,6 +145,7 @@ describe('a change of a stream', () => {
       'life/demo/app',
       'tag/demo/app/one',
       'index/followers/demo/app/one',
+      `link/demo/app/${digest('b')}`,
     ])
     expect(w.faults.commits[0]?.operations.map(({ key }) => key)).toEqual([
       'tag/demo/app/one',

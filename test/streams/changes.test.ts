@@ -8,6 +8,7 @@ import { createStreamChanges, type StreamMoves } from '../../src/streams/changes
 import { createStreams, type Streams } from '../../src/streams/create-streams.ts'
 import { lifeKey, streamKey, tagKey } from '../../src/streams/keys.ts'
 import type { WholeStream } from '../../src/streams/streams.ts'
+import { anywhereWriter } from '../support/anywhere-writer.ts'
 import { testClock } from '../support/clock.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { event, wanted } from './world.ts'
@@ -448,6 +449,7 @@ async function world({ retainRevisions = 100_000 } = {}) {
   await project('demo')
   return {
     ...streams,
+    writer: anywhereWriter({ store, now: testClock().now }),
     store: counted,
     changes,
     newest,

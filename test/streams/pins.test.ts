@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { lifeKey, tagKey } from '../../src/streams/keys.ts'
 import { createPins } from '../../src/streams/pins.ts'
 import type { TagChange } from '../../src/streams/streams.ts'
-import { createStreamWriter } from '../../src/streams/writer.ts'
+import { anywhereWriter } from '../support/anywhere-writer.ts'
 import { app, digest, event, type World, world } from './world.ts'
 
 const prod = tagKey(app, 'prod')
@@ -216,7 +216,7 @@ test('pins asked before changes are followed are read only when they are', async
   w.faults.beforeRange = () => opened.promise
   const early = createPins({ store: w.faults, signal: closing.signal })
   const asked = early.pin(app, 'prod')
-  const writer = createStreamWriter({ store: w.store, now: w.clock.now })
+  const writer = anywhereWriter({ store: w.store, now: w.clock.now })
   const made = await writer.changeTag(app, 'prod', () => ({ event: event('b') }))
   opened.resolve()
   expect((await asked)?.digest).toBe(digest('b'))

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { maxTagsBytes } from '../../src/streams/stream-sizes.ts'
 import type { TagChange } from '../../src/streams/streams.ts'
-import { createStreamWriter } from '../../src/streams/writer.ts'
+import { anywhereWriter } from '../support/anywhere-writer.ts'
 import { app, event, type Fault, type World, wanted, world } from './world.ts'
 
 const mebibyte = 1024 * 1024
@@ -50,7 +50,7 @@ describe('a stream whose tags fill it', () => {
     await change(w, 'a', spec('a'))
     await fill(w, maxTagsBytes + mebibyte)
     // One that remembers nothing.
-    const { changeTag } = createStreamWriter({ store: w.store, now: w.clock.now })
+    const { changeTag } = anywhereWriter({ store: w.store, now: w.clock.now })
     const again = (next: TagChange) => changeTag(app, 'a', () => next)
     await again({ event: event('a') })
     await expect(again(spec('a', { ...note, more: 'y' }))).rejects.toMatchObject(refused)

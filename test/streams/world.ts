@@ -6,6 +6,7 @@ import type { Commit, CommitResult, Entry, RangeQuery, Store } from '../../src/s
 import { createStreams, type Streams } from '../../src/streams/create-streams.ts'
 import type { Cause, TagReference } from '../../src/streams/records.ts'
 import type { TagChange } from '../../src/streams/streams.ts'
+import { anywhereWriter } from '../support/anywhere-writer.ts'
 import { type TestClock, testClock } from '../support/clock.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 
@@ -13,6 +14,8 @@ import { temporaryDirectory } from '../support/directory.ts'
 export const app = { project: 'demo', stream: 'app' }
 
 export interface World extends Streams {
+  /** Moves tags to images whether or not their streams have links of them. */
+  writer: Streams['writer']
   /** The real store. */
   store: Store
   /** What the streams use: the real store, whose commits a test may answer otherwise. */
@@ -38,6 +41,7 @@ export async function world(): Promise<World> {
   const streams = createStreams({ store: faults, now: clock.now, signal: closing.signal })
   const made: World = {
     ...streams,
+    writer: anywhereWriter({ store: faults, now: clock.now }),
     store,
     faults,
     clock,

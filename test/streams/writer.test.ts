@@ -29,7 +29,7 @@ async function counts(w: World): Promise<{ entries: number; notices: number }> {
 }
 
 describe('a change of a tag', () => {
-  test('I2: is one commit of record, entry, notices and the stream touched, conditioned on tag, followers and life alone', async () => {
+  test('I2: is one commit of record, entry, notices and the stream touched, conditioned on tag, followers, link and life alone', async () => {
     const w = await pushed()
     w.faults.commits = []
     await change(w, { event: event('b', 'rollback', { restoredRevision: 1 }) })
@@ -46,6 +46,7 @@ describe('a change of a tag', () => {
       'life/demo/app',
       'tag/demo/app/prod',
       'index/followers/demo/app/prod',
+      `link/demo/app/${digest('b')}`,
     ])
   })
 

@@ -77,6 +77,8 @@ describe('at the same time', () => {
       } as const
       return world.writer.changeTag(parse('prod/app'), tag, () => ({ event }))
     }
+    const { uid = '' } = (await world.reader.stream(parse('prod/app'))) ?? {}
+    await world.links.copy(parse('demo/app'), { ...parse('prod/app'), uid }, v1.manifest.digest)
     const seen = { resourceVersion: String(revision) }
     const whole = { ...tags, own: { annotations: { by: 'me' } } }
     await Promise.all([...names.map(move), world.updateStream('prod/app', whole, { seen })])

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { reportGone, reportSeen } from '../../../src/streams/upstream-gone.ts'
 import { event } from '../../streams/world.ts'
+import { anywhereWriter } from '../../support/anywhere-writer.ts'
 import { makeImage } from '../../support/images.ts'
 import { type Answered, type ApiWorld, apiWorld, imageApi, inDemo } from '../world.ts'
 
@@ -75,7 +76,8 @@ describe('an image that no upstream has any more', () => {
     const changes = [{ upstreamGone: null }, { event: event('b', 'import') }]
     for (const change of changes) {
       const api = await world()
-      await api.writer.changeTag(app, 'prod', () => change)
+      const writer = anywhereWriter({ store: api.store, now: api.clock.now })
+      await writer.changeTag(app, 'prod', () => change)
       expect(statusOf(await api.get('imagestreams/app'))).not.toHaveProperty('conditions')
     }
   })

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { digest, event, wanted } from '../../streams/world.ts'
+import { anywhereWriter } from '../../support/anywhere-writer.ts'
 import { type ApiWorld, apiWorld, imageApi, inDemo, rbacApi, refusal, weirApi } from '../world.ts'
 import { type Client, clientOf, type Event, told } from './world.ts'
 
@@ -267,8 +268,9 @@ describe('what is no watch', () => {
 
 async function streamWorld() {
   const api = await apiWorld()
+  const writer = anywhereWriter({ store: api.store, now: api.clock.now })
   const move = async (tag: string, image: string): Promise<number> =>
-    (await api.writer.changeTag(app, tag, () => ({ event: event(image) })))?.revision ?? 0
+    (await writer.changeTag(app, tag, () => ({ event: event(image) })))?.revision ?? 0
   return { api, move }
 }
 
