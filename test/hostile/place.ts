@@ -1,12 +1,13 @@
 /** A whole Weir in front of hostile registries, and a place for each row of the table. */
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { digestHex } from '../../src/oci/digest.ts'
+import { digestHex, digestOf } from '../../src/oci/digest.ts'
 import { type Defer, temporaryDirectory } from '../support/directory.ts'
+import type { FakeUpstreamOptions } from '../support/fake-upstream.ts'
 import { type HostileRegistry, startHostileRegistry } from '../support/hostile-registry.ts'
-import { makeImage, type Piece, piecesOf, type TestImage } from '../support/images.ts'
+import { makeImage, type Piece, type TestImage } from '../support/images.ts'
 import { startWorld, type World } from '../support/world.ts'
 
 /** Of a row: nothing of it is shared but Weir. */
@@ -48,15 +49,18 @@ const timeouts = {
   probeMs: 2000,
 }
 
-/** Starts Weir; gives a place for each row, one after the other. */
-export async function startPlaces(rows: number, defer: Defer): Promise<{ next(): Promise<Place>; world: World }> {
+/** Starts Weir; gives a place for each row, one after the other. `registries` says how the registry of each row is served. */
+export async function startPlaces(
+  rows: number,
+  defer: Defer,
+  registries: Pick<FakeUpstreamOptions, 'tls'> = {},
+): Promise<{ next(): Promise<Place>; world: World }> {
   const directory = await temporaryDirectory(defer)
   const passwordFile = join(directory, 'password')
-  await mkdir(directory, { recursive: true })
   await writeFile(passwordFile, login.password)
   const pairs = await Promise.all(
     Array.from({ length: rows }, async () => ({
-      registry: await startHostileRegistry({ defer }),
+      registry: await startHostileRegistry({ ...registries, defer }),
       other: await startHostileRegistry({ defer }),
     })),
   )
@@ -122,6 +126,9 @@ function image(seed: string): TestImage {
 
 export const layerBytes = 3 * 2 ** 20
 
+/** What a registry can get rid of though nobody reads it: the kernel takes it into the buffers of two sockets. */
+export const inSockets = 16e6
+
 /** The layer of an image. */
 export function layerOf({ layers: [layer] }: TestImage): Piece {
   return layer ?? expect.unreachable()
@@ -147,7 +154,12 @@ export async function filesOf({ world }: Place, pieces: readonly Piece[]): Promi
   return names.filter((name) => pieces.some(({ digest }) => name.includes(digestHex(digest))))
 }
 
-/** Everything of an image that the tag does not stand at yet. */
-export function partsOf(image: TestImage): Piece[] {
-  return piecesOf(image)
+/** The digests whose files have other bytes. */
+export async function wrongFiles({ dataDirectory }: World): Promise<string[]> {
+  const directory = join(dataDirectory, 'content', 'blobs', 'sha256')
+  const wrong: string[] = []
+  for (const hex of await readdir(directory)) {
+    if (digestHex(digestOf(await readFile(join(directory, hex)))) !== hex) wrong.push(hex)
+  }
+  return wrong
 }

@@ -9,6 +9,7 @@ import {
   imageAndIndex,
   schema1Manifest,
 } from '../support/hostile-documents.ts'
+import { inSockets } from './place.ts'
 import { type Row, table } from './table.ts'
 import { expectNoLogin, expectNotHeld } from './unharmed.ts'
 
@@ -150,21 +151,21 @@ table('what registries say of manifests', [
     registry: 'sends a manifest of 64 MB, with its Content-Length',
     script: ({ registry }) => registry.script({ on: manifests, does: large(64e6, ociManifest) }),
     weir: { condition: 'Invalid', says: /more than the 4194304 bytes/ },
-    mostBytes: 16e6,
+    mostBytes: inSockets,
   },
   {
     asked: 'pull of a manifest by digest',
     registry: 'sends a manifest of 64 MB, with its Content-Length',
     script: ({ registry }) => registry.script({ on: manifests, does: large(64e6, ociManifest) }),
     weir: { status: 503, code: 'UNAVAILABLE', says: /not valid/ },
-    mostBytes: 16e6,
+    mostBytes: inSockets,
   },
   {
     asked,
     registry: 'sends a manifest without end',
     script: ({ registry }) => registry.script({ on: gets, does: endless(any, { 'content-type': ociManifest }) }),
     weir: { condition: 'Invalid', says: /more than the 4194304 bytes/ },
-    mostBytes: 16e6,
+    mostBytes: inSockets,
   },
   {
     asked,

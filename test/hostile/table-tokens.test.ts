@@ -11,7 +11,7 @@ import {
   oneUseTokens,
   tooMany,
 } from '../support/hostile-answers.ts'
-import { login, type Place } from './place.ts'
+import { inSockets, login, type Place } from './place.ts'
 import { type Row, table } from './table.ts'
 import { upstreamToken } from './unharmed.ts'
 
@@ -88,7 +88,7 @@ table('how registries give tokens', [
       registry: `has a token endpoint that answers ${what}`,
       script: tokenEndpoint(does),
       weir: { condition, says },
-      mostBytes: 8e6,
+      mostBytes: inSockets,
     }),
   ),
   {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { any } from '../support/hostile-answers.ts'
 import type { Piece, TestImage } from '../support/images.ts'
-import { layerOf, type Place, startPlaces } from './place.ts'
+import { layerOf, type Place, startPlaces, wrongFiles } from './place.ts'
 import { firstOfRange, lastOfRange, type Outcome, type RequestName, requestOf } from './requests.ts'
 import { expectUnharmed } from './unharmed.ts'
 
@@ -35,7 +35,7 @@ export interface Row {
   registry: string
   asked: RequestName
   /** Tells the registry what to do. */
-  script?(place: Place): void
+  script?(place: Place): Promise<void> | void
   /** What `lib/app:v1` stands at, and may never be kept. */
   plants?(place: Place): Piece
   weir: Expected
@@ -51,18 +51,24 @@ export interface Row {
   also?(place: Place, outcome: Outcome): Promise<void> | void
 }
 
+/** How the registry of each row is served. */
+type Registries = Promise<Parameters<typeof startPlaces>[2]>
+
 /** Rows that share one Weir and come one after the other. */
-export function table(name: string, rows: readonly Row[]): void {
+export function table(name: string, rows: readonly Row[], registries: () => Registries = async () => ({})): void {
   describe(name, () => {
     const cleanups: (() => Promise<void>)[] = []
     let places: Awaited<ReturnType<typeof startPlaces>>
     beforeAll(async () => {
-      places = await startPlaces(rows.length, (cleanup) => void cleanups.push(cleanup))
+      places = await startPlaces(rows.length, (cleanup) => void cleanups.push(cleanup), await registries())
     })
     afterAll(async () => {
       for (const cleanup of cleanups.reverse()) await cleanup()
     })
     test.for(rows.map((row) => [nameOf(row), row] as const))('%s', async ([, row]) => run(row, await places.next()))
+    test('after all of these, what is held is right', async () => {
+      expect(await wrongFiles(places.world)).toEqual([])
+    })
   })
 }
 
@@ -74,7 +80,7 @@ async function run(row: Row, place: Place): Promise<void> {
   const before = { requests: registry.requests.length, bytes: registry.sentBytes() }
   const planted = row.plants === undefined ? [] : [row.plants(place)]
   for (const piece of planted) registry.put('lib/app', piece, { tag: 'v1' })
-  row.script?.(place)
+  await row.script?.(place)
   const outcome = await request.send(place)
   const asked = registry.requests.slice(before.requests)
   expect(outcome).toMatchObject(outcomeOf(row.weir, place))

@@ -1,9 +1,12 @@
 import { expect } from 'vitest'
 import { digestHex } from '../../src/oci/digest.ts'
 import type { HostileRegistry } from '../support/hostile-registry.ts'
-import type { Piece } from '../support/images.ts'
-import { filesOf, layerOf, login, type Place, partsOf } from './place.ts'
+import { type Piece, piecesOf } from '../support/images.ts'
+import { filesOf, layerOf, login, type Place } from './place.ts'
 import type { RequestName } from './requests.ts'
+
+/** What goes on in the background for a moment. */
+const soon = { timeout: 10_000 }
 
 interface Happened {
   asked: RequestName
@@ -18,9 +21,9 @@ interface Happened {
  */
 export async function expectUnharmed(place: Place, { asked, isServed, planted }: Happened): Promise<void> {
   const { registry, other, stranger } = place
-  await expect.poll(() => ({ used: registry.busyConnections() + other.busyConnections() })).toEqual({ used: 0 })
-  const refused = isServed ? [] : asked.startsWith('blob') ? [layerOf(place.good)] : partsOf(place.next)
-  await expect.poll(() => filesOf(place, [...refused, ...planted])).toEqual([])
+  await expect.poll(() => ({ used: registry.busyConnections() + other.busyConnections() }), soon).toEqual({ used: 0 })
+  const refused = isServed ? [] : asked.startsWith('blob') ? [layerOf(place.good)] : piecesOf(place.next)
+  await expect.poll(() => filesOf(place, [...refused, ...planted]), soon).toEqual([])
   await expectTag(place, isServed)
   // What is asked by the digest that an index names has a link.
   await expectNoLinks(place, asked.startsWith('import') ? [...refused, ...planted] : planted)
