@@ -98,6 +98,27 @@ describe('an image that is deleted just before a tag moves there', () => {
     await expectWhole(world)
   })
 
+  test('is given anew to a stream that is written whole', async () => {
+    const world = await deletionsWorld()
+    await world.push('demo/source:prod', v1)
+    await world.push(`demo/app@${digest}`, v1)
+    justBefore(world, moves('late'), deleteV1(world))
+    const { wanted, ...asked } = late('demo', 'source:prod')
+    const object = { labels: {}, annotations: {}, lookupPolicy: { local: false } }
+    await world.tagging.updateStream({ ...app, ...asked, object, tags: [wanted] })
+    expect(await world.look('demo/app:late')).toBe(digest)
+    await expectWhole(world)
+  })
+
+  test('is had by a dry run still, which writes nothing', async () => {
+    const world = await deletionsWorld()
+    await world.push('demo/source:prod', v1)
+    await world.writer.create(app)
+    const { wanted, ...asked } = late('demo', 'source:prod')
+    await world.tagging.setTag({ ...app, ...asked, tag: 'late', field: 'tag', wanted, dryRun: true })
+    expect(await world.look('demo/app:late')).toBe('MANIFEST_UNKNOWN')
+  })
+
   test('moves no tag that awaits it', async () => {
     const world = await deletionsWorld()
     await world.push('demo/app:prod', v2)
@@ -173,20 +194,19 @@ describe('a tag that moves to an image just before its link goes', () => {
 })
 
 function tagIt(world: DeletionsWorld, project: string, source: string) {
-  const kind = source.includes('@') ? 'ImageStreamImage' : 'ImageStreamTag'
-  return world.tagging.setTag({
-    ...app,
-    tag: 'late',
-    field: 'tag',
-    wanted: {
-      name: 'late',
-      annotations: null,
-      from: { kind, namespace: project, name: source },
-      referencePolicy: { type: 'Local' },
-      importPolicy: {},
-    },
-    by: 'ann',
-    seen: {},
-    mayPull: () => true,
-  })
+  const { wanted, ...asked } = late(project, source)
+  return world.tagging.setTag({ ...app, ...asked, tag: 'late', field: 'tag', wanted })
+}
+
+/** What ann asks for: the tag `late` is to stand where `source` does. */
+function late(project: string, source: string) {
+  const kind = source.includes('@') ? ('ImageStreamImage' as const) : ('ImageStreamTag' as const)
+  const wanted = {
+    name: 'late',
+    annotations: null,
+    from: { kind, namespace: project, name: source },
+    referencePolicy: { type: 'Local' as const },
+    importPolicy: {},
+  }
+  return { wanted, by: 'ann', seen: {}, mayPull: () => true }
 }
