@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import { redirecting } from '../support/fake-upstream-faults.ts'
-import { answers, any, challenges } from '../support/hostile-answers.ts'
+import { answers, any, challenges, withLogin } from '../support/hostile-answers.ts'
 import { layerOf, login, type Place } from './place.ts'
 import { type Row, table } from './table.ts'
 
@@ -18,7 +18,7 @@ function wantsLogin({ registry }: Place): void {
 function sendsTo(location: (place: Place) => string) {
   return (place: Place): void => {
     wantsLogin(place)
-    place.registry.script({ on: manifests, does: redirecting(any, location(place)) })
+    place.registry.script({ on: withLogin(manifests), does: redirecting(any, location(place)) })
   }
 }
 
@@ -45,7 +45,10 @@ table('where registries send on to', [
       registry: `redirects to ${where}`,
       script: sendsTo(location),
       weir: refused,
-      also: ({ other }) => expect(other.requests).toEqual([]),
+      also: ({ registry, other }) => {
+        expect(registry.requests.some(({ headers }) => headers.authorization !== undefined)).toBe(true)
+        expect(other.requests).toEqual([])
+      },
     }),
   ),
   {
@@ -94,7 +97,7 @@ table('where registries send on to', [
       other.put('lib/app', next, { tag: 'v1' })
       registry.script(
         { on: / \/hop$/, does: redirecting(any, `${other.origin}/v2/lib/app/manifests/v1`) },
-        { on: gets, does: redirecting(any, '/hop') },
+        { on: withLogin(gets), does: redirecting(any, '/hop') },
       )
     },
     weir: { moves: true },
@@ -112,7 +115,7 @@ table('where registries send on to', [
       wantsLogin(place)
       other.put('storage', layerOf(good))
       const signed = `${other.origin}/v2/storage/blobs/${layerOf(good).digest}?signature=secret`
-      registry.script({ on: blobs, does: redirecting(any, signed) })
+      registry.script({ on: withLogin(blobs), does: redirecting(any, signed) })
     },
     weir: { gives: 'the layer' },
     note: 'without a login, and no log has the signed URL',
@@ -141,7 +144,7 @@ table('where registries send on to', [
       const { registry, other } = place
       wantsLogin(place)
       other.script({ on: any, does: challenges(`${other.origin}/token`) })
-      registry.script({ on: blobs, does: redirecting(any, `${other.origin}/blob`) })
+      registry.script({ on: withLogin(blobs), does: redirecting(any, `${other.origin}/blob`) })
     },
     weir: { status: 403, code: 'DENIED', says: /Unauthorized/ },
     also: ({ other }) => expect(other.matching(/\/token/)).toEqual([]),

@@ -10,6 +10,7 @@ import {
   listOfTags,
   neverAnswers,
   tooMany,
+  withLogin,
 } from '../support/hostile-answers.ts'
 import { inSockets, login, type Place } from './place.ts'
 import { type Row, table } from './table.ts'
@@ -25,7 +26,7 @@ function leadsTo(target: (place: Place) => string): (place: Place) => void {
     registry.setAuth({ kind: 'basic', users: { [login.username]: login.password } })
     const link = `<${target(place)}>; rel="next"`
     registry.script({
-      on: (request) => lists.test(request.path) && request.headers.authorization !== undefined,
+      on: withLogin(lists),
       does: () => listOfTags(['v1'], link),
     })
   }

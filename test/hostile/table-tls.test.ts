@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import { startFakeUpstream } from '../support/fake-upstream.ts'
 import { redirecting } from '../support/fake-upstream-faults.ts'
 import { createFakeAuthority } from '../support/fake-upstream-tls.ts'
-import { any, challenges } from '../support/hostile-answers.ts'
+import { any, challenges, withLogin } from '../support/hostile-answers.ts'
 import { login } from './place.ts'
 import { type Row, table } from './table.ts'
 
@@ -37,7 +37,7 @@ const rows: Row[] = [
     registry: 'redirects to plain HTTP at who is not named',
     script: ({ registry, stranger }) => {
       registry.setAuth({ kind: 'basic', users })
-      registry.script({ on: manifests, does: redirecting(any, `http://${stranger.host}/`) })
+      registry.script({ on: withLogin(manifests), does: redirecting(any, `http://${stranger.host}/`) })
     },
     weir: { condition: 'NotAllowed', says: /not an https URL: not followed/ },
   },
@@ -47,7 +47,7 @@ const rows: Row[] = [
     script: ({ registry, other, next }) => {
       registry.setAuth({ kind: 'basic', users })
       other.put('lib/app', next, { tag: 'v1' })
-      registry.script({ on: manifests, does: redirecting(any, (path) => `${other.origin}${path}`) })
+      registry.script({ on: withLogin(manifests), does: redirecting(any, (path) => `${other.origin}${path}`) })
     },
     weir: { moves: true },
     note: 'without the login',

@@ -1,10 +1,15 @@
 /** What a hostile registry does, beside what `fake-upstream-faults.ts` knows: behaviours for the rules of its script. */
 import type { ServerResponse } from 'node:http'
-import { type FakeAnswer, type FakeInterceptor, fakeAnswer } from './fake-upstream-answers.ts'
+import { type FakeAnswer, type FakeInterceptor, type FakeMatch, fakeAnswer, matches } from './fake-upstream-answers.ts'
 import type { HostileRule } from './hostile-registry.ts'
 
 /** Every request: for behaviours that want a pattern of their own. */
 export const any = /^/
+
+/** Of those that match, the requests that come with a login or a token: the others are asked for one first. */
+export function withLogin(path: RegExp): FakeMatch {
+  return (request) => request.headers.authorization !== undefined && matches(path, request)
+}
 
 /** Answers so, whatever was asked. */
 export function answers(
