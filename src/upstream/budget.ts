@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 
 /** What asking registries may cost: how fast, how many at once, and what they say is left. */
@@ -18,11 +19,19 @@ export interface Payer {
   credential: string | undefined
 }
 
-/** A request that may be sent now. */
+/** What is asked for: registries count some kinds of requests and not others. */
+export interface RequestKind {
+  method: 'GET' | 'HEAD' | 'POST' | 'PUT'
+  kind: 'manifest' | 'blob' | 'tags' | 'referrers'
+}
+
+/** A request that may be sent now, and sent again while its failures look like passing ones. */
 export interface Slot {
   /** What the registry answered: its limits, and whether it wants to be left alone. */
   answered(status: number, headers: IncomingHttpHeaders): void
-  /** To be called once, when the answer's headers are there or the request failed. */
+  /** Nothing was answered. */
+  failed(error: RegistryError): void
+  /** To be called once, when the answer is there or the request failed for good. */
   release(): void
 }
 
@@ -35,9 +44,12 @@ export interface BudgetLimits {
   reserve: number
 }
 
+export const defaultLimits: BudgetLimits = { concurrency: 8, requestsPerSecond: 20, reserve: 0.3 }
+
 /** What is known of a payer; times are milliseconds since the epoch. */
 export interface BudgetState extends Payer {
-  /** What the registry last said of its limit (`ratelimit-limit`, `ratelimit-remaining`). */
+  limits: BudgetLimits
+  /** What the registry last said of its limit (`ratelimit-limit`, `ratelimit-remaining`), less what was asked since. */
   quota?: { limit: number; remaining: number; windowMs: number; at: number }
   /** It answered 429, or failed again and again: the background leaves it alone until then. */
   closedUntil?: number
@@ -58,11 +70,16 @@ export interface BudgetState extends Payer {
 
 export interface Budgets {
   /**
-   * Waits until a request may be sent. Who waits for an answer goes at once, unless the registry said that it would refuse; the
-   * background takes turns, and leaves the reserve.
+   * Gives a slot when a request may be sent. Who waits for an answer goes at once, unless the registry said that it would refuse;
+   * the background takes turns, and leaves the reserve. A promise only where something has to be waited for.
    *
-   * @throws RegistryError TOOMANYREQUESTS with `retryAfterSeconds` when that is not soon
+   * @throws RegistryError TOOMANYREQUESTS with `retryAfterSeconds` when that is not soon: without a status when only the budget
+   *   says so (`isBudgetRefusal`); for the background the last failure of a registry that can not be reached, with the same
    */
-  enter(payer: Payer, purpose: Purpose, signal?: AbortSignal): Promise<Slot>
+  enter(payer: Payer, purpose: Purpose, asked: RequestKind, signal?: AbortSignal): Slot | Promise<Slot>
+  /** What `enter` would refuse at once. @throws RegistryError as `enter` */
+  require(payer: Payer, purpose: Purpose, asked: RequestKind): void
+  /** The registry's token endpoint wants to be left alone. */
+  throttled(payer: Payer, error: RegistryError): void
   states(): readonly BudgetState[]
 }

@@ -104,7 +104,8 @@ function notTaken({ host, repository, kind, reference }: Subject, status: number
   return new RegistryError('DENIED', { message, detail: upstream, upstream })
 }
 
-function minuteAfter(ms: number): string {
+/** A time in whole minutes, not before `ms`. */
+export function minuteAfter(ms: number): string {
   return new Date(Math.ceil(ms / 60_000) * 60_000).toISOString().replace('.000Z', 'Z')
 }
 

@@ -1,0 +1,50 @@
+import { LRUCache } from 'lru-cache'
+import { canonicalHost } from '../oci/reference.ts'
+import { type Account, createAccount } from './account.ts'
+import type { BudgetLimits, Budgets, Payer } from './budget.ts'
+import { createSteadyClock } from './steady-clock.ts'
+
+export interface BudgetsOptions {
+  /** Of each payer at a registry. */
+  limitsOf(host: string): BudgetLimits
+  now: () => number
+  wait(ms: number, signal?: AbortSignal): Promise<void>
+  /** From 0 to 1. */
+  random(): number
+}
+
+/** Payers that are remembered; what is forgotten is learned anew. */
+const maxPayers = 1000
+
+/** Creates the budgets of all payers at all registries. Everything is in memory. */
+export function createBudgets({ limitsOf, now, wait, random }: BudgetsOptions): Budgets {
+  const clock = createSteadyClock(now)
+  const accounts = new LRUCache<string, Account>({ max: maxPayers })
+
+  function accountOf({ host: written, credential }: Payer): Account {
+    const host = canonicalHost(written)
+    const key = credential === undefined ? host : `${host} ${credential}`
+    const known = accounts.get(key)
+    if (known !== undefined) return known
+    const account = createAccount({ payer: { host, credential }, limits: limitsOf(host), clock, wait, random })
+    accounts.set(key, account)
+    return account
+  }
+
+  return {
+    enter(payer, purpose, asked, signal) {
+      const account = accountOf(payer)
+      const refusal = account.refusal(purpose, asked)
+      if (refusal !== undefined) throw refusal
+      return purpose.isBackground ? account.turn(purpose, asked, signal) : account.begin(purpose, asked)
+    },
+    require(payer, purpose, asked) {
+      const refusal = accountOf(payer).refusal(purpose, asked)
+      if (refusal !== undefined) throw refusal
+    },
+    throttled(payer, { retryAfterSeconds }) {
+      accountOf(payer).throttled(retryAfterSeconds === undefined ? undefined : retryAfterSeconds * 1000)
+    },
+    states: () => [...accounts.values()].map((account) => account.state()),
+  }
+}
