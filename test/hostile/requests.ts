@@ -71,11 +71,6 @@ const requests = {
     prepare: importMulti,
     send: ({ world, stream, next }) => pull(world.pull(`demo/${stream}@${next.manifest.digest}`)),
   },
-  'HEAD of a manifest by digest': {
-    prepare: importMulti,
-    send: ({ world, stream, next }) =>
-      pull(world.pull(`demo/${stream}@${next.manifest.digest}`, undefined, { method: 'HEAD' })),
-  },
   'blob GET': { send: (place) => pullBlob(place) },
   'blob HEAD': { send: (place) => pullBlob(place, { method: 'HEAD' }) },
   'blob GET with Range': {

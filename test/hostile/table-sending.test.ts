@@ -54,6 +54,15 @@ table('how registries send manifests', [
     mostRequests: 3,
   },
   {
+    asked: pulled,
+    registry: 'resets the connection at byte 100, once',
+    script: ({ registry }) => registry.script({ on: gets, does: resetsAt(100), times: 1 }),
+    weir: { gives: 'the manifest' },
+    waits: [250],
+    mostRequests: 3,
+    note: 'asks again',
+  },
+  {
     asked,
     registry: 'takes requests and never answers',
     script: ({ registry }) => registry.script({ on: manifests, does: neverAnswers }),
