@@ -76,6 +76,8 @@ export interface ScheduleOptions extends Omit<CheckSourceOptions, 'dropFollower'
   log: Logger
   /** Waits until something is due, or something new comes. */
   pause?: (ms: number, signal: AbortSignal) => Promise<void>
+  /** Longest time without a look at the clock, which others may set; default 60 s. */
+  maxPauseMs?: number
   random?: () => number
 }
 
@@ -85,12 +87,9 @@ const places = { total: 64, perHost: 16 }
 const againMs = 5_000
 /** Between two writings of last checks. */
 const saveIntervalMs = 10 * 60_000
-/** Longest time without a look at the clock, which others may set. */
-const maxPauseMs = 60_000
-
 /** Creates the schedule; it knows of scheduled tags at once, and asks nobody before it runs. */
 export function createSchedule(options: ScheduleOptions): Schedule {
-  const { store, intervalOf, now, log, pause = sleep, random = Math.random } = options
+  const { store, intervalOf, now, log, pause = sleep, maxPauseMs = 60_000, random = Math.random } = options
   const due = createDueQueue<Source>()
   const queue = createHostQueue<Source>(places)
   const checkpoint = createCheckpoint(store, log)
