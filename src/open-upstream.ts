@@ -6,8 +6,11 @@ import { pullSecretCredentials } from './pull-secrets.ts'
 import type { Sealing } from './store/sealing.ts'
 import type { Store } from './store/store.ts'
 import { type AllowList, createAllowList } from './upstream/allow-list.ts'
-import { createUpstream, type UpstreamOptions } from './upstream/client.ts'
+import type { Budgets } from './upstream/budget.ts'
+import { createUpstream, limitsFromRules, type UpstreamOptions } from './upstream/client.ts'
+import { createBudgets } from './upstream/create-budgets.ts'
 import { credentialsFromRules, credentialsInTurn } from './upstream/credentials.ts'
+import { defaultRetryPolicy } from './upstream/retry.ts'
 import type { Upstream } from './upstream/upstream.ts'
 
 /** How long registries are waited for, how often they are asked again, and what waits in between. */
@@ -30,6 +33,7 @@ export interface OpenUpstreamOptions {
 /** Opens the client for registries, and the list of those that may be named. A project's own logins come before the config's. */
 export function openUpstream(options: OpenUpstreamOptions): {
   upstream: Upstream
+  budgets: Pick<Budgets, 'states'>
   allowed: AllowList
   /** Names the logins that a project may use for a repository, in their order; never what is secret of them. */
   loginsOf(project: string, host: string, repository: string): Promise<string>
@@ -38,12 +42,15 @@ export function openUpstream(options: OpenUpstreamOptions): {
   const rules = config.upstreams
   const pullSecrets = pullSecretCredentials({ store, sealing, signal: lifetime.closing, log })
   const credentialsFor = credentialsInTurn(pullSecrets, credentialsFromRules(rules))
-  const upstream = createUpstream({ ...patience, rules, credentialsFor, userAgent, log, now })
+  const { wait, random } = { ...defaultRetryPolicy, ...patience.retry }
+  const budgets = createBudgets({ limitsOf: limitsFromRules(rules), now, wait, random })
+  const upstream = createUpstream({ ...patience, rules, credentialsFor, userAgent, log, now, budgets })
   lifetime.defer(() => upstream.close())
   const named = rules.map(({ host }) => host)
   const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })
   return {
     upstream,
+    budgets,
     allowed,
     async loginsOf(project, host, repository) {
       const ids: string[] = []

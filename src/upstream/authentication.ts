@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
 import { parseChallenges } from '../oci/challenge.ts'
+import { RegistryError } from '../oci/errors.ts'
 import { unlessAborted } from './abort.ts'
 import { basicAuthorization } from './credentials.ts'
 import { createCredentialOrder } from './credentials-order.ts'
@@ -18,8 +19,13 @@ export interface Target extends Subject {
   signal: AbortSignal | undefined
 }
 
-/** Sends the request with this Authorization header, or without one. */
-export type Send<A extends Answer> = (authorization: string | undefined) => Promise<A>
+/** How requests go out; `login` is the id of the login that pays for them, undefined for nobody's. */
+export interface Sending<A extends Answer> {
+  /** Sends the request with this Authorization header, or without one. */
+  send(authorization: string | undefined, login: string | undefined): Promise<A>
+  /** Fetches a token, unless a request with that login would not be let out. */
+  granted<T>(login: string | undefined, fetch: () => Promise<T>): Promise<T>
+}
 
 export interface Authentication {
   /**
@@ -28,7 +34,7 @@ export interface Authentication {
    *
    * @throws RegistryError DENIED when all were refused
    */
-  authorized<A extends Answer>(target: Target, send: Send<A>): Promise<A>
+  authorized<A extends Answer>(target: Target, sending: Sending<A>): Promise<A>
 }
 
 export interface AuthenticationOptions {
@@ -59,7 +65,10 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     const told = schemeOf(answer)
     if (told !== undefined) return told
     // Some registries challenge at their root alone.
-    const { host, origin, signal } = target
+    return challengeAtRoot(target)
+  }
+
+  async function challengeAtRoot({ host, origin, signal }: Target): Promise<Scheme | undefined> {
     const root = await transport.open({ host, url: new URL('/v2/', origin), method: 'GET', redirects: 'none', signal })
     root.discard()
     return schemeOf(root)
@@ -69,7 +78,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     target: Target,
     scheme: Scheme & { kind: 'bearer' },
     credential: TokenCredential | undefined,
-    send: Send<A>,
+    { send, granted }: Sending<A>,
   ): Promise<A | number> {
     const { host, origin, repository, isPush } = target
     const actions = isPush ? 'pull,push' : 'pull'
@@ -78,9 +87,10 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     for (let attempt = 1; ; attempt++) {
       // The scope is made from what is asked for: a challenge can not widen it to another repository.
       const wanted = { host, origin, realm, service, scope: `repository:${repository}:${actions}`, credential }
-      const grant = await unlessAborted(tokens.get(wanted, stale), target.signal)
+      const after = stale
+      const grant = await granted(credential?.id, () => unlessAborted(tokens.get(wanted, after), target.signal))
       if ('refused' in grant) return grant.refused
-      const answer = await send(`Bearer ${grant.token}`)
+      const answer = await send(`Bearer ${grant.token}`, credential?.id)
       if (!isRefusal(answer)) return answer
       answer.discard()
       const told = schemeOf(answer)
@@ -99,27 +109,27 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     target: Target,
     scheme: Scheme,
     credential: Credential | undefined,
-    send: Send<A>,
+    sending: Sending<A>,
   ): Promise<A | number> {
     const isOwnToken = credential !== undefined && 'registryToken' in credential
-    if (scheme.kind === 'bearer' && !isOwnToken) return withToken(target, scheme, credential, send)
+    if (scheme.kind === 'bearer' && !isOwnToken) return withToken(target, scheme, credential, sending)
     const authorization = credential && authorizationOf(credential)
     // What a token endpoint is to exchange is of no use to a registry that has none.
     if (credential !== undefined && authorization === undefined) return 401
-    const answer = await send(authorization)
+    const answer = await sending.send(authorization, credential?.id)
     if (!isRefusal(answer)) return answer
     answer.discard()
     return answer.status
   }
 
-  async function inTurn<A extends Answer>(target: Target, scheme: Scheme, send: Send<A>): Promise<A> {
+  async function inTurn<A extends Answer>(target: Target, scheme: Scheme, sending: Sending<A>): Promise<A> {
     const { host, repository, project, projectUid, origin, isPush } = target
     // A login that may pull need not be one that may push.
     const key = JSON.stringify([origin.origin, project, repository, ...(isPush ? ['push'] : [])])
     const refused: Credential[] = []
     const refusals: Refusal[] = []
     for await (const credential of order.of(key, credentialsFor(project, host, repository, projectUid))) {
-      const outcome = await attempt(target, scheme, credential, send)
+      const outcome = await attempt(target, scheme, credential, sending)
       if (typeof outcome !== 'number') {
         order.accepted(key, credential, refused)
         return outcome
@@ -133,16 +143,26 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   }
 
   return {
-    async authorized(target, send) {
+    async authorized(target, sending) {
       const known = schemes.get(target.origin.origin)
       if (known !== undefined && known.expiresAt > now()) {
-        return inTurn(target, known.scheme, send).catch((error: unknown) => {
+        return inTurn(target, known.scheme, sending).catch((error: unknown) => {
           // The registry may have changed its ways: the next request asks for them again.
-          schemes.delete(target.origin.origin)
+          if (!isUnsent(error)) schemes.delete(target.origin.origin)
           throw error
         })
       }
-      const answer = await send(undefined)
+      const answer = await sending.send(undefined, undefined).catch((error: unknown) => {
+        if (isUnsent(error)) return error
+        throw error
+      })
+      if (answer instanceof RegistryError) {
+        // Nobody without a login is let out now: who has one may be.
+        const scheme = await challengeAtRoot(target)
+        if (scheme === undefined) throw answer
+        remember(target, scheme)
+        return inTurn(target, scheme, sending)
+      }
       if (!isRefusal(answer)) return answer
       answer.discard()
       const scheme = await challengeOf(target, answer)
@@ -150,7 +170,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
         throw refusedFailure(target, target.project, [{ login: undefined, status: answer.status }])
       }
       remember(target, scheme)
-      return inTurn(target, scheme, send)
+      return inTurn(target, scheme, sending)
     },
   }
 }
@@ -159,6 +179,11 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
 function authorizationOf(credential: Credential): string | undefined {
   if ('registryToken' in credential) return `Bearer ${credential.registryToken}`
   return 'password' in credential ? basicAuthorization(credential) : undefined
+}
+
+/** Whether a request was not sent: a registry's own 429 is an answer. */
+function isUnsent(error: unknown): error is RegistryError {
+  return error instanceof RegistryError && error.upstream?.reason === 'TooManyRequests'
 }
 
 function isRefusal(answer: Answer): boolean {

@@ -1,8 +1,11 @@
 import type { LookupFunction } from 'node:net'
 import type { Logger } from 'pino'
+import { canonicalHost } from '../oci/reference.ts'
 import { createAuthentication } from './authentication.ts'
 import { fetchBlob, fetchBlobSize } from './blobs.ts'
-import { createExchange } from './exchange.ts'
+import { type BudgetLimits, type Budgets, defaultLimits, type Purpose } from './budget.ts'
+import { createBudgets } from './create-budgets.ts'
+import { createExchange, type Exchange } from './exchange.ts'
 import { createHosts } from './hosts.ts'
 import { fetchManifest, resolveManifest } from './manifests.ts'
 import { createOrigins } from './origins.ts'
@@ -26,6 +29,14 @@ export interface UpstreamOptions {
   retry?: Partial<RetryPolicy>
   /** Resolves host names; default the system's resolver. */
   lookup?: LookupFunction
+  /** What asking may cost; default by the rules, with the same waits. */
+  budgets?: Budgets
+}
+
+/** The limits of the rules, by host. */
+export function limitsFromRules(rules: readonly UpstreamRule[]): (host: string) => BudgetLimits {
+  const limits = new Map(rules.map((rule) => [canonicalHost(rule.host), { ...defaultLimits, ...rule.limits }]))
+  return (host) => limits.get(canonicalHost(host)) ?? defaultLimits
 }
 
 /**
@@ -41,8 +52,22 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const origins = createOrigins({ hosts, transport, probeMs: timeouts.probeMs })
   const tokens = createTokens({ hosts, transport, retry, log, now })
   const authentication = createAuthentication({ tokens, transport, credentialsFor, log, now })
-  const exchange = createExchange({ transport, origins, authentication, retry, now })
+  const budgets = options.budgets ?? createBudgets({ ...retry, limitsOf: limitsFromRules(rules), now })
+
+  const view = (purpose: Purpose): Upstream => {
+    const exchange = createExchange({ transport, origins, authentication, budgets, purpose, retry, now })
+    return viewOf(exchange, timeouts, { onBehalf: view, close: () => transport.close() })
+  }
+  return view({ isBackground: false })
+}
+
+function viewOf(
+  exchange: Exchange,
+  timeouts: TransportTimeouts,
+  common: Pick<Upstream, 'onBehalf' | 'close'>,
+): Upstream {
   return {
+    ...common,
     resolve: (from, reference, signal) => resolveManifest(exchange, { from, reference, signal }),
     manifest: (from, reference, signal) => fetchManifest(exchange, { from, reference, signal }),
     blobSize: (from, digest, signal) => fetchBlobSize(exchange, { from, reference: digest, signal }),
@@ -53,6 +78,5 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     pushBlob: (to, digest, size, open, signal) => pushBlob(exchange, { to, digest, size, open, signal }),
     pushManifest: (to, reference, bytes, mediaType, signal) =>
       pushManifest(exchange, { to, reference, bytes, mediaType, signal }),
-    close: () => transport.close(),
   }
 }

@@ -1,8 +1,9 @@
 import { parseDigest } from '../oci/digest.ts'
-import type { RegistryError } from '../oci/errors.ts'
+import { RegistryError } from '../oci/errors.ts'
 import { maxManifestBytes } from '../oci/media-types.ts'
 import { isNameComponent, isTag } from '../oci/reference.ts'
 import type { Authentication } from './authentication.ts'
+import type { Budgets, Payer, Purpose, RequestKind, Slot } from './budget.ts'
 import { type Subject, statusFailure } from './failure.ts'
 import type { Origins } from './origins.ts'
 import { type RetryPolicy, retried } from './retry.ts'
@@ -40,12 +41,18 @@ export interface ExchangeOptions {
   transport: Transport
   origins: Origins
   authentication: Authentication
+  budgets: Budgets
+  /** For whom all its requests are. */
+  purpose: Purpose
   retry: RetryPolicy
   now: () => number
 }
 
 export function createExchange(options: ExchangeOptions): Exchange {
-  const { transport, origins, authentication, retry, now } = options
+  const { transport, origins, authentication, budgets, purpose, retry, now } = options
+
+  // Who can wait does not ask again what was just answered 429.
+  const policy: RetryPolicy = purpose.isBackground ? { ...retry, retriesThrottled: false } : retry
 
   async function send<A extends Answer>(want: Want, request: (ask: Ask) => Promise<A>): Promise<A> {
     const { from, method, headers, redirects, signal } = want
@@ -62,8 +69,30 @@ export function createExchange(options: ExchangeOptions): Exchange {
       ...(redirects && { redirects }),
     }
     const { project, projectUid } = from
-    return authentication.authorized({ ...subject, project, projectUid, origin, signal }, (authorization) =>
-      retried(retry, now, signal, () => request({ ...ask, authorization })),
+    const asked: RequestKind = { method, kind: subject.kind }
+    return authentication.authorized<A>(
+      { ...subject, project, projectUid, origin, signal },
+      {
+        async send(authorization, login) {
+          const entered = budgets.enter({ host: from.host, credential: login }, purpose, asked, signal)
+          const slot = entered instanceof Promise ? await entered : entered
+          try {
+            return await retried(policy, now, signal, () => told(slot, asked, request({ ...ask, authorization })))
+          } finally {
+            slot.release()
+          }
+        },
+        async granted(login, fetch) {
+          const payer: Payer = { host: from.host, credential: login }
+          budgets.require(payer, purpose, asked)
+          try {
+            return await fetch()
+          } catch (error) {
+            if (isThrottled(error)) budgets.throttled(payer, error)
+            throw error
+          }
+        },
+      },
     )
   }
 
@@ -76,6 +105,30 @@ export function createExchange(options: ExchangeOptions): Exchange {
       return statusFailure(subjectOf(want), answer, answer.url.host, now())
     },
   }
+}
+
+/** Tells the budget what came of a request. */
+async function told<A extends Answer>(slot: Slot, { kind }: RequestKind, request: Promise<A>): Promise<A> {
+  try {
+    const answer = await request
+    // Who answers after a redirect is not the registry, which did answer.
+    if (answer.foreign) slot.answered(307, {})
+    else slot.answered(answer.status, answer.headers)
+    return answer
+  } catch (error) {
+    // Of a blob it may be another host, where the registry keeps it.
+    if (kind !== 'blob' && isUnreachable(error)) slot.failed(error)
+    throw error
+  }
+}
+
+function isUnreachable(error: unknown): error is RegistryError {
+  if (!(error instanceof RegistryError)) return false
+  return error.upstream?.reason === 'Unreachable' || error.upstream?.reason === 'Tls'
+}
+
+function isThrottled(error: unknown): error is RegistryError {
+  return error instanceof RegistryError && error.upstream?.reason === 'TooManyRequests'
 }
 
 /** @throws TypeError when a name could lead to another path than the one meant */

@@ -12,6 +12,8 @@ export interface RetryPolicy {
   baseMs: number
   /** A `Retry-After` beyond this ends the tries at once; default 5000. */
   maxRetryAfterMs: number
+  /** Whether what was answered 429 is tried again too; default true. */
+  retriesThrottled?: boolean
   wait(ms: number, signal?: AbortSignal): Promise<void>
   /** From 0 to 1. */
   random(): number
@@ -53,8 +55,9 @@ export async function retried<A extends Attempt>(
     })
     const delayMs = outcome === undefined ? 0 : (retryAfterMs(outcome.headers['retry-after'], now()) ?? 0)
     if (outcome !== undefined) {
+      const isOver = attempt >= policy.attempts || (outcome.status === 429 && policy.retriesThrottled === false)
       const passing = passingStatuses.has(outcome.status) && delayMs <= policy.maxRetryAfterMs
-      if (attempt >= policy.attempts || !passing) return outcome
+      if (isOver || !passing) return outcome
       outcome.discard()
     }
     const backoffMs = policy.baseMs * 2 ** (attempt - 1) * (1 - policy.random() / 2)

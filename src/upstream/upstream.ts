@@ -1,6 +1,7 @@
 import type { Digest } from '../oci/digest.ts'
 import type { RegistryError } from '../oci/errors.ts'
 import type { Body } from './body.ts'
+import type { BudgetLimits, Purpose } from './budget.ts'
 
 /** A repository at a registry behind Weir, and on whose behalf it is asked. */
 export interface UpstreamRepository {
@@ -101,6 +102,11 @@ export interface Upstream {
     mediaType: string,
     signal?: AbortSignal,
   ): Promise<{ subject?: Digest }>
+  /**
+   * The same for requests of that purpose: those of the background take turns, and leave what a registry counts to those who wait for
+   * answers. What is not for any purpose is for somebody who waits.
+   */
+  onBehalf(purpose: Purpose): Upstream
   close(): Promise<void>
 }
 
@@ -173,5 +179,7 @@ export interface UpstreamRule {
   host: string
   /** Plain HTTP or an unknown certificate is acceptable; default false. */
   insecure: boolean
+  /** What asking it may cost; the same in each rule of a host. */
+  limits?: Partial<BudgetLimits>
   login?: { username: string; password: string; projects: readonly string[]; repositories: readonly string[] }
 }
