@@ -1,18 +1,24 @@
-/** Watches how fast an upstream sends. One that drips a byte now and then never stalls, and would hold room for ever. */
+/** Watches how fast somebody sends. Who drips a byte now and then never stalls, and would hold room for ever. */
 export interface LeastRate {
   /** Waits for a piece: only while somebody waits does the time count. */
   timed(read: () => Promise<Buffer | undefined>): Promise<Buffer | undefined>
-  /** Whether a stretch of two minutes has just ended in which less than 512 KiB came; asking begins the next. */
+  /** Whether a stretch has just ended in which too little came; asking begins the next. */
   endsSlow(): boolean
   /** How many stretches in a row were too slow. */
   readonly slowStretches: number
 }
 
-const stretchMs = 120_000
-const leastBytes = 512 * 1024
+/** Least bytes of a stretch of so many milliseconds. */
+interface Least {
+  stretchMs: number
+  leastBytes: number
+}
+
+/** Of an upstream. */
+const ofUpstreams: Least = { stretchMs: 120_000, leastBytes: 512 * 1024 }
 
 /** `now` gives milliseconds. */
-export function createLeastRate(now: () => number): LeastRate {
+export function createLeastRate(now: () => number, { stretchMs, leastBytes }: Least = ofUpstreams): LeastRate {
   let waitedMs = 0
   let bytes = 0
   let slowStretches = 0

@@ -1,4 +1,5 @@
 /** Bodies as they come from the socket: no faster than they are used. */
+import { createLeastRate } from '../../content/least-rate.ts'
 import type { UploadBody } from '../../content/uploads.ts'
 import { RegistryError } from '../../oci/errors.ts'
 import type { SaidRange } from '../../push.ts'
@@ -11,27 +12,48 @@ export function saidLength({ incoming }: Pick<Exchange, 'incoming'>): number | u
   return said === undefined ? 0 : Number(said)
 }
 
+/** Of a client whose network is as bad as can be; on one that sends nothing at all for a minute the server hangs up. */
+const leastOfClients = { stretchMs: 300_000, leastBytes: 1024 }
+
 /**
  * The bytes of a request, once; whoever waits for `100 Continue` is told so when they are asked for. What is not asked for is left
- * unread, and the connection stays.
+ * unread, and the connection stays. A client that sends less than 1 KiB in five minutes is cut off. `now` gives milliseconds; default
+ * a clock that nobody sets.
  *
- * @throws RegistryError SIZE_INVALID when the client breaks off
+ * @throws RegistryError SIZE_INVALID when the client breaks off, or is cut off
  */
-export function requestBody({ incoming, outgoing }: Pick<Exchange, 'incoming' | 'outgoing'>): UploadBody {
+export function requestBody(
+  { incoming, outgoing }: Pick<Exchange, 'incoming' | 'outgoing'>,
+  now: () => number = () => performance.now(),
+): UploadBody {
   return {
     async *[Symbol.asyncIterator]() {
       if (awaitsContinue(incoming) && !outgoing.headersSent) {
         outgoing.writeContinue()
         outgoing.shouldKeepAlive = true
       }
+      // Else nobody could skip what is left of it, and the connection would wait for that for ever.
+      const pieces = incoming.iterator({ destroyOnReturn: false })
+      const rate = createLeastRate(now, leastOfClients)
+      const next = async (): Promise<Buffer | undefined> => (await pieces.next()).value
       try {
-        // Else nobody could skip what is left of it, and the connection would wait for that for ever.
-        for await (const piece of incoming.iterator({ destroyOnReturn: false })) yield piece as Buffer
-      } catch (cause) {
-        throw new RegistryError('SIZE_INVALID', { message: 'the request ended before its body was whole', cause })
+        for (;;) {
+          const piece = await rate.timed(next).catch(brokenOff)
+          if (piece === undefined) return
+          yield piece
+          // Its reader is told that it broke off.
+          if (rate.endsSlow()) incoming.destroy()
+        }
+      } finally {
+        await pieces.return?.()
       }
     },
   }
+}
+
+/** @throws RegistryError SIZE_INVALID */
+function brokenOff(cause: unknown): never {
+  throw new RegistryError('SIZE_INVALID', { message: 'the request ended before its body was whole', cause })
 }
 
 /**

@@ -1,6 +1,9 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { PassThrough } from 'node:stream'
 import { describe, expect, test, vi } from 'vitest'
+import type { Exchange } from '../../../src/http/exchange.ts'
+import { requestBody } from '../../../src/http/v2/request-body.ts'
 import { RegistryError } from '../../../src/oci/errors.ts'
 import { answerTo, startPushing, uploads } from './pushing.ts'
 
@@ -95,6 +98,43 @@ describe('a body that breaks off', () => {
     await vi.waitFor(() => expect(audited).toHaveLength(1))
     expect(audited).toMatchObject([{ verb: 'push', status: 400, reason: 'SIZE_INVALID' }])
     expect(push.manifests).toEqual([])
+  })
+})
+
+describe('a body that comes slowly', () => {
+  const minuteMs = 60_000
+
+  /** A piece of `bytes` each minute for `minutes`, while Weir takes `usedMs` for each. */
+  async function drip({ bytes, minutes, usedMs = 0 }: { bytes: number; minutes: number; usedMs?: number }) {
+    let nowMs = 0
+    const incoming = Object.assign(new PassThrough(), { headers: {} })
+    const exchange = { incoming, outgoing: {} } as unknown as Pick<Exchange, 'incoming' | 'outgoing'>
+    const body = requestBody(exchange, () => nowMs)[Symbol.asyncIterator]()
+    let received = 0
+    for (let minute = 1; minute <= minutes; minute++) {
+      const piece = body.next()
+      nowMs += minuteMs
+      incoming.write(Buffer.alloc(bytes))
+      const { value } = await piece
+      received += value?.length ?? 0
+      nowMs += usedMs
+    }
+    incoming.end()
+    return { received, end: await body.next() }
+  }
+
+  test('goes on with 1 KiB in five minutes', async () => {
+    expect(await drip({ bytes: 205, minutes: 60 })).toMatchObject({ received: 60 * 205, end: { done: true } })
+  })
+
+  test('is cut off with less', async () => {
+    expect(await drip({ bytes: 204, minutes: 4 })).toMatchObject({ end: { done: true } })
+    await expect(drip({ bytes: 204, minutes: 6 })).rejects.toMatchObject({ code: 'SIZE_INVALID' })
+  })
+
+  test('because Weir is slow goes on', async () => {
+    const all = await drip({ bytes: 1024, minutes: 20, usedMs: 10 * minuteMs })
+    expect(all).toMatchObject({ received: 20 * 1024, end: { done: true } })
   })
 })
 
