@@ -340,6 +340,15 @@ describe('what was kept and has not reached its stream', () => {
     expect((await blob(app, digest))?.equals(bytes)).toBe(true)
   })
 
+  test('counts as just used once it is finished, long after it came', async () => {
+    const { push, id, content, clock, blob } = await crashed()
+    clock.advance(3_600_000)
+    await push.finish(app, id, ann, digest)
+    // Nobody who looked before there was the link may free it now.
+    expect(await content.remove(digest, { unusedSince: clock.now() - 600_000 })).toBe(0)
+    expect((await blob(app, digest))?.equals(bytes)).toBe(true)
+  })
+
   test('though nobody wrote that it is whole gives nobody a digest, and is sent again', async () => {
     const { push, pushWith, content, pushBlob, blob, links, uploads } = await blobWorld()
     const id = await begun(push, app)
