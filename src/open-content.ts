@@ -42,7 +42,7 @@ export interface ContentParts {
   retention: Retention
   collector: Collector
   /** Obtains a manifest that a stream has a link to, so that it is kept and what it names is linked. */
-  keepManifest(name: StreamName, digest: Digest): Promise<ServedManifest>
+  keepManifest(name: StreamName, digest: Digest, options?: { isBackground?: boolean }): Promise<ServedManifest>
   /** Forgets what memory knows by the links of the stream with this uid, or of all: these were removed, or may have been. */
   forget(uid?: string, name?: StreamName, digests?: readonly Digest[]): void
 }
@@ -71,7 +71,8 @@ export async function openContent(options: OpenContentOptions): Promise<ContentP
   })
   lifetime.defer(() => content.close())
 
-  const keepManifest = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
+  const keepManifest = (name: StreamName, digest: string, options: { isBackground?: boolean } = {}) =>
+    pullThrough.manifest(name, digest, { head: false, ...options })
   const referrers = createReferrers({ ...streams, upstream, obtain: keepManifest, now, log })
   const pullThrough = createPullThrough({ ...streams, content, upstream, fallbackTags: referrers, now, log })
   const forget: ContentParts['forget'] = (uid, name, digests = []) => {

@@ -26,8 +26,16 @@ export interface PullThrough {
    * {@link manifest}. `reference` is a tag or a digest, as the client wrote it.
    */
   warm(project: string, stream: string, reference: string): ServedManifest | undefined
-  /** @throws RegistryError NAME_UNKNOWN, MANIFEST_UNKNOWN, DIGEST_INVALID, or the upstream's failure */
-  manifest(name: StreamName, reference: string, options: { head: boolean }): Promise<ServedManifest>
+  /**
+   * In the background an upstream is asked after those who wait.
+   *
+   * @throws RegistryError NAME_UNKNOWN, MANIFEST_UNKNOWN, DIGEST_INVALID, or the upstream's failure
+   */
+  manifest(
+    name: StreamName,
+    reference: string,
+    options: { head: boolean; isBackground?: boolean },
+  ): Promise<ServedManifest>
   /** @throws RegistryError BLOB_UNKNOWN, DIGEST_INVALID, or the upstream's failure */
   blobSize(name: StreamName, digest: string): Promise<{ digest: Digest; size: number }>
   /**
@@ -112,12 +120,16 @@ export function createPullThrough(options: PullThroughOptions): PullThrough {
   }
 
   /** Only through a link of this stream, whatever is held or known elsewhere (I5). */
-  async function serve(stream: LivingStream, digest: Digest, head: boolean): Promise<ServedManifest> {
+  async function serve(
+    stream: LivingStream,
+    digest: Digest,
+    { head, isBackground = false }: { head: boolean; isBackground?: boolean },
+  ): Promise<ServedManifest> {
     const cached = manifests.peek(stream.uid, digest)
     if (cached !== undefined) return cached
     const link = await links.get(stream.name, digest)
     if (link?.manifestType === undefined) throw unknown('MANIFEST_UNKNOWN', { digest })
-    if (!head) return manifests.load(stream, link)
+    if (!head) return manifests.load(stream, link, isBackground)
     const size = await manifests.size(stream, link)
     return { digest, mediaType: link.manifestType, size, bytes: undefined, pin: undefined }
   }
@@ -141,15 +153,15 @@ export function createPullThrough(options: PullThroughOptions): PullThrough {
       return pin && served ? at(pin, served) : undefined
     },
 
-    async manifest(name, reference, { head }) {
+    async manifest(name, reference, options) {
       if (reference.includes(':')) {
         const digest = requireDigest(reference)
-        return serve(await living(name, 'NAME_UNKNOWN'), digest, head)
+        return serve(await living(name, 'NAME_UNKNOWN'), digest, options)
       }
       const stream = await living(name, 'NAME_UNKNOWN')
       const pin = isTag(reference) ? await pins.pin(name, reference) : undefined
-      if (pin === undefined) return serve(stream, await resolved(name, reference), head)
-      return at(pin, await serve({ name, uid: pin.uid }, pin.digest, head))
+      if (pin === undefined) return serve(stream, await resolved(name, reference), options)
+      return at(pin, await serve({ name, uid: pin.uid }, pin.digest, options))
     },
 
     async blobSize(name, written) {

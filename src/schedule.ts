@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Digest } from './oci/digest.ts'
-import type { UpstreamReason } from './oci/errors.ts'
+import type { RegistryError, UpstreamReason } from './oci/errors.ts'
 import { formatImageReference, type StreamName } from './oci/reference.ts'
 import { type Checked, type CheckSourceOptions, createCheckSource, isPassing } from './schedule/check.ts'
 import { createCheckpoint } from './schedule/checkpoint.ts'
@@ -10,6 +10,7 @@ import { createDueQueue } from './schedule/due.ts'
 import { createSources, dropFollower, type Follower, type Source } from './schedule/sources.ts'
 import { nextTime, pauseAfter } from './schedule/times.ts'
 import type { Store } from './store/store.ts'
+import { isBudgetRefusal } from './upstream/budget-refusal.ts'
 import { createHostQueue } from './upstream/host-queue.ts'
 
 /** What came of asking a tag's source. Times are milliseconds since the epoch. */
@@ -83,8 +84,10 @@ export interface ScheduleOptions extends Omit<CheckSourceOptions, 'dropFollower'
 
 /** Sources that are checked at the same time, and those of one registry: what a registry allows is its budget's matter. */
 const places = { total: 64, perHost: 16 }
-/** Before a source is asked again of which a tag was just being changed by others. */
+/** Before a source is asked again of which a tag was just being changed by others; doubled while that goes on. */
 const againMs = 5_000
+/** Those that a budget sent away come back within this time. */
+const budgetSpreadMs = 10 * 60_000
 /** Between two writings of last checks. */
 const saveIntervalMs = 10 * 60_000
 /** Creates the schedule; it knows of scheduled tags at once, and asks nobody before it runs. */
@@ -152,13 +155,21 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     const own = nextTime(source.phase, intervalMs, at)
     delete source.delayedBy
     if (failure === undefined) {
-      plan(source, Math.min(own, again ? at + againMs : own, Math.max(dueAt, at + 1)))
+      source.agains = again ? (source.agains ?? 0) + 1 : 0
+      const againAt = again ? at + againMs * 2 ** Math.min(source.agains - 1, 20) : own
+      plan(source, Math.min(own, againAt, Math.max(dueAt, at + 1)))
+      return
+    }
+    if (isBudgetRefusal(failure)) {
+      source.delayedBy = 'Budget'
+      plan(source, at + afterBudget(failure, Math.max(0, at - (source.last?.at ?? 0)), intervalMs))
       return
     }
     const failures = source.last?.failures ?? 1
     const restMs = pauseAfter(failures, isPassing(failure), intervalMs, random)
     const askedMs = (failure.retryAfterSeconds ?? 0) * 1000
-    source.delayedBy = askedMs > restMs ? 'TooManyRequests' : 'Backoff'
+    const isAsked = failure.upstream?.reason === 'TooManyRequests' && askedMs > restMs
+    source.delayedBy = isAsked ? 'TooManyRequests' : 'Backoff'
     // All that a registry sent away come back in turn, not at once.
     plan(source, at + Math.max(restMs, askedMs * (1 + random() / 10)))
   }
@@ -265,6 +276,11 @@ function countOf({ followers }: Source, project: string): number {
   let tags = 0
   for (const follower of followers.values()) if (follower.project === project) tags += 1
   return tags
+}
+
+/** How long a source waits that the budget sent away: the later it is for its interval, the earlier it comes of all that were. */
+function afterBudget({ retryAfterSeconds = 0 }: RegistryError, sinceMs: number, intervalMs: number): number {
+  return retryAfterSeconds * 1000 + budgetSpreadMs / (1 + sinceMs / intervalMs)
 }
 
 function order(a: string, b: string): number {

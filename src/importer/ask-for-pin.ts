@@ -14,12 +14,12 @@ import type { Upstream } from '../upstream/upstream.ts'
 export type AskForPin = (
   name: StreamName,
   image: Digest,
-  signal: AbortSignal | undefined,
+  options: { signal?: AbortSignal | undefined; isBackground?: boolean },
 ) => Promise<TagChange['upstreamGone']>
 
 export interface AskForPinOptions {
   links: Pick<Links, 'get'>
-  upstream: Pick<Upstream, 'resolve'>
+  upstream: Pick<Upstream, 'resolve' | 'onBehalf'>
   /** Longest time for all locations, in milliseconds; default 10 s. */
   timeoutMs?: number
 }
@@ -28,23 +28,29 @@ export interface AskForPinOptions {
 const maxLocations = 8
 
 export function createAskForPin({ links, upstream, timeoutMs = 10_000 }: AskForPinOptions): AskForPin {
-  async function ask(location: UpstreamLocation, image: Digest, signal: AbortSignal): Promise<'there' | 'gone' | '?'> {
+  async function ask(
+    asked: Pick<Upstream, 'resolve'>,
+    location: UpstreamLocation,
+    image: Digest,
+    signal: AbortSignal,
+  ): Promise<'there' | 'gone' | '?'> {
     try {
-      await upstream.resolve(location, image, signal)
+      await asked.resolve(location, image, signal)
       return 'there'
     } catch (error) {
       return error instanceof RegistryError && error.upstream?.reason === 'NotFound' ? 'gone' : '?'
     }
   }
 
-  return async (name, image, left) => {
+  return async (name, image, { signal: left, isBackground = false }) => {
     const locations = (await links.get(name, image).catch(() => undefined))?.locations ?? []
     const upstreams = locations.filter((location) => location.kind === 'upstream')
     const [first] = upstreams
     if (first === undefined || upstreams.length < locations.length || upstreams.length > maxLocations) return undefined
     const deadline = AbortSignal.timeout(timeoutMs)
     const signal = left === undefined ? deadline : AbortSignal.any([left, deadline])
-    const answers = await Promise.all(upstreams.map((location) => ask(location, image, signal)))
+    const asked = isBackground ? upstream.onBehalf({ isBackground, stream: name }) : upstream
+    const answers = await Promise.all(upstreams.map((location) => ask(asked, location, image, signal)))
     if (answers.includes('there')) return null
     return answers.includes('?') ? undefined : { image, host: first.host }
   }

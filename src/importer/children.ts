@@ -22,10 +22,11 @@ export interface ChildImage {
   bytes?: Buffer
 }
 
-/** Obtains a manifest that a stream has a link to, so that it is kept and what it names is linked. */
+/** Obtains a manifest that a stream has a link to, so that it is kept and what it names is linked; in the background it can wait. */
 export type KeepManifest = (
   name: StreamName,
   digest: Digest,
+  options?: { isBackground?: boolean },
 ) => Promise<{ mediaType: string; bytes: Buffer | undefined }>
 
 /** The images that an index names. */
@@ -72,7 +73,7 @@ export function createChildren(options: ChildrenOptions): Children {
   }
 
   async function keep(
-    { signal }: Frame,
+    { signal, background: isBackground = false }: Frame,
     stream: Stream,
     child: Descriptor,
     location: UpstreamLocation,
@@ -83,7 +84,7 @@ export function createChildren(options: ChildrenOptions): Children {
     const known = await images.get(stream, digest, child.mediaType)
     const isComplete = known !== undefined && (known.configuration !== undefined || !hasConfig(child, known))
     if (isComplete && !tell) return undefined
-    const { bytes, mediaType } = await unlessAborted(keepManifest(stream, digest), signal)
+    const { bytes, mediaType } = await unlessAborted(keepManifest(stream, digest, { isBackground }), signal)
     if (bytes === undefined) throw new TypeError('a GET has bytes')
     if (isComplete) return { digest, mediaType: known.mediaType, image: known, bytes }
     const image = recordOf({ bytes, mediaType })

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
 import { requireTagUnchanged } from '../streams/preconditions.ts'
 import type { CurrentTag, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
+import { isBudgetRefusal } from '../upstream/budget-refusal.ts'
 import type { AskForPin } from './ask-for-pin.ts'
 import { type Frame, type ImportImage, isDry, nameOf, seenBy, specOf } from './request.ts'
 
@@ -34,6 +35,8 @@ export function createRecordFailure({ writer, askForPin, log }: RecordFailureOpt
     const { code } = known
     // A race, a hold or a bad field is the caller's news and says nothing about the upstream.
     if (code === 'CONFLICT' && frame.request.resourceVersion !== undefined) throw known
+    // Of what was not even asked nothing is known: whoever let it be asked tries again.
+    if (frame.background === true && isBudgetRefusal(error)) return known
     if (!isOfSource(known, frame)) return known
     try {
       await record(attempted, known)
@@ -56,7 +59,10 @@ export function createRecordFailure({ writer, askForPin, log }: RecordFailureOpt
     const reason = error.upstream?.reason ?? (error.code === 'UNKNOWN' ? 'InternalError' : 'Invalid')
     log.info({ ...nameOf(request), tag: wanted.to, from: wanted.from, reason }, 'import failed')
     const image = before?.record.items[0]?.image
-    const upstreamGone = reason === 'NotFound' && image ? await askForPin(stream, image, frame.signal) : undefined
+    const upstreamGone =
+      reason === 'NotFound' && image
+        ? await askForPin(stream, image, { signal: frame.signal, isBackground: background })
+        : undefined
     frame.signal?.throwIfAborted()
     const failed = {
       condition: { reason, message: error.message },

@@ -8,7 +8,7 @@ import { touchImage } from '../streams/touch-image.ts'
 import type { FetchedManifest, Upstream } from '../upstream/upstream.ts'
 import type { Configurations } from './configurations.ts'
 import { hasReadableConfig } from './image-configuration.ts'
-import { type Frame, isDry } from './request.ts'
+import { asking, type Frame, isDry } from './request.ts'
 import type { StreamImages } from './stream-images.ts'
 
 /** What an upstream has, kept and linked, so that a tag may move there. */
@@ -29,7 +29,7 @@ export type Obtain = (frame: Frame, reference: ImageReference, before: Tag | und
 export interface ObtainOptions {
   links: Links
   content: Content
-  upstream: Upstream
+  upstream: Pick<Upstream, 'resolve' | 'manifest' | 'onBehalf'>
   images: StreamImages
   configurations: Configurations
 }
@@ -49,7 +49,7 @@ export function createObtain({ links, content, upstream, images, configurations 
     if (link === undefined || !link.locations.some((each) => isSame(each, location))) return undefined
     const bytes = await content.manifest(link)
     if (bytes === undefined) return undefined
-    const seen = frame.seen ?? (await upstream.resolve(location, wantedOf(reference), signal)).digest
+    const seen = frame.seen ?? (await asking(upstream, frame).resolve(location, wantedOf(reference), signal)).digest
     return seen === image ? { digest: image, mediaType: link.mediaType, bytes } : undefined
   }
 
@@ -95,7 +95,7 @@ export function createObtain({ links, content, upstream, images, configurations 
       ...(stream && { projectUid: stream.projectUid }),
     }
     const held = await unchanged(frame, reference, location, before)
-    const answered = held ?? (await upstream.manifest(location, wantedOf(reference), signal))
+    const answered = held ?? (await asking(upstream, frame).manifest(location, wantedOf(reference), signal))
     const fetched = stream === undefined ? answered : await asLinked(stream, answered)
     const dockerImageReference = formatImageReference({ host, repository, digest: fetched.digest })
     if (stream === undefined || isDry(frame)) {

@@ -6,6 +6,7 @@ import type { Seen } from '../streams/preconditions.ts'
 import type { Cause, ImportPolicy, TagReference } from '../streams/records.ts'
 import type { CurrentTag, Stream } from '../streams/streams.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
+import type { Upstream } from '../upstream/upstream.ts'
 import type { Room } from './room.ts'
 
 /** One image to import: `from` is a Docker reference, `to` the tag. */
@@ -53,6 +54,14 @@ export interface Frame {
 /** Whether nothing may be written for this import. */
 export function isDry({ request, stream }: Frame): boolean {
   return stream === undefined || request.dryRun === true
+}
+
+/** The client for registries as an import asks them: in the background after those who wait for an answer. */
+export function asking<T extends Pick<Upstream, 'onBehalf'>>(
+  upstream: T,
+  { background, request }: Frame,
+): T | Upstream {
+  return background === true ? upstream.onBehalf({ isBackground: true, stream: nameOf(request) }) : upstream
 }
 
 /** Reads a source and asks whether it may be one. @throws RegistryError INVALID, DENIED (reason NotAllowed) */

@@ -35,7 +35,7 @@ export interface Manifests {
    *
    * @throws RegistryError MANIFEST_UNKNOWN, MANIFEST_INVALID, or the upstream's failure
    */
-  load(stream: LivingStream, link: StreamLink): Promise<LoadedManifest>
+  load(stream: LivingStream, link: StreamLink, isBackground?: boolean): Promise<LoadedManifest>
   /** The size of what `load` would give, without a GET where the upstream allows it. @throws RegistryError as `load` */
   size(stream: LivingStream, link: StreamLink): Promise<number>
   /** Forgets what memory has for the stream with this uid, or for all: links of it were removed. */
@@ -45,7 +45,7 @@ export interface Manifests {
 export interface ManifestsOptions {
   links: Pick<Links, 'add' | 'putImage'>
   content: Pick<Content, 'manifest' | 'putManifest'>
-  upstream: Pick<Upstream, 'manifest' | 'resolve'>
+  upstream: Pick<Upstream, 'manifest' | 'resolve' | 'onBehalf'>
   /** Most bytes of manifests in memory. */
   maxCachedBytes: number
   log: Logger | undefined
@@ -63,22 +63,30 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
   let forgotten = 0
   const fetching = createSingleFlight<FetchedManifest>()
 
-  function fetch(link: StreamLink): Promise<Omit<FetchedManifest, 'digest'> & { location: UpstreamLocation }> {
+  function fetch(
+    link: StreamLink,
+    asked: Pick<Upstream, 'manifest'>,
+    isBackground: boolean,
+  ): Promise<Omit<FetchedManifest, 'digest'> & { location: UpstreamLocation }> {
     return firstAnswer(link, 'MANIFEST_UNKNOWN', async (location) => {
       const { host, repository, project } = location
-      const key = JSON.stringify([host, repository, project, link.digest])
-      const { bytes, mediaType } = await fetching(key, () => upstream.manifest(location, link.digest))
+      // Who waits is not refused what the background is.
+      const key = JSON.stringify([host, repository, project, link.digest, isBackground])
+      const { bytes, mediaType } = await fetching(key, () => asked.manifest(location, link.digest))
       // What this stream received once, it gives out in the same way for ever.
       return { bytes, mediaType: link.received ? link.mediaType : mediaType, location }
     })
   }
 
-  async function obtain(stream: LivingStream, link: StreamLink): Promise<LoadedManifest> {
+  async function obtain(stream: LivingStream, link: StreamLink, isBackground: boolean): Promise<LoadedManifest> {
     const { digest } = link
     const before = forgotten
     const held = await content.manifest(link)
+    const asked = isBackground ? upstream.onBehalf({ isBackground, stream: stream.name }) : upstream
     const { bytes, mediaType, location } =
-      held === undefined ? await fetch(link) : { bytes: held, mediaType: typeOfHeld(held, link), location: undefined }
+      held === undefined
+        ? await fetch(link, asked, isBackground)
+        : { bytes: held, mediaType: typeOfHeld(held, link), location: undefined }
     const manifest = parseManifest(bytes, mediaType)
     // A child of an index that nobody had yet: from now on it is an image of this stream.
     if (!link.received) await links.putImage(digest, imageRecord(manifest, bytes.length))
@@ -102,8 +110,9 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     }
   }
 
-  function load(stream: LivingStream, link: StreamLink): Promise<LoadedManifest> {
-    return loading(keyOf(stream.uid, link.digest), () => obtain(stream, link))
+  function load(stream: LivingStream, link: StreamLink, isBackground = false): Promise<LoadedManifest> {
+    const key = `${keyOf(stream.uid, link.digest)} ${isBackground}`
+    return loading(key, () => obtain(stream, link, isBackground))
   }
 
   return {

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError, type UpstreamReason } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
+import { isBudgetRefusal } from '../upstream/budget-refusal.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Follower, Source } from './sources.ts'
 
@@ -13,7 +14,7 @@ export type FollowOutcome =
   | { kind: 'gone' }
 
 export interface CheckSourceOptions {
-  upstream: Pick<Upstream, 'resolve'>
+  upstream: Pick<Upstream, 'onBehalf'>
   /** Lets a tag follow where its source points, or records why that is not known. @throws whatever `signal` aborted with */
   importScheduled(
     name: StreamName,
@@ -57,10 +58,12 @@ export function isPassing({ upstream, code }: RegistryError): boolean {
 export function createCheckSource(options: CheckSourceOptions): CheckSource {
   const { upstream, importScheduled, loginsOf, now, log } = options
 
-  async function told(source: Source, project: string, signal: AbortSignal): Promise<Digest | RegistryError> {
+  async function told(source: Source, first: Follower, signal: AbortSignal): Promise<Digest | RegistryError> {
+    const { project, stream } = first
     const { host, repository, tag, digest } = source.reference
     try {
-      return (await upstream.resolve({ host, repository, project }, digest ?? tag ?? 'latest', signal)).digest
+      const asked = upstream.onBehalf({ isBackground: true, stream: { project, stream } })
+      return (await asked.resolve({ host, repository, project }, digest ?? tag ?? 'latest', signal)).digest
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof RegistryError) return error
@@ -108,7 +111,7 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
         follower.settled = settled
         return {}
       }
-      follower.failure = failureOf(outcome.error)
+      if (!isBudgetRefusal(outcome.error)) follower.failure = failureOf(outcome.error)
       return { failure: outcome.error }
     }
     const { kind, dueAt } = outcome
@@ -126,9 +129,11 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
     for (const group of await byLogins(source)) {
       const [first] = group
       if (first === undefined) continue
-      const answer = await told(source, first.project, signal)
+      const answer = await told(source, first, signal)
       if (answer instanceof RegistryError) checked.failure = worse(checked.failure, answer)
       else digest = answer
+      // Nothing was learned, and no tag has to hear of it.
+      if (isBudgetRefusal(answer)) continue
       if (answer instanceof RegistryError && isPassing(answer) && !isTold(answer, failures)) continue
       for (let start = 0; start < group.length; start += concurrency) {
         const some = group.slice(start, start + concurrency)
@@ -140,6 +145,7 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
         }
       }
     }
+    if (isBudgetRefusal(checked.failure)) return checked
     source.last = {
       at: now(),
       ...(digest === undefined ? {} : { digest }),

@@ -29,7 +29,7 @@ const schema = z.array(
     failure: z.object({ reason: z.string(), message: z.string() }).optional(),
     failures: z.int().nonnegative(),
     nextAt: z.number(),
-    delayedBy: z.enum(['Backoff', 'TooManyRequests']).optional(),
+    delayedBy: z.enum(['Backoff', 'TooManyRequests', 'Budget']).optional(),
   }),
 )
 

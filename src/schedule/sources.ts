@@ -19,7 +19,9 @@ export interface Source {
   readonly followers: Map<string, Follower>
   /** When it is asked next, in milliseconds since the epoch. */
   nextAt: number
-  delayedBy?: 'Backoff' | 'TooManyRequests'
+  /** How often in a row it was to be asked again soon. */
+  agains?: number
+  delayedBy?: 'Backoff' | 'TooManyRequests' | 'Budget'
   last?: SourceCheck
 }
 

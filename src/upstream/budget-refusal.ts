@@ -29,7 +29,7 @@ export function repeated(error: RegistryError, untilMs: number, nowMs: number): 
 }
 
 /** Whether only the budget said no: nothing is known of what was to be asked for. */
-export function isBudgetRefusal(error: unknown): error is RegistryError {
+export function isBudgetRefusal(error: unknown): boolean {
   if (!(error instanceof RegistryError)) return false
   return error.upstream?.reason === 'TooManyRequests' && error.upstream.status === undefined
 }

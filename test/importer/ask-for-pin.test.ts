@@ -18,7 +18,8 @@ function locationAt(host: string): Location {
 /** Asks for an image that came from these hosts, each of which answers so. */
 async function asked(answers: Record<string, Answer>, more: readonly Location[] = [], left?: AbortSignal) {
   const hosts: string[] = []
-  const upstream: Pick<Upstream, 'resolve'> = {
+  const upstream: Pick<Upstream, 'resolve' | 'onBehalf'> = {
+    onBehalf: () => upstream as Upstream,
     async resolve({ host }, reference, signal) {
       hosts.push(`${host} ${reference}`)
       const answer = answers[host] ?? 'silence'
@@ -35,7 +36,7 @@ async function asked(answers: Record<string, Answer>, more: readonly Location[] 
   }
   const link = { digest: image, locations: [...Object.keys(answers).map(locationAt), ...more] } as unknown as StreamLink
   const links = { get: async (_name: unknown, digest: Digest) => (digest === image ? link : undefined) }
-  return { result: await createAskForPin({ links, upstream, timeoutMs: 50 })(app, image, left), hosts }
+  return { result: await createAskForPin({ links, upstream, timeoutMs: 50 })(app, image, { signal: left }), hosts }
 }
 
 const table: [string, Record<string, Answer>, unknown][] = [

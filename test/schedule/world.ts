@@ -4,12 +4,14 @@ import { onTestFinished } from 'vitest'
 import type { StreamName } from '../../src/oci/reference.ts'
 import { createSchedule, type Schedule, type ScheduleOptions } from '../../src/schedule.ts'
 import type { TagReference } from '../../src/streams/records.ts'
+import type { Upstream } from '../../src/upstream/upstream.ts'
 import { type FlowsOptions, type FlowsWorld, flowsWorld } from '../support/flows.ts'
 
 export const app = { project: 'demo', stream: 'app' }
 
-export interface ScheduleWorld extends FlowsWorld {
-  schedule: Schedule
+/** A running schedule, whose time passes when a test lets it. */
+export interface DrivenSchedule {
+  readonly schedule: Schedule
   /** Wants a tag scheduled, and imports it the first time, as the background does. */
   follow(tag: string, from: string, more?: Partial<TagReference>, name?: StreamName): Promise<void>
   /** Lets time pass, each thing that is due at its time, until nothing is under way. */
@@ -22,11 +24,24 @@ export interface ScheduleWorld extends FlowsWorld {
   head(tag?: string, name?: StreamName): Promise<string | undefined>
 }
 
-/** The flows with a running schedule, whose time passes when a test lets it. */
-export async function scheduleWorld(
-  options: FlowsOptions & { schedule?: Partial<ScheduleOptions>; intervalMs?: number } = {},
-): Promise<ScheduleWorld> {
+export type ScheduleWorld = FlowsWorld & DrivenSchedule
+
+interface DrivenOptions {
+  schedule?: Partial<ScheduleOptions>
+  intervalMs?: number
+}
+
+/** The flows with a running schedule. */
+export async function scheduleWorld(options: FlowsOptions & DrivenOptions = {}): Promise<ScheduleWorld> {
   const flows = await flowsWorld(options)
+  return Object.defineProperties(
+    flows,
+    Object.getOwnPropertyDescriptors(await driveSchedule(flows, options)),
+  ) as ScheduleWorld
+}
+
+/** Runs a schedule over flows. */
+export async function driveSchedule(flows: FlowsWorld, options: DrivenOptions = {}): Promise<DrivenSchedule> {
   const { clock } = flows
   const log = pino({ level: 'silent' })
   let underWay = 0
@@ -38,6 +53,12 @@ export async function scheduleWorld(
         underWay -= 1
       })
     }
+  const observed = (upstream: Upstream): Pick<Upstream, 'onBehalf'> => ({
+    onBehalf(purpose) {
+      const view = upstream.onBehalf(purpose)
+      return { ...view, resolve: counted(view.resolve) }
+    },
+  })
   /** What the schedule waits for: until when, and what wakes it. */
   let resting: { untilMs: number; wake: () => void } | undefined
 
@@ -61,7 +82,7 @@ export async function scheduleWorld(
     const stopping = new AbortController()
     const schedule = createSchedule({
       store: flows.store,
-      upstream: { resolve: counted(flows.upstream.resolve) },
+      upstream: observed(flows.upstream),
       importScheduled: counted(flows.importer.importScheduled),
       loginsOf: counted(async () => ''),
       intervalOf: () => options.intervalMs ?? 15 * 60_000,
@@ -86,7 +107,6 @@ export async function scheduleWorld(
   onTestFinished(() => running.end())
   await idle()
   return {
-    ...flows,
     get schedule() {
       return running.schedule
     },

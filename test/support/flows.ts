@@ -80,6 +80,8 @@ const testPolicy: ContentPolicy = {
 }
 
 export interface FlowsOptions {
+  /** Of the fake upstream; default: the background is not paced. */
+  limits?: UpstreamRule['limits']
   rules?: readonly UpstreamRule[]
   allowed?: readonly string[]
   /** Of the client for upstreams. */
@@ -99,7 +101,9 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
   const closing = new AbortController()
   const log = pino({ level: 'silent' })
   const registry = await startFakeUpstream()
-  const rules = [{ host: registry.host, insecure: true }, ...(options.rules ?? [])]
+  // The clock stands still while what happens at one time happens: nothing is paced.
+  const limits = { concurrency: 1000, requestsPerSecond: 1e6, ...options.limits }
+  const rules = [{ host: registry.host, insecure: true, limits }, ...(options.rules ?? [])]
   const store = await createLevelStore({
     directory: join(directory, 'store'),
     logged: loggedPrefixes,
