@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { digestHex, digestOf } from '../../src/oci/digest.ts'
@@ -97,4 +98,23 @@ test('I6: a piece of an upload is durable before it is acknowledged, and its blo
   const nameListed = at(new RegExp(`^fsync\\(\\d+<${blobs}>`), named)
   const recorded = at(new RegExp(`^fdatasync\\(\\d+<${store}/`), at(/^write\(.*data\/held\//, nameListed))
   expect(at(/^write\(1.*"kept"/)).toBeGreaterThan(recorded)
+})
+
+test('I6: what a crash left of an upload is durable before anybody is told of it', async () => {
+  const temporary = await temporaryDirectory()
+  const [directory, store] = [join(temporary, 'content'), join(temporary, 'store')]
+  const id = randomUUID()
+  const file = join(directory, 'uploads', id)
+  await mkdir(join(directory, 'uploads'), { recursive: true })
+  await writeFile(file, bytes)
+  const work = `
+    const offset = await content.uploads.offset(${JSON.stringify(id)})
+    writeSync(1, 'there are ' + offset)
+  `
+  const { at } = await traceModule(writer(directory, store, work), {
+    calls: 'fsync,fdatasync,write',
+    file: join(temporary, 'trace'),
+  })
+  const synced = at(new RegExp(`^fdatasync\\(\\d+<${file}>`))
+  expect(at(new RegExp(`^write\\(1.*"there are ${bytes.length}"`))).toBeGreaterThan(synced)
 })
