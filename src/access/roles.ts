@@ -25,6 +25,7 @@ function rule(verbs: string[], apiGroups: string[], ...resources: string[]): Pol
 const images = (verbs: string[], ...resources: string[]) => rule(verbs, imageGroups, ...resources)
 const layers = (...verbs: string[]) => images(verbs, 'imagestreams/layers')
 const tagEvents = (...verbs: string[]) => rule(verbs, ['weir.dev'], 'tagevents')
+const tagChecks = rule(['get', 'list'], ['weir.dev'], 'tagchecks')
 const projects = (...verbs: string[]) => rule(verbs, ['', 'project.openshift.io'], 'namespaces', 'projects')
 const core = (verbs: string[], ...resources: string[]) => rule(verbs, [''], ...resources)
 
@@ -32,7 +33,7 @@ const pullerRules = [layers('get')]
 const pusherRules = [layers('get', 'update')]
 const builderRules = [...pusherRules, images(['create'], 'imagestreams')]
 
-const streamViewerRules = [images(read, ...streamFamily), layers('get'), tagEvents(...read)]
+const streamViewerRules = [images(read, ...streamFamily), layers('get'), tagEvents(...read), tagChecks]
 const registryViewerRules = [...streamViewerRules, projects('get')]
 const registryEditorRules = [
   images([...read, ...write], ...streamFamily),
@@ -40,6 +41,7 @@ const registryEditorRules = [
   images(['get'], 'imagestreams/secrets'),
   layers('get', 'update', 'delete'),
   tagEvents(...read, 'create'),
+  tagChecks,
   projects('get'),
 ]
 /** To say who may use a project, and to ask who may. */

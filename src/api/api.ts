@@ -11,6 +11,7 @@ import { RegistryError } from '../oci/errors.ts'
 import type { Projects } from '../projects.ts'
 import type { Quotas } from '../quotas.ts'
 import type { Retention } from '../retention.ts'
+import type { Schedule } from '../schedule.ts'
 import type { Objects } from '../store/objects.ts'
 import type { StreamChanges } from '../streams/changes.ts'
 import type { ImageChanges } from '../streams/image-changes.ts'
@@ -62,6 +63,7 @@ import { roles } from './kinds/roles.ts'
 import { secrets } from './kinds/secrets.ts'
 import { serviceAccounts } from './kinds/service-accounts.ts'
 import { sessions } from './kinds/sessions.ts'
+import { tagChecks } from './kinds/tag-checks.ts'
 import { tagEvents } from './kinds/tag-events.ts'
 import { users } from './kinds/users.ts'
 import { createLists } from './list.ts'
@@ -98,6 +100,7 @@ export interface ApiOptions {
   tagEvents: TagEvents
   quotas: Pick<Quotas, 'usage'>
   retention: Pick<Retention, 'state' | 'states' | 'prefetch'>
+  schedule: Pick<Schedule, 'checks'>
   collector: Pick<Collector, 'prune' | 'verify'>
   deletions: Pick<Deletions, 'tag' | 'image'>
   authenticator: Authenticator
@@ -202,6 +205,7 @@ function kinds(options: ApiOptions): Resource[] {
     imageStreamImports(options),
     imageStreamMappings(options),
     tagEvents(options),
+    tagChecks(options),
     prefetches(options),
     imageDeletions(options),
     contentPrunes(options),

@@ -7,3 +7,15 @@ export function parseDurationMs(text: string): number | undefined {
   const durationMs = parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * unitsMs[unit as 'ms'], 0)
   return Number.isSafeInteger(durationMs) ? durationMs : undefined
 }
+
+/** Formats a duration as {@link parseDurationMs} reads it: `15m`, `1h30m`, `1d12h`; `0s` for none. */
+export function formatDurationMs(durationMs: number): string {
+  let rest = Math.max(0, Math.round(durationMs))
+  let text = ''
+  for (const unit of ['d', 'h', 'm', 's', 'ms'] as const) {
+    const amount = Math.floor(rest / unitsMs[unit])
+    rest -= amount * unitsMs[unit]
+    if (amount > 0) text += `${amount}${unit}`
+  }
+  return text === '' ? '0s' : text
+}

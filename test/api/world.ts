@@ -123,6 +123,7 @@ export async function apiWorld(
     objects,
     projects,
     collector,
+    schedule: { checks: () => [] },
     deletions: createDeletions({ ...flows, forget: flows.pullThrough.forget, log }),
     followObjects: follow,
     isCompacted: (revision: number) => isCompacted(store, revision, 'object/'),

@@ -1,0 +1,47 @@
+import { z } from 'zod'
+import { integer, object, string, time } from './fields.ts'
+import { metadata } from './metadata.ts'
+
+const group = 'dev.weir.v1'
+
+const lastCheck = z
+  .object({
+    time: time('When the source was asked.'),
+    result: string(
+      'Unchanged: it points where it pointed. Moved: the tag went along. Candidate: it points elsewhere, and the tag is held, immutable or waits for the age of what was found. Failed: nothing was learned, and the tag stands where it stood.',
+    ),
+    image: string('The digest that the source pointed to when it last answered.'),
+    chosen: string('The tag of the repository that a tracking policy chose.'),
+    reason: string('Of a failure: why, as the conditions of tags have it.'),
+    message: string('Of a failure: what happened.'),
+    failures: integer('Checks that failed in a row.'),
+  })
+  .meta({ id: `${group}.LastCheck`, description: 'What came of asking the source of a tag.' })
+
+const candidate = z
+  .object({
+    image: string('The digest that the tag does not move to by itself, or not yet.'),
+    seenAt: time('When it was first seen at the source.'),
+    dueAt: time(
+      'When it is as old as the tag wants what it moves to (weir.dev/min-age); absent where it waits for no age.',
+    ),
+  })
+  .meta({ id: `${group}.CheckCandidate`, description: 'Where a tag would have moved.' })
+
+export const tagCheckSchema = z
+  .object({
+    metadata,
+    stream: string('The image stream of the tag.'),
+    tag: string('The tag.'),
+    from: string('Its source in whole form; of a tracking policy without a tag.'),
+    interval: string('Between two checks while they succeed, as 15m or 1h30m.'),
+    lastCheck: object(lastCheck, 'What came of the last check; absent before the first that is known of.'),
+    nextCheck: time('When the source is asked next; in the past while it waits for its turn.'),
+    delayedBy: string('What it waits for beyond its own time: Backoff, TooManyRequests or Budget.'),
+    candidate: object(candidate, 'Where the tag would have moved.'),
+  })
+  .meta({
+    id: `${group}.TagCheck`,
+    description:
+      'How the upstream of a scheduled tag (importPolicy.scheduled) is looked at: what came of the last check, and when the next is. Read-only.',
+  })
