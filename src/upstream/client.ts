@@ -13,7 +13,7 @@ import { pushBlob } from './push-blob.ts'
 import { pushManifest } from './push-manifest.ts'
 import { fetchReferrers } from './referrers.ts'
 import { defaultRetryPolicy, type RetryPolicy } from './retry.ts'
-import { fetchTags } from './tags.ts'
+import { fetchTagPages, fetchTags } from './tags.ts'
 import { createTokens } from './tokens.ts'
 import { createTransport, defaultTimeouts, type TransportTimeouts } from './transport.ts'
 import type { CredentialsFor, Upstream, UpstreamRule } from './upstream.ts'
@@ -73,6 +73,7 @@ function viewOf(
     blobSize: (from, digest, signal) => fetchBlobSize(exchange, { from, reference: digest, signal }),
     blob: (from, digest, range, signal) => fetchBlob(exchange, { from, reference: digest, signal }, range),
     tags: (from, options = {}) => fetchTags(exchange, { from, timeoutMs: timeouts.tagsMs, ...options }),
+    tagPages: (from, take, signal) => fetchTagPages(exchange, { from, timeoutMs: timeouts.tagsMs, signal }, take),
     referrers: (from, digest, signal) =>
       fetchReferrers(exchange, { from, digest, timeoutMs: timeouts.referrersMs, signal }),
     pushBlob: (to, digest, size, open, signal) => pushBlob(exchange, { to, digest, size, open, signal }),

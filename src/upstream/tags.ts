@@ -17,44 +17,81 @@ export interface WantedTags {
   signal?: AbortSignal | undefined
 }
 
+/** Takes the tags of a page, and says whether more are wanted. */
+export type TakeTags = (tags: readonly string[]) => boolean | Promise<boolean>
+
 const defaultMaxTags = 100_000
 /** Tags asked for at once; registries give fewer where they will not give so many. */
 const pageTags = 1000
 /** Most pages of one list: registries that give 100 tags at once still come to the most tags that are read. */
 const maxPages = 1000
 
-/** Lists the tags of a repository, each once, as its registry orders them. Names that are no tags are left out. */
+/** Lists the tags of a repository, each once, as its registry orders them, `maxTags` at most. Names that are no tags are left out. */
 export async function fetchTags(exchange: Exchange, wanted: WantedTags): Promise<string[]> {
-  const { from, maxTags = defaultMaxTags, timeoutMs } = wanted
+  const { maxTags = defaultMaxTags } = wanted
+  const tags = new Set<string>()
+  await inTime(wanted, (signal) =>
+    readPages(exchange, wanted.from, signal, (page) => {
+      const known = tags.size
+      for (const tag of page) {
+        tags.add(tag)
+        if (tags.size >= maxTags) return false
+      }
+      // A page that tells nothing new is the last: a registry may name another after it for ever.
+      return tags.size > known
+    }),
+  )
+  return [...tags]
+}
+
+/**
+ * Tells the tags of a repository page by page, and keeps none; the same tag may be told again.
+ *
+ * @throws RegistryError UNAVAILABLE (reason Invalid) also when there are more than `maxTags`: some of them alone would mislead
+ */
+export async function fetchTagPages(exchange: Exchange, wanted: WantedTags, take: TakeTags): Promise<void> {
+  const { from, maxTags = defaultMaxTags } = wanted
+  let told = 0
+  let before = ''
+  await inTime(wanted, (signal) =>
+    readPages(exchange, from, signal, (page) => {
+      // The same page again is the last, and so is one without tags: a registry may name another after it for ever.
+      const names = page.join('/')
+      if (names === before) return false
+      before = names
+      told += page.length
+      if (told > maxTags) throw invalidList(from, `has more than ${maxTags} tags`)
+      return take(page)
+    }),
+  )
+}
+
+async function inTime(wanted: WantedTags, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const { from, timeoutMs } = wanted
   const late = () => {
     const message = `${from.host} did not list the tags of ${from.repository} within ${timeoutMs / 1000} s`
     return upstreamFailure(from.host, 'Unreachable', message)
   }
-  return within(timeoutMs, wanted.signal, late, (signal) => readPages(exchange, from, maxTags, signal))
+  return within(timeoutMs, wanted.signal, late, work)
 }
 
 async function readPages(
   exchange: Exchange,
   from: UpstreamRepository,
-  maxTags: number,
   signal: AbortSignal,
-): Promise<string[]> {
-  const tags = new Set<string>()
+  take: TakeTags,
+): Promise<void> {
   let query: string | undefined = `?n=${pageTags}`
   for (let page = 0; query !== undefined; page++) {
     if (page >= maxPages) throw invalidList(from, `has more than ${maxPages} pages`)
     const want: Want = { from, kind: 'tags', reference: 'list', query, method: 'GET', signal }
     const answer = await exchange.whole({ ...want, headers: { accept: 'application/json' } })
     if (answer.status !== 200) throw exchange.unexpected(want, answer)
-    const known = tags.size
-    for (const name of namesOf(from, answer)) {
-      if (typeof name === 'string' && isTag(name)) tags.add(name)
-      if (tags.size >= maxTags) return [...tags]
-    }
-    // A page that tells nothing new is the last: a registry may name another after it for ever.
-    query = tags.size === known ? undefined : nextQuery(from, answer)
+    const tags = namesOf(from, answer).filter((name): name is string => typeof name === 'string' && isTag(name))
+    if (!(await take(tags))) return
+    signal.throwIfAborted()
+    query = nextQuery(from, answer)
   }
-  return [...tags]
 }
 
 /** What a page lists. `null`, which Go writes for an empty list, counts as that. */

@@ -71,6 +71,15 @@ export interface Upstream {
    */
   tags(from: UpstreamRepository, options?: { maxTags?: number; signal?: AbortSignal }): Promise<string[]>
   /**
+   * Tells the tags of a repository page by page as they come, for who looks for some of very many; the same tag may be told again.
+   * `take` says whether more are wanted. A repository of more than 100,000 tags fails, as one does that {@link tags} can not list.
+   */
+  tagPages(
+    from: UpstreamRepository,
+    take: (tags: readonly string[]) => boolean | Promise<boolean>,
+    signal?: AbortSignal,
+  ): Promise<void>
+  /**
    * What the repository has that refers to a digest, by the API or by the tag of the referrers tag schema; empty where it has
    * neither. At most 1,000 entries and 4 MiB are read, and a `Link` that leads elsewhere is not followed.
    */

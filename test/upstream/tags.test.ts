@@ -303,3 +303,74 @@ describe('the Link header', () => {
     expect(nextLink({ link: '<a>'.repeat(100_000) })).toBeUndefined()
   })
 })
+
+describe('the pages of a list of tags', () => {
+  async function pages(w: World, most = Number.POSITIVE_INFINITY): Promise<string[][]> {
+    const told: string[][] = []
+    await w.client.tagPages(at(w.registry.host), (tags) => told.push([...tags]) < most)
+    return told
+  }
+
+  test('are told as they come, without names that are no tags', async () => {
+    const w = await world(manyTags)
+    paging(w.registry, 10)
+    const told = await pages(w)
+    expect(told.map(({ length }) => length)).toEqual([10, 10, 5])
+    expect(told.flat()).toEqual(manyTags)
+    w.registry.intercept(answering(list, page(['ok', '../x', 5])))
+    expect(await pages(w)).toEqual([['ok']])
+  })
+
+  test('are asked for no further than they are wanted', async () => {
+    const w = await world(manyTags)
+    paging(w.registry, 10)
+    expect(await pages(w, 1)).toHaveLength(1)
+    expect(w.registry.matching(list)).toHaveLength(1)
+  })
+
+  test('end where one comes again', async () => {
+    const w = await world()
+    w.registry.intercept(withHeader(list, 'link', '</v2/lib/app/tags/list?last=again>; rel="next"'))
+    expect(await pages(w)).toEqual([['v1', 'v2', 'v3']])
+    expect(w.registry.matching(list)).toHaveLength(2)
+  })
+
+  test('that go in a circle are given up', async () => {
+    const w = await world()
+    let asked = 0
+    w.registry.intercept((req, _res, next) => {
+      if (!list.test(req.url ?? '')) return next()
+      asked += 1
+      return page([`t${asked % 2}`], `</v2/lib/app/tags/list?last=t${asked}>; rel="next"`)
+    })
+    expect(await failureOf(pages(w))).toMatchObject({ upstream: { reason: 'Invalid' } })
+    expect(asked).toBe(1000)
+  })
+
+  test('fail where there are too many tags to know all: the best of some may be a step back', async () => {
+    const w = await world()
+    let asked = 0
+    w.registry.intercept((req, _res, next) => {
+      if (!list.test(req.url ?? '')) return next()
+      const names = Array.from({ length: 40_000 }, (_, i) => `t${asked * 40_000 + i}`)
+      asked += 1
+      return page(names, `</v2/lib/app/tags/list?last=t${asked}>; rel="next"`)
+    })
+    const error = await failureOf(pages(w))
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', upstream: { host: w.registry.host, reason: 'Invalid' } })
+    expect(error.message).toContain('more than 100000 tags')
+    expect(asked).toBe(3)
+  })
+
+  test('that nobody waits for are left', async () => {
+    const w = await world(manyTags)
+    paging(w.registry, 10)
+    const gone = new AbortController()
+    const take = () => {
+      gone.abort(new Error('gone'))
+      return true
+    }
+    await expect(w.client.tagPages(at(w.registry.host), take, gone.signal)).rejects.toThrow('gone')
+    expect(w.registry.matching(list)).toHaveLength(1)
+  })
+})
