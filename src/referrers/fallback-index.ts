@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
 import { failureOf } from '../oci/errors.ts'
 import { fallbackTagOf } from '../oci/fallback-tag.ts'
@@ -18,11 +19,29 @@ export interface FallbackIndexOptions {
 
 /** Most entries of one index that are listed. */
 const maxEntries = 1000
+/** Most bytes of the indexes whose entries are remembered: a listing of many pages reads one once. */
+const maxRememberedBytes = 8 * 1024 * 1024
+
+type Entries = OtherReferrers['referrers']
 
 /** Lists what was pushed in an index under the tag of the referrers tag schema, as far as the stream has it. */
 export function createFallbackIndex({ pins, links, referrerRecords, obtain }: FallbackIndexOptions): {
   list(name: StreamName, subject: Digest): Promise<OtherReferrers>
 } {
+  /** Of what has a digest: the same for ever. */
+  const remembered = new LRUCache<Digest, { entries: Entries; bytes: number }>({
+    maxSize: maxRememberedBytes,
+    sizeCalculation: ({ bytes }) => bytes,
+  })
+
+  function entriesOf(index: Digest, bytes: Buffer): Entries {
+    const known = remembered.get(index)?.entries
+    if (known !== undefined) return known
+    const entries = readEntries(bytes)
+    remembered.set(index, { entries, bytes: bytes.length })
+    return entries
+  }
+
   async function indexOf(name: StreamName, tag: string): Promise<Digest | undefined> {
     const pin = await pins.pin(name, tag)
     if (pin !== undefined) return pin.digest
@@ -38,7 +57,7 @@ export function createFallbackIndex({ pins, links, referrerRecords, obtain }: Fa
         const { bytes, mediaType } = await obtain(name, index)
         if (bytes === undefined || mediaType !== mediaTypes.ociIndex) return { referrers: [] }
         const listed = await Promise.all(
-          entriesOf(bytes).map(async (entry) => ({ entry, link: await links.get(name, entry.digest) })),
+          entriesOf(index, bytes).map(async (entry) => ({ entry, link: await links.get(name, entry.digest) })),
         )
         return { referrers: listed.flatMap(({ entry, link }) => (link?.manifestType === undefined ? [] : [entry])) }
       } catch (error) {
@@ -48,7 +67,7 @@ export function createFallbackIndex({ pins, links, referrerRecords, obtain }: Fa
   }
 }
 
-function entriesOf(bytes: Buffer): OtherReferrers['referrers'] {
+function readEntries(bytes: Buffer): Entries {
   const manifest = parseManifest(bytes, mediaTypes.ociIndex)
   const { manifests: written } = JSON.parse(bytes.toString('utf8')) as { manifests?: Record<string, unknown>[] | null }
   if (manifest.kind !== 'index') return []
