@@ -11,6 +11,7 @@ import {
 } from './config-values.ts'
 import { parseDurationMs } from './oci/duration.ts'
 import { intervalBounds } from './streams/scheduled.ts'
+import { defaultLimits } from './upstream/budget.ts'
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -44,6 +45,7 @@ const upstreamSchema = z
     host: written('write the registry as image names have it, with its port: localhost:5100', parseRegistryHost),
     insecure: z.boolean({ error: 'write true or false' }).default(false),
     interval: interval().nullish(),
+    limits: limits().optional(),
     username: text.nullish(),
     passwordFile: text.nullish(),
     projects: z.array(projectGlob).nullish(),
@@ -238,6 +240,8 @@ function checkHosts(upstreams: readonly ParsedUpstream[], context: z.RefinementC
     if (!first.username || !upstream.username)
       refuse('host', `${host} is named twice: join the rules, or give each a login`)
     if (first.interval !== upstream.interval) refuse('interval', `must be the same in every rule for ${host}`)
+    if (JSON.stringify(first.limits ?? {}) !== JSON.stringify(upstream.limits ?? {}))
+      refuse('limits', `must be the same in every rule for ${host}`)
     const bothSay = typeof first.insecure === 'boolean' && typeof upstream.insecure === 'boolean'
     if (bothSay && first.insecure !== upstream.insecure)
       refuse('insecure', `must be the same in every rule for ${host}`)
@@ -274,6 +278,23 @@ function duration(leastMs: number, mostMs: number, range: string) {
 }
 
 /** Between two checks of scheduled tags. */
+function limits() {
+  const error = 'write { concurrency: 8, requestsPerSecond: 20, reserve: 0.3 }, or some of it'
+  return z.strictObject(
+    {
+      concurrency: whole(1, 1000).default(defaultLimits.concurrency),
+      requestsPerSecond: number(0.01, 100_000).default(defaultLimits.requestsPerSecond),
+      reserve: number(0, 1).default(defaultLimits.reserve),
+    },
+    { error: (issue) => (issue.code === 'invalid_type' ? error : undefined) },
+  )
+}
+
+function number(least: number, most: number) {
+  const error = `write a number from ${least} to ${most}`
+  return z.number({ error }).min(least, error).max(most, error)
+}
+
 function interval() {
   return duration(intervalBounds.leastMs, intervalBounds.mostMs, 'from 1m to 30d')
 }

@@ -9,6 +9,7 @@ import { configSchema, knownKeys, type ParsedConfig } from './config-schema.ts'
 import type { ListenAddress, parseNetwork } from './config-values.ts'
 import type { UploadLimits } from './push.ts'
 import type { ContentPolicy } from './streams/content-policy.ts'
+import type { BudgetLimits } from './upstream/budget.ts'
 
 /** The login for one upstream, its password read from the file. */
 export interface UpstreamLogin {
@@ -39,6 +40,8 @@ export interface WeirConfig {
     readonly insecure: boolean
     /** Between two checks of scheduled tags that come from there; default that of `imports`. */
     readonly intervalMs?: number
+    /** What asking it may cost in the background; default as of any registry. */
+    readonly limits?: BudgetLimits
     readonly login?: UpstreamLogin
   }[]
   readonly imports: {
@@ -224,9 +227,9 @@ function build(parsed: ParsedConfig, { passwords, authorities }: Secrets): WeirC
     data: parsed.data,
     store: parsed.store,
     upstreams: parsed.upstreams.map((upstream, index) => {
-      const { host, insecure, interval, username, projects, repositories } = upstream
+      const { host, insecure, interval, limits, username, projects, repositories } = upstream
       const password = passwords.get(index)
-      const rule = { host, insecure, ...(interval ? { intervalMs: interval } : {}) }
+      const rule = { host, insecure, ...(interval ? { intervalMs: interval } : {}), ...(limits && { limits }) }
       if (!username || password === undefined || !projects || !repositories) return rule
       return { ...rule, login: { username, password, projects, repositories } }
     }),

@@ -82,6 +82,7 @@ describe('config/weir.yaml', () => {
         host: 'localhost:5100',
         insecure: true,
         intervalMs: 3_600_000,
+        limits: { concurrency: 8, requestsPerSecond: 20, reserve: 0.3 },
         login: { username: 'robot', password: 'hush', projects: ['team-*'], repositories: ['lib/**'] },
       },
     ])
@@ -341,6 +342,36 @@ log: loud
     const rule = `{ host: a.example, username: a, passwordFile: ${passwordFile}, projects: [a], repositories: ["**"] }`
     const other = rule.replace('{', '{ interval: 1h,')
     expect(problemsOf(`upstreams: [${rule}, ${other}]`).join()).toContain('upstreams[1].interval: must be the same')
+  })
+
+  test('what asking a registry may cost is said of each by itself, the same in all of its rules', async () => {
+    const limitsOf = (limits: string) =>
+      configOf(`upstreams: [{ host: a.example, limits: ${limits} }]`).upstreams[0]?.limits
+    expect(configOf('upstreams: [{ host: a.example }]').upstreams[0]?.limits).toBeUndefined()
+    expect(limitsOf('{ reserve: 0.5 }')).toEqual({ concurrency: 8, requestsPerSecond: 20, reserve: 0.5 })
+    expect(limitsOf('{ concurrency: 1000, requestsPerSecond: 0.01, reserve: 1 }')).toEqual({
+      concurrency: 1000,
+      requestsPerSecond: 0.01,
+      reserve: 1,
+    })
+    for (const [limits, problem] of [
+      ['{ concurrency: 0 }', 'limits.concurrency: write a whole number from 1 to 1000'],
+      ['{ concurrency: 1.5 }', 'limits.concurrency: write a whole number from 1 to 1000'],
+      ['{ requestsPerSecond: many }', 'limits.requestsPerSecond: write a number from 0.01 to 100000'],
+      ['{ requestsPerSecond: .nan }', 'limits.requestsPerSecond: write a number from 0.01 to 100000'],
+      ['{ reserve: 30% }', 'limits.reserve: write a number from 0 to 1'],
+      ['{ reserve: -0.1 }', 'limits.reserve: write a number from 0 to 1'],
+      ['20', 'limits: write { concurrency: 8, requestsPerSecond: 20, reserve: 0.3 }, or some of it'],
+      ['{ quota: 100 }', 'limits.quota: unknown key; here are concurrency, requestsPerSecond, reserve'],
+    ] as const) {
+      expect(problemsOf(`upstreams: [{ host: a.example, limits: ${limits} }]`)).toEqual([`upstreams[0].${problem}`])
+    }
+    const passwordFile = await secretFile('hush\n', 0o600)
+    const rule = `{ host: a.example, username: a, passwordFile: ${passwordFile}, projects: [a], repositories: ["**"] }`
+    const [one, two] = [0.1, 0.2].map((reserve) => rule.replace('{', `{ limits: { reserve: ${reserve} },`))
+    expect(problemsOf(`upstreams: [${one}, ${two}]`).join()).toContain('upstreams[1].limits: must be the same')
+    expect(problemsOf(`upstreams: [${one}, ${rule}]`).join()).toContain('upstreams[1].limits: must be the same')
+    expect(problemsOf(`upstreams: [${one}, ${one}]`)).toEqual([])
   })
 
   test('a host may have several logins, each in a rule of its own', async () => {
