@@ -53,7 +53,21 @@ export interface ToldChange {
   tag?: string
 }
 
+/** How the schedule is doing, as it stands. */
+export interface ScheduleCounters {
+  /** Tags whose sources are checked, and these sources. */
+  readonly tags: number
+  readonly sources: number
+  /** Since the start. `unchanged`: no tag moved; `deferred`: a budget let nothing be asked. */
+  readonly checks: Readonly<Record<CheckResult, number>>
+  /** How long the most overdue source waits for its turn, in milliseconds; 0 where another process keeps the schedule. */
+  readonly lateMs: number
+}
+
+type CheckResult = 'unchanged' | 'moved' | 'failed' | 'deferred'
+
 export interface Schedule {
+  readonly counters: ScheduleCounters
   /** The checks of the scheduled tags of a project or a stream, in the order of their names. Reads memory alone. */
   checks(of: { project: string; stream?: string }): readonly TagCheck[]
   /**
@@ -100,6 +114,8 @@ export function createSchedule(options: ScheduleOptions): Schedule {
   const running = new Set<Source>()
   /** Sources that were wanted again while they were being checked. */
   const wanted = new Set<Source>()
+  const results: Record<CheckResult, number> = { unchanged: 0, moved: 0, failed: 0, deferred: 0 }
+  let isKept = false
   /** Ends the pause before what is due next. */
   let wake = (): void => undefined
 
@@ -136,11 +152,13 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     running.add(source)
     try {
       const checked = await checkSource(source, signal)
+      results[resultOf(checked)] += 1
       planAfter(source, checked)
       checkpoint.changed(source)
     } catch (error) {
       if (signal.aborted) return
       log.error({ source: source.key, err: error }, 'a scheduled check failed unexpectedly')
+      results.failed += 1
       planAfter(source, { again: false })
     } finally {
       running.delete(source)
@@ -195,6 +213,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     await sources.ready
     await checkpoint.load(sources.get)
     for (const source of sources.all()) due.put(source, source.nextAt)
+    isKept = true
     const work = new Set<Promise<void>>()
     let savedAt = now()
     signal.addEventListener('abort', () => wake(), { once: true })
@@ -222,6 +241,16 @@ export function createSchedule(options: ScheduleOptions): Schedule {
   }
 
   return {
+    get counters() {
+      const counters = { tags: 0, sources: 0, checks: { ...results }, lateMs: 0 }
+      for (const { followers, nextAt } of sources.all()) {
+        counters.sources += 1
+        counters.tags += followers.size
+        if (isKept) counters.lateMs = Math.max(counters.lateMs, now() - nextAt)
+      }
+      return counters
+    },
+
     checks({ project, stream }) {
       const checks: TagCheck[] = []
       for (const source of sources.ofProject(project)) {
@@ -254,7 +283,10 @@ export function createSchedule(options: ScheduleOptions): Schedule {
       while (!signal.aborted) {
         try {
           const lease = await store.lease('schedule', signal)
-          await keep(AbortSignal.any([signal, lease.lost])).finally(lease.release)
+          await keep(AbortSignal.any([signal, lease.lost])).finally(() => {
+            isKept = false
+            return lease.release()
+          })
         } catch (error) {
           if (!signal.aborted) log.warn({ err: error }, 'the schedule can not be kept for now')
         }
@@ -270,6 +302,11 @@ function lastOf({ last }: Source, follower: Follower): LastCheck | undefined {
   const failure = last.failure ?? follower.failure
   const result = failure === undefined ? (follower.result ?? 'Unchanged') : 'Failed'
   return { at, result, ...(digest === undefined ? {} : { digest }), ...failure, failures }
+}
+
+function resultOf({ failure, moved }: Checked): CheckResult {
+  if (failure === undefined) return moved ? 'moved' : 'unchanged'
+  return isBudgetRefusal(failure) ? 'deferred' : 'failed'
 }
 
 function countOf({ followers }: Source, project: string): number {

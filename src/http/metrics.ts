@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client'
 import type { Audit } from '../audit.ts'
 import { addContentMetrics, type ContentMetricsOptions } from './content-metrics.ts'
 import type { HttpEnv } from './exchange.ts'
+import { addScheduleMetrics, type ScheduleMetricsOptions } from './schedule-metrics.ts'
 
 /** What requests are counted under. */
 export type Route =
@@ -31,7 +32,7 @@ export interface Metrics {
   render(): Promise<{ contentType: string; text: string }>
 }
 
-export interface MetricsOptions extends ContentMetricsOptions {
+export interface MetricsOptions extends ContentMetricsOptions, ScheduleMetricsOptions {
   audit: Pick<Audit, 'lost'>
 }
 
@@ -89,7 +90,7 @@ export function routeOf(path: string): Route {
 
 async function createRegistry(
   counts: ReadonlyMap<string, LabelledCount>,
-  { audit, ...content }: MetricsOptions,
+  { audit, ...options }: MetricsOptions,
 ): Promise<Registry> {
   const { Counter, Registry, collectDefaultMetrics } = await import('prom-client')
   const registry = new Registry()
@@ -113,6 +114,7 @@ async function createRegistry(
       this.inc(audit.lost)
     },
   })
-  await addContentMetrics(registry, content)
+  await addContentMetrics(registry, options)
+  await addScheduleMetrics(registry, options)
   return registry
 }

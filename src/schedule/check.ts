@@ -36,6 +36,8 @@ export interface Checked {
   failure?: RegistryError
   /** Somebody is to be asked again soon: the tag changed meanwhile, or its first import is under way. */
   again: boolean
+  /** A tag went along. */
+  moved?: boolean
   /** When the first candidate is old enough, in milliseconds since the epoch. */
   dueAt?: number
 }
@@ -93,7 +95,7 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
     follower: Follower,
     answer: Digest | RegistryError,
     signal: AbortSignal,
-  ): Promise<{ again?: true; dueAt?: number; failure?: RegistryError }> {
+  ): Promise<{ again?: true; moved?: boolean; dueAt?: number; failure?: RegistryError }> {
     const { tag, record } = follower
     const settled = answer instanceof RegistryError ? answer.message : answer
     if (follower.settled === settled) return {}
@@ -119,7 +121,7 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
     if (dueAt !== undefined) return { dueAt }
     follower.settled = settled
     log.debug({ source: source.key, tag, result: follower.result }, 'a scheduled tag was checked')
-    return {}
+    return { moved: kind === 'moved' }
   }
 
   return async (source, signal) => {
@@ -138,8 +140,9 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
       for (let start = 0; start < group.length; start += concurrency) {
         const some = group.slice(start, start + concurrency)
         const outcomes = await Promise.all(some.map((follower) => letFollow(source, follower, answer, signal)))
-        for (const { again, dueAt, failure } of outcomes) {
+        for (const { again, moved, dueAt, failure } of outcomes) {
           checked.again ||= again === true
+          checked.moved ||= moved === true
           if (dueAt !== undefined) checked.dueAt = Math.min(checked.dueAt ?? dueAt, dueAt)
           if (failure !== undefined) checked.failure = worse(checked.failure, failure)
         }
