@@ -46,9 +46,9 @@ export interface TagCheck extends StreamName {
   delayedBy?: 'Backoff' | 'TooManyRequests' | 'Budget'
 }
 
-/** A source that somebody says has changed; without a tag every tag of the repository. */
+/** A source that somebody says has changed; without a host at any registry, without a tag every tag of the repository. */
 export interface ToldChange {
-  host: string
+  host?: string
   repository: string
   tag?: string
 }
@@ -72,7 +72,8 @@ export interface Schedule {
   checks(of: { project: string; stream?: string }): readonly TagCheck[]
   /**
    * Has the sources that a notification names checked at once, as far as tags of `project` follow them; the same again before
-   * that was done changes nothing.
+   * that was done changes nothing. Of a source that is told of often there are some seconds between two checks, and one that its
+   * registry or its budget sent away waits for as long as it did.
    *
    * @returns how many tags follow them
    */
@@ -102,6 +103,8 @@ const places = { total: 64, perHost: 16 }
 const againMs = 5_000
 /** Those that a budget sent away come back within this time. */
 const budgetSpreadMs = 10 * 60_000
+/** Between two checks of a source that somebody says has changed. */
+const toldPauseMs = 5_000
 /** Between two writings of last checks. */
 const saveIntervalMs = 10 * 60_000
 /** Creates the schedule; it knows of scheduled tags at once, and asks nobody before it runs. */
@@ -112,8 +115,8 @@ export function createSchedule(options: ScheduleOptions): Schedule {
   const checkpoint = createCheckpoint(store, log)
   const checkSource = createCheckSource({ ...options, dropFollower: (follower) => dropFollower(store, follower) })
   const running = new Set<Source>()
-  /** Sources that were wanted again while they were being checked. */
-  const wanted = new Set<Source>()
+  /** Sources that were wanted again while they were being checked, and from when on. */
+  const wanted = new Map<Source, number>()
   const results: Record<CheckResult, number> = { unchanged: 0, moved: 0, failed: 0, deferred: 0 }
   let isKept = false
   /** Ends the pause before what is due next. */
@@ -141,11 +144,23 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     due.put(source, atMs)
   }
 
-  function checkSoon(source: Source): void {
-    if (running.has(source)) wanted.add(source)
+  function checkSoon(source: Source, atMs = now()): void {
+    if (running.has(source)) {
+      wanted.set(source, Math.min(atMs, wanted.get(source) ?? atMs))
+      return
+    }
     delete source.delayedBy
-    plan(source, now())
+    plan(source, source.nextAt > 0 ? Math.min(atMs, source.nextAt) : atMs)
     wake()
+  }
+
+  function checkTold(source: Source): void {
+    if (isSentAway(source)) return
+    const [at, { toldAt = Number.NEGATIVE_INFINITY }] = [now(), source]
+    const soonest = toldAt > at ? toldAt : Math.max(at, toldAt + toldPauseMs)
+    // A clock that was put back leaves a time that is far away.
+    source.toldAt = Math.min(soonest, at + toldPauseMs)
+    checkSoon(source, source.toldAt)
   }
 
   async function check(source: Source, signal: AbortSignal): Promise<void> {
@@ -162,7 +177,9 @@ export function createSchedule(options: ScheduleOptions): Schedule {
       planAfter(source, { again: false })
     } finally {
       running.delete(source)
-      if (wanted.delete(source)) checkSoon(source)
+      const wantedAt = wanted.get(source)
+      wanted.delete(source)
+      if (wantedAt !== undefined && !isSentAway(source)) checkSoon(source, Math.max(wantedAt, now()))
       wake()
     }
   }
@@ -264,18 +281,24 @@ export function createSchedule(options: ScheduleOptions): Schedule {
 
     checkNow(project, changes) {
       const told = new Set<Source>()
-      for (const { host, repository, tag } of changes) {
-        const source = tag === undefined ? undefined : sources.get(formatImageReference({ host, repository, tag }))
-        if (source !== undefined) told.add(source)
-        if (tag !== undefined) continue
-        for (const each of sources.ofProject(project)) {
-          if (each.reference.host === host && each.reference.repository === repository) told.add(each)
+      const searched = new Map<string, ToldChange[]>()
+      for (const change of changes) {
+        const { host, repository, tag } = change
+        if (host === undefined || tag === undefined) {
+          searched.set(repository, [...(searched.get(repository) ?? []), change])
+          continue
         }
+        const source = sources.get(formatImageReference({ host, repository, tag }))
+        if (source !== undefined) told.add(source)
+      }
+      for (const source of searched.size === 0 ? [] : sources.ofProject(project)) {
+        const ofRepository = searched.get(source.reference.repository) ?? []
+        if (ofRepository.some((change) => isOf(source, change))) told.add(source)
       }
       const followed = [...told]
         .map((source) => [source, countOf(source, project)] as const)
         .filter(([, tags]) => tags > 0)
-      for (const [source] of followed) checkSoon(source)
+      for (const [source] of followed) checkTold(source)
       return followed.reduce((sum, [, tags]) => sum + tags, 0)
     },
 
@@ -302,6 +325,21 @@ function lastOf({ last }: Source, follower: Follower): LastCheck | undefined {
   const failure = last.failure ?? follower.failure
   const result = failure === undefined ? (follower.result ?? 'Unchanged') : 'Failed'
   return { at, result, ...(digest === undefined ? {} : { digest }), ...failure, failures }
+}
+
+function resultOf({ failure, moved }: Checked): CheckResult {
+  if (failure === undefined) return moved ? 'moved' : 'unchanged'
+  return isBudgetRefusal(failure) ? 'deferred' : 'failed'
+}
+
+/** Of the same repository. */
+function isOf({ reference }: Source, { host, tag }: ToldChange): boolean {
+  return (host ?? reference.host) === reference.host && (tag ?? reference.tag) === reference.tag
+}
+
+/** Whether its registry asked to be left alone for a while, or its budget did. */
+function isSentAway({ delayedBy }: Source): boolean {
+  return delayedBy === 'TooManyRequests' || delayedBy === 'Budget'
 }
 
 function resultOf({ failure, moved }: Checked): CheckResult {

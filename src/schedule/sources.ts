@@ -19,6 +19,8 @@ export interface Source {
   readonly followers: Map<string, Follower>
   /** When it is asked next, in milliseconds since the epoch. */
   nextAt: number
+  /** For when it was planned last since somebody said that it changed. */
+  toldAt?: number
   /** How often in a row it was to be asked again soon. */
   agains?: number
   delayedBy?: 'Backoff' | 'TooManyRequests' | 'Budget'
