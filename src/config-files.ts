@@ -3,8 +3,8 @@ import { readFileSync, statSync } from 'node:fs'
 
 /** What the files hold that a config names. */
 export interface Secrets {
-  /** By index in `upstreams`. */
-  passwords: Map<number, string>
+  /** Passwords and identity tokens, by index in `upstreams`. */
+  ofUpstreams: Map<number, string>
   /** PEM, by index in `auth.issuers`. */
   authorities: Map<number, string>
   problems: string[]
@@ -16,15 +16,18 @@ export interface Secrets {
  * passwords, and whether certificate and key can be read.
  */
 export function readSecrets(tree: Record<string, unknown>): Secrets {
-  const secrets: Secrets = { passwords: new Map(), authorities: new Map(), problems: [], warnings: [] }
+  const secrets: Secrets = { ofUpstreams: new Map(), authorities: new Map(), problems: [], warnings: [] }
   const upstreams = Array.isArray(tree.upstreams) ? tree.upstreams : []
   for (const [index, upstream] of upstreams.entries()) {
-    const file: unknown = isRecord(upstream) ? upstream.passwordFile : undefined
-    if (typeof file !== 'string' || file === '') continue
-    const path = `upstreams[${index}].passwordFile`
-    const password = checkFile(path, file, secrets, true)?.replace(/\r?\n$/, '')
-    if (password === '') secrets.problems.push(`${path}: ${file} is empty`)
-    else if (password !== undefined) secrets.passwords.set(index, password)
+    for (const key of ['passwordFile', 'identityTokenFile']) {
+      const file: unknown = isRecord(upstream) ? upstream[key] : undefined
+      if (typeof file !== 'string' || file === '') continue
+      const path = `upstreams[${index}].${key}`
+      const text = checkFile(path, file, secrets, true)
+      const secret = text === undefined ? undefined : secretIn(text)
+      if (secret === '') secrets.problems.push(`${path}: ${file} is empty`)
+      else if (secret !== undefined) secrets.ofUpstreams.set(index, secret)
+    }
   }
   const auth = isRecord(tree.auth) ? tree.auth : {}
   const issuers = Array.isArray(auth.issuers) ? auth.issuers : []
@@ -47,6 +50,11 @@ export function readSecrets(tree: Record<string, unknown>): Secrets {
     if (typeof file === 'string' && file !== '') checkFile(`tls.${key}`, file, secrets, isSecret)
   }
   return secrets
+}
+
+/** The secret that a file holds: its text, without the line end that editors put there. */
+export function secretIn(text: string): string {
+  return text.replace(/\r?\n$/, '')
 }
 
 function checkFile(path: string, file: string, { problems, warnings }: Secrets, isSecret: boolean): string | undefined {

@@ -1,5 +1,6 @@
 /** The shape of the config file: every key, its default, and what to do when it is wrong. */
 import { z } from 'zod'
+import { checkLogin, hasLogin } from './config-logins.ts'
 import {
   parseHostPattern,
   parseIssuer,
@@ -48,6 +49,7 @@ const upstreamSchema = z
     limits: limits().optional(),
     username: text.nullish(),
     passwordFile: text.nullish(),
+    identityTokenFile: text.nullish(),
     projects: z.array(projectGlob).nullish(),
     repositories: z.array(repositoryGlob).nullish(),
   })
@@ -192,29 +194,6 @@ type ParsedIssuer = z.output<typeof issuerSchema>
 
 // The checks below see values that may be wrong in other ways, or no objects at all: every problem is told in one go.
 
-function checkLogin(upstream: ParsedUpstream, context: z.RefinementCtx): void {
-  if (!isRecord(upstream)) return
-  const require = (key: keyof ParsedUpstream, why: string): void => {
-    if (upstream[key] === undefined || upstream[key] === null)
-      context.addIssue({ code: 'custom', path: [key], message: why })
-  }
-  if (upstream.username || upstream.passwordFile) {
-    require('username', 'required with passwordFile')
-    require('passwordFile', 'required with username: the file that holds the password')
-    require('projects', 'required with a login: the projects that may use it, such as ["team-*"]')
-    require('repositories', 'required with a login: the repositories it is for, such as ["lib/**"]')
-    return
-  }
-  for (const key of ['projects', 'repositories'] as const) {
-    if (upstream[key])
-      context.addIssue({
-        code: 'custom',
-        path: [key],
-        message: 'means nothing without a login: add username and passwordFile',
-      })
-  }
-}
-
 function checkCertificate(
   tls: { certFile?: string | null | undefined; keyFile?: string | null | undefined },
   context: z.RefinementCtx,
@@ -237,7 +216,7 @@ function checkHosts(upstreams: readonly ParsedUpstream[], context: z.RefinementC
     if (typeof host !== 'string' || first === undefined) continue
     const refuse = (key: string, message: string): void =>
       void context.addIssue({ code: 'custom', path: [index, key], message })
-    if (!first.username || !upstream.username)
+    if (!hasLogin(first) || !hasLogin(upstream))
       refuse('host', `${host} is named twice: join the rules, or give each a login`)
     if (first.interval !== upstream.interval) refuse('interval', `must be the same in every rule for ${host}`)
     if (JSON.stringify(first.limits ?? {}) !== JSON.stringify(upstream.limits ?? {}))

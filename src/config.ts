@@ -5,21 +5,12 @@ import type { z } from 'zod'
 import type { OidcIssuer } from './access/oidc-issuer.ts'
 import { isRecord, readSecrets, type Secrets } from './config-files.ts'
 import { checkOwnIssuer, sharedNames } from './config-issuers.ts'
+import { loginOf, type UpstreamLogin } from './config-logins.ts'
 import { configSchema, knownKeys, type ParsedConfig } from './config-schema.ts'
 import type { ListenAddress, parseNetwork } from './config-values.ts'
 import type { UploadLimits } from './push.ts'
 import type { ContentPolicy } from './streams/content-policy.ts'
 import type { BudgetLimits } from './upstream/budget.ts'
-
-/** The login for one upstream, its password read from the file. */
-export interface UpstreamLogin {
-  username: string
-  password: string
-  /** Globs of the projects that may use it. */
-  projects: readonly string[]
-  /** Globs of the repositories that it is for. */
-  repositories: readonly string[]
-}
 
 /** Everything of `config/weir.yaml`, with defaults filled in; durations in milliseconds. */
 export interface WeirConfig {
@@ -214,7 +205,7 @@ function formatPath(path: readonly PropertyKey[]): string {
   }, '')
 }
 
-function build(parsed: ParsedConfig, { passwords, authorities }: Secrets): WeirConfig {
+function build(parsed: ParsedConfig, { ofUpstreams, authorities }: Secrets): WeirConfig {
   const { listen, tls, auth } = parsed
   return {
     listen,
@@ -227,11 +218,10 @@ function build(parsed: ParsedConfig, { passwords, authorities }: Secrets): WeirC
     data: parsed.data,
     store: parsed.store,
     upstreams: parsed.upstreams.map((upstream, index) => {
-      const { host, insecure, interval, limits, username, projects, repositories } = upstream
-      const password = passwords.get(index)
+      const { host, insecure, interval, limits } = upstream
+      const login = loginOf(upstream, ofUpstreams.get(index))
       const rule = { host, insecure, ...(interval ? { intervalMs: interval } : {}), ...(limits && { limits }) }
-      if (!username || password === undefined || !projects || !repositories) return rule
-      return { ...rule, login: { username, password, projects, repositories } }
+      return { ...rule, ...(login && { login }) }
     }),
     imports: buildImports(parsed.imports),
     content: buildContent(parsed.content),

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import type { WeirConfig } from './config.ts'
 import type { Lifetime } from './lifetime.ts'
+import { openLogins } from './open-logins.ts'
 import { pullSecretCredentials } from './pull-secrets.ts'
 import type { Sealing } from './store/sealing.ts'
 import type { Store } from './store/store.ts'
@@ -9,7 +10,7 @@ import { type AllowList, createAllowList } from './upstream/allow-list.ts'
 import type { Budgets } from './upstream/budget.ts'
 import { createUpstream, limitsFromRules, type UpstreamOptions } from './upstream/client.ts'
 import { createBudgets } from './upstream/create-budgets.ts'
-import { credentialsFromRules, credentialsInTurn } from './upstream/credentials.ts'
+import { credentialsFromRules, credentialsInTurn, loginIdsFromRules } from './upstream/credentials.ts'
 import { defaultRetryPolicy } from './upstream/retry.ts'
 import type { Upstream } from './upstream/upstream.ts'
 
@@ -39,8 +40,9 @@ export function openUpstream(options: OpenUpstreamOptions): {
   loginsOf(project: string, host: string, repository: string): Promise<string>
 } {
   const { config, store, sealing, own, userAgent, patience, lifetime, now, log } = options
-  const rules = config.upstreams
+  const rules = openLogins(config.upstreams, { now, log })
   const pullSecrets = pullSecretCredentials({ store, sealing, signal: lifetime.closing, log })
+  const idsFromRules = loginIdsFromRules(rules)
   const credentialsFor = credentialsInTurn(pullSecrets, credentialsFromRules(rules))
   const { wait, random } = { ...defaultRetryPolicy, ...patience.retry }
   const budgets = createBudgets({ limitsOf: limitsFromRules(rules), now, wait, random })
@@ -54,8 +56,8 @@ export function openUpstream(options: OpenUpstreamOptions): {
     allowed,
     async loginsOf(project, host, repository) {
       const ids: string[] = []
-      for await (const { id } of credentialsFor(project, host, repository)) ids.push(id)
-      return ids.join(' ')
+      for await (const { id } of pullSecrets(project, host, repository)) ids.push(id)
+      return [...ids, ...idsFromRules(project, host, repository)].join(' ')
     },
   }
 }

@@ -50,7 +50,7 @@ function keysOf(schema: z.core.JSONSchema.BaseSchema, prefix = ''): string[] {
 }
 
 function keysIn(tree: unknown, prefix = ''): string[] {
-  if (Array.isArray(tree)) return keysIn(tree[0], `${prefix.slice(0, -1)}[].`)
+  if (Array.isArray(tree)) return [...new Set(tree.flatMap((item) => keysIn(item, `${prefix.slice(0, -1)}[].`)))]
   if (typeof tree !== 'object' || tree === null) return []
   return Object.entries(tree).flatMap(([key, value]) => [prefix + key, ...keysIn(value, `${prefix}${key}.`)])
 }
@@ -83,7 +83,7 @@ describe('config/weir.yaml', () => {
         insecure: true,
         intervalMs: 3_600_000,
         limits: { concurrency: 8, requestsPerSecond: 20, reserve: 0.3 },
-        login: { username: 'robot', password: 'hush', projects: ['team-*'], repositories: ['lib/**'] },
+        login: { username: 'robot', passwordFile, password: 'hush', projects: ['team-*'], repositories: ['lib/**'] },
       },
     ])
   })
@@ -384,6 +384,31 @@ log: loud
     expect(problemsOf(`upstreams: [${rule('a')}, ${rule('b').replace('{', '{ insecure: true,')}]`).join()).toContain(
       'upstreams[1].insecure: must be the same',
     )
+  })
+
+  test('a login has its secret in one file, and an identity token needs no user name', async () => {
+    const file = await secretFile('hush\n', 0o600)
+    const scope = 'projects: [p], repositories: ["**"]'
+    const [upstream] = configOf(`upstreams: [{ host: a.example, identityTokenFile: ${file}, ${scope} }]`).upstreams
+    expect(upstream?.login).toEqual({
+      username: '',
+      identityTokenFile: file,
+      identityToken: 'hush',
+      projects: ['p'],
+      repositories: ['**'],
+    })
+    const files = `username: u, passwordFile: ${file}, identityTokenFile: ${file}`
+    expect(problemsOf(`upstreams: [{ host: a.example, ${files}, ${scope} }]`)).toEqual([
+      'upstreams[0].identityTokenFile: one login has one of passwordFile or identityTokenFile: put the other into a rule of its own',
+    ])
+    expect(problemsOf(`upstreams: [{ host: a.example, identityTokenFile: /nowhere, ${scope} }]`)).toEqual([
+      'upstreams[0].identityTokenFile: /nowhere cannot be read (ENOENT)',
+    ])
+    expect(problemsOf(`upstreams: [{ host: a.example, identityTokenFile: ${file} }]`).join()).toContain(
+      'upstreams[0].projects: required with a login',
+    )
+    const both = `{ host: a.example, identityTokenFile: ${file}, ${scope} }`
+    expect(configOf(`upstreams: [${both}, ${both}]`).upstreams).toHaveLength(2)
   })
 
   test('a key whose entries are all commented out means its default', () => {

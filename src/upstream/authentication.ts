@@ -45,6 +45,12 @@ export interface AuthenticationOptions {
   now: () => number
 }
 
+/** What came of a login that was refused; `isStale`: it may have been good once, and been replaced. */
+interface Refused {
+  refused: number
+  isStale: boolean
+}
+
 type Scheme = { kind: 'basic' } | { kind: 'bearer'; realm: string; service: string | undefined }
 
 /** How long a registry's challenge is taken for granted, so that later requests come with a token at once. */
@@ -68,10 +74,15 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     return challengeAtRoot(target)
   }
 
-  async function challengeAtRoot({ host, origin, signal }: Target): Promise<Scheme | undefined> {
-    const root = await transport.open({ host, url: new URL('/v2/', origin), method: 'GET', redirects: 'none', signal })
-    root.discard()
-    return schemeOf(root)
+  async function challengeAtRoot(target: Target): Promise<Scheme | undefined> {
+    return schemeOf(await root(target))
+  }
+
+  async function root({ host, origin, signal }: Target, authorization?: string): Promise<Answer> {
+    const ask = { host, url: new URL('/v2/', origin), method: 'GET', redirects: 'none', authorization, signal } as const
+    const answer = await transport.open(ask)
+    answer.discard()
+    return answer
   }
 
   async function withToken<A extends Answer>(
@@ -79,7 +90,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     scheme: Scheme & { kind: 'bearer' },
     credential: TokenCredential | undefined,
     { send, granted }: Sending<A>,
-  ): Promise<A | number> {
+  ): Promise<A | Refused> {
     const { host, origin, repository, isPush } = target
     const actions = isPush ? 'pull,push' : 'pull'
     let { realm, service } = scheme
@@ -89,14 +100,14 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
       const wanted = { host, origin, realm, service, scope: `repository:${repository}:${actions}`, credential }
       const after = stale
       const grant = await granted(credential?.id, () => unlessAborted(tokens.get(wanted, after), target.signal))
-      if ('refused' in grant) return grant.refused
+      if ('refused' in grant) return { refused: grant.refused, isStale: grant.refused === 401 }
       const answer = await send(`Bearer ${grant.token}`, credential?.id)
       if (!isRefusal(answer)) return answer
       answer.discard()
       const told = schemeOf(answer)
       // Harbor asks for Basic once it was sent a token: that is no new way in.
       const moved = told?.kind === 'bearer' && (told.realm !== realm || told.service !== service) ? told : undefined
-      if (attempt >= maxTokens || (grant.fresh && moved === undefined)) return answer.status
+      if (attempt >= maxTokens || (grant.fresh && moved === undefined)) return refusalOf(answer)
       stale = grant.token
       if (moved === undefined) continue
       remember(target, moved)
@@ -110,16 +121,19 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     scheme: Scheme,
     credential: Credential | undefined,
     sending: Sending<A>,
-  ): Promise<A | number> {
+  ): Promise<A | Refused> {
     const isOwnToken = credential !== undefined && 'registryToken' in credential
     if (scheme.kind === 'bearer' && !isOwnToken) return withToken(target, scheme, credential, sending)
     const authorization = credential && authorizationOf(credential)
     // What a token endpoint is to exchange is of no use to a registry that has none.
-    if (credential !== undefined && authorization === undefined) return 401
+    if (credential !== undefined && authorization === undefined) return { refused: 401, isStale: false }
     const answer = await sending.send(authorization, credential?.id)
     if (!isRefusal(answer)) return answer
     answer.discard()
-    return answer.status
+    const refusal = refusalOf(answer)
+    // Who is refused a HEAD is not told why.
+    const isUntold = answer.status === 403 && answer.isLoginExpired === undefined && credential?.renewed !== undefined
+    return isUntold ? { ...refusal, isStale: refusalOf(await root(target, authorization)).isStale } : refusal
   }
 
   async function inTurn<A extends Answer>(target: Target, scheme: Scheme, sending: Sending<A>): Promise<A> {
@@ -129,14 +143,19 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     const refused: Credential[] = []
     const refusals: Refusal[] = []
     for await (const credential of order.of(key, credentialsFor(project, host, repository, projectUid))) {
-      const outcome = await attempt(target, scheme, credential, sending)
-      if (typeof outcome !== 'number') {
+      let outcome = await attempt(target, scheme, credential, sending)
+      if ('refused' in outcome && outcome.isStale && credential?.renewed !== undefined) {
+        const renewed = await unlessAborted(credential.renewed(), target.signal)
+        if (renewed !== undefined) outcome = await attempt(target, scheme, renewed, sending)
+      }
+      if (!('refused' in outcome)) {
         order.accepted(key, credential, refused)
         return outcome
       }
-      refusals.push({ login: credential && (credential.title ?? `login ${credential.id}`), status: outcome })
+      const status = outcome.refused
+      refusals.push({ login: credential && (credential.title ?? `login ${credential.id}`), status })
       if (credential === undefined) continue
-      log.warn({ host, repository, project, login: credential.id, status: outcome }, 'upstream refused a login')
+      log.warn({ host, repository, project, login: credential.id, status }, 'upstream refused a login')
       refused.push(credential)
     }
     throw refusedFailure(target, project, refusals)
@@ -173,6 +192,10 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
       return inTurn(target, scheme, sending)
     },
   }
+}
+
+function refusalOf({ status, isLoginExpired = false }: Answer): Refused {
+  return { refused: status, isStale: status === 401 || isLoginExpired }
 }
 
 /** What is sent to the registry itself; undefined where its token endpoint alone can make something of a login. */

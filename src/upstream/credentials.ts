@@ -1,28 +1,70 @@
 import { createHash } from 'node:crypto'
 import { canonicalHost } from '../oci/reference.ts'
-import type { Credential, CredentialsFor, PasswordLogin, UpstreamRule } from './upstream.ts'
+import type { Credential, CredentialsFor, LoginSource, PasswordLogin, UpstreamRule } from './upstream.ts'
+
+/** A rule's login, and where it may be used. */
+interface ScopedLogin {
+  id: string
+  host: string
+  projects: readonly RegExp[]
+  repositories: readonly RegExp[]
+  from: PasswordLogin | { source: LoginSource }
+}
 
 /**
  * Gives the logins of the operator's rules, in their order, to the projects and for the repositories that each rule
- * names: `*` stands for anything within a path component, `**` also across them. Their ids are `upstreams[<index>]`.
+ * names: `*` stands for anything within a path component, `**` also across them. Their ids are `upstreams[<index>]`. When the
+ * source of one fails, the others are given before that is told.
  */
 export function credentialsFromRules(rules: readonly UpstreamRule[]): CredentialsFor {
-  const logins = rules.flatMap(({ host, login }, index) => {
+  const matching = loginsOfRules(rules)
+  return (project, host, repository) => {
+    const given = matching(project, host, repository).map(({ id, from }) => ({ id, from }))
+    const written = given.flatMap(({ id, from }) => ('source' in from ? [] : [{ id, ...from }]))
+    return written.length === given.length ? written : askedInTurn(given)
+  }
+}
+
+/** The ids of what {@link credentialsFromRules} would give; no source is asked. */
+export function loginIdsFromRules(
+  rules: readonly UpstreamRule[],
+): (project: string, host: string, repository: string) => string[] {
+  const matching = loginsOfRules(rules)
+  return (...asked) => matching(...asked).map(({ id }) => id)
+}
+
+function loginsOfRules(rules: readonly UpstreamRule[]) {
+  const logins = rules.flatMap(({ host, login }, index): ScopedLogin[] => {
     if (login === undefined) return []
-    const { username, password, projects, repositories } = login
-    return {
-      host: canonicalHost(host),
-      projects: projects.map(glob),
-      repositories: repositories.map(glob),
-      credential: { id: `upstreams[${index}]`, username, password },
-    }
+    const { projects, repositories } = login
+    const from = 'source' in login ? { source: login.source } : { username: login.username, password: login.password }
+    const scope = { projects: projects.map(glob), repositories: repositories.map(glob) }
+    return [{ id: `upstreams[${index}]`, host: canonicalHost(host), ...scope, from }]
   })
-  return (project, host, repository) =>
+  return (project: string, host: string, repository: string): ScopedLogin[] =>
     logins
       .filter((login) => login.host === canonicalHost(host))
       .filter((login) => login.projects.some((pattern) => pattern.test(project)))
       .filter((login) => login.repositories.some((pattern) => pattern.test(repository)))
-      .map((login) => login.credential)
+}
+
+async function* askedInTurn(given: readonly Pick<ScopedLogin, 'id' | 'from'>[]): AsyncGenerator<Credential> {
+  const failures: unknown[] = []
+  for (const { id, from } of given) {
+    if (!('source' in from)) {
+      yield { id, ...from }
+      continue
+    }
+    const { source } = from
+    const login = await source.login().catch((error: unknown) => void failures.push(error))
+    if (login === undefined) continue
+    const renewed = async (): Promise<Credential | undefined> => {
+      const other = await source.renewed(login)
+      return other && { id, ...other }
+    }
+    yield { id, ...login, renewed }
+  }
+  if (failures.length > 0) throw failures[0]
 }
 
 /** Asks one source of credentials after the other. */
@@ -38,7 +80,7 @@ export function basicAuthorization({ username, password }: PasswordLogin): strin
 }
 
 /** The same for the same secret under the same id alone: what was changed must prove itself anew. */
-export function fingerprint({ title: _, ...credential }: Credential): string {
+export function fingerprint({ title: _title, renewed: _renewed, ...credential }: Credential): string {
   return createHash('sha256')
     .update(JSON.stringify(Object.entries(credential).sort()))
     .digest('base64')

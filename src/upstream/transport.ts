@@ -6,6 +6,7 @@ import { unlessAborted } from './abort.ts'
 import { type Arriving, type SendRequest, send } from './arriving.ts'
 import { readWhole } from './body.ts'
 import { createConnector } from './connector.ts'
+import { saysExpired } from './expired-login.ts'
 import { connectionFailure, upstreamFailure } from './failure.ts'
 import type { Hosts } from './hosts.ts'
 import type { Attempt } from './retry.ts'
@@ -26,6 +27,8 @@ export interface TransportTimeouts {
   blobIdleMs: number
   /** Between two pieces of what is pushed, and from the last one to the answer; default 5 min. */
   pushIdleMs: number
+  /** For the body of a refusal, which may say why; default 5 s. */
+  refusalMs: number
   /** For the question whether a host with an insecure rule speaks TLS; default 5 s. */
   probeMs: number
 }
@@ -38,6 +41,7 @@ export const defaultTimeouts: TransportTimeouts = {
   referrersMs: 30_000,
   blobIdleMs: 60_000,
   pushIdleMs: 300_000,
+  refusalMs: 5_000,
   probeMs: 5_000,
 }
 
@@ -64,6 +68,8 @@ export interface Answer extends Attempt {
   url: URL
   /** Somebody other than who was asked answered: what it says of logins does not concern the registry's. */
   foreign: boolean
+  /** Whether a refusal says that the login was good, and is no more; absent where nothing was said. */
+  isLoginExpired?: boolean
 }
 
 export interface OpenAnswer extends Answer {
@@ -102,6 +108,8 @@ interface Agents {
 /** What came of one request. */
 interface Sent<B> extends Attempt {
   body: B
+  /** The body's pieces, one by one; to be let go of by `discard`. */
+  next(): Promise<Buffer | undefined>
 }
 
 type SendOne<B> = (agents: Agents, request: SendRequest) => Promise<Sent<B>>
@@ -111,7 +119,7 @@ const maxRedirects = 5
 const redirectStatuses = new Set([301, 302, 303, 307, 308])
 
 export function createTransport({ hosts, userAgent, log, timeouts, lookup }: TransportOptions): Transport {
-  const { connectMs, headersMs, wholeMs, blobIdleMs, pushIdleMs } = timeouts
+  const { connectMs, headersMs, wholeMs, blobIdleMs, pushIdleMs, refusalMs } = timeouts
   const allAgents = new Map<Hosts, Agents>()
 
   /** A connection that some rules allow is not for who asks under others. */
@@ -158,7 +166,10 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
           throw broken(ask, url, error)
         },
       )
-      const answer = { ...sent, url, foreign: url.origin !== ask.url.origin }
+      const foreign = url.origin !== ask.url.origin
+      const isTold = !foreign && ask.method !== 'HEAD' && isBasicForbidden(sent, authorization)
+      const isLoginExpired = isTold ? await saysExpired(sent.next, refusalMs) : undefined
+      const answer = { ...sent, url, foreign, ...(isLoginExpired !== undefined && { isLoginExpired }) }
       if (ask.redirects === 'none' || ask.form !== undefined || !redirectStatuses.has(answer.status)) return answer
       answer.discard()
       if (redirects >= maxRedirects) {
@@ -220,14 +231,28 @@ async function sendSmall(
   const { method, headers, body, signal } = request
   const options = { dispatcher: small, method, headers, body, ...timeouts, ...(signal && { signal }) }
   const { statusCode, ...answer } = await undiciRequest(url, options)
-  // Reads a short rest, so that the connection can be used again, and else destroys it.
-  const discard = (): void => void answer.body.dump({ limit: 16 * 1024 }).catch(() => undefined)
-  return { status: statusCode, headers: answer.headers, body: answer.body, discard }
+  let reading: AsyncIterator<Buffer> | undefined
+  const next = async (): Promise<Buffer | undefined> => {
+    reading ??= answer.body[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+    const { value, done } = await reading.next()
+    return done === true ? undefined : value
+  }
+  const discard = (): void => {
+    // Reads a short rest, so that the connection can be used again, and else destroys it.
+    if (reading === undefined) return void answer.body.dump({ limit: 16 * 1024 }).catch(() => undefined)
+    answer.body.on('error', () => undefined).destroy()
+  }
+  return { status: statusCode, headers: answer.headers, body: answer.body, next, discard }
 }
 
 async function sendLarge({ large }: Agents, request: SendRequest): Promise<Sent<Arriving>> {
   const arrived = await send(large, request)
-  return { ...arrived, discard: () => arrived.body.discard() }
+  return { ...arrived, next: () => arrived.body.read(), discard: () => arrived.body.discard() }
+}
+
+/** Only those who ask for Basic tell of an expired login so. */
+function isBasicForbidden({ status }: Attempt, authorization: string | undefined): boolean {
+  return status === 403 && authorization?.startsWith('Basic ') === true
 }
 
 /** Where a redirect leads. @throws RegistryError when that may not be followed */

@@ -167,9 +167,24 @@ export type Login = PasswordLogin | IdentityLogin | TokenLogin
 
 /**
  * A login for one host. `id` names it in logs and `title` in messages (default: `login <id>`); neither is a secret, and the
- * id of a secret's logins is the same whatever they are.
+ * id of a secret's logins is the same whatever they are. `renewed` looks for another in its place, which a registry does not take any
+ * more; it never fails.
  */
-export type Credential = { id: string; title?: string } & Login
+export type Credential = { id: string; title?: string; renewed?(): Promise<Credential | undefined> } & Login
+
+/** Gives a login that is replaced from time to time. */
+export interface LoginSource {
+  /** The login of now. @throws RegistryError UNAVAILABLE when there is none to be had */
+  login(): Promise<Login>
+  /** Looks for another than this one, which was refused; undefined when there is none. Never fails. */
+  renewed(refused: Login): Promise<Login | undefined>
+}
+
+/** The login of a rule: who may use it, and for what, as globs. */
+export type RuleLogin = { projects: readonly string[]; repositories: readonly string[] } & (
+  | PasswordLogin
+  | { source: LoginSource }
+)
 
 /**
  * Yields, best first, the logins that `project` may use for `repository` at `host`; none means anonymous. The only seam
@@ -190,5 +205,5 @@ export interface UpstreamRule {
   insecure: boolean
   /** What asking it may cost; the same in each rule of a host. */
   limits?: Partial<BudgetLimits>
-  login?: { username: string; password: string; projects: readonly string[]; repositories: readonly string[] }
+  login?: RuleLogin
 }
