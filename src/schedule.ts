@@ -342,11 +342,6 @@ function isSentAway({ delayedBy }: Source): boolean {
   return delayedBy === 'TooManyRequests' || delayedBy === 'Budget'
 }
 
-function resultOf({ failure, moved }: Checked): CheckResult {
-  if (failure === undefined) return moved ? 'moved' : 'unchanged'
-  return isBudgetRefusal(failure) ? 'deferred' : 'failed'
-}
-
 function countOf({ followers }: Source, project: string): number {
   let tags = 0
   for (const follower of followers.values()) if (follower.project === project) tags += 1
