@@ -85,7 +85,9 @@ test('every metric of its own is in the table, and no other', async () => {
     maxContentBytes: 1,
     retention,
     push: { uploadCount: async () => 0 },
-    schedule: { counters: { tags: 0, sources: 0, checks: { unchanged: 0, moved: 0, failed: 0, deferred: 0 }, lateMs: 0 } },
+    schedule: {
+      counters: { tags: 0, sources: 0, checks: { unchanged: 0, moved: 0, failed: 0, deferred: 0 }, lateMs: 0 },
+    },
   })
   const { text } = await metrics.render()
   const names = [...text.matchAll(/^# TYPE (weir_\w+) /gm)].map(([, name = '']) => name)
