@@ -45,7 +45,7 @@ export async function openParts(options: OpenPartsOptions) {
   const { closing: signal } = lifetime
   const access = await openAccess({ ...options, lifetime })
   const sealing = sealingOf(access.secretKeys)
-  const { upstream, allowed, loginsOf } = openUpstream({ ...options, sealing, lifetime })
+  const { upstream, budgets, allowed, loginsOf } = openUpstream({ ...options, sealing, lifetime })
 
   const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
   const projects = createProjects({ store, objects, now })
@@ -107,6 +107,7 @@ export async function openParts(options: OpenPartsOptions) {
     importer,
     schedule,
     allowed,
+    budgets,
     tagEvents,
     tagging,
     collector,

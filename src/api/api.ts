@@ -20,6 +20,7 @@ import type { Links, Pins, StreamReader, StreamWriter } from '../streams/streams
 import type { TagEvents } from '../tag-events.ts'
 import type { Tagging } from '../tagging.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
+import type { Budgets } from '../upstream/budget.ts'
 import type { Answer } from './answer.ts'
 import { createAuditedRequest } from './audited-request.ts'
 import { createDiscovery } from './discovery.ts'
@@ -65,6 +66,7 @@ import { serviceAccounts } from './kinds/service-accounts.ts'
 import { sessions } from './kinds/sessions.ts'
 import { tagChecks } from './kinds/tag-checks.ts'
 import { tagEvents } from './kinds/tag-events.ts'
+import { upstreams } from './kinds/upstreams.ts'
 import { users } from './kinds/users.ts'
 import { createLists } from './list.ts'
 import { negotiate } from './negotiate.ts'
@@ -101,6 +103,7 @@ export interface ApiOptions {
   quotas: Pick<Quotas, 'usage'>
   retention: Pick<Retention, 'state' | 'states' | 'prefetch'>
   schedule: Pick<Schedule, 'checks'>
+  budgets: Pick<Budgets, 'states'>
   collector: Pick<Collector, 'prune' | 'verify'>
   deletions: Pick<Deletions, 'tag' | 'image'>
   authenticator: Authenticator
@@ -206,6 +209,7 @@ function kinds(options: ApiOptions): Resource[] {
     imageStreamMappings(options),
     tagEvents(options),
     tagChecks(options),
+    upstreams(options),
     prefetches(options),
     imageDeletions(options),
     contentPrunes(options),

@@ -102,7 +102,7 @@ describe('built-in roles', () => {
     ])
   })
 
-  test.each(['sessions', 'auditevents'])('only who may do everything has to do with %s', (resource) => {
+  test.each(['sessions', 'auditevents', 'upstreams'])('only who may do everything has to do with %s', (resource) => {
     for (const verb of every) expect(holders(verb, resource, 'weir.dev')).toEqual(['cluster-admin'])
   })
 

@@ -124,6 +124,7 @@ export async function apiWorld(
     projects,
     collector,
     schedule: { checks: () => [] },
+    budgets: { states: () => [] },
     deletions: createDeletions({ ...flows, forget: flows.pullThrough.forget, log }),
     followObjects: follow,
     isCompacted: (revision: number) => isCompacted(store, revision, 'object/'),
