@@ -1,10 +1,15 @@
 /** The logins of the rules for upstreams: which keys make one, and what they come to. */
 import type { z } from 'zod'
 
-/** The login for one upstream; globs of the projects that may use it, and of the repositories that it is for. */
+/**
+ * The login for one upstream, with what its file held at the start, or what gives it; globs of the projects that may use it, and of the
+ * repositories that it is for.
+ */
 export type UpstreamLogin = { projects: readonly string[]; repositories: readonly string[] } & (
-  | { username: string; passwordFile: string /** What the file held at the start. */; password: string }
-  | { username: string; identityTokenFile: string /** What the file held at the start. */; identityToken: string }
+  | { username: string; passwordFile: string; password: string }
+  | { username: string; identityTokenFile: string; identityToken: string }
+  | { credentialHelper: string }
+  | { exec: { command: readonly string[]; timeoutMs: number } }
 )
 
 /** What a rule says of its login. */
@@ -12,12 +17,14 @@ export interface WrittenLogin {
   username?: string | null | undefined
   passwordFile?: string | null | undefined
   identityTokenFile?: string | null | undefined
+  credentialHelper?: string | null | undefined
+  exec?: { command: readonly string[]; timeout: number } | null | undefined
   projects?: readonly string[] | null | undefined
   repositories?: readonly string[] | null | undefined
 }
 
 /** Each makes a login. */
-export const loginKeys = ['passwordFile', 'identityTokenFile'] as const
+const loginKeys = ['passwordFile', 'identityTokenFile', 'credentialHelper', 'exec'] as const
 const severalKeys = `${loginKeys.slice(0, -1).join(', ')} or ${loginKeys.at(-1)}`
 
 export function hasLogin(upstream: WrittenLogin | null | undefined): boolean {
@@ -40,6 +47,8 @@ export function checkLogin(upstream: WrittenLogin, context: z.RefinementCtx): vo
   }
   const [first, ...more] = loginKeys.filter((key) => upstream[key])
   for (const key of more) refuse(key, `one login has one of ${severalKeys}: put the other into a rule of its own`)
+  if (upstream.username && (first === 'credentialHelper' || first === 'exec'))
+    refuse('username', `leave it out: what ${first} runs tells the user name`)
   if (first === undefined) require('passwordFile', 'required with username: the file that holds the password')
   if (first === 'passwordFile') require('username', 'required with passwordFile')
   require('projects', 'required with a login: the projects that may use it, such as ["team-*"]')
@@ -48,9 +57,12 @@ export function checkLogin(upstream: WrittenLogin, context: z.RefinementCtx): vo
 
 /** The login of a rule; `secret` is what its file holds. */
 export function loginOf(upstream: WrittenLogin, secret: string | undefined): UpstreamLogin | undefined {
-  const { username, passwordFile, identityTokenFile, projects, repositories } = upstream
-  if (!projects || !repositories || secret === undefined) return undefined
+  const { username, passwordFile, identityTokenFile, credentialHelper, exec, projects, repositories } = upstream
+  if (!projects || !repositories) return undefined
   const scope = { projects, repositories }
+  if (credentialHelper) return { ...scope, credentialHelper }
+  if (exec) return { ...scope, exec: { command: exec.command, timeoutMs: exec.timeout } }
+  if (secret === undefined) return undefined
   if (passwordFile && username) return { ...scope, username, passwordFile, password: secret }
   if (identityTokenFile) return { ...scope, username: username ?? '', identityTokenFile, identityToken: secret }
   return undefined

@@ -41,6 +41,9 @@ const repositoryGlob = written('write a repository path, ** for any part of it',
   matching(/^[a-z0-9*._/-]+$/, value),
 )
 
+const commandHint = 'write a list of the program and its arguments: [/usr/local/bin/login, --json]; no shell reads it'
+const argument = written(commandHint, (value) => matching(/^[^\0]{1,4096}$/s, value))
+
 const upstreamSchema = z
   .strictObject({
     host: written('write the registry as image names have it, with its port: localhost:5100', parseRegistryHost),
@@ -50,6 +53,19 @@ const upstreamSchema = z
     username: text.nullish(),
     passwordFile: text.nullish(),
     identityTokenFile: text.nullish(),
+    credentialHelper: written(
+      'write the name of a helper of docker, as ecr-login for docker-credential-ecr-login; another program goes below exec',
+      (value) => matching(/^[a-z0-9][a-z0-9-]{0,62}$/, value),
+    ).nullish(),
+    exec: z
+      .strictObject(
+        {
+          command: z.array(argument, { error: commandHint }).min(1, commandHint).max(100, commandHint),
+          timeout: duration(1000, 300_000, 'from 1s to 5m').prefault('10s'),
+        },
+        { error: (issue) => (issue.code === 'invalid_type' ? 'write { command: [PROGRAM, ARGUMENT] }' : undefined) },
+      )
+      .optional(),
     projects: z.array(projectGlob).nullish(),
     repositories: z.array(repositoryGlob).nullish(),
   })

@@ -40,7 +40,7 @@ export function openUpstream(options: OpenUpstreamOptions): {
   loginsOf(project: string, host: string, repository: string): Promise<string>
 } {
   const { config, store, sealing, own, userAgent, patience, lifetime, now, log } = options
-  const rules = openLogins(config.upstreams, { now, log })
+  const rules = openLogins(config.upstreams, { environment: process.env, now, signal: lifetime.closing, log })
   const pullSecrets = pullSecretCredentials({ store, sealing, signal: lifetime.closing, log })
   const idsFromRules = loginIdsFromRules(rules)
   const credentialsFor = credentialsInTurn(pullSecrets, credentialsFromRules(rules))

@@ -399,7 +399,7 @@ log: loud
     })
     const files = `username: u, passwordFile: ${file}, identityTokenFile: ${file}`
     expect(problemsOf(`upstreams: [{ host: a.example, ${files}, ${scope} }]`)).toEqual([
-      'upstreams[0].identityTokenFile: one login has one of passwordFile or identityTokenFile: put the other into a rule of its own',
+      'upstreams[0].identityTokenFile: one login has one of passwordFile, identityTokenFile, credentialHelper or exec: put the other into a rule of its own',
     ])
     expect(problemsOf(`upstreams: [{ host: a.example, identityTokenFile: /nowhere, ${scope} }]`)).toEqual([
       'upstreams[0].identityTokenFile: /nowhere cannot be read (ENOENT)',
@@ -409,6 +409,35 @@ log: loud
     )
     const both = `{ host: a.example, identityTokenFile: ${file}, ${scope} }`
     expect(configOf(`upstreams: [${both}, ${both}]`).upstreams).toHaveLength(2)
+  })
+
+  test('a program that gives a login is named, and no shell reads it', () => {
+    const scope = 'projects: [p], repositories: ["**"]'
+    const rule = (keys: string) => `upstreams: [{ host: a.example, ${keys}, ${scope} }]`
+    const loginOf = (keys: string) => configOf(rule(keys)).upstreams[0]?.login
+    expect(loginOf('credentialHelper: ecr-login')).toMatchObject({ credentialHelper: 'ecr-login' })
+    expect(loginOf('exec: { command: [a, -b] }')).toMatchObject({ exec: { command: ['a', '-b'], timeoutMs: 10_000 } })
+    for (const name of ['../evil', '/bin/sh', 'a b', 'A', '', '-x', 'x;y', 'x\\n', 'a'.repeat(64)]) {
+      expect(problemsOf(rule(`credentialHelper: "${name}"`)).join()).toContain(
+        'upstreams[0].credentialHelper: write the',
+      )
+    }
+    for (const [keys, problem] of [
+      ['exec: { command: a -b }', 'exec.command: write a list of the program and its arguments'],
+      ['exec: { command: [] }', 'exec.command: write a list'],
+      ['exec: { command: [""] }', 'exec.command[0]: write a list'],
+      ['exec: { command: [1] }', 'exec.command[0]: write a list'],
+      ['exec: { command: ["a\\0"] }', 'exec.command[0]: write a list'],
+      ['exec: { command: [a], timeout: 0s }', 'exec.timeout: write a duration with its unit, from 1s to 5m'],
+      ['exec: { command: [a], shell: true }', 'exec.shell: unknown key; here are command, timeout'],
+      ['exec: a -b', 'exec: write { command: [PROGRAM, ARGUMENT] }'],
+      ['exec: {}', 'exec.command: '],
+      ['credentialHelper: x, exec: { command: [a] }', 'exec: one login has one of'],
+      ['credentialHelper: x, username: robot', 'username: leave it out'],
+    ] as const) {
+      expect(problemsOf(rule(keys)).join('\n')).toContain(`upstreams[0].${problem}`)
+    }
+    expect(problemsOf('upstreams: [{ host: a.example, credentialHelper: x }]').join()).toContain('projects: required')
   })
 
   test('a key whose entries are all commented out means its default', () => {
