@@ -7,7 +7,7 @@ export const maxConfigBytes = 4 * 1024 * 1024
 /** Most bytes of what is kept of a config, as JSON: beside the largest image record it fits one commit. */
 export const maxConfigurationBytes = 200 * 1024
 
-const limits = { maxDepth: 64, maxValues: 250_000, integerKeys: new Set<string>() }
+const limits = { maxDepth: 64, maxValues: 250_000, maxKeys: 20_000, integerKeys: new Set<string>() }
 const maxNameLength = 256
 const maxTextLength = 4096
 /** Longest part of a command, variable or label: some build tools write whole documents into one. */

@@ -55,7 +55,12 @@ export type Manifest = ImageManifest | IndexManifest
 /** Most descriptors a manifest may list. */
 export const maxDescriptors = 10_000
 
-const limits: JsonLimits = { maxDepth: 32, maxValues: 250_000, integerKeys: new Set(['size', 'schemaVersion']) }
+const limits: JsonLimits = {
+  maxDepth: 32,
+  maxValues: 250_000,
+  maxKeys: 20_000,
+  integerKeys: new Set(['size', 'schemaVersion']),
+}
 
 const schema1Types = new Set([
   'application/vnd.docker.distribution.manifest.v1+json',

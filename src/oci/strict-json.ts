@@ -4,6 +4,8 @@ export interface JsonLimits {
   maxDepth: number
   /** Most values in the whole document. */
   maxValues: number
+  /** Most keys in the whole document that differ: each costs more than a value. */
+  maxKeys: number
   /** Keys whose numbers must be written as plain integers: no sign, fraction or exponent. */
   integerKeys: ReadonlySet<string>
 }
@@ -46,6 +48,7 @@ function parse(text: string): unknown {
 /** Checks what `JSON.parse` forgives, before it spends memory. Exact on valid JSON; the rest is left to `JSON.parse`. */
 function scan(text: string, limits: JsonLimits): void {
   const open: (Set<string> | undefined)[] = []
+  const keys = new Set<string>()
   let values = 0
   let key = ''
   for (let at = 0; at < text.length; at++) {
@@ -56,6 +59,7 @@ function scan(text: string, limits: JsonLimits): void {
       if (text[next] === ':') {
         key = readKey(text.slice(at, end))
         addKey(open, key)
+        if (keys.add(key).size > limits.maxKeys) throw new SyntaxError(`has more than ${limits.maxKeys} different keys`)
       }
       at = next - 1
     } else if (char === '{' || char === '[') {

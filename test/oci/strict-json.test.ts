@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parseStrictJson } from '../../src/oci/strict-json.ts'
 
-const limits = { maxDepth: 32, maxValues: 1000, integerKeys: new Set(['size']) }
+const limits = { maxDepth: 32, maxValues: 1000, maxKeys: 100, integerKeys: new Set(['size']) }
 
 function parse(text: string | Uint8Array): unknown {
   return parseStrictJson(typeof text === 'string' ? Buffer.from(text) : text, limits)
@@ -78,6 +78,14 @@ test('more values than the limit are refused', () => {
   expect(() => parse(`[${'1,'.repeat(900)}1]`)).not.toThrow()
   expect(() => parse(`[${'1,'.repeat(1000)}1]`)).toThrow('more than 1000 values')
   expect(() => parse(`[${'[],'.repeat(600)}1]`)).toThrow('more than 1000 values')
+})
+
+test('only so many different keys are taken, in one object or in many; the same ones count once', () => {
+  const keys = (count: number, from = 0) => Array.from({ length: count }, (_, i) => `"k${from + i}":0`).join()
+  expect(() => parse(`{${keys(100)}}`)).not.toThrow()
+  expect(() => parse(`[{${keys(100)}},{${keys(100)}}]`)).not.toThrow()
+  expect(() => parse(`{${keys(101)}}`)).toThrow('more than 100 different keys')
+  expect(() => parse(`[{${keys(60)}},{${keys(60, 60)}}]`)).toThrow('more than 100 different keys')
 })
 
 test.each(['1.0', '1e3', '1E3', '-1', '-0', '12.5', '1e-3'])('a size written as %s is refused', (number) => {
