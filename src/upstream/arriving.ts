@@ -30,6 +30,8 @@ export interface SendRequest {
   body: string | Buffer | Readable | null
   /** Ends the request, and the body too. */
   signal: AbortSignal | undefined
+  /** Whether the connection is closed afterwards; default: as undici thinks best, which closes it after a HEAD. */
+  reset?: boolean
 }
 
 /** Sends a request. What undici hands on of the body is copied at once: the connection may use its memory again. */

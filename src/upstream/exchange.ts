@@ -11,7 +11,7 @@ import type { Answer, Ask, OpenAnswer, Transport, WholeAnswer } from './transpor
 import type { UpstreamRepository } from './upstream.ts'
 
 /** A request for one manifest or blob, or for a page of a repository's tags or of what refers to a digest; or to take a manifest or blob. */
-export interface Want extends Pick<Ask, 'method' | 'headers' | 'redirects' | 'signal'> {
+export interface Want extends Pick<Ask, 'method' | 'headers' | 'redirects' | 'isBodyHarmless' | 'signal'> {
   from: UpstreamRepository
   kind: Subject['kind']
   /** A digest or, of a manifest, a tag; of tags `list`. Of referrers their subject. */
@@ -55,7 +55,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   const policy: RetryPolicy = purpose.isBackground ? { ...retry, retriesThrottled: false } : retry
 
   async function send<A extends Answer>(want: Want, request: (ask: Ask) => Promise<A>): Promise<A> {
-    const { from, method, headers, redirects, signal } = want
+    const { from, method, headers, redirects, isBodyHarmless, signal } = want
     const subject = subjectOf(want)
     const origin = await origins.of(from.host, signal)
     const url = new URL(`/v2/${subject.repository}/${pathOf(subject)}`, origin)
@@ -67,6 +67,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       signal,
       ...(headers && { headers }),
       ...(redirects && { redirects }),
+      ...(isBodyHarmless && { isBodyHarmless }),
     }
     const { project, projectUid } = from
     const asked: RequestKind = { method, kind: subject.kind }

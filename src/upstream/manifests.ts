@@ -33,7 +33,8 @@ export async function resolveManifest(exchange: Exchange, wanted: WantedManifest
 
 /** undefined when the answer does not tell enough. */
 async function headManifest(exchange: Exchange, wanted: WantedManifest): Promise<ResolvedManifest | undefined> {
-  const want: Want = { ...wanted, kind: 'manifest', method: 'HEAD', headers: { accept: manifestAccept } }
+  const headers = { accept: manifestAccept }
+  const want: Want = { ...wanted, kind: 'manifest', method: 'HEAD', headers, isBodyHarmless: true }
   const answer = await exchange.whole(want)
   if (answer.status !== 200) throw exchange.unexpected(want, answer)
   const asked = parseDigest(want.reference)

@@ -59,6 +59,11 @@ export interface Ask {
   authorization?: string | undefined
   /** Default: follow. */
   redirects?: 'follow' | 'none'
+  /**
+   * Of a HEAD: its connection is used again, where a registry that sends a body all the same sends JSON, which the next answer's
+   * parser refuses. A blob's bytes could be anybody's, an answer to somebody else's question among them. Default: it is closed.
+   */
+  isBodyHarmless?: boolean | undefined
   signal?: AbortSignal | undefined
 }
 
@@ -150,7 +155,9 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
     }
     const { url, method, form, content = null, signal } = ask
     const body = form === undefined ? content : new URLSearchParams(form).toString()
-    const sent = await unlessAborted(sendOne({ url, method, headers, body, signal }), signal)
+    const reset = method === 'HEAD' && ask.isBodyHarmless === true ? false : undefined
+    const request = { url, method, headers, body, signal, ...(reset === undefined ? {} : { reset }) }
+    const sent = await unlessAborted(sendOne(request), signal)
     // Where a registry sends on to, path and query may hold what opens the content to anybody.
     log.debug({ host: ask.host, method, to: url.host, status: sent.status }, 'asked')
     return sent
@@ -161,11 +168,13 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
     const agents = agentsOf(rules)
     let { url, authorization } = ask
     for (let redirects = 0; ; redirects++) {
-      const sent = await hop({ ...ask, url, authorization }, (request) => sendOne(agents, request)).catch(
-        (error: unknown) => {
-          throw broken(ask, url, error)
-        },
-      )
+      // Where a registry sends on to may be anybody's storage.
+      const isBodyHarmless = ask.isBodyHarmless === true && redirects === 0
+      const sent = await hop({ ...ask, url, authorization, isBodyHarmless }, (request) =>
+        sendOne(agents, request),
+      ).catch((error: unknown) => {
+        throw broken(ask, url, error)
+      })
       const foreign = url.origin !== ask.url.origin
       const isTold = !foreign && ask.method !== 'HEAD' && isBasicForbidden(sent, authorization)
       const isLoginExpired = isTold ? await saysExpired(sent.next, refusalMs) : undefined
@@ -228,8 +237,9 @@ async function sendSmall(
   { url, ...request }: SendRequest,
   timeouts: { headersTimeout?: number; bodyTimeout?: number } = {},
 ): Promise<Sent<Readable>> {
-  const { method, headers, body, signal } = request
-  const options = { dispatcher: small, method, headers, body, ...timeouts, ...(signal && { signal }) }
+  const { method, headers, body, signal, reset } = request
+  const ended = { ...(signal && { signal }), ...(reset === undefined ? {} : { reset }) }
+  const options = { dispatcher: small, method, headers, body, ...timeouts, ...ended }
   const { statusCode, ...answer } = await undiciRequest(url, options)
   let reading: AsyncIterator<Buffer> | undefined
   const next = async (): Promise<Buffer | undefined> => {
