@@ -7,6 +7,7 @@ const benches: Record<string, () => Promise<{ run(): Promise<void> }>> = {
   oracle: () => import('./oracle.ts'),
   revocation: () => import('./revocation.ts'),
   collect: () => import('./collect.ts'),
+  sweep: () => import('./sweep.ts'),
 }
 
 const name = process.argv[2] ?? ''
