@@ -7,6 +7,7 @@ import type { WeirConfig } from './config.ts'
 import { createDeletions } from './deletions.ts'
 import { createStreamImages } from './importer/stream-images.ts'
 import { createLifetime } from './lifetime.ts'
+import { createNotifications } from './notifications.ts'
 import { openAccess } from './open-access.ts'
 import { openContent } from './open-content.ts'
 import { openImports } from './open-imports.ts'
@@ -89,6 +90,7 @@ export async function openParts(options: OpenPartsOptions) {
   const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
   const deletions = createDeletions({ ...streams, store, forget, forgetReferrers: referrers.forget, log })
   const images = createStreamImages({ ...streams, content })
+  const notifications = createNotifications({ store, sealing, schedule, signal, now, log })
 
   void runProjectRemoval({ store, writer: streams.writer, signal, log })
   lifetime.run((leaving) => resealRecords({ store, keys: access.secretKeys, signal: leaving, log }))
@@ -106,6 +108,7 @@ export async function openParts(options: OpenPartsOptions) {
     quotas,
     importer,
     schedule,
+    notifications,
     allowed,
     budgets,
     tagEvents,

@@ -8,6 +8,7 @@ import { referrersAnnotation } from '../src/api/own-referrers.ts'
 import { configSchema } from '../src/config-schema.ts'
 import { createCounters } from '../src/content/counters.ts'
 import { createMetrics } from '../src/http/metrics.ts'
+import { notificationKeyType } from '../src/notifications/key-secret.ts'
 import { run } from './cli/run.ts'
 
 const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
@@ -48,9 +49,9 @@ test('every key of the config is in the table, and no other', () => {
   expect(named.toSorted()).toEqual([...new Set(told)].toSorted())
 })
 
-test('every annotation is told of, and no other', () => {
+test('every annotation, and type of a secret, is told of, and no other', () => {
   const named = new Set([...readme.matchAll(/(?<![\w/.])weir\.dev\/[a-z-]+(?![\w/])/g)].map(([name]) => name))
-  const known = [...ownAnnotations, artifactTypeAnnotation, referrersAnnotation]
+  const known = [...ownAnnotations, artifactTypeAnnotation, referrersAnnotation, notificationKeyType]
   expect([...named].toSorted()).toEqual(known.toSorted())
 })
 
@@ -85,6 +86,7 @@ test('every metric of its own is in the table, and no other', async () => {
     maxContentBytes: 1,
     retention,
     push: { uploadCount: async () => 0 },
+    notifications: { checks: 0 },
     schedule: {
       counters: { tags: 0, sources: 0, checks: { unchanged: 0, moved: 0, failed: 0, deferred: 0 }, lateMs: 0 },
     },

@@ -22,7 +22,7 @@ export interface Attempt {
 }
 
 /** A count of places that come back one by one. */
-interface Limit {
+export interface Limit {
   places: number
   /** Until one place is back. */
   refillMs: number
@@ -69,7 +69,8 @@ export function createAttempts({ now }: { now: () => number }): Attempts {
   }
 }
 
-function createBuckets({ places, refillMs }: Limit, now: () => number) {
+/** Counts who took how many places of a limit; of very many the newest. */
+export function createBuckets({ places, refillMs }: Limit, now: () => number) {
   /** Places left when they were last counted. Who is absent has them all. */
   const buckets = new LRUCache<string, { left: number; at: number }>({ max: maxKept })
   const left = (key: string): number => {

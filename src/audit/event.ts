@@ -6,7 +6,7 @@ export interface AuditEvent {
   subject: Pick<Subject, 'name' | 'groups' | 'provider' | 'session'>
   client: Client
   requestId: string
-  /** Where: the API, `/token`, or `/v2/`; `*` of a {@link suppressed} line about several. */
+  /** Where: the API, `/token`, or `/v2/` and `/hooks/`; `*` of a {@link suppressed} line about several. */
   surface: 'api' | 'token' | 'registry' | '*'
   /** `get`, `create`, ... on the API; `pull`, `list`, `ping` on `/v2/`; `login`, `refresh` at `/token`; `*` as above. */
   verb: string

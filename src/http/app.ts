@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import type { Authorizer, Client, Provider, TokenService, Tokens } from '../access/access.ts'
 import type { Audit } from '../audit.ts'
 import type { Deletions } from '../deletions.ts'
+import type { Notifications } from '../notifications.ts'
 import type { PullThrough } from '../pull-through.ts'
 import type { Push } from '../push.ts'
 import type { Referrers } from '../referrers.ts'
@@ -12,6 +13,7 @@ import { createAuthorize } from './authorize.ts'
 import type { BlobBodies } from './blob-bodies.ts'
 import type { HttpContext, HttpEnv } from './exchange.ts'
 import { addHealthRoutes, type HealthCheck } from './health.ts'
+import { addHookRoutes } from './hooks.ts'
 import { addLoginRoute } from './login.ts'
 import { addMetricsRoute, type Metrics } from './metrics.ts'
 import { json, type RenderFailure, toResponse } from './respond.ts'
@@ -39,6 +41,7 @@ export interface AppDeps {
   push: Push
   referrers: Pick<Referrers, 'list'>
   deletions: Deletions
+  notifications: Pick<Notifications, 'receive'>
   audit: Pick<Audit, 'write'>
   metrics: Metrics
   renderFailure: RenderFailure
@@ -77,6 +80,7 @@ export function createApp(deps: AppDeps): Hono<HttpEnv> {
   addMetricsRoute(app, deps)
   addTokenRoutes(app, deps)
   addLoginRoute(app, deps)
+  addHookRoutes(app, deps)
   addV2Routes(app, { ...deps, authorize: createAuthorize(deps) })
   app.get('/.well-known/openid-configuration', () =>
     toResponse(json(200, tokens.openidConfiguration(), discoveryHeaders)),

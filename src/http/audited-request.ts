@@ -11,6 +11,8 @@ import type { ChallengeDetail } from './respond.ts'
 export interface Learned {
   subject?: Subject
   grant?: Grant
+  /** What it was done to, where the request itself does not say. */
+  name?: string
 }
 
 export interface AskedOfRegistry {
@@ -31,7 +33,7 @@ export function createAuditedRequest({ audit }: { audit: Pick<Audit, 'write'> })
   return async ({ client, requestId }, { verb, object, always }, work) => {
     let learned: Learned = {}
     const write = (status: number, reason?: string, claimant = nobody): void => {
-      const { subject, grant } = learned
+      const { subject, grant, name = object.name } = learned
       // Who had the right was not refused, be it that an upstream refused Weir.
       const isDenied = status >= 400 && (subject === undefined || (grant === undefined && isRefusal(status)))
       const decision = isDenied ? 'denied' : 'allowed'
@@ -44,7 +46,7 @@ export function createAuditedRequest({ audit }: { audit: Pick<Audit, 'write'> })
         requestId,
         surface: 'registry',
         verb,
-        object,
+        object: { ...object, name },
         decision,
         status,
         ...by,

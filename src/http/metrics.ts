@@ -1,6 +1,7 @@
 import type { Hono } from 'hono'
 import type { Registry } from 'prom-client'
 import type { Audit } from '../audit.ts'
+import type { Notifications } from '../notifications.ts'
 import { addContentMetrics, type ContentMetricsOptions } from './content-metrics.ts'
 import type { HttpEnv } from './exchange.ts'
 import { addScheduleMetrics, type ScheduleMetricsOptions } from './schedule-metrics.ts'
@@ -18,6 +19,7 @@ export type Route =
   | 'token'
   | 'api'
   | 'health'
+  | 'hook'
   | 'other'
 
 /** One line of the request counter, to be held by whoever counts often. */
@@ -34,6 +36,8 @@ export interface Metrics {
 
 export interface MetricsOptions extends ContentMetricsOptions, ScheduleMetricsOptions {
   audit: Pick<Audit, 'lost'>
+  /** Absent where nobody sends any. */
+  notifications?: Pick<Notifications, 'checks'>
 }
 
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
@@ -85,12 +89,13 @@ export function routeOf(path: string): Route {
   }
   if (path === '/token') return 'token'
   if (/^\/apis?(?:\/|$)/.test(path)) return 'api'
+  if (path.startsWith('/hooks/')) return 'hook'
   return /^\/(?:healthz|livez|readyz)$/.test(path) ? 'health' : 'other'
 }
 
 async function createRegistry(
   counts: ReadonlyMap<string, LabelledCount>,
-  { audit, ...options }: MetricsOptions,
+  { audit, notifications, ...options }: MetricsOptions,
 ): Promise<Registry> {
   const { Counter, Registry, collectDefaultMetrics } = await import('prom-client')
   const registry = new Registry()
@@ -114,6 +119,16 @@ async function createRegistry(
       this.inc(audit.lost)
     },
   })
+  if (notifications !== undefined)
+    new Counter({
+      name: 'weir_notification_checks_total',
+      help: 'Checks of tags that notifications of registries brought forward.',
+      registers: [registry],
+      collect() {
+        this.reset()
+        this.inc(notifications.checks)
+      },
+    })
   await addContentMetrics(registry, options)
   await addScheduleMetrics(registry, options)
   return registry

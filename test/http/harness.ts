@@ -65,7 +65,7 @@ export interface HarnessOptions {
   beforeBlob?: (signal: AbortSignal | undefined) => Promise<void>
   blobBodies?: BlobBodies
   /** Default: pushes are kept in memory, and there is nothing to list or delete. */
-  parts?: Partial<Pick<AppDeps, 'push' | 'referrers' | 'deletions'>>
+  parts?: Partial<Pick<AppDeps, 'push' | 'referrers' | 'deletions' | 'notifications'>>
   /** Whether a subject may, where the records decide; default all may but pull {@link Harness.hidden}. */
   can?: AppDeps['authorizer']['can']
 }
@@ -115,6 +115,7 @@ export async function startHttp(options: HarnessOptions = {}): Promise<Harness> 
     push: createMemoryPush(),
     referrers: { list: async () => ({ referrers: [] }) },
     deletions: { tag: deleteNothing, image: deleteNothing, blob: deleteNothing },
+    notifications: { receive: async () => ({ checked: 0, told: [] }) },
     ...options.parts,
     providers: options.providers ?? [],
     api: options.api ?? new Hono<ApiEnv>(),

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { isNotificationToken, notificationKeyType, tokenField, tokenRule } from '../../notifications/key-secret.ts'
 import type { FieldCause } from '../../oci/errors.ts'
 import { dockerConfigKeys, parseDockerConfig } from '../../pull-secrets/docker-config.ts'
 import type { StoredObject } from '../../store/objects.ts'
@@ -37,6 +38,7 @@ const keysOfTypes: ReadonlyMap<string, readonly string[]> = new Map([
   ...[...dockerConfigKeys].map(([type, key]): [string, string[]] => [type, [key]]),
   ['kubernetes.io/tls', ['tls.crt', 'tls.key']],
   ['kubernetes.io/ssh-auth', ['ssh-privatekey']],
+  [notificationKeyType, [tokenField]],
 ])
 
 /** What is wrong with the keys as they were sent. What the schema would drop in silence, as `__proto__`, is looked at too. */
@@ -86,6 +88,10 @@ function checkType(type: string, data: ReadonlyMap<string, string>): FieldCause[
   if (missing.length > 0) return missing.map((key) => required(`data[${key}]`, ''))
   if (type === 'kubernetes.io/ssh-auth' && data.get('ssh-privatekey') === '') {
     return [required('data[ssh-privatekey]', '')]
+  }
+  if (type === notificationKeyType) {
+    const token = Buffer.from(data.get(tokenField) ?? '', 'base64').toString('utf8')
+    return isNotificationToken(token) ? [] : [invalid(`data[${tokenField}]`, redacted, tokenRule)]
   }
   const configKey = dockerConfigKeys.get(type)
   if (configKey === undefined) return []

@@ -1,0 +1,182 @@
+/** Incoming notifications: registries tell of pushes, and what follows the tags that they name is checked at once. */
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import type { Subject } from './access/access.ts'
+import { createAttempts, createBuckets } from './access/attempts.ts'
+import type { NotificationKey } from './notifications/key-secret.ts'
+import { createKeys, type KeysOptions } from './notifications/keys.ts'
+import { parseNotification } from './notifications/parse-notification.ts'
+import type { ToldPush } from './notifications/told-push.ts'
+import { RegistryError } from './oci/errors.ts'
+import type { Schedule, ToldChange } from './schedule.ts'
+
+/** A notification as it came. */
+export interface SentNotification {
+  /** As the path has it: of a project that may not be there. */
+  project: string
+  /** The value of a header by its name in lower case. */
+  header(name: string): string | undefined
+  /** Of the query, for senders that can send no header. */
+  token: string | undefined
+  body: Uint8Array
+  /** Where it came from. */
+  address: string
+}
+
+/** What a notification came to. */
+export interface Received {
+  /** Tags of the project that are checked now. */
+  checked: number
+  /** What it told of, as `lib/app:v1`; empty when it was about something else. */
+  told: readonly string[]
+}
+
+export interface Notifications {
+  /**
+   * Has those tags of the project checked that follow what a notification says was pushed. It moves nothing by itself, and no digest
+   * of it counts: where a tag stands upstream is asked there, with the project's own logins. `identified` is told by whose key it
+   * came, before it is read.
+   *
+   * @throws RegistryError UNAUTHORIZED, the same for a wrong key and a project that is not there; TOOMANYREQUESTS for an address
+   * that sent many wrong ones, and for a key that is used very often; UNSUPPORTED_MEDIA_TYPE; BAD_REQUEST for what is no notification
+   */
+  receive(sent: SentNotification, identified?: (subject: Subject) => void): Promise<Received>
+  /** Checks that were brought forward since the start. */
+  readonly checks: number
+}
+
+export interface NotificationsOptions extends KeysOptions {
+  schedule: Pick<Schedule, 'checkNow'>
+  /** Milliseconds since the epoch. */
+  now: () => number
+}
+
+/** Of one project: a registry that tells of all it does is busy at times. */
+const limit = { places: 600, refillMs: 50 }
+
+export function createNotifications({ schedule, now, ...options }: NotificationsOptions): Notifications {
+  const keysOf = createKeys(options)
+  const attempts = createAttempts({ now })
+  const received = createBuckets(limit, now)
+  let checks = 0
+
+  async function identify(sent: SentNotification): Promise<NotificationKey> {
+    const proof = proofIn(sent)
+    if (proof === undefined) throw new RegistryError('UNAUTHORIZED', { message: keyMissing })
+    const attempt = begin(sent, proof)
+    const keys = await keysOf(sent.project).catch((error: unknown) => {
+      attempt.release()
+      throw error
+    })
+    const key = provenKey(keys, proof)
+    if (key === undefined) {
+      throw new RegistryError('UNAUTHORIZED', { message: keyWrong, detail: { error: 'invalid_token' } })
+    }
+    attempt.release()
+    return key
+  }
+
+  function begin({ project, address }: SentNotification, proof: Proof): ReturnType<typeof attempts.begin> {
+    try {
+      return attempts.begin({ user: project, address, guess: createHash('sha256').update(proof.shown).digest('hex') })
+    } catch (error) {
+      const { retryAfterSeconds } = error as RegistryError
+      throw tooMany('too many wrong keys came from your address: wait', retryAfterSeconds)
+    }
+  }
+
+  function takePlace(project: string): void {
+    const waitMs = received.waitMs(project)
+    if (waitMs > 0) throw tooMany('too many notifications for this project: wait', Math.ceil(waitMs / 1000))
+    received.take(project)
+  }
+
+  function check(project: string, pushes: readonly ToldPush[]): number {
+    const everywhere: ToldChange[] = []
+    let checked = 0
+    for (const { hosts, isReachedOtherwise, repository, tag } of pushes) {
+      const count = schedule.checkNow(
+        project,
+        hosts.map((host) => ({ host, repository, tag })),
+      )
+      checked += count
+      if (hosts.length === 0 || (count === 0 && isReachedOtherwise)) everywhere.push({ repository, tag })
+    }
+    return everywhere.length === 0 ? checked : checked + schedule.checkNow(project, everywhere)
+  }
+
+  return {
+    async receive(sent, identified) {
+      const { project } = sent
+      const { name } = await identify(sent)
+      identified?.({ name: `system:notification-key:${project}:${name}`, groups: ['system:authenticated'] })
+      takePlace(project)
+      const pushes = parseNotification(sent)
+      const checked = check(project, pushes)
+      checks += checked
+      return { checked, told: pushes.map(({ repository, tag }) => `${repository}:${tag}`) }
+    },
+    get checks() {
+      return checks
+    },
+  }
+}
+
+/** What a sender shows to prove that it has a key. */
+interface Proof {
+  /** As it was sent. */
+  shown: string
+  /** What it would be of a key. */
+  of(token: string): Buffer
+  /** What it is. */
+  is: Buffer
+}
+
+/**
+ * The first of: a signature of the body as GitHub and Gitea send it; an Authorization header with the key as a bearer, a password, or
+ * as it stands, which is Harbor's way; the query.
+ *
+ * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
+ */
+function proofIn({ header, token, body }: SentNotification): Proof | undefined {
+  const signature = header('x-hub-signature-256')
+  if (signature !== undefined) {
+    const [, hex = ''] = /^sha256=([0-9a-f]{64})$/i.exec(signature) ?? []
+    const of = (key: string) => createHmac('sha256', key).update(body).digest()
+    return { shown: signature, of, is: Buffer.from(hex, 'hex') }
+  }
+  const authorization = header('authorization')
+  const shown = authorization === undefined ? token : tokenIn(authorization)
+  if (shown === undefined || shown === '') return undefined
+  return { shown, of: hash, is: hash(shown) }
+}
+
+function tokenIn(authorization: string): string {
+  const [, scheme = '', rest = authorization] = /^(basic|bearer|token) +(.*)$/i.exec(authorization) ?? []
+  if (scheme.toLowerCase() !== 'basic') return rest.trim()
+  const decoded = Buffer.from(rest, 'base64').toString('utf8')
+  return decoded.slice(decoded.indexOf(':') + 1)
+}
+
+/** All keys are compared, each in constant time, and one where there is none: how long it takes tells nothing of them. */
+function provenKey(keys: readonly NotificationKey[], { of, is }: Proof): NotificationKey | undefined {
+  let proven: NotificationKey | undefined
+  for (const key of keys.length === 0 ? [nobodys] : keys) {
+    const expected = of(key.token)
+    if (expected.length === is.length && timingSafeEqual(expected, is) && key !== nobodys) proven ??= key
+  }
+  return proven
+}
+
+const nobodys: NotificationKey = { name: '', token: '' }
+
+function hash(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+function tooMany(message: string, retryAfterSeconds = 1): RegistryError {
+  return new RegistryError('TOOMANYREQUESTS', { message, retryAfterSeconds })
+}
+
+const keyMissing =
+  'a notification needs the key of its project: in the Authorization header, as X-Hub-Signature-256, or as ?token= where a sender can send no header'
+const keyWrong = 'the key is not one of this project, or there is no such project'
