@@ -72,7 +72,7 @@ export function createTokens({ hosts, transport, retry, log, now }: TokensOption
     for (const ask of asks(request, realm)) {
       answer = await retried(retry, now, undefined, () => transport.whole(ask, maxAnswerBytes))
       log.debug({ host, realm: realm.host, login: credential?.id, scope, status: answer.status }, 'token')
-      if (answer.status !== 404 && answer.status !== 405) break
+      if (!isUnspoken(answer.status, credential)) break
     }
     if (answer === undefined) throw new TypeError('a token was not asked for')
     if (answer.status !== 200) return refusal(answer, host, now())
@@ -96,6 +96,15 @@ export function createTokens({ hosts, transport, retry, log, now }: TokensOption
       return running
     },
   }
+}
+
+/**
+ * Whether an endpoint does not know the form of OAuth2: GCR answers 404, others 405; Azure's ACR 400 and JFrog's Artifactory 401, where
+ * the token goes as a password only for a user that was named (containerd, `auth/fetch.go`).
+ */
+function isUnspoken(status: number, credential: TokenCredential | undefined): boolean {
+  if (status === 404 || status === 405) return true
+  return (status === 400 || status === 401) && credential !== undefined && credential.username !== ''
 }
 
 /** Two logins never share a token, even if they share an id: a changed password must prove itself. */

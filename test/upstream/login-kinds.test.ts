@@ -78,18 +78,23 @@ describe('an identity token', () => {
     expect(posted?.headers.authorization).toBeUndefined()
   })
 
-  test.each([404, 405])('is sent as a password to an endpoint that answers a POST with %s', async (status) => {
-    const { registry, client } = await world([identity], noAnonymous)
-    registry.intercept((req, _res, next) => (req.method === 'POST' ? fakeError(status, 'UNSUPPORTED') : next()))
-    expect(await client.manifest(at(registry.host), 'v1')).toMatchObject({ digest })
-    expect(registry.tokenRequests.map(({ username }) => username)).toEqual(['0000'])
-  })
+  test.each([400, 401, 404, 405])(
+    'is sent as a password to an endpoint that answers a POST with %s',
+    async (status) => {
+      const { registry, client } = await world([identity], noAnonymous)
+      registry.intercept((req, _res, next) => (req.method === 'POST' ? fakeError(status, 'UNSUPPORTED') : next()))
+      expect(await client.manifest(at(registry.host), 'v1')).toMatchObject({ digest })
+      expect(registry.tokenRequests.map(({ username }) => username)).toEqual(['0000'])
+    },
+  )
 
-  test('that is refused is not tried as a password, and the next login is', async () => {
-    const { registry, client, logs } = await world([identity, password], noAnonymous)
+  test('that is refused is tried as a password where its user is known, and then the next login is', async () => {
+    const nobody: Credential = { ...identity, username: '' }
+    const wrong: Credential = { ...identity, identityToken: 'wrong-hush' }
+    const { registry, client, logs } = await world([nobody, wrong, password], noAnonymous)
     registry.intercept(exchanging([], 'another'))
     expect(await client.manifest(at(registry.host), 'v1')).toMatchObject({ digest })
-    expect(registry.tokenRequests.map(({ username }) => username)).toEqual(['robot'])
+    expect(registry.tokenRequests.map(({ username }) => username)).toEqual(['0000', 'robot'])
     expect(logs.join('')).not.toMatch(/hush/)
   })
 
