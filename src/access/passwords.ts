@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
+import { atMost } from '../oci/at-most.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Login, Provider, Subject } from './access.ts'
 import { createAttempts, networkOf } from './attempts.ts'
@@ -97,8 +98,8 @@ export async function createPasswords({ name, sessionLifetimeMs, ...options }: P
  */
 function createKnownGuesses(now: () => number) {
   const key = randomBytes(32)
-  const right = new LRUCache<string, number>({ max: maxKept })
-  const wrong = new LRUCache<string, number>({ max: maxKept })
+  const right = new LRUCache<string, number>(atMost(maxKept))
+  const wrong = new LRUCache<string, number>(atMost(maxKept))
   const isWithin = (cache: LRUCache<string, number>, guess: string, ms: number) =>
     (cache.get(guess) ?? Number.NEGATIVE_INFINITY) + ms > now()
   return {

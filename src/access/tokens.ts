@@ -76,7 +76,6 @@ export function createTokens(options: TokensOptions): Tokens {
     throw new TypeError('issuer and service are the audiences that tell tokens apart: both are equal')
   const { tokenLifetimeMs = hour / 4, maxTokenLifetimeMs = 365 * day, loginLifetimeMs = 12 * hour } = options
   const verified = new LRUCache<string, Verified>({
-    max: 10_000,
     maxSize: 16 * 1024 * 1024,
     sizeCalculation: (_, token) => token.length + 512,
   })

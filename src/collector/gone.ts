@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { proofOf } from '../content/proof.ts'
+import { atMost } from '../oci/at-most.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { closureOf, maxPartsOfImage } from '../streams/closure.ts'
@@ -35,7 +36,7 @@ const maxTags = 1000
 const maxPartsOfStream = 20_000
 
 export function createGoneUpstream({ reader, writer, links, now }: GoneOptions): GoneUpstream {
-  const known = new LRUCache<Digest, { at: string; until: number }>({ max: maxRemembered })
+  const known = new LRUCache<Digest, { at: string; until: number }>(atMost(maxRemembered))
 
   function placeOf(digest: Digest): string | undefined {
     const found = known.get(digest)

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { BlobSource, UpstreamLocation } from '../content/content.ts'
 import { locationKey } from '../content/proof.ts'
+import { atMost } from '../oci/at-most.ts'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { createGate } from '../streams/gate.ts'
@@ -33,8 +34,8 @@ export function createLocationCheck({
 }): LocationCheck {
   const enter = createGate(perHost)
   /** By host, or by location. */
-  const quietUntil = new LRUCache<string, number>({ max: maxRemembered })
-  const failures = new LRUCache<string, number>({ max: maxRemembered })
+  const quietUntil = new LRUCache<string, number>(atMost(maxRemembered))
+  const failures = new LRUCache<string, number>(atMost(maxRemembered))
 
   function isQuiet(of: string): boolean {
     return now() < (quietUntil.get(of) ?? 0)

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
+import { atMost } from '../oci/at-most.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Buffers } from './buffers.ts'
 import { BusyError } from './busy.ts'
@@ -62,7 +63,7 @@ export function createDownloads(given: DownloadsOptions): Downloads {
   /** Readers that go upstream each for a part, by their way: what others do must not change what an upstream is asked (I5). */
   const alone = new Map<string, number>()
   /** How many bytes were asked for, by way: who asks for parts alone makes Weir fetch the whole when they come to as much. */
-  const demanded = new LRUCache<string, number>({ max: mostDemanded })
+  const demanded = new LRUCache<string, number>(atMost(mostDemanded))
 
   function demand(way: string, bytes: number): number {
     const all = (demanded.get(way) ?? 0) + bytes

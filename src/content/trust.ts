@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../oci/at-most.ts'
 import type { Digest } from '../oci/digest.ts'
 
 /** What tells a file from another in its place, and from itself after a change. */
@@ -17,7 +18,7 @@ export interface Trust {
 const maxRemembered = 10_000
 
 export function createTrust(): Trust {
-  const trusted = new LRUCache<Digest, string>({ max: maxRemembered })
+  const trusted = new LRUCache<Digest, string>(atMost(maxRemembered))
   return {
     has: (digest, file) => trusted.get(digest) === identityOf(file),
     add: (digest, file) => void trusted.set(digest, identityOf(file)),

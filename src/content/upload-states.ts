@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { lstat, open } from 'node:fs/promises'
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../oci/at-most.ts'
 import { type Layout, unlessAbsent } from './layout.ts'
 
 /** What is durable of an upload, and the sha256 that ran over it, unless it has to be read again. */
@@ -22,7 +23,7 @@ export interface UploadStates {
 const maxRemembered = 1000
 
 export function createUploadStates(layout: Layout): UploadStates {
-  const states = new LRUCache<string, UploadState>({ max: maxRemembered })
+  const states = new LRUCache<string, UploadState>(atMost(maxRemembered))
   return {
     async look(id) {
       const path = layout.upload(id)

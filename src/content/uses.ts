@@ -1,5 +1,6 @@
 import { utimes } from 'node:fs/promises'
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../oci/at-most.ts'
 import type { Digest } from '../oci/digest.ts'
 import { codeOf } from './layout.ts'
 
@@ -21,7 +22,7 @@ const intervalMs = 60_000
 
 export function createUses(now: () => number): Uses {
   const readers = new Map<Digest, number>()
-  const seen = new LRUCache<Digest, { usedAt: number; touchedAt: number }>({ max: maxRemembered })
+  const seen = new LRUCache<Digest, { usedAt: number; touchedAt: number }>(atMost(maxRemembered))
 
   async function touch(digest: Digest, path: string, writtenMs: number): Promise<void> {
     const at = now()

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../oci/at-most.ts'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Links, StreamLink, StreamReader } from '../streams/streams.ts'
@@ -47,18 +48,18 @@ const failedMs = 5_000
 
 export function createBlobLinks({ reader, links, manifests, now, maxReads }: BlobLinksOptions): BlobLinks {
   /** The children of manifests whose content is linked, by stream and digest. */
-  const read = new LRUCache<string, readonly Digest[]>({ max: 20_000 })
+  const read = new LRUCache<string, readonly Digest[]>(atMost(20_000))
   /** Manifests that are not to be had, by stream and digest. */
-  const gone = new LRUCache<string, true>({ max: 5_000, ttl: goneMs, ttlResolution: 0, perf: { now } })
+  const gone = new LRUCache<string, true>({ ...atMost(5_000), ttl: goneMs, ttlResolution: 0, perf: { now } })
   /** Why manifests could not be read, by stream and digest. */
   const failed = new LRUCache<string, { error: unknown }>({
-    max: 5_000,
+    ...atMost(5_000),
     ttl: failedMs,
     ttlResolution: 0,
     perf: { now },
   })
   /** The resourceVersion up to which everything that a stream's pins name was read. */
-  const searched = new LRUCache<string, number>({ max: 5_000 })
+  const searched = new LRUCache<string, number>(atMost(5_000))
   const searching = createSingleFlight<StreamLink | undefined>()
   /** What was looked up before it changed is not remembered: links may be gone since. */
   let forgotten = 0

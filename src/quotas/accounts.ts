@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../oci/at-most.ts'
 import type { Store } from '../store/store.ts'
 import { homeAnnotation, parseHome } from '../streams/home-annotation.ts'
 import {
@@ -55,7 +56,7 @@ interface Kept {
  * another order than they wrote. Until then what was added counts, and what was removed does too.
  */
 export function createAccounts({ store, now }: AccountsOptions): Accounts {
-  const accounts = new LRUCache<string, Kept>({ max: maxAccounts })
+  const accounts = new LRUCache<string, Kept>(atMost(maxAccounts))
 
   function begin(project: string): Kept {
     const kept: Kept = { madeAt: now(), told: [], account: count(store, project) }

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../oci/at-most.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { createMirror } from '../store/mirror.ts'
 import type { Change, Entry, Store } from '../store/store.ts'
@@ -64,7 +65,7 @@ function remember<T extends {}>(
   options: { prefix: string; parse: (entry: Entry) => T | null; maxEntries: number; signal: AbortSignal },
 ): Memory<T> {
   const { prefix, parse, maxEntries, signal } = options
-  const known = new LRUCache<string, { value: T | null }>({ max: maxEntries })
+  const known = new LRUCache<string, { value: T | null }>(atMost(maxEntries))
   const filling = new Map<string, Promise<T | null>>()
   const mirror = createMirror(store, {
     prefix,

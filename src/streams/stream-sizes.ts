@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../oci/at-most.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { Store } from '../store/store.ts'
 import type { CommittedSteps } from './commit-steps.ts'
@@ -30,7 +31,7 @@ interface Size {
 
 /** Counts in memory, from what a first look at a stream's records finds. Those of earlier streams of the name count: they are read as well. */
 export function createStreamSizes(store: Pick<Store, 'range'>): StreamSizes {
-  const sizes = new LRUCache<string, Promise<Size>>({ max: maxRemembered })
+  const sizes = new LRUCache<string, Promise<Size>>(atMost(maxRemembered))
 
   async function measure(stream: Stream): Promise<Size> {
     let bytes = 0
