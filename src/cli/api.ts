@@ -32,6 +32,7 @@ export const resources = {
   imageStreamImports: resource('image.openshift.io', 'imagestreamimports'),
   tagEvents: resource('weir.dev', 'tagevents'),
   sessions: resource('weir.dev', 'sessions'),
+  upstreams: resource('weir.dev', 'upstreams'),
   auditEvents: resource('weir.dev', 'auditevents'),
   prefetches: resource('weir.dev', 'prefetches'),
   imageDeletions: resource('weir.dev', 'imagedeletions'),

@@ -26,6 +26,7 @@ import { findServer, type ServerFlags, type Surroundings } from './server.ts'
 import { addTagVerb } from './tag.ts'
 import { createTerminal, type Input } from './terminal.ts'
 import { addVerb, type Clock, durationOption, type VerbContext } from './verbs.ts'
+import { addUpstreamsVerb } from './upstreams.ts'
 import { addVerifyVerb } from './verify.ts'
 import { addWhoCanVerb } from './who-can.ts'
 
@@ -95,6 +96,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
   addPrefetchVerb(program, context)
   addPruneVerb(program, context)
   addVerifyVerb(program, context)
+  addUpstreamsVerb(program, context)
   try {
     await program.parseAsync(argv, { from: 'user' })
     return 0
