@@ -17,6 +17,8 @@ export interface DockerRegistryOptions {
   proxyTo?: string
   /** Passwords by user name: nobody else is let in, and `put` comes as the first. Default: everybody is. */
   users?: Readonly<Record<string, string>>
+  /** Where it tells of pushes, and with what Authorization header. */
+  notify?: { url: string; authorization: string }
 }
 
 /** Starts it with its storage and its log in `directory`. */
@@ -34,9 +36,12 @@ export async function startDockerRegistry(
   if (users.length > 0)
     await writeFile(htpasswd, users.map(([user, password]) => `${user}:${hashed(password)}\n`).join(''))
   const auth = users.length === 0 ? '' : `auth: { htpasswd: { realm: registry, path: ${htpasswd} } }\n`
+  const { notify } = options
+  const endpoint = notify && { name: 'weir', ...endpointTo(notify) }
+  const notifications = endpoint === undefined ? '' : `notifications: ${JSON.stringify({ endpoints: [endpoint] })}\n`
   await writeFile(
     config,
-    `version: 0.1\nlog: { level: error, accesslog: { disabled: true } }\nstorage: { filesystem: { rootdirectory: ${join(directory, 'registry')} }, delete: { enabled: true } }\nhttp: { addr: "127.0.0.1:${port}" }\n${proxy}${auth}`,
+    `version: 0.1\nlog: { level: error, accesslog: { disabled: true } }\nstorage: { filesystem: { rootdirectory: ${join(directory, 'registry')} }, delete: { enabled: true } }\nhttp: { addr: "127.0.0.1:${port}" }\n${proxy}${auth}${notifications}`,
   )
   const service = await startService('docker-registry', ['serve', config], {
     logFile: join(directory, 'registry.log'),
@@ -49,6 +54,12 @@ export async function startDockerRegistry(
     url,
     put: (repository, image, tag) => put({ url, headers: loginHeaders(users[0]) }, repository, image, tag),
   }
+}
+
+/** Without pulls and blobs, as its users are told to write it. */
+function endpointTo({ url, authorization }: { url: string; authorization: string }) {
+  const ignore = { actions: ['pull'], mediatypes: ['application/octet-stream'] }
+  return { url, headers: { Authorization: [authorization] }, timeout: '5s', threshold: 3, backoff: '1s', ignore }
 }
 
 /** Where to put, with the login for it. */
