@@ -31,6 +31,7 @@ export const resources = {
   images: resource('image.openshift.io', 'images'),
   imageStreamImports: resource('image.openshift.io', 'imagestreamimports'),
   tagEvents: resource('weir.dev', 'tagevents'),
+  tagChecks: resource('weir.dev', 'tagchecks'),
   sessions: resource('weir.dev', 'sessions'),
   upstreams: resource('weir.dev', 'upstreams'),
   auditEvents: resource('weir.dev', 'auditevents'),

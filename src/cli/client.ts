@@ -6,6 +6,8 @@ import { unreachable } from './unreachable.ts'
 
 export interface RequestOptions {
   body?: object
+  /** Of `body`; default JSON. */
+  contentType?: string
   query?: Readonly<Record<string, string>>
   /** How long this request may take when the command line does not say; default 60 s. */
   patienceMs?: number
@@ -48,8 +50,8 @@ export function createClient({ server, timeoutMs }: { server: Server; timeoutMs?
     async request<T extends object>(method: string, target: Target, options: RequestOptions = {}) {
       const limitMs = timeoutMs ?? options.patienceMs ?? defaultPatienceMs
       const query = options.query === undefined ? '' : `?${new URLSearchParams(options.query)}`
-      const { body } = options
-      const content = body === undefined ? {} : { content: { type: 'application/json', text: JSON.stringify(body) } }
+      const { body, contentType: type = 'application/json' } = options
+      const content = body === undefined ? {} : { content: { type, text: JSON.stringify(body) } }
       const answer = await transport.send(method, `${targetPath(target)}${query}`, content, limitMs)
       return readAnswer(server, method, target, answer) as T
     },

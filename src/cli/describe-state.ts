@@ -3,12 +3,16 @@
 import { formatMoment } from './ages.ts'
 import type { TagEvent, TagItem } from './api.ts'
 import { contentTroubles } from './content-state.ts'
-import { candidateOf, describeHold, isResumed } from './holds.ts'
+import { type Candidate, candidateOf, describeHold, isResumed } from './holds.ts'
 import { incompleteReason, nextSteps } from './import-advice.ts'
 import { formatCause, formatClient } from './ledger.ts'
 import { shortDigest, shortDigests } from './output.ts'
 import { formatStreamReference } from './references.ts'
 import { type StreamTag, sourceText, trackedTag } from './stream-tags.ts'
+import { checkLines, type TagCheck } from './tag-checks.ts'
+
+/** How old what the schedule finds has to be before a tag moves to it. */
+const minAgeAnnotation = 'weir.dev/min-age'
 
 /** A tag, and what is known beside it. */
 export interface TagView {
@@ -19,6 +23,10 @@ export interface TagView {
   source: StreamTag | undefined
   /** How much of what it needs is held, as the server says it; undefined where it does not. */
   content: string | undefined
+  /** How its upstream is looked at; undefined of one that is not scheduled, and where it could not be read. */
+  check: TagCheck | undefined
+  /** Whether it moves nowhere else once it stands. */
+  isImmutable: boolean
   nowMs: number
   /** Whether digests are whole. */
   wide: boolean
@@ -31,7 +39,7 @@ export interface Stood {
 }
 
 /** What moves a tag. */
-export function sourceLine({ tag, source: followed, wide }: Pick<TagView, 'tag' | 'source' | 'wide'>): string {
+export function sourceLine({ tag, source: followed, check, wide }: TagView): string {
   const { from, wanted } = tag
   const called = formatStreamReference(tag)
   const whole = sourceText(tag)
@@ -54,8 +62,22 @@ export function sourceLine({ tag, source: followed, wide }: Pick<TagView, 'tag' 
     return `was to be taken from ${source}, which stood at no image then; to take it now: weir tag ${whole} ${called}`
   }
   const { scheduled, insecure } = wanted?.importPolicy ?? {}
-  const when = scheduled === true ? 'scheduled, but Weir does not look by itself yet:' : 'looked at by hand:'
-  return `follows ${source}, ${when} weir import-image ${called}${insecure === true ? '; insecure connections allowed' : ''}`
+  const every = check?.interval === undefined ? 'by itself' : `every ${check.interval}`
+  const when =
+    scheduled === true
+      ? `looked at ${every}; at once: weir import-image ${called}`
+      : `looked at by hand: weir import-image ${called}; by itself with --scheduled`
+  return `follows ${source}, ${when}${insecure === true ? '; insecure connections allowed' : ''}`
+}
+
+/** How the upstream of a scheduled tag was looked at, and will be. */
+export function lookLines({ tag, check, nowMs }: TagView): string[] {
+  if (check === undefined) return []
+  const { reason, message } = check.lastCheck ?? {}
+  // What is wrong is told in full below.
+  const isTold = tag.failure?.reason === reason && tag.failure?.message === message
+  const lastCheck = isTold ? { ...check.lastCheck, message: '' } : check.lastCheck
+  return checkLines({ ...check, ...(lastCheck && { lastCheck }) }, nowMs)
 }
 
 /** Where a tag stands, since when and through whom. */
@@ -83,7 +105,7 @@ export function inForce({ tag, events }: TagView): TagEvent | undefined {
 export function troubleLines(view: TagView): string[] {
   return [
     ...holdLines(view),
-    ...immutableLines(view),
+    ...candidateLines(view),
     ...importLines(view),
     ...awaitLines(view),
     ...goneLines(view),
@@ -124,18 +146,34 @@ function holdLines({ tag, source, nowMs, wide }: TagView): string[] {
   const ahead = source?.image === tag.image ? undefined : source?.image
   return [
     `! ${describeHold(tag.hold, nowMs)}`,
-    ...(candidate === undefined || candidate === ahead
+    ...(candidate === undefined || candidate.image === ahead
       ? []
-      : [`  it would have moved to ${digestText({ wide }, candidate)}`]),
+      : [`  it would have moved to ${candidateText(candidate, { nowMs, wide })}`]),
     ...(ahead === undefined ? [] : [`  ${sourceText(tag)} stands at ${digestText({ wide }, ahead)} meanwhile`]),
     `  to let it move again: weir resume ${formatStreamReference(tag)}`,
   ]
 }
 
-function immutableLines({ tag, wide }: TagView): string[] {
+function candidateLines(view: TagView): string[] {
+  const { tag, check, isImmutable, nowMs } = view
   const candidate = candidateOf(tag.wanted?.annotations)
   if (candidate === undefined) return []
-  return [`! is immutable: it would have moved to ${digestText({ wide }, candidate)}`]
+  const text = candidateText(candidate, view)
+  const minAge = tag.wanted?.annotations?.[minAgeAnnotation]
+  if (isImmutable || minAge === undefined) return [`! is immutable: it would have moved to ${text}`]
+  const dueAt = check?.candidate?.dueAt
+  const isDue = dueAt !== undefined && Date.parse(dueAt) <= nowMs
+  const when =
+    dueAt === undefined ? `when that is ${minAge} old` : isDue ? 'at the next check' : formatMoment(dueAt, nowMs)
+  return [
+    `~ its upstream points to ${text}`,
+    `  it moves there ${when}, if its upstream still points there (${minAgeAnnotation}: ${minAge})`,
+    `  to move it now: weir import-image ${formatStreamReference(tag)}`,
+  ]
+}
+
+function candidateText({ image, seenAt }: Candidate, { nowMs, wide }: Pick<TagView, 'nowMs' | 'wide'>): string {
+  return `${digestText({ wide }, image)}${seenAt === undefined ? '' : `, first seen ${formatMoment(seenAt, nowMs)}`}`
 }
 
 function importLines(view: TagView): string[] {

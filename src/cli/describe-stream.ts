@@ -1,13 +1,22 @@
 import { formatMoment } from './ages.ts'
 import type { Condition, ImageStream, TagEvent } from './api.ts'
 import { contentAnnotation, hasFailed, heldLine, inheritedLines, type Level } from './content-state.ts'
-import { digestText, earlier, sourceLine, standingLines, type TagView, troubleLines } from './describe-state.ts'
+import {
+  digestText,
+  earlier,
+  lookLines,
+  sourceLine,
+  standingLines,
+  type TagView,
+  troubleLines,
+} from './describe-state.ts'
 import { formatFields, formatLines, pairsOf } from './fields.ts'
 import { candidateAnnotation, holdAnnotation } from './holds.ts'
 import { immutableText } from './immutable.ts'
 import { incompleteReason } from './import-advice.ts'
 import { formatStreamReference } from './references.ts'
 import { followersIn, type StreamTag, trackedTag } from './stream-tags.ts'
+import type { TagCheck } from './tag-checks.ts'
 
 /** A stream, and what is known beside it. */
 export interface StreamView {
@@ -17,6 +26,8 @@ export interface StreamView {
   events: ReadonlyMap<string, readonly TagEvent[]>
   /** How much of what they need is held, of those that were read, by tag. */
   contents: ReadonlyMap<string, string | undefined>
+  /** How the upstreams of its scheduled tags are looked at, by `project/stream:tag`. */
+  checks: ReadonlyMap<string, TagCheck>
   project: Level
   nowMs: number
   wide: boolean
@@ -122,28 +133,31 @@ function namesLine(what: string, tags: readonly StreamTag[]): string[] {
 }
 
 function formatTag(
-  { stream, project, events, contents, nowMs, wide }: StreamView,
+  { stream, project, events, contents, checks, nowMs, wide }: StreamView,
   byName: TagsByName,
   { tag, aliases }: FoldedTag,
 ): string {
+  const ofStream = { called: `stream ${tag.project}/${tag.stream}`, annotations: stream.metadata?.annotations }
+  const immutable = immutableText(tag, [ofStream, project])
   const view: TagView = {
     tag,
     events: events.get(tag.tag),
     source: byName.get(trackedTag(tag)),
     content: contents.get(tag.tag),
+    check: checks.get(formatStreamReference(tag)),
+    isImmutable: immutable?.startsWith('yes') === true,
     nowMs,
     wide,
   }
   const names = aliases.map((alias) => alias.tag).join(', ')
   const title = `${formatStreamReference(tag)}${names === '' ? '' : `  (tracked by ${names})`}`
   const held = heldLine(view.content)
-  const ofStream = { called: `stream ${tag.project}/${tag.stream}`, annotations: stream.metadata?.annotations }
-  const immutable = immutableText(tag, [ofStream, project])
   const lines = [
     ...standingLines(view),
     ...(held === undefined ? [] : [held]),
     sourceLine(view),
-    ...(immutable?.startsWith('yes') ? [`immutable: ${immutable}`] : []),
+    ...lookLines(view),
+    ...(view.isImmutable ? [`immutable: ${immutable}`] : []),
     ...(tag.wanted?.referencePolicy?.type === 'Source' ? ['others are told to pull from the source'] : []),
     ...annotationLines(tag.wanted?.annotations, wide),
     ...troubleLines(view),

@@ -6,6 +6,7 @@ import {
   digestText,
   earlier,
   inForce,
+  lookLines,
   type Stood,
   sourceLine,
   standingLines,
@@ -55,7 +56,7 @@ function formatHeader(details: TagDetails): string {
   return formatFields([
     ['Name', formatStreamReference(tag)],
     ['Stands', standingLines(details).map((line) => line.replace(/^stands /, ''))],
-    ['Source', sourceLine(details)],
+    ['Source', [sourceLine(details), ...lookLines(details)]],
     ['Tracked by', followers.length === 0 ? undefined : followers.join(', ')],
     ['Reference', policy === 'Source' ? 'others are told to pull from the source' : undefined],
     ['Annotations', annotationLines(tag.wanted?.annotations, wide)],

@@ -13,11 +13,13 @@ import { readContent, readProjectLevel } from './content-state.ts'
 import { foldAliases, formatStream } from './describe-stream.ts'
 import { formatTagDetails } from './describe-tag.ts'
 import { unlessForbidden } from './failures.ts'
+import { immutableText } from './immutable.ts'
 import { newestEvents } from './ledger.ts'
 import { missingTag, requireStream } from './missing.ts'
 import { type Format, formatOption, printObject } from './output.ts'
 import { formatStreamReference, parseStreamReference, type TagName } from './references.ts'
-import { followersIn, tagOfImageTag, tagsOf, trackedTag } from './stream-tags.ts'
+import { followersIn, isScheduled, tagOfImageTag, tagsOf, trackedTag } from './stream-tags.ts'
+import { readCheck, readChecks } from './tag-checks.ts'
 import { tagTarget } from './tag-write.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
 
@@ -66,8 +68,11 @@ async function describeStream(
     await mapFew(read, atOnce, async (tag) => [tag.tag, await readContent(client, tag)] as const),
   )
   const project = await readProjectLevel(client, name.project)
+  const checks = tags.some(isScheduled) ? await readChecks(client, name) : new Map()
   const nowMs = context.clock.now()
-  context.stdout.write(formatStream({ stream, tags, events, contents, project, nowMs, wide: format === 'wide' }))
+  context.stdout.write(
+    formatStream({ stream, tags, events, contents, checks, project, nowMs, wide: format === 'wide' }),
+  )
   if (told.length > read.length && read.length === maxLedgers) {
     context.note(
       `note: who moved a tag and why, and what is held, is told of the first ${maxLedgers}; of one: weir describe ${called}:TAG`,
@@ -105,7 +110,9 @@ async function describeTag(
     events: await newestEvents(client, name),
     source: siblings.find((each) => each.tag === tracked),
     content: tag.image === undefined ? undefined : await readContent(client, name),
+    check: isScheduled(tag) ? await readCheck(client, name) : undefined,
     above,
+    isImmutable: immutableText(tag, above)?.startsWith('yes') === true,
     followers: followersIn(siblings)(name.tag).map((each) => each.tag),
     repository: stream?.status?.publicDockerImageRepository ?? stream?.status?.dockerImageRepository,
     nowMs: context.clock.now(),

@@ -6,7 +6,8 @@ import { inProject, noteNone, readStreams, type Scope } from './get-scope.ts'
 import { newestEvent } from './ledger.ts'
 import { digestColumns, type Format, type Printing, printDocuments, printRows, shortDigests } from './output.ts'
 import { formatStreamReference } from './references.ts'
-import { type StreamTag, sourceText, stateOf, tagsOf } from './stream-tags.ts'
+import { isScheduled, type StreamTag, sourceText, stateOf, tagsOf } from './stream-tags.ts'
+import { readChecks, type TagCheck } from './tag-checks.ts'
 import type { VerbContext } from './verbs.ts'
 
 /** Most tags whose revision is asked for: each is a request. */
@@ -25,7 +26,8 @@ export async function getTags(
   const tags = streams.items.flatMap(tagsOf)
   if (tags.length === 0) await noteNone(context, client, 'tags', scope)
   const revisions = format === 'wide' ? await readRevisions(context, client, tags) : new Map<StreamTag, number>()
-  printRows(context.stdout, format, tags, tagPrinting(revisions, context.clock.now()))
+  const checks = format === 'wide' && tags.some(isScheduled) ? await readChecks(client, scope) : new Map()
+  printRows(context.stdout, format, tags, tagPrinting(revisions, checks, context.clock.now()))
 }
 
 async function printObjects(
@@ -58,7 +60,12 @@ async function readRevisions(
   return new Map(read.flat())
 }
 
-function tagPrinting(revisions: ReadonlyMap<StreamTag, number>, nowMs: number): Printing<StreamTag> {
+function tagPrinting(
+  revisions: ReadonlyMap<StreamTag, number>,
+  checks: ReadonlyMap<string, TagCheck>,
+  nowMs: number,
+): Printing<StreamTag> {
+  const checkOf = (tag: StreamTag) => checks.get(formatStreamReference(tag))
   return {
     name: formatStreamReference,
     columns: [
@@ -69,6 +76,8 @@ function tagPrinting(revisions: ReadonlyMap<StreamTag, number>, nowMs: number): 
       { header: 'FROM', value: (tag) => sourceText(tag) ?? '-', wide: true },
       { header: 'UPDATED', value: ({ movedAt }) => agoInWords(movedAt, nowMs) || '-', narrow: true },
       { header: 'UPDATED', value: ({ movedAt }) => movedAt ?? '-', wide: true },
+      { header: 'LAST CHECK', value: (tag) => checkOf(tag)?.lastCheck?.time ?? '-', wide: true },
+      { header: 'NEXT CHECK', value: (tag) => checkOf(tag)?.nextCheck ?? '-', wide: true },
       { header: 'STATE', value: stateOf },
     ],
   }

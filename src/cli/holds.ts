@@ -4,7 +4,7 @@ import type { Condition, TagEvent } from './api.ts'
 /** Read-only annotation of a tag that a rollback holds. */
 export const holdAnnotation = 'weir.dev/hold'
 
-/** Read-only annotation of an immutable tag that something would have moved. */
+/** Read-only annotation of a tag that is not held and that something would have moved. */
 export const candidateAnnotation = 'weir.dev/candidate'
 
 /** Why a tag stands still, as far as the server says. */
@@ -15,7 +15,7 @@ export interface Hold {
   at?: string
   reason?: string
   /** What the tag would have moved to since. */
-  candidate?: string
+  candidate?: Candidate
   /** What the server says of it, in place of the revision, who and why. */
   said?: string
 }
@@ -33,10 +33,23 @@ export function heldBy(conditions: readonly Condition[] | null | undefined): Hol
   return message === undefined ? undefined : { said: message, ...(lastTransitionTime && { at: lastTransitionTime }) }
 }
 
-/** Where an immutable tag would have moved, as its annotations tell; undefined when nothing would have moved it. */
-export function candidateOf(annotations: Readonly<Record<string, string>> | null | undefined): string | undefined {
-  const { image } = parseObject(annotations?.[candidateAnnotation] ?? '') as { image?: unknown }
-  return typeof image === 'string' ? image : undefined
+/** Where a tag would have moved that does not, or not yet. */
+export interface Candidate {
+  /** Digest. */
+  image: string
+  /** When it was first seen, RFC 3339. */
+  seenAt: string | undefined
+}
+
+/** Where a tag that is not held would have moved, as its annotations tell; undefined when nothing would have moved it. */
+export function candidateOf(annotations: Readonly<Record<string, string>> | null | undefined): Candidate | undefined {
+  return readCandidate(parseObject(annotations?.[candidateAnnotation] ?? ''))
+}
+
+function readCandidate(value: unknown): Candidate | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { image, seenAt } = value as { image?: unknown; seenAt?: unknown }
+  return typeof image === 'string' ? { image, seenAt: typeof seenAt === 'string' ? seenAt : undefined } : undefined
 }
 
 /** `held since ... by jane (bad build)`; with `nowMs` also at which revision, and how long ago that was. */
@@ -59,14 +72,13 @@ export function isResumed(cause: TagEvent['cause'], hold: Hold | undefined): boo
 // A server of another version may write another form: the tag is held all the same.
 function parseHold(text: string): Hold {
   const { revision, by, at, reason, candidate } = parseObject(text)
-  const ahead =
-    typeof candidate === 'object' && candidate !== null && 'image' in candidate ? candidate.image : undefined
+  const ahead = readCandidate(candidate)
   return {
     ...(typeof revision === 'number' && { revision }),
     ...(typeof by === 'string' && { by }),
     ...(typeof at === 'string' && { at }),
     ...(typeof reason === 'string' && { reason }),
-    ...(typeof ahead === 'string' && { candidate: ahead }),
+    ...(ahead !== undefined && { candidate: ahead }),
   }
 }
 

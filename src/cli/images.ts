@@ -1,14 +1,16 @@
 import type { Command } from 'commander'
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
 import { apiVersion, type ImageStream, type ImageStreamImport, resources } from './api.ts'
+import { addCheckOptions, checkAnnotations, completeWish } from './check-options.ts'
 import { type Client, movePatienceMs } from './client.ts'
-import { misuse } from './failures.ts'
+import { type CliError, misuse } from './failures.ts'
 import { failureOf, formatFollowing, formatOutcome, type Outcome, outcomesOf } from './import-outcome.ts'
 import { type ImportWish, importSpec, type Wanted, wantedTags } from './import-plan.ts'
 import { type Format, formatOption, printable, printObject } from './output.ts'
 import { formatStreamReference, parseStreamReference, type StreamReference } from './references.ts'
 import { reportFailures } from './reported.ts'
-import { addVerb, changeCause, scheduledNote, type VerbContext } from './verbs.ts'
+import { annotateTag } from './tag-annotations.ts'
+import { addVerb, changeCause, type VerbContext } from './verbs.ts'
 
 interface ImportOptions extends ImportWish {
   reason?: string
@@ -19,20 +21,20 @@ const maxImagesPerRequest = 100
 
 /** Adds `import-image`. */
 export function addImportVerb(program: Command, context: VerbContext): void {
-  addVerb(program, 'import-image <project/stream[:tag]>', {
+  const verb = addVerb(program, 'import-image <project/stream[:tag]>', {
     does: 'Moves a tag to where its upstream points now, or makes it follow an upstream.',
     example: 'weir import-image demo/app:prod --from quay.io/org/app:v1',
   })
     .option('--from <reference>', 'the image to follow from now on (default: the one that the tag follows)')
     .option('--all', "every tag of the stream that follows a registry's image")
-    .option('--scheduled', 'write down that the server look again by itself; it does not do so yet')
+  addCheckOptions(verb)
     .option('--insecure', 'accept plain HTTP or an unknown certificate, where the server allows it')
     .option('--reason <text>', 'why, for the history')
     .addOption(formatOption())
     .action(async (target: string, options: ImportOptions) => {
       const reference = parseStreamReference(target)
       checkOptions(reference, options)
-      await importImage(context, reference, options)
+      await importImage(context, reference, completeWish(options))
     })
 }
 
@@ -60,6 +62,7 @@ async function importImage(context: VerbContext, reference: StreamReference, opt
   const isDocument = options.output === 'json' || options.output === 'yaml'
   const steps: ImageStreamImport[] = []
   const outcomes: Outcome[] = []
+  const unwritten: CliError[] = []
   // Each step is told when it is done: what it moved stays moved, whatever becomes of the next.
   for (let start = 0; start < wanted.length; start += maxImagesPerRequest) {
     const step = wanted.slice(start, start + maxImagesPerRequest)
@@ -67,15 +70,18 @@ async function importImage(context: VerbContext, reference: StreamReference, opt
     const told = await outcomesOf(client, reference, step, result)
     if (!isDocument) printOutcomes(context, options.output, told)
     noteFollowing(context, told)
+    for (const outcome of told.filter(isFollowed)) {
+      const failure = await annotateTag(client, outcome, checkAnnotations(options))
+      if (failure !== undefined) unwritten.push(failure)
+    }
     steps.push(result)
     outcomes.push(...told)
   }
   if (isDocument) printObject(context.stdout, options.output, mergeSteps(steps), { name: '', text: '' })
-  if (options.scheduled === true) context.note(scheduledNote)
   const failures = outcomes.flatMap((outcome) =>
     outcome.failure === undefined ? [] : [failureOf(outcome, outcome.failure)],
   )
-  reportFailures(context, failures, { of: outcomes.length, what: 'tags were not imported' })
+  reportFailures(context, [...failures, ...unwritten], { of: outcomes.length, what: 'tags were not imported' })
 }
 
 async function postImport(
@@ -93,6 +99,11 @@ async function postImport(
     status: {},
   }
   return client.request('POST', { resource, project }, { body, patienceMs: movePatienceMs })
+}
+
+/** Whether a tag follows what it was told to: one that failed to go over to another upstream still follows its own. */
+function isFollowed({ from, follows }: Outcome): boolean {
+  return from === follows
 }
 
 function noteFollowing(context: VerbContext, outcomes: readonly Outcome[]): void {

@@ -1,14 +1,14 @@
 import type { ImageStream, TagReference } from './api.ts'
+import type { CheckWish } from './check-options.ts'
 import { CliError } from './failures.ts'
 import { formatStreamReference, type StreamReference, type TagName } from './references.ts'
 import { sourceText, tagOf } from './stream-tags.ts'
 
 /** What an import is to change of a tag's wishes, beside looking where its upstream points. */
-export interface ImportWish {
+export interface ImportWish extends CheckWish {
   from?: string
   /** Every tag of the stream that follows a registry's image. */
   all?: boolean
-  scheduled?: boolean
   insecure?: boolean
 }
 
@@ -73,7 +73,7 @@ export function importSpec({ tag, from, current }: Wanted, wish: ImportWish): ob
     to: { name: tag },
     importPolicy: {
       insecure: wish.insecure === true || insecure === true,
-      scheduled: wish.scheduled === true || scheduled === true,
+      scheduled: wish.scheduled ?? scheduled === true,
       importMode,
     },
     ...(current?.referencePolicy === undefined ? {} : { referencePolicy: current.referencePolicy }),

@@ -62,6 +62,11 @@ export function trackedTag({ project, stream, from }: StreamTag): string | undef
   return colon < 0 || from.name.slice(0, colon) === stream ? from.name.slice(colon + 1) : undefined
 }
 
+/** Whether its upstream is looked at by the server itself. */
+export function isScheduled({ wanted }: StreamTag): boolean {
+  return wanted?.importPolicy?.scheduled === true && wanted.from?.kind === 'DockerImage' && wanted.reference !== true
+}
+
 /** Answers, of a tag's name, those of `tags` that follow it, directly or through others. */
 export function followersIn(tags: readonly StreamTag[]): (tag: string) => StreamTag[] {
   const byTracked = Map.groupBy(tags, trackedTag)

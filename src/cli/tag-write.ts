@@ -7,6 +7,7 @@ import {
   resources,
   type TagReference,
 } from './api.ts'
+import { type CheckWish, checkAnnotations } from './check-options.ts'
 import { type Client, movePatienceMs } from './client.ts'
 import { unlessForbidden } from './failures.ts'
 import { holdAnnotation } from './holds.ts'
@@ -15,9 +16,8 @@ import { type StreamTag, tagOfImageTag } from './stream-tags.ts'
 import type { Resolved } from './tag-resolve.ts'
 
 /** What is wanted of a tag beside its source. What is not said stays as the tag has it. */
-export interface TagWish {
+export interface TagWish extends CheckWish {
   reference?: boolean
-  scheduled?: boolean
   insecure?: boolean
   referencePolicy?: 'source' | 'local'
   reason?: string
@@ -40,7 +40,7 @@ export async function writeTag(
   wish: TagWish,
 ): Promise<ImageStreamTag> {
   const resource = resources.imageStreamTags
-  const annotations = annotationsOf(before?.wanted, wish.reason)
+  const annotations = annotationsOf(before?.wanted, wish)
   const body = {
     kind: 'ImageStreamTag',
     apiVersion: apiVersion(resource),
@@ -71,9 +71,10 @@ function inProject({ namespace, ...from }: ObjectReference, project: string): Ob
   return namespace === undefined || namespace === project ? from : { ...from, namespace }
 }
 
-function annotationsOf(wanted: TagReference | undefined, reason: string | undefined): Record<string, string> {
+function annotationsOf(wanted: TagReference | undefined, wish: TagWish): Record<string, string> {
   const { [holdAnnotation]: _hold, [changeCause]: _cause, ...kept } = wanted?.annotations ?? {}
-  return reason === undefined ? kept : { ...kept, [changeCause]: reason }
+  const annotations = { ...kept, ...checkAnnotations(wish) }
+  return wish.reason === undefined ? annotations : { ...annotations, [changeCause]: wish.reason }
 }
 
 /** How an upstream is asked was said for that upstream: another one starts afresh. */
@@ -83,7 +84,7 @@ function importPolicy(wanted: TagReference | undefined, from: Resolved['from'], 
   const { insecure, scheduled, importMode } = (isSame ? wanted.importPolicy : undefined) ?? {}
   return {
     insecure: wish.insecure === true || insecure === true,
-    scheduled: wish.scheduled === true || scheduled === true,
+    scheduled: wish.scheduled ?? scheduled === true,
     importMode: importMode ?? 'PreserveOriginal',
   }
 }

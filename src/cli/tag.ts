@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander'
+import { addCheckOptions, checkFlag, completeWish } from './check-options.ts'
 import { misuse } from './failures.ts'
 import { type Format, formatOption, printable, printDocuments, printObject } from './output.ts'
 import { formatStreamReference, parseTagReference, type TagName } from './references.ts'
@@ -6,7 +7,7 @@ import { reportFailures } from './reported.ts'
 import { deleteTags } from './tag-delete.ts'
 import { type Promotion, setTags, type TagOptions } from './tag-set.ts'
 import { parseSource, type Source, type SourceKind, sourceKinds, sourceWords } from './tag-source.ts'
-import { addVerb, scheduledNote, type VerbContext } from './verbs.ts'
+import { addVerb, type VerbContext } from './verbs.ts'
 
 interface Options extends TagOptions {
   delete?: boolean
@@ -21,7 +22,7 @@ imported at once, and the outcome is waited for (as long as --request-timeout sa
 
 /** Adds `tag`. */
 export function addTagVerb(program: Command, context: VerbContext): void {
-  addVerb(program, 'tag <source> [dest...]', {
+  const verb = addVerb(program, 'tag <source> [dest...]', {
     does: 'Puts tags where another tag or image is, or takes tags away.',
     example: 'weir tag demo/app:latest demo/app:prod --reason "release 7"',
     more: [
@@ -35,7 +36,7 @@ export function addTagVerb(program: Command, context: VerbContext): void {
     .option('-d, --delete', 'take the named tags away; their history stays')
     .option('--alias', 'let DEST follow SOURCE, a tag of the same stream, from now on')
     .option('--reference', "write down where the image is, and import nothing of a registry's")
-    .option('--scheduled', 'write down that the server look again by itself; it does not do so yet')
+  addCheckOptions(verb)
     .option('--insecure', 'accept plain HTTP or an unknown certificate, where the server allows it')
     .addOption(
       new Option('--reference-policy <policy>', 'what the API tells others to pull: this stream or the source').choices(
@@ -47,7 +48,7 @@ export function addTagVerb(program: Command, context: VerbContext): void {
     .addOption(formatOption())
     .action(async (first: string, rest: string[], options: Options) => {
       if (options.delete === true) await removeTags(context, [first, ...rest], options)
-      else await promote(context, first, rest, options)
+      else await promote(context, first, rest, completeWish(options))
     })
 }
 
@@ -63,7 +64,6 @@ async function promote(context: VerbContext, value: string, dests: readonly stri
     context.stdout.write(`${printable(line)}\n`)
   })
   if (document !== undefined) printTags(context, document, done, targets.length)
-  if (options.scheduled === true) context.note(scheduledNote)
   reportFailures(context, failures, { of: targets.length, what: 'tags were not set' })
 }
 
@@ -95,13 +95,13 @@ function checkOptions(source: Source, targets: readonly TagName[], value: string
     )
   }
   requireOnce(targets)
-  const { alias, reference, scheduled, insecure } = options
-  if (source.kind !== 'docker' && (scheduled === true || insecure === true)) {
-    const flag = scheduled === true ? '--scheduled' : '--insecure'
+  const { alias, reference } = options
+  const flag = checkFlag(options) ?? (options.insecure === true ? '--insecure' : undefined)
+  if (source.kind !== 'docker' && flag !== undefined) {
     throw misuse(`${flag} is about imports, and ${value} is already in Weir: leave it out`)
   }
-  if (reference === true && (scheduled === true || insecure === true)) {
-    throw misuse('--reference imports nothing: leave it out, or leave out --scheduled and --insecure')
+  if (reference === true && flag !== undefined) {
+    throw misuse(`--reference imports nothing: leave it out, or leave out ${flag}`)
   }
   if (alias !== true) return
   if (reference === true) throw misuse('--alias follows and --reference merely points: leave out one of them')

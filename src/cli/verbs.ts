@@ -73,10 +73,6 @@ export function countOption(value: string): number {
   return count
 }
 
-/** What is to be known of `--scheduled`. */
-export const scheduledNote =
-  'note: the server writes --scheduled down, and does not look by itself yet: import again to move a tag'
-
 /** `--reason` as metadata carries it. */
 export function changeCause(reason: string | undefined): { annotations?: Record<string, string> } {
   return reason === undefined ? {} : { annotations: { 'kubernetes.io/change-cause': reason } }

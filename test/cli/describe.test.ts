@@ -97,7 +97,7 @@ describe('a stream', () => {
         'demo/app:prod',
         `  stands at ${short(a)} since 3 days ago (2026-01-28T00:00:00Z)`,
         '  revision 2: import by jane from quay.io/org/app:v1 (release)',
-        '  follows quay.io/org/app:v1, looked at by hand: weir import-image demo/app:prod',
+        '  follows quay.io/org/app:v1, looked at by hand: weir import-image demo/app:prod; by itself with --scheduled',
         '  before:',
         `    ${short(b)}  revision 1, 10 days ago (2026-01-21T00:00:00Z)`,
         '',
@@ -128,7 +128,7 @@ describe('a stream', () => {
     [undefined, 'follows nothing: it moves when it is pushed or tagged'],
     [
       { from, importPolicy: { scheduled: true, insecure: true } },
-      'scheduled, but Weir does not look by itself yet: weir import-image demo/app:prod; insecure connections allowed',
+      'looked at by itself; at once: weir import-image demo/app:prod; insecure connections allowed',
     ],
     [{ from, reference: true }, 'a reference to quay.io/org/app:v1: nothing is imported'],
     [{ from: { kind: 'ImageStreamTag', name: 'latest' } }, 'tracks demo/app:latest: moves along with it'],
@@ -336,16 +336,19 @@ describe('what is wrong with a tag', () => {
   test('a hold with what the tag would have moved to', async () => {
     const waiting = JSON.stringify({ revision: 3, by: 'jane', candidate: { image: c, seenAt: '2026-01-30T00:00:00Z' } })
     const text = await block({ tag: 'prod', spec: { from, annotations: { 'weir.dev/hold': waiting } }, images: [a] })
-    expect(text).toContain(`    it would have moved to ${short(c)}\n`)
+    const seen = 'first seen 24 hours ago (2026-01-30T00:00:00Z)'
+    expect(text).toContain(`    it would have moved to ${short(c)}, ${seen}\n`)
   })
 
   test('what an immutable tag would have moved to, and nothing of how that is told', async () => {
     const annotations = {
       'weir.dev/immutable': 'true',
-      'weir.dev/candidate': JSON.stringify({ image: c, seenAt: 'x' }),
+      'weir.dev/candidate': JSON.stringify({ image: c, seenAt: at(30) }),
     }
     const text = await block({ tag: 'prod', spec: { from, annotations }, images: [a] })
-    expect(text).toContain(`  ! is immutable: it would have moved to ${short(c)}\n`)
+    expect(text).toContain(
+      `  ! is immutable: it would have moved to ${short(c)}, first seen 24 hours ago (${at(30)})\n`,
+    )
     expect(text).toContain('weir.dev/immutable=true')
     expect(text).not.toContain('weir.dev/candidate')
     for (const odd of ['null', 'true', '{"image":1}', 'not JSON']) {
@@ -576,7 +579,7 @@ describe('a tag', () => {
       `Name:        demo/app:prod
 Stands:      at ${short(a)} since 3 days ago (2026-01-28T00:00:00Z)
              revision 7: rollback to 5 by jane; no longer held
-Source:      follows quay.io/org/app:v1, looked at by hand: weir import-image demo/app:prod
+Source:      follows quay.io/org/app:v1, looked at by hand: weir import-image demo/app:prod; by itself with --scheduled
 Tracked by:  stable
 Pull:        docker pull weir.test:5000/demo/app:prod
              docker pull weir.test:5000/demo/app@${a}

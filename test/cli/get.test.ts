@@ -148,7 +148,7 @@ describe('get tags', () => {
         : failure(403, 'Forbidden', 'no'),
     )
     const wide = await get(api, 'tags', '-n', 'demo', '-o', 'wide')
-    const prod = `${digest}  7         quay.io/org/app:v1 +2026-01-01T00:00:00Z  held, failed`
+    const prod = `${digest}  7         quay.io/org/app:v1 +2026-01-01T00:00:00Z +- +- +held, failed`
     expect(wide.stdout).toMatch(new RegExp(prod))
     expect(wide.stdout).toMatch(new RegExp(`base/app@${digest}`))
     expect(wide.stdout).toMatch(new RegExp(`demo/app:pushed +${digest}  -  `))

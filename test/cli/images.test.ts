@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { failure, startFakeApi } from './fake-api.ts'
 import { a, b, c, docker, event, events, imported, importing, imports, stream, streamOf } from './import-api.ts'
-import { run } from './run.ts'
+
+const itag = '/apis/image.openshift.io/v1/namespaces/demo/imagetags/app:prod'
 
 describe('a tag', () => {
   test('that is new follows --from, and stands somewhere', async () => {
@@ -104,20 +105,49 @@ describe('a tag', () => {
     expect(await importing(api, 'demo/app:prod', '--from', 'quay.io/org/app:v1')).toMatchObject({ code: 0, stderr: '' })
   })
 
-  test('with --scheduled is told that nobody looks by himself yet, whatever is printed', async () => {
+  test.each([
+    [['--scheduled'], true, []],
+    [['--no-scheduled'], false, []],
+    [['--interval', '1h'], true, [{ spec: { annotations: { 'weir.dev/import-interval': '1h' } } }]],
+    [
+      ['--interval', '30m', '--min-age', '3d', '--scheduled'],
+      true,
+      [{ spec: { annotations: { 'weir.dev/import-interval': '30m', 'weir.dev/min-age': '3d' } } }],
+    ],
+  ])('with %j is scheduled: %j', async (flags, scheduled, patches) => {
     for (const output of [[], ['-o', 'json']]) {
       const api = await startFakeApi()
-      api.answer('GET', stream, streamOf([docker('prod', 'quay.io/org/app:v1')], { prod: a }))
+      const before = docker('prod', 'quay.io/org/app:v1', { importPolicy: { scheduled: !scheduled } })
+      api.answer('GET', stream, streamOf([before], { prod: a }))
       api.answer('POST', imports, imported(a))
-      const result = await importing(api, 'demo/app:prod', '--scheduled', ...output)
-      expect(result).toMatchObject({
-        code: 0,
-        stderr:
-          'note: the server writes --scheduled down, and does not look by itself yet: import again to move a tag\n',
-      })
-      expect(api.sent('POST', imports)).toMatchObject([{ spec: { images: [{ importPolicy: { scheduled: true } }] } }])
+      api.answer('PATCH', itag, { body: { kind: 'ImageTag' } })
+      const result = await importing(api, 'demo/app:prod', ...flags, ...output)
+      expect(result).toMatchObject({ code: 0, stderr: '' })
+      expect(api.sent('POST', imports)).toMatchObject([{ spec: { images: [{ importPolicy: { scheduled } }] } }])
+      expect(api.sent('PATCH', itag)).toEqual(patches)
     }
-    expect((await run(['import-image', '--help'])).stdout).toContain('does not do so yet')
+  })
+
+  test('stays scheduled, or not, when nothing is said of it', async () => {
+    for (const scheduled of [true, false]) {
+      const api = await startFakeApi()
+      api.answer('GET', stream, streamOf([docker('prod', 'quay.io/a/b', { importPolicy: { scheduled } })]))
+      api.answer('POST', imports, imported(a))
+      await importing(api, 'demo/app:prod')
+      expect(api.sent('POST', imports)).toMatchObject([{ spec: { images: [{ importPolicy: { scheduled } }] } }])
+    }
+  })
+
+  test.each([
+    [['--interval', 'often'], 'Write a duration'],
+    [['--min-age', '3'], 'Write a duration'],
+    [['--no-scheduled', '--interval', '1h'], 'leave it out, or --no-scheduled'],
+  ])('refuses %j, and sends nothing', async (flags, message) => {
+    const api = await startFakeApi()
+    const result = await importing(api, 'demo/app:prod', ...flags)
+    expect(result).toMatchObject({ code: 2, stdout: '' })
+    expect(result.stderr).toContain(message)
+    expect(api.asked()).toEqual([])
   })
 })
 

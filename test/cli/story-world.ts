@@ -28,6 +28,7 @@ export async function story(): Promise<Story> {
     const search = new URLSearchParams(query).toString()
     const answered = await world.send(method, search === '' ? path : `${path}?${search}`, {
       ...(token === undefined ? {} : { token }),
+      ...(headers['content-type'] === undefined ? {} : { headers: { 'content-type': headers['content-type'] } }),
       ...(body === undefined ? {} : { body }),
     })
     return { status: answered.status, body: answered.body }

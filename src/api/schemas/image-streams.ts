@@ -19,7 +19,7 @@ export const tagImportPolicySchema = z
       'Whether plain HTTP and unknown certificates are taken from the registry, where the operator allows it. Default false.',
     ),
     scheduled: boolean(
-      'Whether the tag is to be imported again at every interval. It is kept; this server does not look by itself yet. Default false.',
+      'Whether its source is looked at again and again, and the tag follows it. Default false.',
     ),
     importMode: string('Legacy or PreserveOriginal. Both keep an index whole.'),
   })

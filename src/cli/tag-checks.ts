@@ -1,0 +1,107 @@
+/** How the upstreams of scheduled tags are looked at, as the server tells it. */
+
+import { agoInWords, formatMoment } from './ages.ts'
+import { type ApiObject, resources } from './api.ts'
+import type { Client } from './client.ts'
+import { isForbidden, isNotFound } from './failures.ts'
+import { formatStreamReference, type TagName } from './references.ts'
+
+/** A TagCheck of `weir.dev/v1`. Times are RFC 3339. */
+export interface TagCheck extends ApiObject {
+  stream?: string
+  tag?: string
+  from?: string
+  /** Between two checks, as `15m`. */
+  interval?: string
+  lastCheck?: {
+    time?: string
+    result?: string
+    image?: string
+    /** The tag of the upstream that a tracking policy chose. */
+    chosen?: string
+    reason?: string
+    message?: string
+    failures?: number
+  } | null
+  nextCheck?: string
+  delayedBy?: string
+  candidate?: { image?: string; seenAt?: string; dueAt?: string } | null
+}
+
+/** What a tag waits for beyond its own time. */
+const delays: Readonly<Record<string, string>> = {
+  Backoff: 'later each time that it fails',
+  TooManyRequests: 'its registry asked to be left alone until then',
+  Budget: 'what its registry may be asked in the background is spent until then',
+}
+
+/** The check of a tag; undefined of one that is not scheduled, and for who may not read it. */
+export async function readCheck(client: Client, { project, stream, tag }: TagName): Promise<TagCheck | undefined> {
+  return unlessAbsent(client.request<TagCheck>('GET', { ...place(project), name: `${stream}:${tag}` }), undefined)
+}
+
+/** The checks of a stream, a project or of all, by `project/stream:tag`; none for who may not read them. */
+export async function readChecks(
+  client: Client,
+  { project, stream }: { project?: string | undefined; stream?: string | undefined },
+): Promise<ReadonlyMap<string, TagCheck>> {
+  const query = stream === undefined ? {} : { query: { fieldSelector: `stream=${stream}` } }
+  const { items } = await unlessAbsent(client.list<TagCheck>(place(project), query), { items: [] })
+  return new Map(
+    items.map((check) => {
+      const { stream: streamName = '', tag = '', metadata } = check
+      return [formatStreamReference({ project: metadata?.namespace ?? '', stream: streamName, tag }), check]
+    }),
+  )
+}
+
+/** What came of the last check, and when the next is. */
+export function checkLines({ lastCheck, nextCheck, delayedBy }: TagCheck, nowMs: number): string[] {
+  const last =
+    lastCheck?.time === undefined ? [] : [`last check ${formatMoment(lastCheck.time, nowMs)}: ${outcome(lastCheck)}`]
+  if (nextCheck === undefined) return last
+  const why = delayedBy === undefined ? '' : `: ${delays[delayedBy] ?? delayedBy}`
+  return [...last, `next check ${nextText(nextCheck, nowMs)}${why}`]
+}
+
+function nextText(nextCheck: string, nowMs: number): string {
+  const leftMs = Date.parse(nextCheck) - nowMs
+  if (leftMs < 0) return `waits for its turn since ${nextCheck}`
+  return leftMs < 60_000 ? `within a minute (${nextCheck})` : `${agoInWords(nextCheck, nowMs)} (${nextCheck})`
+}
+
+function outcome({ result, chosen, reason, message, failures = 0 }: NonNullable<TagCheck['lastCheck']>): string {
+  const of = chosen === undefined ? '' : `, chosen ${chosen}`
+  switch (result) {
+    case 'Unchanged':
+      return `unchanged${of}`
+    case 'Moved':
+      return `moved${of}`
+    case 'Candidate':
+      return `found what it does not move to${of}`
+    case 'Failed':
+      return `failed${failures > 1 ? ` for the ${ordinal(failures)} time` : ''}: ${[reason ?? 'Unknown', message].filter(Boolean).join(': ')}`
+    default:
+      return result ?? 'unknown'
+  }
+}
+
+function ordinal(count: number): string {
+  const isTeen = Math.trunc(count / 10) % 10 === 1
+  const ending = isTeen ? undefined : { 1: 'st', 2: 'nd', 3: 'rd' }[count % 10]
+  return `${count}${ending ?? 'th'}`
+}
+
+function place(project: string | undefined) {
+  return { resource: resources.tagChecks, ...(project === undefined ? {} : { project }) }
+}
+
+/** A server of another version may have none of it. */
+async function unlessAbsent<T, const D>(answer: Promise<T>, otherwise: D): Promise<T | D> {
+  try {
+    return await answer
+  } catch (error) {
+    if (isForbidden(error) || isNotFound(error)) return otherwise
+    throw error
+  }
+}
