@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Content } from './content/content.ts'
 import { createAskForPin } from './importer/ask-for-pin.ts'
 import { createChildren, type KeepManifest } from './importer/children.ts'
+import { createChoose } from './importer/choose.ts'
 import { createConfigurations } from './importer/configurations.ts'
 import { createRecordFailure } from './importer/failures.ts'
 import { createImportImage, type ImageOutcome } from './importer/import-image.ts'
@@ -126,7 +127,8 @@ export function createImporter(options: ImporterOptions): Importer {
   const obtain = createObtain({ links, content, upstream, images, configurations })
   const children = createChildren({ links, upstream, images, configurations, keepManifest, log })
   const recordFailure = createRecordFailure({ writer, askForPin: createAskForPin({ links, upstream }), log })
-  const importImage = createImportImage({ reader, writer, allowed, obtain, children, recordFailure, log })
+  const choose = createChoose(upstream)
+  const importImage = createImportImage({ reader, writer, allowed, choose, obtain, children, recordFailure, log })
 
   // What many ask for at once is more than memory holds, and one project must not keep the others waiting.
   const enter = createGate(requests)

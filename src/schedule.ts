@@ -3,11 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Digest } from './oci/digest.ts'
 import type { RegistryError, UpstreamReason } from './oci/errors.ts'
-import { formatImageReference, type StreamName } from './oci/reference.ts'
+import type { StreamName } from './oci/reference.ts'
 import { type Checked, type CheckSourceOptions, createCheckSource, isPassing } from './schedule/check.ts'
 import { createCheckpoint } from './schedule/checkpoint.ts'
 import { createDueQueue } from './schedule/due.ts'
-import { createSources, dropFollower, type Follower, type Source } from './schedule/sources.ts'
+import { createSources, dropFollower, type Follower, keyOf, type Source } from './schedule/sources.ts'
 import { nextTime, pauseAfter } from './schedule/times.ts'
 import type { Store } from './store/store.ts'
 import { isBudgetRefusal } from './upstream/budget-refusal.ts'
@@ -288,8 +288,14 @@ export function createSchedule(options: ScheduleOptions): Schedule {
           searched.set(repository, [...(searched.get(repository) ?? []), change])
           continue
         }
-        const source = sources.get(formatImageReference({ host, repository, tag }))
-        if (source !== undefined) told.add(source)
+        // A tag that is new there may be what a tracking policy looks for.
+        for (const reference of [
+          { host, repository, tag },
+          { host, repository },
+        ]) {
+          const source = sources.get(keyOf(reference))
+          if (source !== undefined) told.add(source)
+        }
       }
       for (const source of searched.size === 0 ? [] : sources.ofProject(project)) {
         const ofRepository = searched.get(source.reference.repository) ?? []
@@ -321,10 +327,13 @@ export function createSchedule(options: ScheduleOptions): Schedule {
 
 function lastOf({ last }: Source, follower: Follower): LastCheck | undefined {
   if (last === undefined) return undefined
-  const { at, digest, failures } = last
+  const { at, failures } = last
+  const digest = follower.record.track === undefined ? last.digest : follower.chosen?.digest
+  const chosen = follower.chosen?.tag
   const failure = last.failure ?? follower.failure
   const result = failure === undefined ? (follower.result ?? 'Unchanged') : 'Failed'
-  return { at, result, ...(digest === undefined ? {} : { digest }), ...failure, failures }
+  const known = { ...(digest === undefined ? {} : { digest }), ...(chosen === undefined ? {} : { chosen }) }
+  return { at, result, ...known, ...failure, failures }
 }
 
 function resultOf({ failure, moved }: Checked): CheckResult {
@@ -334,7 +343,9 @@ function resultOf({ failure, moved }: Checked): CheckResult {
 
 /** Of the same repository. */
 function isOf({ reference }: Source, { host, tag }: ToldChange): boolean {
-  return (host ?? reference.host) === reference.host && (tag ?? reference.tag) === reference.tag
+  const isWhole = reference.tag === undefined && reference.digest === undefined
+  const isTag = isWhole || tag === undefined || tag === reference.tag
+  return (host ?? reference.host) === reference.host && isTag
 }
 
 /** Whether its registry asked to be left alone for a while, or its budget did. */

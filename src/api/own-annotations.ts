@@ -2,6 +2,9 @@ import { policyAnnotationNames } from '../streams/content-policy.ts'
 import { deletesAnnotation } from '../streams/delete-policy.ts'
 import { homeAnnotation } from '../streams/home-annotation.ts'
 import { fitsNone, immutableAnnotation } from '../streams/immutable.ts'
+import { minAgeAnnotation } from '../streams/min-age.ts'
+import { intervalAnnotation } from '../streams/scheduled.ts'
+import { trackAnnotation } from '../streams/tracking.ts'
 import { contentAnnotation } from './content-state.ts'
 import { isJsonObject } from './json.ts'
 
@@ -13,7 +16,14 @@ export const candidateAnnotation = 'weir.dev/candidate'
 
 const domain = 'weir.dev/'
 const computed: readonly string[] = [holdAnnotation, candidateAnnotation, contentAnnotation]
-const settings: readonly string[] = [...policyAnnotationNames, homeAnnotation, immutableAnnotation, deletesAnnotation]
+const ofSchedule: readonly string[] = [trackAnnotation, intervalAnnotation, minAgeAnnotation]
+const settings: readonly string[] = [
+  ...policyAnnotationNames,
+  homeAnnotation,
+  immutableAnnotation,
+  deletesAnnotation,
+  ...ofSchedule,
+]
 /** Every annotation of tags, streams and projects in Weir's own domain. */
 export const ownAnnotations: readonly string[] = [...settings, ...computed]
 const known = new Set(ownAnnotations)
@@ -34,9 +44,10 @@ interface Annotated {
 }
 
 /** Those that do not count on every level, and where they do. */
-const counts: ReadonlyMap<string, readonly Level[]> = new Map([
+const counts: ReadonlyMap<string, readonly Level[]> = new Map<string, readonly Level[]>([
   [homeAnnotation, ['project']],
   [deletesAnnotation, ['project', 'stream']],
+  ...ofSchedule.map((name) => [name, ['tag']] as const),
 ])
 const levelNames = { project: 'a project', stream: 'an image stream', tag: 'a tag' } as const
 /** Of the objects that have such annotations as `metadata`; an ImageTag shows those of its stream there. */

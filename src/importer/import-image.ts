@@ -1,7 +1,6 @@
 import type { Logger } from 'pino'
 import type { Digest } from '../oci/digest.ts'
 import { type ErrorCode, RegistryError } from '../oci/errors.ts'
-import type { ImageReference } from '../oci/reference.ts'
 import { isHeldError, requireNotHeld } from '../streams/hold.ts'
 import { requireTagUnchanged } from '../streams/preconditions.ts'
 import type { ImageRecord } from '../streams/records.ts'
@@ -10,6 +9,7 @@ import { isUnlinkedError } from '../streams/unlinking.ts'
 import { requireValid, validateTagName } from '../streams/validation.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
 import type { ChildImage, Children } from './children.ts'
+import type { Choose } from './choose.ts'
 import type { RecordFailure } from './failures.ts'
 import type { Obtain, Obtained } from './obtain.ts'
 import { causeOf, type Frame, type ImportImage, isDry, nameOf, permitted, seenBy, specOf } from './request.ts'
@@ -51,6 +51,7 @@ export interface ImportImageOptions {
   reader: Pick<StreamReader, 'tag'>
   writer: Pick<StreamWriter, 'changeTag'>
   allowed: AllowList
+  choose: Choose
   obtain: Obtain
   children: Children
   recordFailure: RecordFailure
@@ -64,7 +65,7 @@ const maxAttempts = 4
 const overtakenCodes = new Set<ErrorCode>(['NAME_UNKNOWN', 'NOT_FOUND', 'CONFLICT'])
 
 export function createImportImage(options: ImportImageOptions): ImportOne {
-  const { reader, writer, allowed, obtain, children, recordFailure, log } = options
+  const { reader, writer, allowed, choose, obtain, children, recordFailure, log } = options
 
   /** Moves the tag to what was obtained, or sees that it may; undefined when it changed since it was read. */
   async function move(
@@ -95,10 +96,10 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
   async function importOnce(
     frame: Frame,
     wanted: ImportImage,
-    reference: ImageReference,
     before: Tag | undefined,
   ): Promise<ImageOutcome | 'raced'> {
     const { request, stream } = frame
+    const reference = permitted(wanted.chosen ?? wanted.from, allowed)
     requireNotHeld(before?.record, frame.causeKind ?? 'import', request, wanted.to)
     const obtained = await obtain(frame, reference, before)
     frame.signal?.throwIfAborted()
@@ -113,6 +114,12 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
     const { location: _location, bytes, ...image } = obtained
     const isTold = frame.room?.take(bytes.length) === true
     return { to: wanted.to, ...image, ...(isTold && { bytes }), ...(tell && told.length > 0 && { children: told }) }
+  }
+
+  /** What of a tag's source is imported. @throws RegistryError as {@link permitted} and {@link Choose} */
+  async function chosenOf(frame: Frame, wanted: ImportImage, before: Tag | undefined): Promise<ImportImage> {
+    permitted(wanted.from, allowed)
+    return choose(frame, wanted, before)
   }
 
   /** An image that is deleted after it was obtained, and before its tag moved, is obtained anew. */
@@ -137,10 +144,10 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
     try {
       requireValid('ImageStreamTag', `${frame.request.stream}:${wanted.to}`, validateTagName(wanted.to, 'tag.name'))
       before = frame.stream && (await reader.tag(frame.stream, wanted.to))
-      const reference = permitted(wanted.from, allowed)
+      const chosen = await chosenOf(frame, wanted, before)
       for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
         if (attempt > 0) before = frame.stream && (await reader.tag(frame.stream, wanted.to))
-        const imported = await importLinked(frame, wanted, reference, before)
+        const imported = await importLinked(frame, chosen, before)
         if (imported !== 'raced') return imported
       }
       throw new RegistryError('CONFLICT', {
@@ -155,7 +162,7 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
     byHand,
     async inBackground(frame, wanted, before) {
       try {
-        await importLinked(frame, wanted, permitted(wanted.from, allowed), before)
+        await importLinked(frame, await chosenOf(frame, wanted, before), before)
       } catch (error) {
         frame.signal?.throwIfAborted()
         if (isOvertaken(error)) return
@@ -165,7 +172,7 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
     },
     async scheduled(frame, wanted, before) {
       try {
-        return await importLinked(frame, wanted, permitted(wanted.from, allowed), before)
+        return await importLinked(frame, wanted, before)
       } catch (error) {
         frame.signal?.throwIfAborted()
         if (error instanceof RegistryError && error.upstream === undefined && error.code === 'CONFLICT') return 'raced'

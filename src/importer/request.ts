@@ -14,6 +14,8 @@ export interface ImportImage {
   from: string
   to: string
   importPolicy: ImportPolicy
+  /** What of it is imported, where the tag's policy chose among its tags; default `from`. */
+  chosen?: string
   /** Default: the tag's own, or `Local`. */
   referencePolicy?: TagReference['referencePolicy']
 }
@@ -97,7 +99,7 @@ export function causeOf({ request, causeKind = 'import' }: Frame, wanted: Import
   return {
     kind: causeKind,
     by: request.by,
-    from: { kind: 'DockerImage', name: wanted.from },
+    from: { kind: 'DockerImage', name: wanted.chosen ?? wanted.from },
     ...(request.reason === undefined ? {} : { reason: request.reason }),
   }
 }

@@ -6,6 +6,7 @@ import { candidateDueAt } from '../streams/min-age.ts'
 import { isPending } from '../streams/pending.ts'
 import type { TagRecord, TagReference } from '../streams/records.ts'
 import type { Stream, StreamReader, StreamWriter, Tag } from '../streams/streams.ts'
+import { trackOf } from '../streams/tracking.ts'
 import type { RecordFailure } from './failures.ts'
 import type { ImportOne } from './import-image.ts'
 import { type Frame, nameOf } from './request.ts'
@@ -14,7 +15,8 @@ import { type Frame, nameOf } from './request.ts'
 export interface ScheduledImport {
   /** Its source, as its spec has it. */
   from: string
-  /** What of it is imported, where a policy chose among its tags; default `from`. */
+  /** The tracking policy by which one of its tags was chosen, and what was chosen: no tag that fits is a failure. */
+  track?: string
   chosen?: string
   /** Where it points now, as a poll just told; or why that is not known. */
   told: { digest: Digest } | { failure: RegistryError }
@@ -79,11 +81,11 @@ export function createImportScheduled(options: ImportScheduledOptions): ImportSc
     return standing(record, digest)
   }
 
-  return async (name, tag, { from, chosen = from, told }, signal) => {
+  return async (name, tag, { from, track, chosen = from, told }, signal) => {
     const stream = await reader.stream(name)
     const before = stream && (await reader.tag(stream, tag))
     const spec = before?.record.spec
-    if (stream === undefined || before === undefined || !wants(spec, from)) return { kind: 'gone' }
+    if (stream === undefined || before === undefined || !wants(spec, from, track)) return { kind: 'gone' }
     if (isPending(before.record)) return { kind: 'again' }
     const { importPolicy, referencePolicy } = spec
     const wanted = { from: chosen, to: tag, importPolicy, referencePolicy }
@@ -108,8 +110,9 @@ interface Asked {
   digest: Digest
 }
 
-function wants(spec: TagReference | undefined, from: string): spec is TagReference {
-  return spec?.from?.kind === 'DockerImage' && spec.from.name === from && spec.importPolicy.scheduled === true
+function wants(spec: TagReference | undefined, from: string, track: string | undefined): spec is TagReference {
+  if (spec?.from?.kind !== 'DockerImage' || spec.from.name !== from || trackOf(spec) !== track) return false
+  return spec.importPolicy.scheduled === true
 }
 
 /** Whether what is wanted was found once: else a failure of the first import is still to be made good. */

@@ -1,10 +1,11 @@
 import type { Logger } from 'pino'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError, type UpstreamReason } from '../oci/errors.ts'
-import type { StreamName } from '../oci/reference.ts'
+import { formatImageReference, type StreamName } from '../oci/reference.ts'
 import { isBudgetRefusal } from '../upstream/budget-refusal.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Follower, Source } from './sources.ts'
+import { type Answer, chooseForAll } from './tracking.ts'
 
 /** What a tag made of what it was told of its source, as `Importer.importScheduled` answers it. */
 export type FollowOutcome =
@@ -19,7 +20,12 @@ export interface CheckSourceOptions {
   importScheduled(
     name: StreamName,
     tag: string,
-    asked: { from: string; told: { digest: Digest } | { failure: RegistryError } },
+    asked: {
+      from: string
+      track?: string
+      chosen?: string
+      told: { digest: Digest } | { failure: RegistryError }
+    },
     signal: AbortSignal,
   ): Promise<FollowOutcome>
   /** Names the logins that a project may use somewhere, the same for the same ones alone: who has others is not told what these were. */
@@ -60,17 +66,40 @@ export function isPassing({ upstream, code }: RegistryError): boolean {
 export function createCheckSource(options: CheckSourceOptions): CheckSource {
   const { upstream, importScheduled, loginsOf, now, log } = options
 
-  async function told(source: Source, first: Follower, signal: AbortSignal): Promise<Digest | RegistryError> {
+  async function answered(source: Source, signal: AbortSignal, ask: () => Promise<Digest>): Promise<Answer> {
+    try {
+      return { digest: await ask() }
+    } catch (error) {
+      return { failure: failureFor(source, signal, error) }
+    }
+  }
+
+  /** @throws whatever `signal` aborted with */
+  function failureFor({ key }: Source, signal: AbortSignal, error: unknown): RegistryError {
+    signal.throwIfAborted()
+    if (error instanceof RegistryError) return error
+    log.error({ source: key, err: error }, 'a scheduled check failed unexpectedly')
+    return new RegistryError('UNKNOWN', { message: 'internal error; the log of the server has it' })
+  }
+
+  /** What followers that log in alike are answered, and who of them is. */
+  async function told(source: Source, group: Follower[], signal: AbortSignal): Promise<[Answer, Follower[]][]> {
+    const [first] = group
+    if (first === undefined) return []
     const { project, stream } = first
     const { host, repository, tag, digest } = source.reference
+    const from = { host, repository, project }
+    const asked = upstream.onBehalf({ isBackground: true, stream: { project, stream } })
+    const resolve = (reference: string): Promise<Answer> =>
+      answered(source, signal, async () => (await asked.resolve(from, reference, signal)).digest)
+    const named = digest ?? tag
+    if (named !== undefined) return [[await resolve(named), group]]
+    const byTrack = Map.groupBy(group, ({ record }) => record.track ?? '')
     try {
-      const asked = upstream.onBehalf({ isBackground: true, stream: { project, stream } })
-      return (await asked.resolve({ host, repository, project }, digest ?? tag ?? 'latest', signal)).digest
+      const answers = await chooseForAll(asked, from, new Set(byTrack.keys()), resolve, signal)
+      return [...answers].map(([track, answer]) => [answer, byTrack.get(track) ?? []])
     } catch (error) {
-      signal.throwIfAborted()
-      if (error instanceof RegistryError) return error
-      log.error({ source: source.key, err: error }, 'a scheduled check failed unexpectedly')
-      return new RegistryError('UNKNOWN', { message: 'internal error; the log of the server has it' })
+      return [[{ failure: failureFor(source, signal, error) }, group]]
     }
   }
 
@@ -93,15 +122,23 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
   async function letFollow(
     source: Source,
     follower: Follower,
-    answer: Digest | RegistryError,
+    answer: Answer,
     signal: AbortSignal,
   ): Promise<{ again?: true; moved?: boolean; dueAt?: number; failure?: RegistryError }> {
     const { tag, record } = follower
-    const settled = answer instanceof RegistryError ? answer.message : answer
+    const { from, track } = record
+    const settled = 'failure' in answer ? answer.failure.message : answer.digest
+    const chosen = 'failure' in answer || answer.chosen === undefined ? undefined : answer.chosen
+    if (chosen !== undefined && 'digest' in answer) follower.chosen = { tag: chosen, digest: answer.digest }
     if (follower.settled === settled) return {}
     delete follower.settled
-    const asked = answer instanceof RegistryError ? { failure: answer } : { digest: answer }
-    const outcome = await importScheduled(follower, tag, { from: record.from, told: asked }, signal)
+    const asked = {
+      from,
+      ...(track === undefined ? {} : { track }),
+      ...(chosen === undefined ? {} : { chosen: formatImageReference({ ...source.reference, tag: chosen }) }),
+      told: 'failure' in answer ? { failure: answer.failure } : { digest: answer.digest },
+    }
+    const outcome = await importScheduled(follower, tag, asked, signal)
     delete follower.failure
     if (outcome.kind === 'gone') {
       await options.dropFollower(follower)
@@ -109,8 +146,9 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
     }
     if (outcome.kind === 'again') return { again: true }
     if (outcome.kind === 'failed') {
-      if (answer instanceof RegistryError) {
+      if ('failure' in answer) {
         follower.settled = settled
+        if (answer.isOwn === true) follower.failure = failureOf(outcome.error)
         return {}
       }
       if (!isBudgetRefusal(outcome.error)) follower.failure = failureOf(outcome.error)
@@ -124,28 +162,39 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
     return { moved: kind === 'moved' }
   }
 
+  async function letAllFollow(
+    source: Source,
+    followers: readonly Follower[],
+    answer: Answer,
+    signal: AbortSignal,
+    checked: Checked,
+  ): Promise<void> {
+    for (let start = 0; start < followers.length; start += concurrency) {
+      const some = followers.slice(start, start + concurrency)
+      const outcomes = await Promise.all(some.map((follower) => letFollow(source, follower, answer, signal)))
+      for (const { again, moved, dueAt, failure } of outcomes) {
+        checked.again ||= again === true
+        checked.moved ||= moved === true
+        if (dueAt !== undefined) checked.dueAt = Math.min(checked.dueAt ?? dueAt, dueAt)
+        if (failure !== undefined) checked.failure = worse(checked.failure, failure)
+      }
+    }
+  }
+
   return async (source, signal) => {
     const checked: Checked = { again: false }
     const failures = (source.last?.failures ?? 0) + 1
     let digest: Digest | undefined
     for (const group of await byLogins(source)) {
-      const [first] = group
-      if (first === undefined) continue
-      const answer = await told(source, first, signal)
-      if (answer instanceof RegistryError) checked.failure = worse(checked.failure, answer)
-      else digest = answer
-      // Nothing was learned, and no tag has to hear of it.
-      if (isBudgetRefusal(answer)) continue
-      if (answer instanceof RegistryError && isPassing(answer) && !isTold(answer, failures)) continue
-      for (let start = 0; start < group.length; start += concurrency) {
-        const some = group.slice(start, start + concurrency)
-        const outcomes = await Promise.all(some.map((follower) => letFollow(source, follower, answer, signal)))
-        for (const { again, moved, dueAt, failure } of outcomes) {
-          checked.again ||= again === true
-          checked.moved ||= moved === true
-          if (dueAt !== undefined) checked.dueAt = Math.min(checked.dueAt ?? dueAt, dueAt)
-          if (failure !== undefined) checked.failure = worse(checked.failure, failure)
+      for (const [answer, followers] of await told(source, group, signal)) {
+        if ('digest' in answer && answer.chosen === undefined) digest = answer.digest
+        if ('failure' in answer && answer.isOwn !== true) {
+          checked.failure = worse(checked.failure, answer.failure)
+          // Nothing was learned, and no tag has to hear of it.
+          if (isBudgetRefusal(answer.failure)) continue
+          if (isPassing(answer.failure) && !isTold(answer.failure, failures)) continue
         }
+        await letAllFollow(source, followers, answer, signal, checked)
       }
     }
     if (isBudgetRefusal(checked.failure)) return checked

@@ -10,8 +10,9 @@ import { phaseOf } from './times.ts'
 
 /** Something at a registry that tags follow: it is asked once for all of them. */
 export interface Source {
-  /** In whole form: `docker.io/library/nginx:1.27`. */
+  /** In whole form: `docker.io/library/nginx:1.27`; of tags with a tracking policy their repository: `docker.io/library/nginx`. */
   readonly key: string
+  /** Of a repository without tag and digest. */
   readonly reference: ImageReference
   /** Where in each interval its time is, from 0 to below 1. */
   readonly phase: number
@@ -41,6 +42,8 @@ export interface Follower extends StreamName {
   readonly record: ScheduledRecord
   /** What it was last told, where nothing is left to be done about that; a failure by its message. */
   settled?: Digest | string
+  /** By its tracking policy: what it chose the last time, and where that stood. */
+  chosen?: { tag: string; digest: Digest }
   result?: 'Moved' | 'Candidate' | 'Unchanged'
   /** Its own failure, where its source has none. */
   failure?: { reason: UpstreamReason | 'InternalError'; message: string }
@@ -83,8 +86,8 @@ export function createSources({ store, onFollowed, onLeft, signal }: SourcesOpti
   }
 
   function follow(path: string, follower: Follower): void {
-    const reference = parseImageReference(follower.record.from)
-    const key = reference && formatImageReference(reference)
+    const reference = referenceOf(follower.record)
+    const key = reference && keyOf(reference)
     const before = followed.get(path)
     if (before !== undefined && before.key !== key) leave(path)
     if (reference === undefined || key === undefined) return
@@ -157,6 +160,17 @@ export function createSources({ store, onFollowed, onLeft, signal }: SourcesOpti
     ofProject: (project) => new Set(projects.get(project)?.keys() ?? []),
     all: () => sources.values(),
   }
+}
+
+/** The key of the source that a reference names. */
+export function keyOf(reference: ImageReference): string {
+  const { host, repository, tag, digest } = reference
+  return tag === undefined && digest === undefined ? `${host}/${repository}` : formatImageReference(reference)
+}
+
+function referenceOf({ from, track }: ScheduledRecord): ImageReference | undefined {
+  const reference = parseImageReference(from)
+  return reference && track !== undefined ? { host: reference.host, repository: reference.repository } : reference
 }
 
 /** undefined for what is no record of a scheduled tag. */

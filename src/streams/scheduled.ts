@@ -3,6 +3,7 @@ import { parseDurationMs } from '../oci/duration.ts'
 import type { FieldCause } from '../oci/errors.ts'
 import { parseImageReference } from '../oci/reference.ts'
 import type { ScheduledRecord, TagRecord, TagReference } from './records.ts'
+import { trackOf } from './tracking.ts'
 
 /** Which tags' sources are asked again and again (`importPolicy.scheduled`), and what their annotations say of it. */
 
@@ -41,7 +42,13 @@ export function scheduledRecord(record: TagRecord | undefined): ScheduledRecord 
   if (record === undefined || spec?.from === undefined || !isScheduled(record, spec)) return undefined
   const written = writtenIn(spec.annotations, intervalAnnotation)
   const intervalMs = written === undefined ? undefined : parseInterval(written)
-  return { uid: record.uid, from: spec.from.name, ...(intervalMs === undefined ? {} : { intervalMs }) }
+  const track = trackOf(spec)
+  return {
+    uid: record.uid,
+    from: spec.from.name,
+    ...(intervalMs === undefined ? {} : { intervalMs }),
+    ...(track === undefined ? {} : { track }),
+  }
 }
 
 /**

@@ -25,7 +25,7 @@ interface Thread {
   end: number
 }
 
-const maxSteps = 500
+const maxSteps = 200
 const maxVisits = 5000
 
 /** @throws PatternProblem */

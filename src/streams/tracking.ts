@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from 'node:timers/promises'
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import { parseFallbackTag } from '../oci/fallback-tag.ts'
 import { type ImageReference, parseImageReference } from '../oci/reference.ts'
@@ -23,6 +24,8 @@ type Annotations = Readonly<Record<string, string>> | null | undefined
 export const trackAnnotation = 'weir.dev/track'
 
 const maxLength = 256
+/** Longest time that tags are looked at in one go. */
+const turnMs = 10
 const hint = 'write semver:RANGE, regex:PATTERN with ;numeric or ;alphabetical behind it, or newest'
 
 /** A tracking policy. */
@@ -61,6 +64,22 @@ export function createChooser(track: Track): Chooser {
       if (best === undefined || difference > 0 || (difference === 0 && tag < best.tag)) best = { tag, key }
     },
     chosen: () => best?.tag,
+  }
+}
+
+/** Offers tags to choosers, and lets others have their turn meanwhile. @throws whatever `signal` aborted with */
+export async function offerAll(
+  choosers: readonly Chooser[],
+  tags: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let restAt = performance.now() + turnMs
+  for (const tag of tags) {
+    for (const chooser of choosers) chooser.offer(tag)
+    if (performance.now() < restAt) continue
+    await immediate()
+    signal?.throwIfAborted()
+    restAt = performance.now() + turnMs
   }
 }
 

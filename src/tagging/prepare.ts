@@ -12,6 +12,7 @@ import { validateSchedule } from '../streams/scheduled.ts'
 import { isSameStream, parseStreamSource, type StreamSource, sourceText } from '../streams/sources.ts'
 import type { Links, Stream, StreamReader, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
 import { touchImage } from '../streams/touch-image.ts'
+import { validateTrack } from '../streams/tracking.ts'
 import { requireValid, validateTagReference } from '../streams/validation.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
 import type { Asking } from './request.ts'
@@ -89,6 +90,7 @@ export function createPrepare(options: PrepareOptions) {
       ...validateImmutable(spec.annotations, before?.annotations, `${level}.annotations`, 'tag'),
       ...validateMinAge(spec.annotations, before?.annotations, `${level}.annotations`),
       ...validateSchedule(spec.annotations, before?.annotations, `${level}.annotations`),
+      ...validateTrack(spec.annotations, before?.annotations, `${level}.annotations`),
     ]
     if (causes.length > 0) return { checked, causes }
     const path = `${wish.field}.from`

@@ -56,7 +56,7 @@ export async function driveSchedule(flows: FlowsWorld, options: DrivenOptions = 
   const observed = (upstream: Upstream): Pick<Upstream, 'onBehalf'> => ({
     onBehalf(purpose) {
       const view = upstream.onBehalf(purpose)
-      return { ...view, resolve: counted(view.resolve) }
+      return { ...view, resolve: counted(view.resolve), tagPages: counted(view.tagPages) }
     },
   })
   /** What the schedule waits for: until when, and what wakes it. */

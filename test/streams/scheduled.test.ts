@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { ScheduledRecord, TagRecord } from '../../src/streams/records.ts'
 import { intervalAnnotation, nextScheduled, scheduledRecord, validateSchedule } from '../../src/streams/scheduled.ts'
 import type { TagChange } from '../../src/streams/streams.ts'
+import { trackAnnotation } from '../../src/streams/tracking.ts'
 import { app, digest, event, imported, type World, wanted, world } from './world.ts'
 
 const scheduled = { importPolicy: { scheduled: true } }
@@ -27,6 +28,8 @@ describe('the index of scheduled tags', () => {
     expect(await indexed(w)).toEqual({ from: wanted('prod').from?.name })
     await change(w, { spec: { ...wanted('prod'), ...scheduled, annotations: { [intervalAnnotation]: '6h' } } })
     expect(await indexed(w)).toMatchObject({ intervalMs: 6 * 3_600_000 })
+    await change(w, { spec: { ...wanted('prod'), ...scheduled, annotations: { [trackAnnotation]: 'newest' } } })
+    expect(await indexed(w)).toEqual({ from: wanted('prod').from?.name, track: 'newest' })
   })
 
   test.each<[string, TagChange]>([

@@ -84,6 +84,20 @@ describe('refused with its field', () => {
     expect(await world.reader.stream(parse('demo/fresh'))).toBeUndefined()
   })
 
+  test.each([
+    ['weir.dev/track', 'semver:x.y.z'],
+    ['weir.dev/track', 'latest'],
+    ['weir.dev/import-interval', '1s'],
+    ['weir.dev/min-age', 'old'],
+  ])('%s: %s, where it was not before', async (name, text) => {
+    const world = await worldWithDev()
+    const wanted = { ...from('demo/app:dev'), annotations: { [name]: text } }
+    expect(await causesOf(world.set('demo/app:next', wanted))).toEqual([
+      `metadata.annotations[${name}]: FieldValueInvalid`,
+    ])
+    expect(await world.reader.tag(parse('demo/app'), 'next')).toBeUndefined()
+  })
+
   test('all tags of a stream at once', async () => {
     const world = await worldWithDev()
     const tags = Object.fromEntries(badWishes.map(([, wanted], n) => [`t${n}`, wanted]))
