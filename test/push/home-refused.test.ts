@@ -4,7 +4,7 @@ import { startFakeUpstream } from '../support/fake-upstream.ts'
 import { redirecting, withHeader } from '../support/fake-upstream-faults.ts'
 import { makeImage } from '../support/images.ts'
 import { startWorld, type World } from '../support/world.ts'
-import { annotate, demo, errorOf, homeWorld, pushBlob, send } from './home-weir.ts'
+import { annotate, askForHome, demo, errorOf, homeWorld, pushBlob, send } from './home-weir.ts'
 
 const image = makeImage('refused')
 const uploads = /^POST .*uploads/
@@ -16,14 +16,8 @@ async function openWorld(): Promise<World> {
   return world
 }
 
-async function refusalOf({ request, adminToken }: World, home: string): Promise<string> {
-  const answer = await request(demo, {
-    method: 'PATCH',
-    token: adminToken,
-    secure: true,
-    headers: { 'content-type': 'application/merge-patch+json' },
-    body: JSON.stringify({ metadata: { annotations: { 'weir.dev/home': home } } }),
-  })
+async function refusalOf(world: World, home: string): Promise<string> {
+  const answer = await askForHome(world, home)
   expect(answer.status).toBe(422)
   return (JSON.parse(answer.body.toString()) as { message: string }).message
 }

@@ -17,15 +17,20 @@ export async function homeWorld(
   return world
 }
 
-/** Writes the annotation `weir.dev/home` of `demo`, or takes it away. */
-export async function annotate({ request, adminToken }: World, home: string | null): Promise<void> {
-  const answer = await request(demo, {
+/** Asks for the annotation `weir.dev/home` on `demo`, or for it to be taken away. */
+export function askForHome({ request, adminToken }: World, home: string | null) {
+  return request(demo, {
     method: 'PATCH',
     token: adminToken,
     secure: true,
     headers: { 'content-type': 'application/merge-patch+json' },
     body: JSON.stringify({ metadata: { annotations: { 'weir.dev/home': home } } }),
   })
+}
+
+/** Writes the annotation, or takes it away. */
+export async function annotate(world: World, home: string | null): Promise<void> {
+  const answer = await askForHome(world, home)
   expect(answer.status, answer.body.toString()).toBe(200)
 }
 
