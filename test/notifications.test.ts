@@ -262,6 +262,20 @@ describe('without the key of its project a notification', () => {
     expect((await send(world, body, { authorization: 'the-next-key-0123456789' })).status).toBe(401)
   })
 
+  test('is refused by a project that has no key, also when it is signed or sent with an empty one', async () => {
+    const world = await following()
+    const body = harborPayload({ host: world.upstream.host })
+    for (const headers of [
+      { authorization: 'Bearer ' },
+      { authorization: basic('') },
+      { 'x-hub-signature-256': signed(body, '') },
+    ]) {
+      for (const project of ['other', 'gone', 'a'.repeat(8000)]) {
+        expect((await send(world, body, headers, `/hooks/v1/projects/${project}/registry`)).status).toBe(401)
+      }
+    }
+  })
+
   test('is told to wait after ten wrong ones, and the other projects of that address are not', async () => {
     const world = await following()
     const body = harborPayload({ host: world.upstream.host })
