@@ -74,7 +74,7 @@ export interface RetentionOptions {
   /** What holds where no annotation says otherwise. */
   policy: ContentPolicy
   /** Obtains a manifest that a stream has a link to, so that it is kept and what it names is linked. */
-  keepManifest(name: StreamName, digest: Digest): Promise<unknown>
+  keepManifest(name: StreamName, digest: Digest, options: { isBackground: boolean }): Promise<unknown>
   /** Forgets what memory has of the stream with this uid. Default: memory has nothing. */
   forget?: (uid: string) => void
   /** Most blobs fetched at the same time, and from one registry. */

@@ -14,7 +14,7 @@ export interface HoldOptions {
   links: Pick<Links, 'get' | 'image'>
   content: Pick<Content, 'held' | 'fetch' | 'touch'>
   /** Obtains a manifest that a stream has a link to, so that it is kept and what it names is linked. */
-  keepManifest(name: StreamName, digest: Digest): Promise<unknown>
+  keepManifest(name: StreamName, digest: Digest, options: { isBackground: boolean }): Promise<unknown>
   /** Forgets what memory has of the stream with this uid: what it knows is not kept anew. */
   forget(uid: string): void
   slots: Slots
@@ -109,7 +109,7 @@ async function obtainAll(
   await each(options, work, manifests, async (part) => {
     asked.add(part.digest)
     try {
-      await inSlot(options, work, part, () => options.keepManifest(name, part.digest))
+      await inSlot(options, work, part, () => options.keepManifest(name, part.digest, { isBackground: true }))
     } catch (error) {
       if (!isGone(error) || part.digest === image || !part.isUnread) throw error
       left.add(part.digest)
@@ -117,7 +117,7 @@ async function obtainAll(
     }
     if (await isKept(options, stream, part.digest)) return
     options.forget(stream.uid)
-    await inSlot(options, work, part, () => options.keepManifest(name, part.digest))
+    await inSlot(options, work, part, () => options.keepManifest(name, part.digest, { isBackground: true }))
     if (await isKept(options, stream, part.digest)) return
     throw new RegistryError('UNAVAILABLE', { message: `manifest ${part.digest} could not be kept` })
   })

@@ -1,4 +1,5 @@
 import { RegistryError } from '../oci/errors.ts'
+import { isBudgetRefusal } from '../upstream/budget-refusal.ts'
 import { isThrottled } from './failures.ts'
 
 /** The registries that asked to be left alone for a while (429). */
@@ -28,6 +29,8 @@ export function createQuietHosts(now: () => number): QuietHosts {
     waitMs,
     note(error) {
       if (!isThrottled(error) || error.upstream === undefined) return
+      // What a limit leaves to others is of manifests: blobs are not counted.
+      if (isBudgetRefusal(error)) return
       const ms = error.retryAfterSeconds === undefined ? defaultMs : error.retryAfterSeconds * 1000
       const { host } = error.upstream
       // A registry that was asked at the same time may tell less than is known already.
