@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../oci/at-most.ts'
 import { RegistryError } from '../oci/errors.ts'
 
 /**
@@ -37,7 +38,7 @@ const maxKept = 10_000
 export function createAttempts({ now }: { now: () => number }): Attempts {
   const users = createBuckets(userLimit, now)
   const addresses = createBuckets(addressLimit, now)
-  const guesses = new LRUCache<string, number>({ max: maxKept })
+  const guesses = new LRUCache<string, number>(atMost(maxKept))
 
   return {
     begin({ user, address, guess }) {
@@ -72,7 +73,7 @@ export function createAttempts({ now }: { now: () => number }): Attempts {
 /** Counts who took how many places of a limit; of very many the newest. */
 export function createBuckets({ places, refillMs }: Limit, now: () => number) {
   /** Places left when they were last counted. Who is absent has them all. */
-  const buckets = new LRUCache<string, { left: number; at: number }>({ max: maxKept })
+  const buckets = new LRUCache<string, { left: number; at: number }>(atMost(maxKept))
   const left = (key: string): number => {
     const bucket = buckets.get(key)
     return bucket === undefined ? places : Math.min(places, bucket.left + (now() - bucket.at) / refillMs)
