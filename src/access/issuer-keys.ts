@@ -1,4 +1,5 @@
-import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
+import type { JSONWebKeySet, JWTVerifyGetKey } from 'jose'
+import { createLocalJWKSet } from 'jose/jwks/local'
 import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
 import type { FetchDocument, OidcIssuer } from './oidc-issuer.ts'

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import type { JWTPayload, JWTVerifyGetKey } from 'jose'
+import { jwtVerify } from 'jose/jwt/verify'
 import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
 import type { Provider } from './access.ts'

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { type JWTHeaderParameters, type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import type { JWTHeaderParameters, JWTPayload } from 'jose'
+import { SignJWT } from 'jose/jwt/sign'
+import { jwtVerify } from 'jose/jwt/verify'
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { RegistryError } from '../oci/errors.ts'
