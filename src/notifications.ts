@@ -1,10 +1,10 @@
 /** Incoming notifications: registries tell of pushes, and what follows the tags that they name is checked at once. */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { Subject } from './access/access.ts'
 import { createAttempts, createBuckets } from './access/attempts.ts'
 import type { NotificationKey } from './notifications/key-secret.ts'
 import { createKeys, type KeysOptions } from './notifications/keys.ts'
 import { parseNotification } from './notifications/parse-notification.ts'
+import { hash, type Proof, proofIn, provenKey } from './notifications/proof.ts'
 import type { ToldPush } from './notifications/told-push.ts'
 import { RegistryError } from './oci/errors.ts'
 import type { Schedule, ToldChange } from './schedule.ts'
@@ -121,58 +121,6 @@ export function createNotifications({ schedule, now, ...options }: Notifications
       return checks
     },
   }
-}
-
-/** What a sender shows to prove that it has a key. */
-interface Proof {
-  /** As it was sent. */
-  shown: string
-  /** What it would be of a key. */
-  of(token: string): Buffer
-  /** What it is. */
-  is: Buffer
-}
-
-/**
- * The first of: a signature of the body as GitHub and Gitea send it; an Authorization header with the key as a bearer, a password, or
- * as it stands, which is Harbor's way; the query.
- *
- * @see https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
- */
-function proofIn({ header, token, body }: SentNotification): Proof | undefined {
-  const signature = header('x-hub-signature-256')
-  if (signature !== undefined) {
-    const [, hex = ''] = /^sha256=([0-9a-f]{64})$/i.exec(signature) ?? []
-    const of = (key: string) => createHmac('sha256', key).update(body).digest()
-    return { shown: signature, of, is: Buffer.from(hex, 'hex') }
-  }
-  const authorization = header('authorization')
-  const shown = authorization === undefined ? token : tokenIn(authorization)
-  if (shown === undefined || shown === '') return undefined
-  return { shown, of: hash, is: hash(shown) }
-}
-
-function tokenIn(authorization: string): string {
-  const [, scheme = '', rest = authorization] = /^(basic|bearer|token) +(.*)$/i.exec(authorization) ?? []
-  if (scheme.toLowerCase() !== 'basic') return rest.trim()
-  const decoded = Buffer.from(rest, 'base64').toString('utf8')
-  return decoded.slice(decoded.indexOf(':') + 1)
-}
-
-/** All keys are compared, each in constant time, and one where there is none: how long it takes tells nothing of them. */
-function provenKey(keys: readonly NotificationKey[], { of, is }: Proof): NotificationKey | undefined {
-  let proven: NotificationKey | undefined
-  for (const key of keys.length === 0 ? [nobodys] : keys) {
-    const expected = of(key.token)
-    if (expected.length === is.length && timingSafeEqual(expected, is) && key !== nobodys) proven ??= key
-  }
-  return proven
-}
-
-const nobodys: NotificationKey = { name: '', token: '' }
-
-function hash(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }
 
 function tooMany(message: string, retryAfterSeconds = 1): RegistryError {

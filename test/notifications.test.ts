@@ -177,6 +177,19 @@ describe('a notification', () => {
     expect(await revisions(world)).toHaveLength(2)
   })
 
+  test('leaves a held tag where it is, and shows what it would move to', async () => {
+    const world = await following()
+    const { upstream } = world
+    const notify = () => send(world, harborPayload({ host: upstream.host }))
+    await done(world, 'rollback', 'demo/app:prod', '--to', '1')
+    upstream.tag('lib/app', 'stable', v2.manifest.digest)
+    expect((await notify()).status).toBe(202)
+    const istag = '/apis/image.openshift.io/v1/namespaces/demo/imagestreamtags/app:prod'
+    const hold = async () => JSON.stringify((await world.api('GET', istag)).body.metadata)
+    await expect.poll(hold).toContain(v2.manifest.digest)
+    expect((await revisions(world)).at(-1)).toBe(v1.manifest.digest)
+  })
+
   test('about something else is answered 200, and has no line in the audit log', async () => {
     const world = await following()
     const { host } = world.upstream

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
+import { atMost } from '../oci/at-most.ts'
 import { isOwnName } from '../oci/reference.ts'
 import { createMirror } from '../store/mirror.ts'
 import { objectKey, objectOf, objectPrefix } from '../store/objects.ts'
@@ -22,12 +23,12 @@ export type Keys = (project: string) => Promise<readonly NotificationKey[]>
 const resource = 'secrets'
 /** Most keys of a project, by the names of their secrets. */
 const maxKeys = 20
-const maxProjects = 1000
+const maxProjects = 10_000
 
 /** Reads the keys in a project's secrets when they are first asked for, and again when one of its secrets changed. */
 export function createKeys({ store, sealing, signal, log }: KeysOptions): Keys {
   const prefix = objectPrefix(resource)
-  const cache = new LRUCache<string, Promise<readonly NotificationKey[]>>({ max: maxProjects })
+  const cache = new LRUCache<string, Promise<readonly NotificationKey[]>>(atMost(maxProjects))
 
   function apply(changes: readonly Change[]): void {
     for (const { key } of changes) cache.delete(key.slice(prefix.length).split('/', 1)[0] ?? '')
