@@ -11,6 +11,8 @@ import { formatStreamReference } from './references.ts'
 import { type StreamTag, sourceText, trackedTag } from './stream-tags.ts'
 import { checkLines, type TagCheck } from './tag-checks.ts'
 
+/** Which tag of its source's repository a tag follows. */
+const trackAnnotation = 'weir.dev/track'
 /** How old what the schedule finds has to be before a tag moves to it. */
 const minAgeAnnotation = 'weir.dev/min-age'
 
@@ -67,7 +69,9 @@ export function sourceLine({ tag, source: followed, check, wide }: TagView): str
     scheduled === true
       ? `looked at ${every}; at once: weir import-image ${called}`
       : `looked at by hand: weir import-image ${called}; by itself with --scheduled`
-  return `follows ${source}, ${when}${insecure === true ? '; insecure connections allowed' : ''}`
+  const track = wanted?.annotations?.[trackAnnotation]
+  const what = track === undefined ? source : `what ${track} chooses of the tags beside ${source}`
+  return `follows ${what}, ${when}${insecure === true ? '; insecure connections allowed' : ''}`
 }
 
 /** How the upstream of a scheduled tag was looked at, and will be. */

@@ -90,6 +90,17 @@ describe('describe of a scheduled tag', () => {
     for (const text of await described(scheduled, check(more))) expect(text).toContain(line)
   })
 
+  test('says which tag of a repository it follows, and which that is now', async () => {
+    const spec = { ...scheduled, annotations: { 'weir.dev/track': 'semver:~1.27' } }
+    const lastCheck = { time: '2026-01-30T23:52:00Z', result: 'Unchanged', chosen: '1.27.3' }
+    for (const text of await described(spec, check({ lastCheck }))) {
+      expect(text).toContain(
+        'follows what semver:~1.27 chooses of the tags beside quay.io/org/app:v1, looked at every 15m',
+      )
+      expect(text).toContain(': unchanged, chosen 1.27.3\n')
+    }
+  })
+
   test('says once what fails', async () => {
     const failed = { reason: 'NotFound', message: 'no such tag' }
     const status = { conditions: [{ type: 'ImportSuccess', status: 'False', generation: 1, ...failed }] }
