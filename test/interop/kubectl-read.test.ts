@@ -184,6 +184,31 @@ describe('describe', () => {
   })
 })
 
+describe('the checks of a scheduled tag', () => {
+  test('are shown in columns, as an object and by describe', async () => {
+    const scheduled = {
+      name: 'v1',
+      from: { kind: 'DockerImage', name: world.app(1) },
+      importPolicy: { scheduled: true },
+    }
+    await kubectl.send(streamYaml('checked.often', {}, { spec: { tags: [scheduled] } }), 'apply')
+    const get = async () => cells(await kubectl('get', 'tagchecks', '--field-selector', 'stream=checked.often'))
+    await vi.waitFor(async () => expect((await get())[1]?.[3]).toBe('Unchanged'), { timeout: 20_000 })
+    const [header, row] = await get()
+    expect(header).toEqual(['NAME', 'FROM', 'LAST CHECK', 'RESULT', 'NEXT CHECK'])
+    expect(row?.slice(0, 2)).toEqual(['checked.often:v1', world.app(1)])
+    expect(row?.[2]).toMatch(/^\d+s$/)
+    expect(row?.[4]).toMatch(/^\d+(?:s|m|m\d+s)$/)
+    expect(await kubectl.json('get', 'tagcheck', 'checked.often:v1')).toMatchObject({
+      kind: 'TagCheck',
+      interval: '15m',
+      lastCheck: { result: 'Unchanged', image: world.digest(1), failures: 0 },
+    })
+    expect(await kubectl('describe', 'tagcheck', 'checked.often:v1')).toMatch(/^ +Result: +Unchanged$/m)
+    expect(await kubectl('get', 'tagchecks', '-A', '-o', 'name')).toContain('tagcheck.weir.dev/checked.often:v1\n')
+  })
+})
+
 describe('explain', () => {
   test('tells of every resource that is served, from top to bottom', async () => {
     const resources = (await kubectl('api-resources', '-o', 'name')).trim().split('\n')
