@@ -1,10 +1,13 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
+import { contextOf, type HostTlsFiles, type PemFile } from './upstream/host-tls.ts'
 
 /** What the files hold that a config names. */
 export interface Secrets {
   /** Passwords and identity tokens, by index in `upstreams`. */
   ofUpstreams: Map<number, string>
+  /** Whom rules trust and what they show, by index in `upstreams`. */
+  hostTls: Map<number, HostTlsFiles>
   /** PEM, by index in `auth.issuers`. */
   authorities: Map<number, string>
   problems: string[]
@@ -16,7 +19,13 @@ export interface Secrets {
  * passwords, and whether certificate and key can be read.
  */
 export function readSecrets(tree: Record<string, unknown>): Secrets {
-  const secrets: Secrets = { ofUpstreams: new Map(), authorities: new Map(), problems: [], warnings: [] }
+  const secrets: Secrets = {
+    ofUpstreams: new Map(),
+    hostTls: new Map(),
+    authorities: new Map(),
+    problems: [],
+    warnings: [],
+  }
   const upstreams = Array.isArray(tree.upstreams) ? tree.upstreams : []
   for (const [index, upstream] of upstreams.entries()) {
     for (const key of ['passwordFile', 'identityTokenFile']) {
@@ -28,6 +37,8 @@ export function readSecrets(tree: Record<string, unknown>): Secrets {
       if (secret === '') secrets.problems.push(`${path}: ${file} is empty`)
       else if (secret !== undefined) secrets.ofUpstreams.set(index, secret)
     }
+    const hostTls = isRecord(upstream) ? readHostTls(upstream, `upstreams[${index}]`, secrets) : undefined
+    if (hostTls !== undefined) secrets.hostTls.set(index, hostTls)
   }
   const auth = isRecord(tree.auth) ? tree.auth : {}
   const issuers = Array.isArray(auth.issuers) ? auth.issuers : []
@@ -50,6 +61,40 @@ export function readSecrets(tree: Record<string, unknown>): Secrets {
     if (typeof file === 'string' && file !== '') checkFile(`tls.${key}`, file, secrets, isSecret)
   }
   return secrets
+}
+
+/** Undefined where a rule names no such files, or not all that belong together; its problems are told. */
+function readHostTls(upstream: Record<string, unknown>, path: string, secrets: Secrets): HostTlsFiles | undefined {
+  const read = (key: string, isSecret: boolean): PemFile | undefined => {
+    const file = upstream[key]
+    if (typeof file !== 'string' || file === '') return undefined
+    const pem = checkFile(`${path}.${key}`, file, secrets, isSecret)
+    if (pem === undefined) return undefined
+    if (isSecret || isCertificate(pem)) return { file, pem }
+    secrets.problems.push(`${path}.${key}: ${file} is no certificate in PEM`)
+    return undefined
+  }
+  const certificateAuthority = read('certificateAuthorityFile', false)
+  const certificate = read('certFile', false)
+  const key = read('keyFile', true)
+  if (certificate !== undefined && key !== undefined && !belongTogether(certificate, key))
+    secrets.problems.push(
+      `${path}.keyFile: ${key.file} is not the key of ${certificate.file}, in PEM without a passphrase`,
+    )
+  if (certificateAuthority === undefined && (certificate === undefined || key === undefined)) return undefined
+  return {
+    ...(certificateAuthority && { certificateAuthority }),
+    ...(certificate && key && { clientCertificate: { certificate, key } }),
+  }
+}
+
+function belongTogether(certificate: PemFile, key: PemFile): boolean {
+  try {
+    contextOf(undefined, certificate.pem, key.pem)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** The secret that a file holds: its text, without the line end that editors put there. */

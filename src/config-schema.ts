@@ -66,10 +66,15 @@ const upstreamSchema = z
         { error: (issue) => (issue.code === 'invalid_type' ? 'write { command: [PROGRAM, ARGUMENT] }' : undefined) },
       )
       .optional(),
+    certificateAuthorityFile: text.nullish(),
+    certFile: text.nullish(),
+    keyFile: text.nullish(),
     projects: z.array(projectGlob).nullish(),
     repositories: z.array(repositoryGlob).nullish(),
   })
   .superRefine(checkLogin, always())
+  .superRefine(checkCertificate, always())
+  .superRefine(checkTrust, always())
 
 const claim = text
 const prefix = written('write a text, "" for none; it does not begin with "system:" or "weir:"', (value) =>
@@ -221,6 +226,21 @@ function checkCertificate(
     context.addIssue({ code: 'custom', path: ['certFile'], message: 'required with keyFile' })
 }
 
+/** What does not care whose certificate it sees has none to be told of. */
+function checkTrust(upstream: ParsedUpstream, context: z.RefinementCtx): void {
+  if (!isRecord(upstream) || upstream.insecure !== true) return
+  for (const key of hostTlsKeys) {
+    if (upstream[key])
+      context.addIssue({
+        code: 'custom',
+        path: [key],
+        message: 'means nothing with insecure: true, which takes any certificate and plain HTTP: leave one of them out',
+      })
+  }
+}
+
+const hostTlsKeys = ['certificateAuthorityFile', 'certFile', 'keyFile'] as const
+
 /** A host may stand in several rules, each with a login of its own; what else they say of it must be the same. */
 function checkHosts(upstreams: readonly ParsedUpstream[], context: z.RefinementCtx): void {
   if (!Array.isArray(upstreams)) return
@@ -234,7 +254,10 @@ function checkHosts(upstreams: readonly ParsedUpstream[], context: z.RefinementC
       void context.addIssue({ code: 'custom', path: [index, key], message })
     if (!hasLogin(first) || !hasLogin(upstream))
       refuse('host', `${host} is named twice: join the rules, or give each a login`)
-    if (first.interval !== upstream.interval) refuse('interval', `must be the same in every rule for ${host}`)
+    for (const key of ['interval', ...hostTlsKeys] as const) {
+      if ((first[key] ?? undefined) !== (upstream[key] ?? undefined))
+        refuse(key, `must be the same in every rule for ${host}`)
+    }
     if (JSON.stringify(first.limits ?? {}) !== JSON.stringify(upstream.limits ?? {}))
       refuse('limits', `must be the same in every rule for ${host}`)
     const bothSay = typeof first.insecure === 'boolean' && typeof upstream.insecure === 'boolean'

@@ -11,6 +11,7 @@ import type { ListenAddress, parseNetwork } from './config-values.ts'
 import type { UploadLimits } from './push.ts'
 import type { ContentPolicy } from './streams/content-policy.ts'
 import type { BudgetLimits } from './upstream/budget.ts'
+import type { HostTlsFiles } from './upstream/host-tls.ts'
 
 /** Everything of `config/weir.yaml`, with defaults filled in; durations in milliseconds. */
 export interface WeirConfig {
@@ -33,6 +34,8 @@ export interface WeirConfig {
     readonly intervalMs?: number
     /** What asking it may cost in the background; default as of any registry. */
     readonly limits?: BudgetLimits
+    /** Whom it trusts and what it shows, as the files were at the start. */
+    readonly tlsFiles?: HostTlsFiles
     readonly login?: UpstreamLogin
   }[]
   readonly imports: {
@@ -205,7 +208,7 @@ function formatPath(path: readonly PropertyKey[]): string {
   }, '')
 }
 
-function build(parsed: ParsedConfig, { ofUpstreams, authorities }: Secrets): WeirConfig {
+function build(parsed: ParsedConfig, { ofUpstreams, hostTls, authorities }: Secrets): WeirConfig {
   const { listen, tls, auth } = parsed
   return {
     listen,
@@ -221,7 +224,8 @@ function build(parsed: ParsedConfig, { ofUpstreams, authorities }: Secrets): Wei
       const { host, insecure, interval, limits } = upstream
       const login = loginOf(upstream, ofUpstreams.get(index))
       const rule = { host, insecure, ...(interval ? { intervalMs: interval } : {}), ...(limits && { limits }) }
-      return { ...rule, ...(login && { login }) }
+      const tlsFiles = hostTls.get(index)
+      return { ...rule, ...(tlsFiles && { tlsFiles }), ...(login && { login }) }
     }),
     imports: buildImports(parsed.imports),
     content: buildContent(parsed.content),

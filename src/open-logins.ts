@@ -1,8 +1,9 @@
-/** Opens the logins of the config's rules for upstreams. */
+/** Opens the logins and certificates of the config's rules for upstreams. */
 import type { Logger } from 'pino'
 import type { WeirConfig } from './config.ts'
 import { secretIn } from './config-files.ts'
 import type { UpstreamLogin } from './config-logins.ts'
+import { createHostTls } from './upstream/host-tls.ts'
 import { createLoginFile } from './upstream/login-file.ts'
 import { createLoginHelper, type HelperCommand } from './upstream/login-helper.ts'
 import type { CommandOutcome, CommandRun } from './upstream/run-command.ts'
@@ -27,10 +28,12 @@ interface SourceOptions extends OpenLoginsOptions {
 /** How long a helper of docker may take. */
 const helperTimeoutMs = 30_000
 
-/** The rules, their logins as they stand when they are asked for. */
+/** The rules, their logins and certificates as they stand when they are asked for. */
 export function openLogins(upstreams: WeirConfig['upstreams'], options: OpenLoginsOptions): UpstreamRule[] {
   const run = oneAtATime()
-  return upstreams.map(({ login, ...rule }, index) => {
+  return upstreams.map(({ login, tlsFiles, ...told }, index) => {
+    const tls = tlsFiles && createHostTls({ ...options, ...tlsFiles, path: `upstreams[${index}]` })
+    const rule = { ...told, ...(tls && { tls }) }
     if (login === undefined) return rule
     const { projects, repositories } = login
     const source = sourceOf(login, { ...options, host: rule.host, path: `upstreams[${index}]`, run })

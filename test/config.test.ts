@@ -440,6 +440,66 @@ log: loud
     expect(problemsOf('upstreams: [{ host: a.example, credentialHelper: x }]').join()).toContain('projects: required')
   })
 
+  describe('the certificates of an upstream', async () => {
+    const authority = await createFakeAuthority()
+    const [one, two] = [await authority.certificate(['one']), await authority.certificate(['two'])]
+    const pems = { CA: authority.ca, CERT: one.cert, KEY: one.key, OTHER: two.key }
+
+    /** A config in which the names above stand for files. */
+    async function withFiles(text: string, keyMode = 0o600) {
+      const files: Record<string, string> = {}
+      for (const [name, pem] of Object.entries(pems))
+        files[name] = await secretFile(pem, name === 'KEY' ? keyMode : 0o600)
+      const named = (template: string) => template.replace(/\b(?:CA|CERT|KEY|OTHER)\b/g, (name) => files[name] ?? name)
+      return { text: named(text), named }
+    }
+
+    test('are read with their rule', async () => {
+      const { text, named } = await withFiles(
+        'upstreams: [{ host: a.example, certificateAuthorityFile: CA, certFile: CERT, keyFile: KEY }]',
+      )
+      const [upstream] = configOf(text).upstreams
+      expect(upstream?.tlsFiles).toEqual({
+        certificateAuthority: { file: named('CA'), pem: authority.ca },
+        clientCertificate: {
+          certificate: { file: named('CERT'), pem: one.cert },
+          key: { file: named('KEY'), pem: one.key },
+        },
+      })
+    })
+
+    test.each([
+      ['certificateAuthorityFile: KEY', 'certificateAuthorityFile: KEY is no certificate in PEM'],
+      ['certificateAuthorityFile: /nowhere', 'certificateAuthorityFile: /nowhere cannot be read (ENOENT)'],
+      ['certFile: CERT', 'keyFile: required with certFile'],
+      ['keyFile: KEY', 'certFile: required with keyFile'],
+      ['certFile: CERT, keyFile: OTHER', 'keyFile: OTHER is not the key of CERT'],
+      ['certFile: CERT, keyFile: CA', 'keyFile: CA is not the key of CERT'],
+      ['insecure: true, certificateAuthorityFile: CA', 'certificateAuthorityFile: means nothing with insecure: true'],
+      ['insecure: true, certFile: CERT, keyFile: KEY', 'keyFile: means nothing with insecure: true'],
+    ])('can be wrong: %s', async (keys, problem) => {
+      const { text, named } = await withFiles(`upstreams: [{ host: a.example, ${keys} }]`)
+      const problems = problemsOf(text).join('\n')
+      expect(problems).toContain(`upstreams[0].${named(problem)}`)
+      expect(problems).not.toContain('PRIVATE')
+    })
+
+    test('are the same in each rule of a host', async () => {
+      const rule = '{ host: a.example, credentialHelper: x, projects: [p], repositories: ["**"] }'
+      const trusting = rule.replace('{', '{ certificateAuthorityFile: CA,')
+      expect(problemsOf((await withFiles(`upstreams: [${trusting}, ${trusting}]`)).text)).toEqual([])
+      expect(problemsOf((await withFiles(`upstreams: [${trusting}, ${rule}]`)).text)).toEqual([
+        'upstreams[1].certificateAuthorityFile: must be the same in every rule for a.example',
+      ])
+    })
+
+    test('whose key everybody can read are warned of', async () => {
+      const { text } = await withFiles('upstreams: [{ host: a.example, certFile: CERT, keyFile: KEY }]', 0o644)
+      const { warnings } = parseConfig({ file: { name: 'f', text } })
+      expect(warnings).toEqual([expect.stringMatching(/^upstreams\[0\]\.keyFile: .*mode 0644/)])
+    })
+  })
+
   test('a key whose entries are all commented out means its default', () => {
     const { config } = parseConfig({ file: { name: 'weir.yaml', text: 'upstreams:\ntls:\nlog:\n' } })
     expect(config).toEqual(parseConfig({}).config)

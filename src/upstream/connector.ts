@@ -1,8 +1,10 @@
 import { lookup as systemLookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
+import { type SecureContext, TLSSocket } from 'node:tls'
 import { buildConnector } from 'undici'
 import { isPublicAddress } from './address.ts'
 import { bulkReadWhereTried } from './bulk-read.ts'
+import { describeCertificate } from './certificate-text.ts'
 import type { Hosts } from './hosts.ts'
 
 /** Code of the error that refuses an address; its message says which, and what to do. */
@@ -30,24 +32,58 @@ export function createConnector({ hosts, connectTimeoutMs, bulk, lookup }: Conne
     minVersion: 'TLSv1.2' as const,
     ...(bulk === true ? bulkReadWhereTried() : {}),
   }
+  const byContext = new WeakMap<SecureContext, buildConnector.connector>()
   const guarded = buildConnector({ ...common, lookup: publicOnly(resolve) })
   const named = buildConnector({ ...common, lookup: resolve })
   const insecure = buildConnector({ ...common, lookup: resolve, rejectUnauthorized: false })
 
+  /** New for each context, so that no session goes on that began under another. */
+  function withContext(secureContext: SecureContext): buildConnector.connector {
+    const made = byContext.get(secureContext) ?? buildConnector({ ...common, lookup: resolve, secureContext })
+    byContext.set(secureContext, made)
+    return made
+  }
+
   return (options, callback) => {
     const url = new URL(`${options.protocol}//${bracketed(options.hostname)}:${options.port}`)
     const policy = hosts.policy(url)
-    if (policy.named) return (policy.insecure ? insecure : named)(options, callback)
+    if (policy.tls !== undefined) {
+      const { tls } = policy
+      return void tls.context().then(
+        (context) => connectTold(withContext(context), options, callback),
+        (error: Error) => callback(error, null),
+      )
+    }
+    if (policy.named) return connectTold(policy.insecure ? insecure : named, options, callback)
     // A literal address is never looked up.
     if (isIP(options.hostname) !== 0 && !isPublicAddress(options.hostname)) {
       return callback(notAllowed(url.host, options.hostname), null)
     }
-    guarded(options, (...[error, socket]) => {
+    connectTold(guarded, options, (...[error, socket]) => {
       if (error !== null) return callback(error, null)
       const address = socket.remoteAddress ?? ''
       if (isPublicAddress(address)) return callback(null, socket)
       socket.destroy()
       callback(notAllowed(url.host, address), null)
+    })
+  }
+}
+
+/** Connects; an error has, as `peer`, whose certificate it was that is not trusted. */
+function connectTold(
+  connect: buildConnector.connector,
+  options: buildConnector.Options,
+  callback: buildConnector.Callback,
+): void {
+  let peer: string | undefined
+  const connecting: unknown = connect(options, (...[error, socket]) => {
+    if (error === null) callback(null, socket)
+    else callback(peer === undefined ? error : Object.assign(error, { peer }), null)
+  })
+  // Before the certificate is judged: afterwards it is not to be had.
+  if (connecting instanceof TLSSocket) {
+    connecting.prependOnceListener('secure', () => {
+      peer = describeCertificate(connecting.getPeerCertificate())
     })
   }
 }

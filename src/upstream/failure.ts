@@ -44,6 +44,10 @@ const unknownCodes = {
 const certificateCodes =
   /^(?:ERR_TLS_|CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_CA|HOSTNAME_MISMATCH|PATH_LENGTH_)/
 
+/** Alerts by which a server refuses the certificate that it was shown, or that none was; OpenSSL changed their names. */
+const clientCertificateCodes =
+  /^ERR_SSL_(?:TLSV13|TLSV1|SSLV3|SSL\/TLS)_ALERT_(?:CERTIFICATE_\w+|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|UNKNOWN_CA|HANDSHAKE_FAILURE)$/
+
 /** A registry chooses what is in a message, such as where it redirects to, and each tag keeps one. */
 const maxMessageLength = 4096
 
@@ -146,12 +150,17 @@ export function connectionFailure(host: string, url: URL, error: unknown): Regis
   // The transport's own errors can hold what was received: only the message and the code go on.
   const cause = Object.assign(new Error(text), { code })
   const advice = 'name it in upstreams with insecure: true'
+  if (clientCertificateCodes.test(code)) {
+    const message = `${url.host} ended the TLS handshake (${code}): it may want a client certificate, or another: set certFile and keyFile beside it in upstreams`
+    return upstreamFailure(host, 'Tls', message, { cause })
+  }
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) {
     const message = `${url.host} does not speak TLS as it should (${code}): if it serves plain HTTP, ${advice}`
     return upstreamFailure(host, 'Tls', message, { cause })
   }
   if (certificateCodes.test(code)) {
-    const message = `the certificate of ${url.host} is not trusted (${text}): set NODE_EXTRA_CA_CERTS to its CA, or ${advice}`
+    const whose = error instanceof Error && 'peer' in error ? `${error.peer}: ` : ''
+    const message = `the certificate of ${url.host} is not trusted (${whose}${text}): name its CA as certificateAuthorityFile in upstreams, or ${advice}`
     return upstreamFailure(host, 'Tls', message, { cause })
   }
   return upstreamFailure(host, 'Unreachable', `${url.host} could not be reached: ${text}`, { cause })

@@ -1,4 +1,5 @@
 import { canonicalHost } from '../oci/reference.ts'
+import type { HostTls } from './host-tls.ts'
 import type { UpstreamRule } from './upstream.ts'
 
 /** What the operator's rules say of one host and port. Hosts without a rule are neither named nor insecure. */
@@ -7,6 +8,8 @@ export interface HostPolicy {
   named: boolean
   /** Plain HTTP or an unknown certificate is acceptable. */
   insecure: boolean
+  /** Whom it trusts, and what Weir shows, where that is its own. */
+  tls?: HostTls
 }
 
 /** The operator's rules by host and port. */
@@ -25,10 +28,12 @@ const noRules: Hosts = { policy: () => noPolicy, seenFrom: () => noRules }
 /** Reads the rules. A host without a port means the default one: 443, and 80 where plain HTTP is acceptable. */
 export function createHosts(rules: readonly UpstreamRule[]): Hosts {
   const policies = new Map<string, HostPolicy>()
-  for (const { host, insecure } of rules) {
+  for (const { host, insecure, tls } of rules) {
     const schemes = insecure ? (['https', 'http'] as const) : (['https'] as const)
     for (const key of schemes.map((scheme) => hostKey(registryUrl(host, scheme)))) {
-      policies.set(key, { named: true, insecure: insecure || (policies.get(key)?.insecure ?? false) })
+      const before = policies.get(key)
+      const own = tls ?? before?.tls
+      policies.set(key, { named: true, insecure: insecure || (before?.insecure ?? false), ...(own && { tls: own }) })
     }
   }
   const hosts: Hosts = {

@@ -2,6 +2,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { RegistryError } from '../oci/errors.ts'
 import type { Body } from './body.ts'
 import type { BudgetLimits, Purpose } from './budget.ts'
+import type { HostTls } from './host-tls.ts'
 
 /** A repository at a registry behind Weir, and on whose behalf it is asked. */
 export interface UpstreamRepository {
@@ -205,5 +206,7 @@ export interface UpstreamRule {
   insecure: boolean
   /** What asking it may cost; the same in each rule of a host. */
   limits?: Partial<BudgetLimits>
+  /** Whom it trusts over TLS, and what Weir shows; the same in each rule of a host. */
+  tls?: HostTls
   login?: RuleLogin
 }
