@@ -14,6 +14,9 @@ export const holdAnnotation = 'weir.dev/hold'
 /** Shown on a tag that is not held, with what it would have moved to if it were not immutable. Read-only. */
 export const candidateAnnotation = 'weir.dev/candidate'
 
+/** On an ImageStreamImport: so many tags of a repository are imported at most, and the others named. From 0 to 50, the default. */
+export const maxTagsAnnotation = 'weir.dev/max-tags'
+
 const domain = 'weir.dev/'
 const computed: readonly string[] = [holdAnnotation, candidateAnnotation, contentAnnotation]
 const ofSchedule: readonly string[] = [trackAnnotation, intervalAnnotation, minAgeAnnotation]
@@ -24,8 +27,8 @@ const settings: readonly string[] = [
   deletesAnnotation,
   ...ofSchedule,
 ]
-/** Every annotation of tags, streams and projects in Weir's own domain. */
-export const ownAnnotations: readonly string[] = [...settings, ...computed]
+/** Every annotation in Weir's own domain: of tags, streams and projects, and of requests. */
+export const ownAnnotations: readonly string[] = [...settings, ...computed, maxTagsAnnotation]
 const known = new Set(ownAnnotations)
 
 /** Annotations without those that Weir computes, which are never kept as somebody's own. */

@@ -236,7 +236,12 @@ export interface ImportedImage {
 
 export interface ImageStreamImport extends ApiObject {
   spec?: { images?: object[] | null }
-  status?: { import?: ImageStream | null; images?: ImportedImage[] | null }
+  status?: {
+    import?: ImageStream | null
+    images?: ImportedImage[] | null
+    /** `additionalTags` are those that were not imported. */
+    repository?: { status?: Status; images?: ImportedImage[] | null; additionalTags?: string[] | null } | null
+  }
 }
 
 /** One entry of a tag's ledger, `weir.dev/v1`. */

@@ -9,10 +9,12 @@ import { type ImportWish, importSpec, type Wanted, wantedTags } from './import-p
 import { type Format, formatOption, printable, printObject } from './output.ts'
 import { formatStreamReference, parseStreamReference, type StreamReference } from './references.ts'
 import { reportFailures } from './reported.ts'
+import { checkSelection, listRepository, selectTags, type TagSelection } from './repository-tags.ts'
 import { annotateTag } from './tag-annotations.ts'
-import { addVerb, changeCause, type VerbContext } from './verbs.ts'
+import { addVerb, changeCause, countOption, type VerbContext } from './verbs.ts'
 
-interface ImportOptions extends ImportWish {
+interface ImportOptions extends ImportWish, TagSelection {
+  dryRun?: boolean
   reason?: string
   output?: Format
 }
@@ -24,9 +26,21 @@ export function addImportVerb(program: Command, context: VerbContext): void {
   const verb = addVerb(program, 'import-image <project/stream[:tag]>', {
     does: 'Moves a tag to where its upstream points now, or makes it follow an upstream.',
     example: 'weir import-image demo/app:prod --from quay.io/org/app:v1',
+    more: ["weir import-image demo/app --all --from quay.io/org/app --include '1.*' --newest 20 --dry-run"],
   })
     .option('--from <reference>', 'the image to follow from now on (default: the one that the tag follows)')
-    .option('--all', "every tag of the stream that follows a registry's image")
+    .option(
+      '--all',
+      "every tag of the stream that follows a registry's image; with --from, the tags of that repository",
+    )
+    .option('--include <patterns>', 'of a repository: only such tags, as 1.*,v2-*; may be said again', listOption)
+    .option('--exclude <patterns>', 'of a repository: no such tags; may be said again', listOption)
+    .option(
+      '--newest <count>',
+      'of a repository: so many; latest first, then versions from the highest down',
+      countOption,
+    )
+    .option('--dry-run', 'of a repository: only say which tags that would be')
   addCheckOptions(verb)
     .option('--insecure', 'accept plain HTTP or an unknown certificate, where the server allows it')
     .option('--reason <text>', 'why, for the history')
@@ -38,14 +52,24 @@ export function addImportVerb(program: Command, context: VerbContext): void {
     })
 }
 
-function checkOptions({ project, stream, tag }: StreamReference, { all, from }: ImportOptions): void {
+function listOption(value: string, before: readonly string[] = []): string[] {
+  return [...before, value]
+}
+
+function checkOptions({ tag }: StreamReference, options: ImportOptions): void {
+  const { all, from, include, exclude, newest, dryRun, output } = options
   if (all === true && tag !== undefined)
     throw misuse('--all imports every tag: name the stream alone, or leave out --all')
   if (all === true && from !== undefined) {
-    throw misuse(
-      '--all imports what the tags follow already; with --from, import one tag at a time',
-      `all of a repository: oc import-image ${stream} --from=${from} --all --confirm -n ${project}`,
-    )
+    if (dryRun === true && (output === 'json' || output === 'yaml')) {
+      throw misuse('--dry-run says which tags would be imported, one a line: leave out -o, or write -o name')
+    }
+    checkSelection(from, options)
+    return
+  }
+  for (const [flag, value] of Object.entries({ include, exclude, newest, 'dry-run': dryRun })) {
+    if (value !== undefined)
+      throw misuse(`--${flag} is about the tags of a repository: write --all --from REPOSITORY too`)
   }
   if (from !== undefined && parseImageReference(from) === undefined) {
     throw misuse(
@@ -58,7 +82,11 @@ async function importImage(context: VerbContext, reference: StreamReference, opt
   const client = await context.connect()
   const { project, stream: name } = reference
   const stream = await client.find<ImageStream>({ resource: resources.imageStreams, project, name })
-  const wanted = wantedTags(reference, options, stream)
+  const { all, from } = options
+  const listed = all === true && from !== undefined ? await listRepository(client, reference, from) : undefined
+  const chosen = listed && selectTags(from ?? '', listed, options)
+  const wanted = wantedTags(reference, options, stream, chosen)
+  if (options.dryRun === true) return printPlan(context, reference, options, wanted, listed?.length ?? 0)
   const isDocument = options.output === 'json' || options.output === 'yaml'
   const steps: ImageStreamImport[] = []
   const outcomes: Outcome[] = []
@@ -99,6 +127,23 @@ async function postImport(
     status: {},
   }
   return client.request('POST', { resource, project }, { body, patienceMs: movePatienceMs })
+}
+
+/** What an import would do, a line each. */
+function printPlan(
+  { stdout, note }: VerbContext,
+  { project, stream }: StreamName,
+  { from, output }: ImportOptions,
+  wanted: readonly Wanted[],
+  listed: number,
+): void {
+  for (const { tag, from: source, current } of wanted) {
+    const name = formatStreamReference({ project, stream, tag })
+    const follows = current?.from?.name
+    const now = current === undefined ? 'new' : follows === source ? 'again' : `follows ${follows ?? 'nothing'} now`
+    stdout.write(`${printable(output === 'name' ? name : `${name}  ${source}  ${now}`)}\n`)
+  }
+  note(`${wanted.length} of the ${listed} tags of ${from} would be imported; nothing was changed`)
 }
 
 /** Whether a tag follows what it was told to: one that failed to go over to another upstream still follows its own. */

@@ -7,7 +7,7 @@ import { sourceText, tagOf } from './stream-tags.ts'
 /** What an import is to change of a tag's wishes, beside looking where its upstream points. */
 export interface ImportWish extends CheckWish {
   from?: string
-  /** Every tag of the stream that follows a registry's image. */
+  /** Every tag of the stream that follows a registry's image; with `from` tags of that repository. */
   all?: boolean
   insecure?: boolean
 }
@@ -22,14 +22,29 @@ export interface Wanted {
 }
 
 /**
- * The tags that `reference` and `wish` mean; the tag defaults to `latest`.
+ * The tags that `reference` and `wish` mean; the tag defaults to `latest`. `chosen` are those of the repository `wish.from` that
+ * are to be tags of the stream.
  *
  * @throws CliError when there is nothing to import from
  */
-export function wantedTags(reference: StreamReference, wish: ImportWish, stream: ImageStream | undefined): Wanted[] {
+export function wantedTags(
+  reference: StreamReference,
+  wish: ImportWish,
+  stream: ImageStream | undefined,
+  chosen?: readonly string[],
+): Wanted[] {
   const specs = stream?.spec?.tags ?? []
   const want = (tag: string, current: TagReference | undefined, from: string): Wanted => {
     return { tag, current, from, before: tagOf(stream, tag)?.image }
+  }
+  if (chosen !== undefined) {
+    return chosen.map((tag) =>
+      want(
+        tag,
+        specs.find((spec) => spec.name === tag),
+        `${wish.from}:${tag}`,
+      ),
+    )
   }
   if (wish.all !== true) {
     const tag = reference.tag ?? 'latest'

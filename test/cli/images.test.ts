@@ -250,7 +250,6 @@ describe('--all', () => {
 
 test.each([
   [['demo/app:prod', '--all'], '--all imports every tag'],
-  [['demo/app', '--all', '--from', 'quay.io/a/b'], 'oc import-image app --from=quay.io/a/b --all --confirm -n demo'],
   [['demo/app:prod', '--from', 'quay.io/UPPER'], 'is not an image reference'],
   [['demo/app:prod', '--from', ''], 'is not an image reference'],
   [['demo/app@sha256:abc'], 'names a digest'],

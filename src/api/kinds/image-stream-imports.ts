@@ -14,9 +14,11 @@ import { formatSeconds } from '../time.ts'
 import { changeCause } from './change-cause.ts'
 import {
   checkImages,
+  checkMaxTags,
   checkRepository,
   importMode,
   maxImages,
+  maxTagsOf,
   referenceType,
   targetTag,
   type WantedImage,
@@ -62,6 +64,7 @@ async function importAll(
   requireValid(
     [
       ...checkMetadata(metadata, streamName),
+      ...checkMaxTags(metadata),
       ...checkImages(images, repository ?? undefined),
       ...(repository ? checkRepository(repository) : []),
     ],
@@ -82,7 +85,9 @@ async function importAll(
   // What the single images changed was not seen by anybody: their version was compared before.
   const { resourceVersion: _compared, ...after } = common
   const rest = single === undefined ? common : after
-  const whole = repository ? await importer.importRepository({ ...rest, ...repositoryImport(repository) }) : undefined
+  const whole = repository
+    ? await importer.importRepository({ ...rest, ...repositoryImport(repository), ...mostTagsOf(metadata) })
+    : undefined
   const at = formatSeconds(now() / 1000)
   const results = [single, whole].filter((result): result is ImportResult => result !== undefined)
   await pins.reached(Math.max(0, ...results.map(({ revision }) => revision)))
@@ -165,6 +170,11 @@ function importImage(wanted: WantedImage): ImportImage {
 
 function repositoryImport(wanted: WantedRepository) {
   return { from: wanted.from?.name ?? '', ...policiesOf(wanted) }
+}
+
+function mostTagsOf(metadata: Parameters<typeof maxTagsOf>[0]): { maxTags?: number } {
+  const maxTags = maxTagsOf(metadata)
+  return maxTags === undefined ? {} : { maxTags }
 }
 
 function policiesOf({

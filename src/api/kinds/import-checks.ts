@@ -1,6 +1,8 @@
 import type { FieldCause } from '../../oci/errors.ts'
 import { isTag, parseImageReference } from '../../oci/reference.ts'
 import { invalid, notSupported, required } from '../fields.ts'
+import type { SentMetadata } from '../metadata.ts'
+import { maxTagsAnnotation } from '../own-annotations.ts'
 import type { ImageStreamImportBody } from '../schemas/image-commands.ts'
 
 /** The rules for what is asked of an import (okd.md 1.9), as causes with the path of the field. */
@@ -11,6 +13,9 @@ export type WantedRepository = NonNullable<Spec['repository']>
 
 /** Most single images of one request. */
 export const maxImages = 100
+
+/** Most tags of a repository that are imported at once, as OKD's `maxImagesBulkImportedPerRepository`. */
+const mostTags = 50
 
 const importModes = ['Legacy', 'PreserveOriginal'] as const
 const referenceTypes = ['Source', 'Local'] as const
@@ -54,6 +59,21 @@ export function checkRepository({ from, importPolicy, referencePolicy }: WantedR
     causes.push(invalid(`${at}.from.name`, name, 'you must specify an image repository, not a tag or ID'))
   }
   return [...causes, ...checkPolicies(importPolicy, referencePolicy, at)]
+}
+
+/** Most tags of the repository that are imported, where the request says so; undefined also for what is no such number. */
+export function maxTagsOf(metadata: Pick<SentMetadata, 'annotations'> | null | undefined): number | undefined {
+  const written = metadata?.annotations?.[maxTagsAnnotation]
+  if (written === undefined || !/^\d{1,2}$/.test(written)) return undefined
+  const maxTags = Number(written)
+  return maxTags <= mostTags ? maxTags : undefined
+}
+
+export function checkMaxTags(metadata: Pick<SentMetadata, 'annotations'> | null | undefined): FieldCause[] {
+  const written = metadata?.annotations?.[maxTagsAnnotation]
+  if (written === undefined || maxTagsOf(metadata) !== undefined) return []
+  const field = `metadata.annotations[${maxTagsAnnotation}]`
+  return [invalid(field, written.slice(0, 100), `write a number from 0 to ${mostTags}`)]
 }
 
 function checkImage(image: WantedImage, at: string): FieldCause[] {

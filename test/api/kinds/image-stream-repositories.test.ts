@@ -66,6 +66,30 @@ describe('an import of a repository', () => {
     })
   })
 
+  test('takes no more than its annotation says, and names the others; with 0 it is a list', async () => {
+    const { asAdmin, source, registry } = await repositoryWorld('latest', '1.0', 'edge')
+    const send = async (written: string, dryRun = false) => {
+      const metadata = { name: 'app', annotations: { 'weir.dev/max-tags': written } }
+      const spec = { import: !dryRun, repository: { from: source } }
+      return asAdmin('POST', imports, { metadata, spec })
+    }
+    registry.requests.length = 0
+    const listed = await send('0', true)
+    expect(listed.status).toBe(201)
+    expect(listed.headers.get('warning')).toBeNull()
+    expect(listed.body.status).toMatchObject({
+      repository: { status: { status: 'Success' }, images: [], additionalTags: ['latest', '1.0', 'edge'] },
+    })
+    expect(registry.matching(/manifests/)).toEqual([])
+    expect((await asAdmin('GET', `${streams}/app`)).status).toBe(404)
+    expect((await send('2')).body.status).toMatchObject({
+      repository: { images: [{ tag: 'latest' }, { tag: '1.0' }], additionalTags: ['edge'] },
+    })
+    for (const written of ['51', '-1', '1.5', 'all', '', '1000']) {
+      expect(await send(written)).toMatchObject(invalidFields('metadata.annotations[weir.dev/max-tags]'))
+    }
+  })
+
   test('tells each failure in its place, and in the summary how many there are', async () => {
     const { send, registry, asAdmin } = await repositoryWorld('a', 'b', 'c')
     await send()
