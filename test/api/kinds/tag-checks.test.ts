@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { tagCheckSchema } from '../../../src/api/schemas/tag-checks.ts'
+import { examineFields } from '../../../src/api/unknown-fields.ts'
 import type { Schedule } from '../../../src/schedule.ts'
 import { type DrivenSchedule, driveSchedule } from '../../schedule/world.ts'
 import { failing } from '../../support/fake-upstream-faults.ts'
@@ -70,6 +72,8 @@ describe('a check', () => {
       lastCheck: { result: 'Failed', reason: 'Unreachable', message: expect.stringContaining('503') },
       delayedBy: 'Backoff',
     })
+    const { body } = await w.asAdmin('GET', `${path}/app:prod`)
+    expect(examineFields(tagCheckSchema, body)).toEqual({ unknown: [], wrong: [] })
   })
 
   test('of a tag that wants what it moves to some age tells of the candidate, and when it is over', async () => {
@@ -80,6 +84,7 @@ describe('a check', () => {
     await w.pass(intervalMs)
     const { body } = await w.asAdmin('GET', `${path}/app:prod`)
     expect(body).toMatchObject({ lastCheck: { result: 'Candidate' }, candidate: { image: v2.manifest.digest } })
+    expect(examineFields(tagCheckSchema, body)).toEqual({ unknown: [], wrong: [] })
     const { seenAt, dueAt } = body.candidate as { seenAt: string; dueAt: string }
     expect(Date.parse(dueAt) - Date.parse(seenAt)).toBe(72 * 3_600_000)
   })
