@@ -180,6 +180,37 @@ describe('a failure', () => {
   })
 })
 
+describe('weir.dev/track', () => {
+  const annotations = { 'weir.dev/track': 'semver:~1' }
+
+  test('has what it chose imported, and only for a tag that still has that policy', async () => {
+    const w = await world({ annotations: { 'weir.dev/track': 'regex:stable' } })
+    w.registry.put('lib/app', v2, { tag: '1.0' })
+    const asked = { from: w.from, chosen: `${w.registry.host}/lib/app:1.0`, told: { digest: two } }
+    for (const track of [undefined, 'semver:~1']) {
+      expect(await w.importer.importScheduled(app, 'prod', track === undefined ? asked : { ...asked, track })).toEqual({
+        kind: 'gone',
+      })
+    }
+    expect((await w.record()).head).toBe(one)
+    expect(await w.importer.importScheduled(app, 'prod', { ...asked, track: 'regex:stable' })).toEqual({
+      kind: 'moved',
+      digest: two,
+    })
+    const [entry] = await w.reader.ledger(app, 'prod')
+    expect(entry).toMatchObject({ image: two, cause: { kind: 'scheduled', from: { name: asked.chosen } } })
+  })
+
+  test('that a tag got meanwhile ends what its source was asked before', async () => {
+    const w = await world()
+    const { spec } = await w.record()
+    if (!spec) throw new TypeError('no spec')
+    await w.writer.changeTag(app, 'prod', () => ({ spec: { ...spec, annotations } }))
+    expect(await w.check(two)).toEqual({ kind: 'gone' })
+    expect((await w.record()).head).toBe(one)
+  })
+})
+
 describe('weir.dev/min-age', () => {
   const annotations = { 'weir.dev/min-age': '72h' }
 

@@ -4,6 +4,7 @@ import type { TagReference } from '../../src/streams/records.ts'
 import { parseTagVersion } from '../../src/streams/tag-version.ts'
 import {
   createChooser,
+  offerAll,
   parseTrack,
   type Track,
   trackAnnotation,
@@ -227,6 +228,14 @@ describe('any policy', () => {
       }),
       { numRuns: 500 },
     )
+  })
+
+  test('lets others have their turn while it looks at very many tags, and ends when nobody waits', async () => {
+    const chooser = createChooser(track('regex:(?:a|aa)+(?:a|aa)+b'))
+    const tags = Array.from({ length: 100_000 }, (_, i) => 'a'.repeat(100 + (i % 20)))
+    const gone = new AbortController()
+    setImmediate(() => gone.abort(new Error('gone')))
+    await expect(offerAll([chooser], tags, gone.signal)).rejects.toThrow('gone')
   })
 
   test('is read or refused, whatever is written', () => {
