@@ -221,6 +221,9 @@ describe('both listeners', () => {
 
   test('health, version and metrics are served to anybody', async () => {
     const world = await startWorld()
+    const { body: metrics } = await world.request('/metrics')
+    for (const name of ['weir_content_held_bytes', 'weir_scheduled_tags', 'weir_schedule_late_seconds'])
+      expect(metrics.toString()).toMatch(new RegExp(`^${name} \\d`, 'm'))
     for (const path of ['/healthz', '/livez', '/readyz', '/version', '/metrics']) {
       expect((await world.request(path)).status, path).toBe(200)
     }
