@@ -21,11 +21,12 @@ export interface OpenImportsOptions
 
 /** Begins what is pending at once, and keeps the schedule. */
 export function openImports(options: OpenImportsOptions): { importer: Importer; schedule: Schedule } {
-  const { config, store, streams, upstream, loginsOf, lifetime, now, log } = options
+  const { config, store, streams, allowed, upstream, loginsOf, lifetime, now, log } = options
   const importer = createImporter({ ...options, ...streams })
   lifetime.run((signal) => runPendingImports({ ...streams, ...importer, store, signal, log }))
   const schedule = createSchedule({
     store,
+    allowed,
     upstream,
     importScheduled: importer.importScheduled,
     loginsOf,

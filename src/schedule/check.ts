@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError, type UpstreamReason } from '../oci/errors.ts'
 import { formatImageReference, type StreamName } from '../oci/reference.ts'
+import type { AllowList } from '../upstream/allow-list.ts'
 import { isBudgetRefusal } from '../upstream/budget-refusal.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Follower, Source } from './sources.ts'
@@ -15,6 +16,8 @@ export type FollowOutcome =
   | { kind: 'gone' }
 
 export interface CheckSourceOptions {
+  /** The registries that may be asked: the config may have changed since a tag was allowed to follow one. */
+  allowed: Pick<AllowList, 'refusalOf'>
   upstream: Pick<Upstream, 'onBehalf'>
   /** Lets a tag follow where its source points, or records why that is not known. @throws whatever `signal` aborted with */
   importScheduled(
@@ -64,7 +67,7 @@ export function isPassing({ upstream, code }: RegistryError): boolean {
 }
 
 export function createCheckSource(options: CheckSourceOptions): CheckSource {
-  const { upstream, importScheduled, loginsOf, now, log } = options
+  const { allowed, upstream, importScheduled, loginsOf, now, log } = options
 
   async function answered(source: Source, signal: AbortSignal, ask: () => Promise<Digest>): Promise<Answer> {
     try {
@@ -88,6 +91,11 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
     if (first === undefined) return []
     const { project, stream } = first
     const { host, repository, tag, digest } = source.reference
+    const refusal = allowed.refusalOf(host)
+    if (refusal !== undefined) {
+      const failure = new RegistryError('DENIED', { message: refusal, upstream: { host, reason: 'NotAllowed' } })
+      return [[{ failure }, group]]
+    }
     const from = { host, repository, project }
     const asked = upstream.onBehalf({ isBackground: true, stream: { project, stream } })
     const resolve = (reference: string): Promise<Answer> =>

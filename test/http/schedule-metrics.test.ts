@@ -76,6 +76,7 @@ test('a process that does not keep the schedule is not late', async () => {
   onTestFinished(() => stopping.abort())
   const schedule = createSchedule({
     store: w.store,
+    allowed: w.allowed,
     upstream: w.upstream,
     importScheduled: w.importer.importScheduled,
     loginsOf: async () => '',

@@ -206,6 +206,24 @@ describe('a failure', () => {
     expect(polls).toBeLessThan(10)
   })
 
+  test('of a registry that may be asked no more asks nobody, and is a condition', async () => {
+    let isAllowed = true
+    const refusalOf = () => (isAllowed ? undefined : 'importing images from it is forbidden')
+    const w = await world({ schedule: { allowed: { refusalOf } } })
+    await w.follow('prod', w.from)
+    await w.pass(minuteMs)
+    isAllowed = false
+    w.registry.requests.length = 0
+    await w.pass(2 * intervalMs)
+    expect(w.registry.requests).toEqual([])
+    expect(w.schedule.checks(app)).toMatchObject([{ last: { result: 'Failed', reason: 'NotAllowed' } }])
+    expect((await w.reader.tag(app, 'prod'))?.record.condition?.reason).toBe('NotAllowed')
+    expect(await w.head()).toBe(v1.manifest.digest)
+    isAllowed = true
+    await w.pass(24 * 60 * minuteMs)
+    expect((await w.reader.tag(app, 'prod'))?.record.condition).toBeUndefined()
+  })
+
   test('by too many requests waits for as long as the registry says, and says so', async () => {
     const w = await world()
     await w.follow('prod', w.from)

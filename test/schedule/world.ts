@@ -82,6 +82,7 @@ export async function driveSchedule(flows: FlowsWorld, options: DrivenOptions = 
     const stopping = new AbortController()
     const schedule = createSchedule({
       store: flows.store,
+      allowed: flows.allowed,
       upstream: observed(flows.upstream),
       importScheduled: counted(flows.importer.importScheduled),
       loginsOf: counted(async () => ''),
