@@ -6,12 +6,14 @@ import type { OidcIssuer } from './access/oidc-issuer.ts'
 import { isRecord, readSecrets, type Secrets } from './config-files.ts'
 import { checkOwnIssuer, sharedNames } from './config-issuers.ts'
 import { loginOf, type UpstreamLogin } from './config-logins.ts'
+import { readProxies } from './config-proxies.ts'
 import { configSchema, knownKeys, type ParsedConfig } from './config-schema.ts'
 import type { ListenAddress, parseNetwork } from './config-values.ts'
 import type { UploadLimits } from './push.ts'
 import type { ContentPolicy } from './streams/content-policy.ts'
 import type { BudgetLimits } from './upstream/budget.ts'
 import type { HostTlsFiles } from './upstream/host-tls.ts'
+import type { ProxySettings } from './upstream/proxies.ts'
 
 /** Everything of `config/weir.yaml`, with defaults filled in; durations in milliseconds. */
 export interface WeirConfig {
@@ -38,6 +40,8 @@ export interface WeirConfig {
     readonly tlsFiles?: HostTlsFiles
     readonly login?: UpstreamLogin
   }[]
+  /** Through whom registries are asked: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment. */
+  readonly proxies?: ProxySettings
   readonly imports: {
     readonly allowedRegistries: readonly string[]
     readonly legacyImportMode: 'index'
@@ -118,9 +122,11 @@ export function parseConfig(sources: ConfigSources): { config: WeirConfig; warni
   const parsed = configSchema.safeParse(tree)
   const problems = parsed.success ? [] : parsed.error.issues.flatMap((issue) => describeIssue(issue, origins))
   const secrets = readSecrets(tree)
-  problems.push(...secrets.problems)
+  const proxies = readProxies(sources.environment ?? {})
+  problems.push(...secrets.problems, ...proxies.problems)
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems)
-  const config = build(parsed.data, secrets)
+  const { settings } = proxies
+  const config = { ...build(parsed.data, secrets), ...(settings && { proxies: settings }) }
   const own = checkOwnIssuer(config.auth.issuer ?? config.tls.publicUrl, config.auth)
   if (own.length > 0) throw new ConfigError(own)
   return { config, warnings: [...secrets.warnings, ...sharedNames(config.auth)] }

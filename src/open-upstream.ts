@@ -11,6 +11,7 @@ import type { Budgets } from './upstream/budget.ts'
 import { createUpstream, limitsFromRules, type UpstreamOptions } from './upstream/client.ts'
 import { createBudgets } from './upstream/create-budgets.ts'
 import { credentialsFromRules, credentialsInTurn, loginIdsFromRules } from './upstream/credentials.ts'
+import { createProxies } from './upstream/proxies.ts'
 import { defaultRetryPolicy } from './upstream/retry.ts'
 import type { Upstream } from './upstream/upstream.ts'
 
@@ -18,7 +19,7 @@ import type { Upstream } from './upstream/upstream.ts'
 export type Patience = Pick<UpstreamOptions, 'timeouts' | 'retry'>
 
 export interface OpenUpstreamOptions {
-  config: Pick<WeirConfig, 'upstreams' | 'imports'>
+  config: Pick<WeirConfig, 'upstreams' | 'imports' | 'proxies'>
   store: Store
   /** Opens the secrets of projects. */
   sealing: Sealing
@@ -46,7 +47,8 @@ export function openUpstream(options: OpenUpstreamOptions): {
   const credentialsFor = credentialsInTurn(pullSecrets, credentialsFromRules(rules))
   const { wait, random } = { ...defaultRetryPolicy, ...patience.retry }
   const budgets = createBudgets({ limitsOf: limitsFromRules(rules), now, wait, random })
-  const upstream = createUpstream({ ...patience, rules, credentialsFor, userAgent, log, now, budgets })
+  const proxies = config.proxies && createProxies(config.proxies)
+  const upstream = createUpstream({ ...patience, proxies, rules, credentialsFor, userAgent, log, now, budgets })
   lifetime.defer(() => upstream.close())
   const named = rules.map(({ host }) => host)
   const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })

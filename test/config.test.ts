@@ -440,6 +440,31 @@ log: loud
     expect(problemsOf('upstreams: [{ host: a.example, credentialHelper: x }]').join()).toContain('projects: required')
   })
 
+  test('proxies come from the environment, small letters first', () => {
+    const proxiesOf = (environment: Record<string, string>) => parseConfig({ environment }).config.proxies
+    expect(proxiesOf({})).toBeUndefined()
+    expect(proxiesOf({ NO_PROXY: 'a.example', HTTPS_PROXY: '' })).toBeUndefined()
+    expect(proxiesOf({ HTTPS_PROXY: 'http://a.test:3128', https_proxy: 'b.test:3128', no_proxy: 'c.test' })).toEqual({
+      https: new URL('http://b.test:3128'),
+      noProxy: 'c.test',
+    })
+    expect(proxiesOf({ HTTP_PROXY: 'https://u:p%40@a.test' })).toEqual({
+      http: new URL('https://u:p%40@a.test'),
+      noProxy: '',
+    })
+    for (const value of ['socks5://u:hush@a.test', 'http://u:hush@', 'http://u:hush%zz@a.test', '://hush']) {
+      const problems = (() => {
+        try {
+          return parseConfig({ environment: { HTTPS_PROXY: value } }) && []
+        } catch (error) {
+          return error instanceof ConfigError ? error.problems : []
+        }
+      })()
+      expect(problems).toEqual([expect.stringMatching(/^HTTPS_PROXY: write http:\/\/HOST:PORT/)])
+      expect(problems.join()).not.toContain('hush')
+    }
+  })
+
   describe('the certificates of an upstream', async () => {
     const authority = await createFakeAuthority()
     const [one, two] = [await authority.certificate(['one']), await authority.certificate(['two'])]

@@ -9,6 +9,7 @@ import { createExchange, type Exchange } from './exchange.ts'
 import { createHosts } from './hosts.ts'
 import { fetchManifest, resolveManifest } from './manifests.ts'
 import { createOrigins } from './origins.ts'
+import type { Proxies } from './proxies.ts'
 import { pushBlob } from './push-blob.ts'
 import { pushManifest } from './push-manifest.ts'
 import { fetchReferrers } from './referrers.ts'
@@ -27,6 +28,8 @@ export interface UpstreamOptions {
   now: () => number
   timeouts?: Partial<TransportTimeouts>
   retry?: Partial<RetryPolicy>
+  /** Default: registries are asked directly. */
+  proxies?: Proxies | undefined
   /** Resolves host names; default the system's resolver. */
   lookup?: LookupFunction
   /** What asking may cost; default by the rules, with the same waits. */
@@ -44,11 +47,11 @@ export function limitsFromRules(rules: readonly UpstreamRule[]): (host: string) 
  * not public only where a rule names the host with its port.
  */
 export function createUpstream(options: UpstreamOptions): Upstream {
-  const { rules, credentialsFor, userAgent, log, now, lookup } = options
+  const { rules, credentialsFor, userAgent, log, now, proxies, lookup } = options
   const timeouts = { ...defaultTimeouts, ...options.timeouts }
   const retry = { ...defaultRetryPolicy, ...options.retry }
   const hosts = createHosts(rules)
-  const transport = createTransport({ hosts, userAgent, log, timeouts, ...(lookup && { lookup }) })
+  const transport = createTransport({ hosts, userAgent, log, timeouts, proxies, ...(lookup && { lookup }) })
   const origins = createOrigins({ hosts, transport, probeMs: timeouts.probeMs })
   const tokens = createTokens({ hosts, transport, retry, log, now })
   const authentication = createAuthentication({ tokens, transport, credentialsFor, log, now })

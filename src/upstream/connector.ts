@@ -1,11 +1,12 @@
 import { lookup as systemLookup } from 'node:dns'
-import { isIP, type LookupFunction } from 'node:net'
+import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { type SecureContext, TLSSocket } from 'node:tls'
 import { buildConnector } from 'undici'
 import { isPublicAddress } from './address.ts'
 import { bulkReadWhereTried } from './bulk-read.ts'
 import { describeCertificate } from './certificate-text.ts'
-import type { Hosts } from './hosts.ts'
+import type { HostPolicy, Hosts } from './hosts.ts'
+import type { Proxies } from './proxies.ts'
 
 /** Code of the error that refuses an address; its message says which, and what to do. */
 export const addressNotAllowed = 'ERR_ADDRESS_NOT_ALLOWED'
@@ -16,15 +17,25 @@ export interface ConnectorOptions {
   connectTimeoutMs: number
   /** For answers that are large, and read as `bulkRead` wants it. */
   bulk?: boolean
+  /** Default: everybody is asked directly. */
+  proxies?: Proxies | undefined
   /** Resolves names; default the system's resolver. */
   lookup?: LookupFunction
 }
 
 /**
  * Makes connections for undici. A host that no rule names is reached at public addresses only: the address that is
- * checked is the one connected to, so a name that resolves differently the next time gains nothing (DNS rebinding).
+ * checked is the one connected to, so a name that resolves differently the next time gains nothing (DNS rebinding). Through a proxy,
+ * which looks names up itself, a name is refused that leads to another address here, or can not be public; one that nobody knows here
+ * is the proxy's matter.
  */
-export function createConnector({ hosts, connectTimeoutMs, bulk, lookup }: ConnectorOptions): buildConnector.connector {
+export function createConnector({
+  hosts,
+  connectTimeoutMs,
+  bulk,
+  proxies,
+  lookup,
+}: ConnectorOptions): buildConnector.connector {
   const resolve = lookup ?? (systemLookup as LookupFunction)
   const common = {
     allowH2: false,
@@ -32,6 +43,9 @@ export function createConnector({ hosts, connectTimeoutMs, bulk, lookup }: Conne
     minVersion: 'TLSv1.2' as const,
     ...(bulk === true ? bulkReadWhereTried() : {}),
   }
+  // Another's connection reads into no memory of ours.
+  const plain = { allowH2: false, timeout: connectTimeoutMs, minVersion: 'TLSv1.2' as const }
+  const inTunnel = { named: buildConnector(plain), insecure: buildConnector({ ...plain, rejectUnauthorized: false }) }
   const byContext = new WeakMap<SecureContext, buildConnector.connector>()
   const guarded = buildConnector({ ...common, lookup: publicOnly(resolve) })
   const named = buildConnector({ ...common, lookup: resolve })
@@ -44,9 +58,38 @@ export function createConnector({ hosts, connectTimeoutMs, bulk, lookup }: Conne
     return made
   }
 
+  /** A connection through a proxy, and what makes one over TLS of it. */
+  async function throughProxy(
+    proxy: URL,
+    url: URL,
+    policy: HostPolicy,
+    { hostname }: buildConnector.Options,
+  ): Promise<{ connect?: buildConnector.connector; httpSocket: Socket }> {
+    if (!policy.named) await requirePublic(resolve, url.host, hostname)
+    const connect = policy.tls
+      ? withContext(await policy.tls.context())
+      : policy.insecure
+        ? inTunnel.insecure
+        : inTunnel.named
+    const { openTunnel } = await import('./proxy-tunnel.ts')
+    const port = url.port || (url.protocol === 'https:' ? '443' : '80')
+    const httpSocket = await openTunnel(proxy, `${url.hostname}:${port}`, connectTimeoutMs)
+    return url.protocol === 'https:' ? { connect, httpSocket } : { httpSocket }
+  }
+
   return (options, callback) => {
     const url = new URL(`${options.protocol}//${bracketed(options.hostname)}:${options.port}`)
     const policy = hosts.policy(url)
+    const proxy = proxies?.for(url)
+    if (proxy !== undefined) {
+      return void throughProxy(proxy, url, policy, options).then(
+        ({ connect, httpSocket }) => {
+          if (connect === undefined) callback(null, httpSocket)
+          else connectTold(connect, { ...options, httpSocket }, callback)
+        },
+        (error: Error) => callback(error, null),
+      )
+    }
     if (policy.tls !== undefined) {
       const { tls } = policy
       return void tls.context().then(
@@ -102,8 +145,33 @@ function publicOnly(resolve: LookupFunction): LookupFunction {
   }
 }
 
+/** Names that no public resolver knows (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`). */
+const privateNames = /^[^.]+\.?$|\.(?:localhost|local|internal|home\.arpa)\.?$/i
+
+/** @throws Error when a host is known here not to be public */
+async function requirePublic(resolve: LookupFunction, host: string, hostname: string): Promise<void> {
+  if (isIP(hostname) !== 0) {
+    if (!isPublicAddress(hostname)) throw notAllowed(host, hostname)
+    return
+  }
+  if (privateNames.test(hostname)) throw notAllowedName(host)
+  const found = await new Promise<string[]>((done) => {
+    resolve(hostname, { all: true }, (error, addresses) => {
+      if (error) done([])
+      else done([addresses].flat().map((each) => (typeof each === 'string' ? each : each.address)))
+    })
+  })
+  const inside = found.find((address) => !isPublicAddress(address))
+  if (inside !== undefined) throw notAllowed(host, inside)
+}
+
 function bracketed(hostname: string): string {
   return isIP(hostname) === 6 ? `[${hostname}]` : hostname
+}
+
+function notAllowedName(host: string): NodeJS.ErrnoException {
+  const message = `${host} is no public name: name the host with its port in upstreams to allow it`
+  return Object.assign(new Error(message), { code: addressNotAllowed })
 }
 
 function notAllowed(host: string, address: string): NodeJS.ErrnoException {

@@ -9,6 +9,7 @@ import { createConnector } from './connector.ts'
 import { saysExpired } from './expired-login.ts'
 import { connectionFailure, upstreamFailure } from './failure.ts'
 import type { Hosts } from './hosts.ts'
+import type { Proxies } from './proxies.ts'
 import type { Attempt } from './retry.ts'
 
 /** Times in milliseconds after which an upstream counts as unreachable. */
@@ -101,6 +102,7 @@ export interface TransportOptions {
   userAgent: string
   log: Logger
   timeouts: TransportTimeouts
+  proxies?: Proxies | undefined
   lookup?: LookupFunction
 }
 
@@ -123,7 +125,7 @@ type SendOne<B> = (agents: Agents, request: SendRequest) => Promise<Sent<B>>
 const maxRedirects = 5
 const redirectStatuses = new Set([301, 302, 303, 307, 308])
 
-export function createTransport({ hosts, userAgent, log, timeouts, lookup }: TransportOptions): Transport {
+export function createTransport({ hosts, userAgent, log, timeouts, proxies, lookup }: TransportOptions): Transport {
   const { connectMs, headersMs, wholeMs, blobIdleMs, pushIdleMs, refusalMs } = timeouts
   const allAgents = new Map<Hosts, Agents>()
 
@@ -131,7 +133,7 @@ export function createTransport({ hosts, userAgent, log, timeouts, lookup }: Tra
   function agentsOf(rules: Hosts): Agents {
     const made = allAgents.get(rules)
     if (made !== undefined) return made
-    const connector = { hosts: rules, connectTimeoutMs: connectMs, ...(lookup && { lookup }) }
+    const connector = { hosts: rules, connectTimeoutMs: connectMs, proxies, ...(lookup && { lookup }) }
     const agents = {
       small: new Agent({ connect: createConnector(connector), headersTimeout: headersMs, bodyTimeout: headersMs }),
       large: new Agent({

@@ -62,6 +62,7 @@ const fileParts: Record<string, readonly string[]> = {
     'config-files',
     'config-issuers',
     'config-logins',
+    'config-proxies',
     'admin-kubeconfig',
     'listeners',
     'lifetime',
