@@ -89,7 +89,6 @@ async function readPages(
     if (answer.status !== 200) throw exchange.unexpected(want, answer)
     const tags = namesOf(from, answer).filter((name): name is string => typeof name === 'string' && isTag(name))
     if (!(await take(tags))) return
-    signal.throwIfAborted()
     query = nextQuery(from, answer)
   }
 }
