@@ -115,6 +115,7 @@ describe('a pattern', () => {
     ['ä', 'no tag has'],
     ['(?:(?:a{100}){100}){100}', 'repeats too much'],
     ['(?:(?:(?:a|b){128}){128}){128}', 'repeats too much'],
+    ['a{128}a{128}', 'repeats too much'],
     ['(?:a*)*b', 'can be empty'],
     ['(?:)*', 'can be empty'],
     ['(?:a?|b){9}', 'can be empty'],
