@@ -18,9 +18,7 @@ export const tagImportPolicySchema = z
     insecure: boolean(
       'Whether plain HTTP and unknown certificates are taken from the registry, where the operator allows it. Default false.',
     ),
-    scheduled: boolean(
-      'Whether its source is looked at again and again, and the tag follows it. Default false.',
-    ),
+    scheduled: boolean('Whether its source is looked at again and again, and the tag follows it. Default false.'),
     importMode: string('Legacy or PreserveOriginal. Both keep an index whole.'),
   })
   .meta({ id: `${group}.TagImportPolicy`, description: 'How a tag is imported.' })
