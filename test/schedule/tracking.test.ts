@@ -195,6 +195,25 @@ describe('a tag with a tracking policy', () => {
     expect(w.schedule.checks(app)).toMatchObject([{ last: { result: 'Failed', reason: 'Invalid' } }])
   })
 
+  test('goes on after a restart, and writes nothing for that, nor the same failure again', async () => {
+    const w = await world()
+    await w.track('prod', 'semver:~1.27')
+    await w.track('none', 'semver:~3')
+    await w.pass(intervalMs)
+    const before = [await w.reader.tag(app, 'prod'), await w.reader.tag(app, 'none')]
+    await w.stop()
+    await w.start()
+    await w.pass(2 * intervalMs)
+    expect([await w.reader.tag(app, 'prod'), await w.reader.tag(app, 'none')]).toEqual(before)
+    expect(w.schedule.checks(app)).toMatchObject([
+      { tag: 'none', last: { result: 'Failed', reason: 'NotFound' } },
+      { tag: 'prod', last: { result: 'Unchanged', chosen: '1.27.1', digest: w.at('1.27.1') } },
+    ])
+    w.publish('1.27.2')
+    await w.pass(intervalMs)
+    expect(await w.head()).toBe(w.at('1.27.2'))
+  })
+
   test('by digest does not count: that never changes', async () => {
     const w = await world()
     await w.follow('prod', `${w.from}@${w.at('1.26.0')}`, { annotations: { 'weir.dev/track': 'newest' } })
