@@ -178,7 +178,7 @@ export function createTransport({ hosts, userAgent, log, timeouts, proxies, look
         throw broken(ask, url, error)
       })
       const foreign = url.origin !== ask.url.origin
-      const isTold = !foreign && ask.method !== 'HEAD' && isBasicForbidden(sent, authorization)
+      const isTold = ask.method !== 'HEAD' && isBasicForbidden(sent, authorization)
       const isLoginExpired = isTold ? await saysExpired(sent.next, refusalMs) : undefined
       const answer = { ...sent, url, foreign, ...(isLoginExpired !== undefined && { isLoginExpired }) }
       if (ask.redirects === 'none' || ask.form !== undefined || !redirectStatuses.has(answer.status)) return answer

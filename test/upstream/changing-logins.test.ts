@@ -103,13 +103,8 @@ function ecr(good: string, refusal = expired): FakeInterceptor {
   return (req, _res, next) => {
     if (req.headers.authorization === undefined) return next()
     const password = Buffer.from(req.headers.authorization.slice(6), 'base64').toString().split(':')[1]
-    return password === good ? undefinedOr(req.method, req.url, next) : refusal
+    return password === good ? next() : refusal
   }
-}
-
-function undefinedOr(method: string | undefined, url: string | undefined, next: () => Promise<unknown>) {
-  if (method === 'HEAD' || !url?.includes('/manifests/')) return next() as Promise<never>
-  return fakeAnswer(200, bytes.toString(), { 'content-type': image.manifest.mediaType })
 }
 
 describe("ECR's expired login", () => {
@@ -132,8 +127,18 @@ describe("ECR's expired login", () => {
     const { registry, client } = await world(source, ecr('fresh'))
     expect(await client.resolve(at(registry.host), 'v1')).toMatchObject({ digest })
     expect(source.renewals).toBe(1)
-    const asked = registry.requests.map(({ method, path }) => `${method} ${path}`)
-    expect(asked).toContain('GET /v2/')
+    const asked = registry.requests.filter(({ headers }) => headers.authorization !== undefined)
+    const head = 'HEAD /v2/lib/app/manifests/v1'
+    expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual([head, 'GET /v2/', head])
+  })
+
+  test('is renewed for a push', async () => {
+    const source = sourceOf('stale', 'fresh')
+    const { registry, client } = await world(source, ecr('fresh'))
+    const pushed = await client.pushManifest(at(registry.host), 'v2', bytes, image.manifest.mediaType)
+    expect(pushed).toEqual({})
+    expect(registry.manifest('lib/app', 'v2')).toMatchObject({ digest })
+    expect(source.renewals).toBe(1)
   })
 
   test('is renewed for a blob', async () => {
