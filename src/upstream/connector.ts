@@ -45,18 +45,15 @@ export function createConnector({
   }
   // Another's connection reads into no memory of ours.
   const plain = { allowH2: false, timeout: connectTimeoutMs, minVersion: 'TLSv1.2' as const }
-  const inTunnel = { named: buildConnector(plain), insecure: buildConnector({ ...plain, rejectUnauthorized: false }) }
-  const byContext = new WeakMap<SecureContext, buildConnector.connector>()
+  const inTunnel = {
+    named: buildConnector(plain),
+    insecure: buildConnector({ ...plain, rejectUnauthorized: false }),
+    withContext: connectorsByContext(plain),
+  }
+  const withContext = connectorsByContext({ ...common, lookup: resolve })
   const guarded = buildConnector({ ...common, lookup: publicOnly(resolve) })
   const named = buildConnector({ ...common, lookup: resolve })
   const insecure = buildConnector({ ...common, lookup: resolve, rejectUnauthorized: false })
-
-  /** New for each context, so that no session goes on that began under another. */
-  function withContext(secureContext: SecureContext): buildConnector.connector {
-    const made = byContext.get(secureContext) ?? buildConnector({ ...common, lookup: resolve, secureContext })
-    byContext.set(secureContext, made)
-    return made
-  }
 
   /** A connection through a proxy, and what makes one over TLS of it. */
   async function throughProxy(
@@ -67,7 +64,7 @@ export function createConnector({
   ): Promise<{ connect?: buildConnector.connector; httpSocket: Socket }> {
     if (!policy.named) await requirePublic(resolve, url.host, hostname)
     const connect = policy.tls
-      ? withContext(await policy.tls.context())
+      ? inTunnel.withContext(await policy.tls.context())
       : policy.insecure
         ? inTunnel.insecure
         : inTunnel.named
@@ -109,6 +106,18 @@ export function createConnector({
       socket.destroy()
       callback(notAllowed(url.host, address), null)
     })
+  }
+}
+
+/** New for each context, so that no session goes on that began under another. */
+function connectorsByContext(
+  options: buildConnector.BuildOptions,
+): (secureContext: SecureContext) => buildConnector.connector {
+  const known = new WeakMap<SecureContext, buildConnector.connector>()
+  return (secureContext) => {
+    const made = known.get(secureContext) ?? buildConnector({ ...options, secureContext })
+    known.set(secureContext, made)
+    return made
   }
 }
 

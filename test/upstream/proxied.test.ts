@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { setDefaultCACertificates } from 'node:tls'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { contextOf, type HostTls } from '../../src/upstream/host-tls.ts'
 import { createProxies } from '../../src/upstream/proxies.ts'
 import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts'
 import { redirecting } from '../support/fake-upstream-faults.ts'
@@ -67,6 +68,20 @@ describe('through a proxy', () => {
     const { body } = await client.blob(at('registry.test'), layer.digest)
     expect(await read(body)).toEqual(layer.bytes)
     expect(new Set(proxy.asked.map(({ target }) => target))).toEqual(new Set(['registry.test:443']))
+  })
+
+  test('a registry is judged by the authority of its rule', async () => {
+    const registry = await startRegistry()
+    const proxy = await startProxy(registry.port)
+    const pems = [authority.ca, (await createFakeAuthority()).ca]
+    const [trusting, doubting] = pems.map((ca) => ({ context: async () => contextOf(ca) }))
+    const asking = (tls: HostTls | undefined) =>
+      startClient([{ host: 'registry.test', insecure: false, ...(tls && { tls }) }], through(proxy)).client
+    const { body } = await asking(trusting).blob(at('registry.test'), layer.digest)
+    expect(await read(body)).toEqual(layer.bytes)
+    const error = await failureOf(asking(doubting).blob(at('registry.test'), layer.digest))
+    expect(error).toMatchObject({ upstream: { reason: 'Tls' } })
+    expect(error.message).toContain(`it is "registry.test"'s, issued by "Test Authority"`)
   })
 
   test('a certificate for another name is refused', async () => {
