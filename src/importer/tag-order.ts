@@ -1,4 +1,5 @@
-import semver from 'semver'
+import type { SemVer } from 'semver'
+import parse from 'semver/functions/parse.js'
 
 /** A part of the order, lower first. */
 const [latest, minor, full, other] = [0, 1, 2, 3] as const
@@ -6,7 +7,7 @@ const [latest, minor, full, other] = [0, 1, 2, 3] as const
 interface Ranked {
   tag: string
   rank: number
-  version: semver.SemVer | undefined
+  version: SemVer | undefined
 }
 
 /** `5`, `5.1`, with `v` in front or a pre-release behind: what is taken for a version without a patch level. */
@@ -27,9 +28,9 @@ export function prioritizeTags(tags: readonly string[]): string[] {
 function ranked(tag: string): Ranked {
   if (tag === 'latest') return { tag, rank: latest, version: undefined }
   const short = minorPattern.exec(tag)
-  const shortVersion = short && semver.parse(`${short[1]}.${short[2] ?? 0}.0${short[3] ?? ''}`)
+  const shortVersion = short && parse(`${short[1]}.${short[2] ?? 0}.0${short[3] ?? ''}`)
   if (shortVersion) return { tag, rank: minor, version: shortVersion }
-  const version = semver.parse(tag.replace(/^v/, ''))
+  const version = parse(tag.replace(/^v/, ''))
   return version ? { tag, rank: full, version } : { tag, rank: other, version: undefined }
 }
 

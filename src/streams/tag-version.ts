@@ -1,4 +1,6 @@
-import semver from 'semver'
+import type { SemVer } from 'semver'
+import Range from 'semver/classes/range.js'
+import parse from 'semver/functions/parse.js'
 
 /**
  * Tags read as versions. `1.27.3`, with `v` in front or not; `1.27` and `1` count as `1.27.0` and `1.0.0`, after the whole version of
@@ -7,7 +9,7 @@ import semver from 'semver'
  * other characters behind a number make no version.
  */
 export interface TagVersion {
-  version: semver.SemVer
+  version: SemVer
   /** How many numbers are written. */
   numbers: number
   /** With its `-`; empty where there is none. */
@@ -23,7 +25,7 @@ export function parseTagVersion(tag: string): TagVersion | undefined {
   const [whole, major, minor, patch, rest = ''] = shape.exec(tag) ?? []
   if (whole === undefined) return undefined
   const { preRelease, variant } = partsOf(rest)
-  const version = semver.parse(`${major}.${minor ?? 0}.${patch ?? 0}${preRelease === '' ? '' : `-${preRelease}`}`)
+  const version = parse(`${major}.${minor ?? 0}.${patch ?? 0}${preRelease === '' ? '' : `-${preRelease}`}`)
   if (version === null) return undefined
   return { version, numbers: patch === undefined ? (minor === undefined ? 1 : 2) : 3, variant }
 }
@@ -75,9 +77,9 @@ export function parseVersionRange(text: string): VersionChoice | { problem: stri
     tag.variant === variant && (named.length > 0 || tag.version.prerelease.length === 0) && range.test(tag.version)
 }
 
-function rangeOf(written: string, includePrerelease: boolean): semver.Range | undefined {
+function rangeOf(written: string, includePrerelease: boolean): Range | undefined {
   try {
-    return new semver.Range(written, { includePrerelease })
+    return new Range(written, { includePrerelease })
   } catch {
     return undefined
   }
