@@ -84,7 +84,7 @@ describe('a source that somebody says has changed', () => {
     await w.pass(5 * minuteMs)
     expect(w.registry.requests).toEqual([])
     // Those that were sent away come back within ten minutes after that, each at a time of its own.
-    await w.pass(16 * minuteMs)
+    await w.pass(30 * minuteMs)
     expect(w.polls()).toBeGreaterThan(0)
   })
 
