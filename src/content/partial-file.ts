@@ -94,6 +94,8 @@ export function createPartialFiles(options: PartialFilesOptions): PartialFiles {
 
     /** Takes it to where nobody else puts one: from then on it stays ours. */
     async function claim(): Promise<void> {
+      // Another's is not even moved for a moment: that process may be looking for it just now.
+      if (!(await isOurs())) throw new Error(`another process has begun ${digest} anew`)
       const own = path(digest, `${name}-${randomUUID()}`)
       await rename(file, own)
       place = own

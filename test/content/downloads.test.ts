@@ -631,11 +631,13 @@ test('who got none of the wrong bytes of a download gets those of a location tha
   body.send(wrong.subarray(1000))
   body.end()
   expect(await begun).toMatchObject({ error: { upstream: { host: first.host, reason: 'BadDigest' } } })
-  for (const count of [10, 20]) {
-    const ask = await source.next()
-    expect(ask).toMatchObject({ location: second, range: { start: bytes.length - count } })
+  // Each reads the disk before it asks, so either may be the first to ask.
+  const asked = [await source.next(), await source.next()]
+  expect(new Set(asked.map(({ range }) => range?.start))).toEqual(new Set([bytes.length - 10, bytes.length - 20]))
+  for (const ask of asked) {
+    expect(ask.location).toEqual(second)
     const right = ask.answer()
-    right.send(bytes.subarray(-count))
+    right.send(bytes.subarray(ask.range?.start))
     right.end()
   }
   expect(await readAll(await tail)).toEqual(bytes.subarray(-10))
