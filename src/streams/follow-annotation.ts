@@ -1,0 +1,5 @@
+/**
+ * `"true"` on an image stream: it follows the whole repository that its `spec.dockerImageRepository` names, and gets the tags that
+ * appear there. On a tag: it follows the tag of another stream that is its source.
+ */
+export const followAnnotation = 'weir.dev/follow'
