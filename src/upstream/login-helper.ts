@@ -31,6 +31,8 @@ interface Kept {
   madeAt: number
   /** When another is looked for. */
   renewAt: number
+  /** Until when nobody waits for that. */
+  easyUntil: number
   /** Until when it may be used; infinite when the program did not tell: the registry will. */
   expiresAt: number
 }
@@ -38,14 +40,19 @@ interface Kept {
 const maxBytes = 64 * 1024
 /** How long a login is used that came without an expiry. */
 const defaultLifetimeMs = 10 * 60_000
+/** So close to its end a login may have ended when it gets there. */
+const closeMs = 60_000
 /** A login this young is not made anew because a registry refuses it. */
 const leastAgeMs = 60_000
 /** Pause after a failure, doubled up to the longest. */
 const pauseMs = { first: 10_000, longest: 300_000 }
 
+/** What docker's helpers print, and end with 1, where they have none (`credentials/error.go` of docker-credential-helpers). */
+const notFound = /^credentials not found in native keychain\s*$/
+
 /**
- * A login that a program gives, which runs once for all who wait for it. It is kept until a tenth of its life is left, or 10 minutes;
- * when the program fails then, what it gave before is used on until it expires.
+ * A login that a program gives, which runs once for all who wait for it. It is kept until a tenth of its life is left, or 10 minutes:
+ * then another is made, and meanwhile, or when the program fails, it is used on until it expires.
  */
 export function createLoginHelper(options: LoginHelperOptions): LoginSource {
   const { command, timeoutMs, host, key, run, environment, now, signal, log } = options
@@ -54,21 +61,21 @@ export function createLoginHelper(options: LoginHelperOptions): LoginSource {
   let failure: { problem: string; until: number; pauseMs: number } | undefined
 
   async function make(): Promise<Login> {
+    // As docker has it in its config.
+    const registry = canonicalHost(host) === 'docker.io' ? 'https://index.docker.io/v1/' : host
     const outcome = await run({
       command,
       environment: reduced(environment),
-      // As docker has it in its config.
-      stdin: canonicalHost(host) === 'docker.io' ? 'https://index.docker.io/v1/' : host,
+      stdin: registry,
       timeoutMs,
       maxBytes,
       signal,
     })
-    const answer = outcome.problem === undefined ? parseHelperAnswer(outcome.stdout, now()) : outcome.problem
+    const problem = notFound.test(outcome.stdout) ? `has no login for ${registry}` : outcome.problem
+    const answer = problem ?? parseHelperAnswer(outcome.stdout, now())
     if (typeof answer === 'string') return failed(answer, outcome.stderr)
     const madeAt = now()
-    const lifetimeMs = answer.expiresAt === undefined ? defaultLifetimeMs : answer.expiresAt - madeAt
-    const renewAt = madeAt + (answer.expiresAt === undefined ? lifetimeMs : lifetimeMs * 0.9)
-    kept = { login: answer.login, madeAt, renewAt, expiresAt: answer.expiresAt ?? Number.POSITIVE_INFINITY }
+    kept = { login: answer.login, madeAt, ...timesOf(madeAt, answer.expiresAt) }
     failure = undefined
     return kept.login
   }
@@ -100,7 +107,10 @@ export function createLoginHelper(options: LoginHelperOptions): LoginSource {
       const at = now()
       if (kept !== undefined && at >= kept.madeAt && at < kept.renewAt) return kept.login
       if (failure !== undefined && at < failure.until && at >= failure.until - failure.pauseMs) return known()
-      return made()
+      const making = made()
+      if (kept === undefined || at < kept.madeAt || at >= kept.easyUntil) return making
+      making.catch(() => undefined)
+      return kept.login
     },
     async renewed(refused) {
       if (kept !== undefined && !isDeepStrictEqual(kept.login, refused)) return kept.login
@@ -111,6 +121,14 @@ export function createLoginHelper(options: LoginHelperOptions): LoginSource {
       return login === undefined || isDeepStrictEqual(login, refused) ? undefined : login
     },
   }
+}
+
+function timesOf(madeAt: number, expiresAt: number | undefined): Pick<Kept, 'renewAt' | 'easyUntil' | 'expiresAt'> {
+  if (expiresAt === undefined) {
+    const renewAt = madeAt + defaultLifetimeMs
+    return { renewAt, easyUntil: renewAt + defaultLifetimeMs, expiresAt: Number.POSITIVE_INFINITY }
+  }
+  return { renewAt: madeAt + (expiresAt - madeAt) * 0.9, easyUntil: expiresAt - closeMs, expiresAt }
 }
 
 const passedOn =

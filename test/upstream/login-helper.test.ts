@@ -1,3 +1,4 @@
+import { setImmediate as tick } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { createLoginHelper } from '../../src/upstream/login-helper.ts'
 import type { CommandOutcome, CommandRun } from '../../src/upstream/run-command.ts'
@@ -43,28 +44,60 @@ function world(environment: Record<string, string> = {}, host = 'a.example') {
 const loginWith = (password: string) => ({ username: 'AWS', password })
 
 describe('a login that a program gives', () => {
-  test('is kept until a tenth of its life is left', async () => {
+  test('is kept until a tenth of its life is left, and then used on while the next is made', async () => {
     const { helper, runs, prints, advance } = world()
     prints('one', 100 * minuteMs)
     expect(await helper.login()).toEqual(loginWith('one'))
     prints('two', 100 * minuteMs)
     advance(90 * minuteMs - 1)
     expect(await helper.login()).toEqual(loginWith('one'))
+    expect(runs).toHaveLength(1)
     advance(1)
+    expect(await helper.login()).toEqual(loginWith('one'))
+    await tick()
     expect(await helper.login()).toEqual(loginWith('two'))
     expect(runs).toHaveLength(2)
   })
 
-  test('that has no expiry is kept for ten minutes', async () => {
+  test('that has no expiry is kept for ten minutes, and used for twenty', async () => {
     const { helper, runs, prints, advance } = world()
     prints('one')
     await helper.login()
     advance(10 * minuteMs - 1)
     await helper.login()
     expect(runs).toHaveLength(1)
+    prints('two')
     advance(1)
+    expect(await helper.login()).toEqual(loginWith('one'))
+    await tick()
+    expect(await helper.login()).toEqual(loginWith('two'))
+    prints('three')
+    advance(20 * minuteMs)
+    expect(await helper.login()).toEqual(loginWith('three'))
+    expect(runs).toHaveLength(3)
+  })
+
+  test('keeps nobody waiting for a program that hangs, while the one from before is good', async () => {
+    const { helper, runs, prints, answers, advance } = world()
+    prints('one', 100 * minuteMs)
     await helper.login()
+    const hanging = Promise.withResolvers<Partial<CommandOutcome>>()
+    answers(hanging.promise)
+    advance(95 * minuteMs)
+    expect(await Promise.all([helper.login(), helper.login()])).toEqual([loginWith('one'), loginWith('one')])
     expect(runs).toHaveLength(2)
+    hanging.resolve({ problem: 'did not end within 10 s' })
+    await tick()
+    expect(await helper.login()).toEqual(loginWith('one'))
+  })
+
+  test('is waited for when hardly anything is left of the one from before', async () => {
+    const { helper, prints, advance } = world()
+    prints('one', 100 * minuteMs)
+    await helper.login()
+    prints('two', 100 * minuteMs)
+    advance(100 * minuteMs - 30_000)
+    expect(await helper.login()).toEqual(loginWith('two'))
   })
 
   test('is asked for once for all who wait for it', async () => {
@@ -164,6 +197,14 @@ describe('the program', () => {
     expect(line.msg).toBe('upstreams[0].credentialHelper: docker-credential-test ended with 1')
     expect(line.stderr).toMatch(/^no credentials for x{39} word/)
     expect(line.stderr).toHaveLength(200)
+  })
+
+  test('that has no login for the registry, as docker has its helpers say it, is told so', async () => {
+    const { helper, logs, answers } = world({}, 'docker.io')
+    answers({ problem: 'ended with 1', stdout: 'credentials not found in native keychain\n' })
+    const { message } = await failureOf(helper.login())
+    expect(message).toContain('docker-credential-test has no login for https://index.docker.io/v1/')
+    expect(logs.join()).toContain('has no login for')
   })
 
   test('I9: tells no secret by what it says, nor by what it prints', async () => {
