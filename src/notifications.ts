@@ -1,10 +1,11 @@
 /** Incoming notifications: registries tell of pushes, and what follows the tags that they name is checked at once. */
 import type { Subject } from './access/access.ts'
-import { createAttempts, createBuckets } from './access/attempts.ts'
+import { createBuckets } from './access/attempts.ts'
+import { createGuesses } from './notifications/guesses.ts'
 import type { NotificationKey } from './notifications/key-secret.ts'
 import { createKeys, type KeysOptions } from './notifications/keys.ts'
 import { parseNotification } from './notifications/parse-notification.ts'
-import { hash, type Proof, proofIn, provenKey } from './notifications/proof.ts'
+import { proofIn } from './notifications/proof.ts'
 import type { ToldPush } from './notifications/told-push.ts'
 import { RegistryError } from './oci/errors.ts'
 import type { Schedule, ToldChange } from './schedule.ts'
@@ -52,43 +53,28 @@ export interface NotificationsOptions extends KeysOptions {
 
 /** Of one project: a registry that tells of all it does is busy at times. */
 const limit = { places: 600, refillMs: 50 }
+/** How many a project's senders may send for good. */
+export const notificationsPerMinute = 60_000 / limit.refillMs
 
 export function createNotifications({ schedule, now, ...options }: NotificationsOptions): Notifications {
   const keysOf = createKeys(options)
-  const attempts = createAttempts({ now })
+  const guesses = createGuesses({ now })
   const received = createBuckets(limit, now)
   let checks = 0
 
   async function identify(sent: SentNotification): Promise<NotificationKey> {
+    const { project, address } = sent
     const proof = proofIn(sent)
     if (proof === undefined) throw new RegistryError('UNAUTHORIZED', { message: keyMissing })
-    const attempt = begin(sent, proof)
-    const keys = await keysOf(sent.project).catch((error: unknown) => {
-      attempt.release()
-      throw error
-    })
-    const key = provenKey(keys, proof)
-    if (key === undefined) {
-      throw new RegistryError('UNAUTHORIZED', { message: keyWrong, detail: { error: 'invalid_token' } })
-    }
-    attempt.release()
-    return key
-  }
-
-  function begin({ project, address }: SentNotification, proof: Proof): ReturnType<typeof attempts.begin> {
-    try {
-      // What is kept of a guess is short, and is none.
-      const [user, guess] = [hash(project).toString('hex'), hash(proof.shown).toString('hex')]
-      return attempts.begin({ user, address, guess })
-    } catch (error) {
-      const { retryAfterSeconds } = error as RegistryError
-      throw tooMany('too many wrong keys came from your address: wait', retryAfterSeconds)
-    }
+    return guesses.prove({ project, address, proof, keys: await keysOf(project) })
   }
 
   function takePlace(project: string): void {
     const waitMs = received.waitMs(project)
-    if (waitMs > 0) throw tooMany('too many notifications for this project: wait', Math.ceil(waitMs / 1000))
+    if (waitMs > 0) {
+      const retryAfterSeconds = Math.ceil(waitMs / 1000)
+      throw new RegistryError('TOOMANYREQUESTS', { message: tooManySent, retryAfterSeconds })
+    }
     received.take(project)
   }
 
@@ -123,10 +109,6 @@ export function createNotifications({ schedule, now, ...options }: Notifications
   }
 }
 
-function tooMany(message: string, retryAfterSeconds = 1): RegistryError {
-  return new RegistryError('TOOMANYREQUESTS', { message, retryAfterSeconds })
-}
-
+const tooManySent = 'too many notifications for this project: wait'
 const keyMissing =
   'a notification needs the key of its project: in the Authorization header, as X-Hub-Signature-256, or as ?token= where a sender can send no header'
-const keyWrong = 'the key is not one of this project, or there is no such project'

@@ -206,13 +206,13 @@ describe('a notification', () => {
 
   test('that is none is refused in words', async () => {
     const world = await following()
-    const large = JSON.stringify({ events: [], padding: 'x'.repeat(64 * 1024) })
+    const large = JSON.stringify({ events: [], padding: 'x'.repeat(256 * 1024) })
     const rows: [unknown, Record<string, string>, number, RegExp][] = [
       ['{', {}, 400, /the body is no JSON/],
       [{}, {}, 400, /no form that is known here/],
       [{ events: 'x' }, {}, 400, /events: must be a list/],
       ['a=b', { 'content-type': 'application/x-www-form-urlencoded' }, 415, /application\/json/],
-      [large, {}, 413, /65536 bytes/],
+      [large, {}, 413, /262144 bytes/],
       ['['.repeat(60_000) + ']'.repeat(5_000), {}, 400, /no JSON/],
     ]
     for (const [body, headers, status, message] of rows) {
@@ -223,8 +223,47 @@ describe('a notification', () => {
       ])
     }
     const get = await world.request(path)
-    expect([get.status, get.headers.allow]).toEqual([405, 'POST'])
+    expect([get.status, get.headers.allow]).toEqual([405, 'POST, OPTIONS'])
   })
+})
+
+describe('who asks whether he may send notifications', () => {
+  const ask = async (world: World, headers: Record<string, string>, project = 'demo') => {
+    const answer = await world.request(`/hooks/v1/projects/${project}/registry`, { method: 'OPTIONS', headers })
+    const { 'x-request-id': _id, date: _date, ...rest } = answer.headers
+    return { status: answer.status, headers: rest, body: answer.body.toString() }
+  }
+
+  test('is told yes, and how many, the same whether or not there is such a project; his callback is not called', async () => {
+    const world = await following()
+    const { host } = world.upstream
+    const before = world.upstream.requests.length
+    const callback = { 'webhook-request-callback': `http://${host}/v2/` }
+    const sender = { 'webhook-request-origin': 'eventgrid.azure.net' }
+    const here = await ask(world, { ...sender, ...callback, 'webhook-request-rate': '120' })
+    expect(here).toMatchObject({
+      status: 200,
+      headers: {
+        allow: 'POST, OPTIONS',
+        'webhook-allowed-origin': 'eventgrid.azure.net',
+        'webhook-allowed-rate': '1200',
+      },
+      body: '',
+    })
+    expect(await ask(world, { ...sender, ...callback, 'webhook-request-rate': '120' }, 'gone')).toEqual(here)
+    expect((await ask(world, sender)).headers).not.toHaveProperty('webhook-allowed-rate')
+    expect(world.upstream.requests.length).toBe(before)
+    expect(await auditLines(world)).toEqual([])
+  })
+
+  test.each([[undefined], [''], ['*'], ['https://a.example'], ['a b'], ['a,b'], ['-a'], ['a'.repeat(254)]])(
+    'is no sender when he calls himself %j',
+    async (origin) => {
+      const world = await startWorld()
+      const { status, headers } = await ask(world, origin === undefined ? {} : { 'webhook-request-origin': origin })
+      expect([status, headers['webhook-allowed-origin']]).toEqual([405, undefined])
+    },
+  )
 })
 
 describe('without the key of its project a notification', () => {
@@ -289,18 +328,18 @@ describe('without the key of its project a notification', () => {
     }
   })
 
-  test('is told to wait after ten wrong ones, and the other projects of that address are not', async () => {
+  test('is told to wait after ten wrong ones, and who has the key is not, though he comes from the same address', async () => {
     const world = await following()
     const body = harborPayload({ host: world.upstream.host })
-    await makeKey(world, 'other', 'hub', 'a-key-of-other-0123456789')
     const statuses: number[] = []
     for (let i = 0; i < 11; i++) statuses.push((await send(world, body, { authorization: `guess-${i}` })).status)
     expect(statuses).toEqual([...Array(10).fill(401), 429])
-    const late = await send(world, body)
+    const late = await send(world, body, { authorization: 'one-more' })
     expect([late.status, Number(late.headers['retry-after'])]).toEqual([429, expect.any(Number)])
     expect(JSON.parse(late.body.toString()).errors[0].message).toMatch(/too many wrong keys came from your address/)
-    const other = { authorization: 'a-key-of-other-0123456789' }
-    expect((await send(world, body, other, '/hooks/v1/projects/other/registry')).status).toBe(200)
+    expect((await send(world, body)).status).toBe(202)
+    const signature = { 'x-hub-signature-256': signed(body) }
+    expect((await send(world, body, signature)).status).toBe(202)
   })
 
   test('is none of its robots either: their tokens are for the API', async () => {

@@ -1,19 +1,22 @@
 /** `/hooks/`: notifications of registries. */
 import type { Hono } from 'hono'
 import type { Audit } from '../audit.ts'
-import type { Notifications, SentNotification } from '../notifications.ts'
+import { type Notifications, notificationsPerMinute, type SentNotification } from '../notifications.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { createAuditedRequest } from './audited-request.ts'
 import { readBody } from './body.ts'
 import type { HttpContext, HttpEnv } from './exchange.ts'
-import { json, type RenderFailure, toResponse } from './respond.ts'
+import { type Answer, json, type RenderFailure, toResponse } from './respond.ts'
 
-/** Most bytes of a notification. */
-export const maxNotificationBytes = 64 * 1024
+/** Most bytes of a notification: zot sends manifests along, Docker Hub descriptions, and GitHub half a page of URLs. */
+export const maxNotificationBytes = 256 * 1024
 
 /** Where registries send what happened, for tags of a project that follow them. */
 const path = '/hooks/v1/projects/:project/registry'
 
+const allow = 'POST, OPTIONS'
+/** What a sender calls itself: a domain name. */
+const isOrigin = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/
 const noStore = { 'cache-control': 'no-store' }
 /** Most names of what was told in a line of the audit log. */
 const maxNames = 10
@@ -52,10 +55,27 @@ export function addHookRoutes(
       return toResponse({ status, body, headers: { ...headers, ...noStore, ...challenge } })
     }
   })
-  app.all(path, () => {
-    const errors = [{ code: 'UNSUPPORTED', message: 'notifications are sent here by POST', detail: null }]
-    return toResponse(json(405, { errors }, { allow: 'POST', ...noStore }))
-  })
+  app.options(path, (c) => toResponse(consent((name) => c.req.header(name))))
+  app.all(path, () => toResponse(unsupported()))
+}
+
+/**
+ * Who may send notifications: everybody who names himself, as a notification has to prove a key. It is the same for a project that is
+ * not there, and what the sender calls its callback is not called.
+ *
+ * @see https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md#4-abuse-protection
+ */
+function consent(header: (name: string) => string | undefined): Answer {
+  const origin = header('webhook-request-origin')
+  if (origin === undefined || !isOrigin.test(origin)) return unsupported()
+  const rate =
+    header('webhook-request-rate') === undefined ? {} : { 'webhook-allowed-rate': String(notificationsPerMinute) }
+  return { status: 200, headers: { allow, 'webhook-allowed-origin': origin, ...rate, ...noStore }, body: '' }
+}
+
+function unsupported(): Answer {
+  const errors = [{ code: 'UNSUPPORTED', message: 'notifications are sent here by POST', detail: null }]
+  return json(405, { errors }, { allow, ...noStore })
 }
 
 async function readNotification(c: HttpContext<typeof path>): Promise<SentNotification> {

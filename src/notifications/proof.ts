@@ -3,6 +3,7 @@ import type { NotificationKey } from './key-secret.ts'
 
 /** What a sender shows to prove that it has a key. */
 export interface Proof {
+  kind: 'key' | 'signature'
   /** As it was sent. */
   shown: string
   /** What it would be of a key. */
@@ -31,11 +32,11 @@ export function proofIn({ header, token, body }: Shown): Proof | undefined {
   if (signature !== undefined) {
     const [, hex = ''] = /^sha256=([0-9a-f]{64})$/i.exec(signature) ?? []
     const of = (key: string) => createHmac('sha256', key).update(body).digest()
-    return { shown: signature, of, is: Buffer.from(hex, 'hex') }
+    return { kind: 'signature', shown: signature, of, is: Buffer.from(hex, 'hex') }
   }
   const authorization = header('authorization')
   const shown = authorization === undefined ? token : tokenIn(authorization)
-  return shown === undefined || shown === '' ? undefined : { shown, of: hash, is: hash(shown) }
+  return shown === undefined || shown === '' ? undefined : { kind: 'key', shown, of: hash, is: hash(shown) }
 }
 
 /** The key that is proved. All are compared, each in constant time, and one where there is none: how long it takes tells nothing. */
@@ -48,7 +49,7 @@ export function provenKey(keys: readonly NotificationKey[], { of, is }: Proof): 
   return proven
 }
 
-export function hash(text: string): Buffer {
+function hash(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 

@@ -21,7 +21,8 @@ export function toldPush(told: {
   isReachedOtherwise?: boolean
 }): ToldPush[] {
   const { repository, tag, hosts = [], isReachedOtherwise = false } = told
-  if (tag === undefined || !isTag(tag) || parseImageReference(`localhost/${repository}`) === undefined) return []
+  if (tag === undefined || !isTag(tag) || parseImageReference(`localhost/${repository}`)?.repository !== repository)
+    return []
   const named = hosts.filter((host) => host !== undefined && isHost(host)).map((host) => canonicalHost(String(host)))
   return [{ hosts: [...new Set(named)], isReachedOtherwise, repository, tag }]
 }

@@ -18,6 +18,7 @@ import {
 
 const json = { 'content-type': 'application/json' }
 const host = 'registry.example.com'
+const wrongDigest = `sha256:${'1'.repeat(64)}`
 const told = { hosts: [host], isReachedOtherwise: false, repository: 'lib/app', tag: 'stable' }
 
 function parse(body: unknown, headers: Record<string, string> = json) {
@@ -109,6 +110,12 @@ describe('a push is read of', () => {
     expect(parse(body, headers)).toEqual([push])
   })
 
+  test('a body that says things twice, as it says them last', () => {
+    const event = '"action":"push","target":{"repository":"lib/app","tag":"other","tag":"stable"}'
+    const body = `{"events":[{"action":"push","target":{"repository":"a","tag":"b"}}],"events":[{${event}}]}`
+    expect(parse(body)).toEqual([{ ...told, hosts: [], isReachedOtherwise: true }])
+  })
+
   test('a batch of CloudEvents, each push once', () => {
     const batch = [harborCloudEvent({ host }), harborCloudEvent({ host }), harborCloudEvent({ host, tag: 'next' })]
     const headers = { 'content-type': 'application/cloudevents-batch+json' }
@@ -143,6 +150,12 @@ describe('nothing is read of', () => {
     ],
     ['what no image is called', distributionPayload({ host, repository: '../etc/passwd' })],
     ['a tag that is none', distributionPayload({ host, tag: '../../v2' })],
+    ['a repository with a tag in its name', distributionPayload({ host, repository: 'lib/app:stable' })],
+    ['a repository with a digest in its name', distributionPayload({ host, repository: `lib/app@${wrongDigest}` })],
+    [
+      'keys that are written otherwise',
+      { events: [{ Action: 'push', action: 'pull', Target: { repository: 'a', tag: 'b' } }] },
+    ],
   ]
   test.each(rows)('%s', (_name, body, headers) => {
     expect(parse(body, headers)).toEqual([])
