@@ -117,8 +117,8 @@ function cacheKey({ origin, realm, service, scope, credential }: TokenRequest): 
  * could carry the login to anybody: it is not followed.
  */
 function asks(request: TokenRequest, realm: URL): Ask[] {
-  const { host, service, scope, credential } = request
-  const common = { host, redirects: 'none' } as const
+  const { host, origin, service, scope, credential } = request
+  const common = { host, namedBy: origin, redirects: 'none' } as const
   if (credential === undefined) return [{ ...common, url: tokenUrl(request, realm), method: 'GET' }]
   if ('password' in credential) {
     const url = tokenUrl(request, realm, credential.username)

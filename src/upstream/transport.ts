@@ -51,6 +51,8 @@ export interface Ask {
   /** The registry as users name it, for errors. */
   host: string
   url: URL
+  /** Who named the URL: what the rules open to it is open to this request. Default: the URL is the registry's own. */
+  namedBy?: URL
   method: 'GET' | 'HEAD' | 'POST' | 'PUT'
   headers?: Record<string, string>
   /** The fields of a POST, which follows no redirect. */
@@ -166,7 +168,7 @@ export function createTransport({ hosts, userAgent, log, timeouts, proxies, look
   }
 
   async function follow<B>(ask: Ask, sendOne: SendOne<B>): Promise<Answer & { body: B }> {
-    const rules = hosts.seenFrom(ask.url)
+    const rules = hosts.seenFrom(ask.namedBy ?? ask.url)
     const agents = agentsOf(rules)
     let { url, authorization } = ask
     for (let redirects = 0; ; redirects++) {

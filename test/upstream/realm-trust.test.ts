@@ -1,11 +1,14 @@
 import { setDefaultCACertificates } from 'node:tls'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { createHosts, registryUrl } from '../../src/upstream/hosts.ts'
 import { trustedRealm } from '../../src/upstream/realm-trust.ts'
+import { defaultRetryPolicy } from '../../src/upstream/retry.ts'
+import { createTokens } from '../../src/upstream/tokens.ts'
+import { createTransport, defaultTimeouts } from '../../src/upstream/transport.ts'
 import { startFakeUpstream } from '../support/fake-upstream.ts'
 import { createFakeAuthority } from '../support/fake-upstream-tls.ts'
 import { makeImage } from '../support/images.ts'
-import { at, failureOf, loginRule, resolving, startClient } from './start-client.ts'
+import { at, failureOf, loginRule, recordingLog, resolving, startClient } from './start-client.ts'
 
 const image = makeImage('realms')
 const users = { robot: 'pa55word!' }
@@ -129,4 +132,28 @@ test('a realm at a sister host gets the login, over HTTPS', async () => {
   const error = await failureOf(client.manifest(at(host), 'v1'))
   expect(error).toMatchObject({ code: 'DENIED', upstream: { reason: 'Unauthorized' } })
   expect(issuer.tokenRequests.map(({ username }) => username)).toEqual(['robot', undefined])
+})
+
+test('a registry that no rule names gains nothing for its realm from the rules for others', async () => {
+  const [registry, inner] = await Promise.all([startFakeUpstream(), startFakeUpstream()])
+  const all = createHosts([registry.host, inner.host].map((host) => ({ host, insecure: true })))
+  // Loopback can only be asked when it is named: this registry is, but sends on like one that is not.
+  const sendsOn = createHosts([{ host: registry.host, insecure: true }])
+  const hosts = { ...all, seenFrom: (url: URL) => (url.host === registry.host ? sendsOn : all) }
+  const { log } = recordingLog()
+  const transport = createTransport({ hosts, userAgent: 'weir/test', log, timeouts: defaultTimeouts })
+  onTestFinished(() => transport.close())
+  const tokens = createTokens({ hosts, transport, retry: defaultRetryPolicy, log, now: Date.now })
+  const origin = new URL(registry.origin)
+  const common = { host: registry.host, origin, realm: `${inner.origin}/token`, service: undefined, scope: 'x' }
+  const credentials = [
+    undefined,
+    { id: 'a', username: 'robot', password: 'pa55word!' },
+    { id: 'b', username: 'robot', identityToken: 'pa55word!' },
+  ]
+  for (const credential of credentials) {
+    const error = await failureOf(tokens.get({ ...common, credential }))
+    expect(error).toMatchObject({ code: 'DENIED', upstream: { reason: 'NotAllowed' } })
+  }
+  expect(inner.requests).toEqual([])
 })
