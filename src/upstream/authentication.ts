@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
+import { atMost } from '../oci/at-most.ts'
 import { parseChallenges } from '../oci/challenge.ts'
 import { RegistryError } from '../oci/errors.ts'
 import { unlessAborted } from './abort.ts'
@@ -60,7 +61,7 @@ const maxTokens = 3
 
 export function createAuthentication(options: AuthenticationOptions): Authentication {
   const { tokens, transport, credentialsFor, log, now } = options
-  const schemes = new LRUCache<string, { scheme: Scheme; expiresAt: number }>({ max: 1000 })
+  const schemes = new LRUCache<string, { scheme: Scheme; expiresAt: number }>(atMost(1000))
   const order = createCredentialOrder(now)
 
   function remember(target: Target, scheme: Scheme): void {

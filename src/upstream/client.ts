@@ -1,12 +1,11 @@
 import type { LookupFunction } from 'node:net'
 import type { Logger } from 'pino'
-import { canonicalHost } from '../oci/reference.ts'
 import { createAuthentication } from './authentication.ts'
 import { fetchBlob, fetchBlobSize } from './blobs.ts'
 import { type BudgetLimits, type Budgets, defaultLimits, type Purpose } from './budget.ts'
 import { createBudgets } from './create-budgets.ts'
 import { createExchange, type Exchange } from './exchange.ts'
-import { createHosts } from './hosts.ts'
+import { createHosts, registryName } from './hosts.ts'
 import { fetchManifest, resolveManifest } from './manifests.ts'
 import { createOrigins } from './origins.ts'
 import type { Proxies } from './proxies.ts'
@@ -38,8 +37,8 @@ export interface UpstreamOptions {
 
 /** The limits of the rules, by host. */
 export function limitsFromRules(rules: readonly UpstreamRule[]): (host: string) => BudgetLimits {
-  const limits = new Map(rules.map((rule) => [canonicalHost(rule.host), { ...defaultLimits, ...rule.limits }]))
-  return (host) => limits.get(canonicalHost(host)) ?? defaultLimits
+  const limits = new Map(rules.map((rule) => [registryName(rule.host), { ...defaultLimits, ...rule.limits }]))
+  return (host) => limits.get(registryName(host)) ?? defaultLimits
 }
 
 /**

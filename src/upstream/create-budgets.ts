@@ -1,7 +1,8 @@
 import { LRUCache } from 'lru-cache'
-import { canonicalHost } from '../oci/reference.ts'
+import { atMost } from '../oci/at-most.ts'
 import { type Account, createAccount } from './account.ts'
 import type { BudgetLimits, Budgets, Payer } from './budget.ts'
+import { registryName } from './hosts.ts'
 import { createSteadyClock } from './steady-clock.ts'
 
 export interface BudgetsOptions {
@@ -19,10 +20,10 @@ const maxPayers = 1000
 /** Creates the budgets of all payers at all registries. Everything is in memory. */
 export function createBudgets({ limitsOf, now, wait, random }: BudgetsOptions): Budgets {
   const clock = createSteadyClock(now)
-  const accounts = new LRUCache<string, Account>({ max: maxPayers })
+  const accounts = new LRUCache<string, Account>(atMost(maxPayers))
 
   function accountOf({ host: written, credential }: Payer): Account {
-    const host = canonicalHost(written)
+    const host = registryName(written)
     const key = credential === undefined ? host : `${host} ${credential}`
     const known = accounts.get(key)
     if (known !== undefined) return known

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../oci/at-most.ts'
 import { fingerprint } from './credentials.ts'
 import type { Credential } from './upstream.ts'
 
@@ -23,7 +24,7 @@ const lifetimeMs = 3600 * 1000
 
 /** A registry that counts wrong logins would lock out who is sent with one on each request for each layer. */
 export function createCredentialOrder(now: () => number): CredentialOrder {
-  const outcomes = new LRUCache<string, Outcome>({ max: 10_000 })
+  const outcomes = new LRUCache<string, Outcome>(atMost(10_000))
   return {
     async *of(key, credentials) {
       const kept = outcomes.get(key)

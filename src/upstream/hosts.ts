@@ -52,6 +52,15 @@ export function registryUrl(host: string, scheme: 'https' | 'http'): URL {
   return new URL(`${scheme}://${canonicalHost(host) === 'docker.io' ? 'registry-1.docker.io' : host}/`)
 }
 
+/** One name for a registry, however its host and port are written: as rules have it, in lower case, without the port 443. */
+export function registryName(written: string): string {
+  const host = canonicalHost(written)
+  if (!URL.canParse(`https://${host}/`)) return host
+  const name = new URL(`https://${host}/`).host
+  // With a port, Docker Hub's names are those of other servers.
+  return canonicalHost(name) === 'docker.io' ? host : name
+}
+
 /** Host and port as messages and rules write them: without a port for HTTPS's own. */
 export function hostOf(url: URL): string {
   return url.protocol === 'http:' && url.port === '' ? `${url.hostname}:80` : url.host

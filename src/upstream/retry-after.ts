@@ -10,7 +10,8 @@ export function retryAfterMs(header: string | string[] | undefined, now: number)
   if (typeof header !== 'string') return undefined
   const seconds = /^\s*(\d+)\s*$/.exec(header)?.[1]
   if (seconds !== undefined) return Math.min(Number(seconds) * 1000, maxMs)
-  // Date.parse reads much that is no HTTP date; each of the three forms begins with the name of a day.
-  const date = /^\s*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(header) ? Date.parse(header) : Number.NaN
+  // Date.parse reads much that is no HTTP date; each of the three forms begins with the name of a day. That of C's asctime names no zone.
+  const named = /^\s*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(header) ? header : ''
+  const date = Date.parse(/:\d\d\s+\d{4}\s*$/.test(named) ? `${named} GMT` : named)
   return Number.isNaN(date) ? undefined : Math.min(Math.max(date - now, 0), maxMs)
 }

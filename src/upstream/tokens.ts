@@ -45,6 +45,8 @@ const clientId = 'weir'
 const maxAnswerBytes = 1024 * 1024
 /** The longest token that is taken; few servers take headers of half of that. */
 const maxTokenLength = 32 * 1024
+/** What a kept token counts at least. */
+const leastKeptLength = 1000
 /** Most characters of tokens that are kept. */
 const maxKeptLength = 16 * 1024 * 1024
 const maxLifetimeMs = 3600 * 1000
@@ -59,9 +61,8 @@ interface CachedToken {
 /** Fetches tokens and keeps them for as long as they are good; requests for the same token share one fetch. */
 export function createTokens({ hosts, transport, retry, log, now }: TokensOptions): Tokens {
   const cache = new LRUCache<string, CachedToken>({
-    max: 10_000,
     maxSize: maxKeptLength,
-    sizeCalculation: ({ token }, key) => token.length + key.length,
+    sizeCalculation: ({ token }, key) => leastKeptLength + token.length + key.length,
   })
   const flights = new Map<string, Promise<TokenGrant>>()
 

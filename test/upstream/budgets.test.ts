@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Payer } from '../../src/upstream/budget.ts'
 import { isBudgetRefusal } from '../../src/upstream/budget-refusal.ts'
+import { limitsFromRules } from '../../src/upstream/client.ts'
 import {
   background,
   budgetWorld,
@@ -450,5 +451,16 @@ describe('what is told of a payer', () => {
     await ask(interactive, { payer: { host: 'index.docker.io', credential: undefined } })
     await ask(interactive, { payer: { host: 'Docker.IO', credential: undefined } })
     expect(budgets.states()).toMatchObject([{ host: 'docker.io', requests: 2 }])
+  })
+
+  test('has the limits of its rule, whether or not a port of 443 is written', async () => {
+    const rule = { host: 'a.example:443', insecure: false, limits: { concurrency: 1 } }
+    const limitsOf = limitsFromRules([rule])
+    for (const host of ['a.example', 'A.example:443', 'a.example:443']) expect(limitsOf(host).concurrency).toBe(1)
+    expect(limitsOf('a.example:444').concurrency).toBe(8)
+    const { ask, budgets } = budgetWorld()
+    for (const host of ['a.example', 'a.example:443'])
+      await ask(interactive, { payer: { host, credential: undefined } })
+    expect(budgets.states()).toMatchObject([{ host: 'a.example', requests: 2 }])
   })
 })

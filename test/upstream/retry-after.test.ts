@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { retryAfterMs } from '../../src/upstream/retry-after.ts'
 
 const now = Date.UTC(2026, 0, 1)
@@ -26,6 +26,16 @@ describe('retryAfterMs()', () => {
       { numRuns: 1000 },
     )
   })
+
+  test.each(['Thu, 01 Jan 2026 00:02:00 GMT', 'Thursday, 01-Jan-26 00:02:00 GMT', 'Thu Jan  1 00:02:00 2026'])(
+    'reads %s as UTC, wherever the server stands',
+    (header) => {
+      vi.stubEnv('TZ', 'Pacific/Kiritimati')
+      onTestFinished(() => void vi.unstubAllEnvs())
+      expect(new Date(0).getTimezoneOffset()).not.toBe(0)
+      expect(retryAfterMs(header, now)).toBe(120_000)
+    },
+  )
 
   test.each([undefined, '', '-1', '1.5', '1e3', 'soon', 'Sunday', '1, 2'])('reads nothing in %j', (header) => {
     expect(retryAfterMs(header, now)).toBeUndefined()
