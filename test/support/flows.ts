@@ -115,7 +115,7 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
     userAgent: 'weir/test',
     log,
     now: clock.now,
-    retry: { baseMs: 1 },
+    retry: { baseMs: 1, random: () => 0.5 },
     ...options.client,
   })
   const upstream = options.observe?.(client) ?? client
