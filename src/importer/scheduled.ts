@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
-import { candidateDueAt } from '../streams/min-age.ts'
+import { candidateDueAt, isTooYoung } from '../streams/min-age.ts'
 import { isPending } from '../streams/pending.ts'
 import type { TagRecord, TagReference } from '../streams/records.ts'
 import type { Stream, StreamReader, StreamWriter, Tag } from '../streams/streams.ts'
@@ -20,6 +20,8 @@ export interface ScheduledImport {
   chosen?: string
   /** Where it points now, as a poll just told; or why that is not known. */
   told: { digest: Digest } | { failure: RegistryError }
+  /** When that was, in milliseconds since the epoch; absent, a candidate that waits to be old enough is asked for anew. */
+  toldAt?: number
 }
 
 /** What came of it. */
@@ -55,19 +57,22 @@ export function createImportScheduled(options: ImportScheduledOptions): ImportSc
   const { reader, writer, importImage, recordFailure, log } = options
 
   async function follow(frame: Frame & { stream: Stream }, before: Tag, asked: Asked): Promise<ScheduledOutcome> {
-    const { wanted, digest } = asked
+    const { wanted, digest, toldAt } = asked
     const { record } = before
     if (!isMet(record)) return importNow(frame, before, asked)
+    const isWaiting = record.candidate?.image === digest && toldAt !== undefined && isTooYoung(record, toldAt)
     // What was pushed or tagged since the source was last seen there stays.
-    if (record.lastSeen?.digest !== digest || isPassedOver(record, digest)) return importNow(frame, before, asked)
-    if (record.condition === undefined) return standing(record, digest)
+    const isSeen = record.lastSeen?.digest === digest && !isPassedOver(record, digest)
+    if (!isSeen && !isWaiting) return importNow(frame, before, asked)
+    if (record.condition === undefined) return standing(record, asked)
+    const seen = isSeen ? { lastSeen: digest } : {}
     const recovered = await writer.changeTag(
       frame.stream,
       wanted.to,
-      (current) => (isSame(current.tag, before) ? { condition: null, lastSeen: digest } : undefined),
+      (current) => (isSame(current.tag, before) ? { condition: null, ...seen } : undefined),
       { onConflict: 'drop' },
     )
-    return recovered === undefined ? { kind: 'again' } : standing(recovered.tag?.record, digest)
+    return recovered === undefined ? { kind: 'again' } : standing(recovered.tag?.record, asked)
   }
 
   async function importNow(frame: Frame & { stream: Stream }, before: Tag, asked: Asked): Promise<ScheduledOutcome> {
@@ -78,10 +83,10 @@ export function createImportScheduled(options: ImportScheduledOptions): ImportSc
     const record = (await reader.tag(frame.stream, asked.wanted.to))?.record
     const head = record?.items[0]?.image
     if (head === digest && head !== before.record.items[0]?.image) return { kind: 'moved', digest }
-    return standing(record, digest)
+    return standing(record, { digest, toldAt: asked.toldAt })
   }
 
-  return async (name, tag, { from, track, chosen = from, told }, signal) => {
+  return async (name, tag, { from, track, chosen = from, told, toldAt }, signal) => {
     const stream = await reader.stream(name)
     const before = stream && (await reader.tag(stream, tag))
     const spec = before?.record.spec
@@ -93,7 +98,7 @@ export function createImportScheduled(options: ImportScheduledOptions): ImportSc
     const frame: Frame & { stream: Stream } = { request, stream, background: true, causeKind: 'scheduled', signal }
     try {
       if ('digest' in told)
-        return await follow({ ...frame, seen: told.digest }, before, { wanted, digest: told.digest })
+        return await follow({ ...frame, seen: told.digest }, before, { wanted, digest: told.digest, toldAt })
       return { kind: 'failed', error: await recordFailure({ frame, wanted, before }, told.failure) }
     } catch (error) {
       signal?.throwIfAborted()
@@ -108,6 +113,7 @@ export function createImportScheduled(options: ImportScheduledOptions): ImportSc
 interface Asked {
   wanted: Frame['request']['images'][number]
   digest: Digest
+  toldAt: number | undefined
 }
 
 function wants(spec: TagReference | undefined, from: string, track: string | undefined): spec is TagReference {
@@ -129,9 +135,10 @@ function isSame(now: Tag | undefined, before: Tag): boolean {
   return now?.storeRevision === before.storeRevision
 }
 
-function standing(record: TagRecord | undefined, digest: Digest): ScheduledOutcome {
+function standing(record: TagRecord | undefined, { digest, toldAt = 0 }: Omit<Asked, 'wanted'>): ScheduledOutcome {
   const isAhead = record?.candidate?.image === digest || record?.awaits?.image === digest
   if (record === undefined || !isAhead) return { kind: 'unchanged', digest }
   const dueAt = candidateDueAt(record)
-  return { kind: 'candidate', digest, ...(dueAt === undefined ? {} : { dueAt }) }
+  // Of one that is old enough, what is waited for is something else.
+  return { kind: 'candidate', digest, ...(dueAt === undefined || dueAt <= toldAt ? {} : { dueAt }) }
 }

@@ -28,6 +28,7 @@ export interface CheckSourceOptions {
       track?: string
       chosen?: string
       told: { digest: Digest } | { failure: RegistryError }
+      toldAt: number
     },
     signal: AbortSignal,
   ): Promise<FollowOutcome>
@@ -145,6 +146,7 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
       ...(track === undefined ? {} : { track }),
       ...(chosen === undefined ? {} : { chosen: formatImageReference({ ...source.reference, tag: chosen }) }),
       told: 'failure' in answer ? { failure: answer.failure } : { digest: answer.digest },
+      toldAt: now(),
     }
     const outcome = await importScheduled(follower, tag, asked, signal)
     delete follower.failure

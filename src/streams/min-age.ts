@@ -46,6 +46,12 @@ export function candidateDueAt({ candidate, spec, hold }: TagRecord): number | u
   return Date.parse(candidate.seenAt) + minAgeMs
 }
 
+/** Whether the candidate of a tag is not old enough yet. One of a time to come was seen before the clock was put back: nobody knows. */
+export function isTooYoung(record: TagRecord, nowMs: number): boolean {
+  const dueAt = candidateDueAt(record)
+  return dueAt !== undefined && nowMs < dueAt && nowMs >= Date.parse(record.candidate?.seenAt ?? '')
+}
+
 /** In milliseconds; 0 where none is wanted, or it can not be read. */
 function minAgeOf(annotations: Annotations): number {
   return parse(writtenIn(annotations) ?? '') ?? 0

@@ -197,7 +197,9 @@ function nextCandidate(
   const same =
     candidate?.image === before.candidate?.image &&
     candidate?.dockerImageReference === before.candidate?.dockerImageReference
-  return same ? before.candidate : (candidate ?? undefined)
+  // The clock was put back: nothing was seen in a time to come.
+  const isDated = candidate != null && before.candidate !== undefined && candidate.seenAt < before.candidate.seenAt
+  return same && !isDated ? before.candidate : (candidate ?? undefined)
 }
 
 /** A tag goes on waiting until it moves, or something else is wanted of it. A failure to find something newer is nothing else. */
@@ -212,8 +214,12 @@ function nextAwaited(
   return renewed && !isFailure ? undefined : before.awaits
 }
 
-function nextLastSeen(before: TagRecord, { lastSeen }: TagChange, at: string): TagRecord['lastSeen'] {
-  return lastSeen === undefined || lastSeen === before.lastSeen?.digest ? before.lastSeen : { digest: lastSeen, at }
+/** Where its source points while a candidate waits to be old enough was seen before whoever else moves the tag then. */
+function nextLastSeen(before: TagRecord, { lastSeen, event }: TagChange, at: string): TagRecord['lastSeen'] {
+  if (lastSeen !== undefined) return lastSeen === before.lastSeen?.digest ? before.lastSeen : { digest: lastSeen, at }
+  const { candidate } = before
+  const isOvertaken = event !== undefined && candidate?.cause.kind === 'scheduled'
+  return isOvertaken ? { digest: candidate.image, at: candidate.seenAt } : before.lastSeen
 }
 
 /**
