@@ -6,6 +6,7 @@ import { RegistryError } from './oci/errors.ts'
 import { type Manifest, parseManifest } from './oci/manifest.ts'
 import type { StreamName } from './oci/reference.ts'
 import type { PullThrough } from './pull-through.ts'
+import { followedAcross } from './streams/followed-across.ts'
 import { streamNotFound } from './streams/lives.ts'
 import type { Cause, LedgerEntry } from './streams/records.ts'
 import { findRollbackEntry, type RollbackTarget } from './streams/rollback.ts'
@@ -49,6 +50,8 @@ export interface TagEventsOptions {
   content: Content
   pullThrough: PullThrough
   importer: Importer
+  /** Lets a tag that follows a tag of another stream go there now; default: whoever lets tags follow does it later. */
+  follow?(name: StreamName, tag: string, options: { asked: ResumeRequest }): Promise<{ kind: string }>
   log: Logger
 }
 
@@ -151,6 +154,7 @@ export function createTagEvents(options: TagEventsOptions): TagEvents {
   /** Asks the source of a tag that was just let go. */
   async function checkSource(name: StreamName, { tag }: CurrentTag, request: ResumeRequest): Promise<void> {
     const spec = tag?.record.spec
+    if (tag !== undefined && followedAcross(spec, name) !== undefined) return followSource(name, tag.name, request)
     if (tag === undefined || spec?.from?.kind !== 'DockerImage' || spec.reference === true) return
     const { importPolicy, referencePolicy } = spec
     const image = { from: spec.from.name, to: tag.name, importPolicy, referencePolicy }
@@ -158,6 +162,13 @@ export function createTagEvents(options: TagEventsOptions): TagEvents {
     for (const imported of images) {
       if ('error' in imported)
         log.info({ ...name, tag: tag.name, reason: imported.error.upstream?.reason }, 'resumed, source failed')
+    }
+  }
+
+  async function followSource(name: StreamName, tag: string, { by, reason }: ResumeRequest): Promise<void> {
+    const asked = { by, ...(reason === undefined ? {} : { reason }) }
+    for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+      if ((await options.follow?.(name, tag, { asked }))?.kind !== 'again') return
     }
   }
 

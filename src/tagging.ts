@@ -3,6 +3,7 @@ import type { Content } from './content/content.ts'
 import type { Digest } from './oci/digest.ts'
 import type { StreamName } from './oci/reference.ts'
 import type { Seen } from './streams/preconditions.ts'
+import type { FollowerIdentity } from './streams/records.ts'
 import type {
   ChangeResult,
   CurrentStream,
@@ -12,6 +13,7 @@ import type {
   StreamReader,
   StreamWriter,
 } from './streams/streams.ts'
+import { createFollow, type FollowTag } from './tagging/follow.ts'
 import { hideChange, type ShownTag } from './tagging/hide.ts'
 import { createPrepare } from './tagging/prepare.ts'
 import type { StreamRequest, TagRequest } from './tagging/request.ts'
@@ -19,6 +21,7 @@ import { createSetStream } from './tagging/set-stream.ts'
 import { type AwaitMove, createSetTag } from './tagging/set-tag.ts'
 import type { AllowList } from './upstream/allow-list.ts'
 
+export type { FollowOutcome, FollowTag } from './tagging/follow.ts'
 export type { Asking, StreamRequest, TagRequest, WantedTag } from './tagging/request.ts'
 
 /**
@@ -39,6 +42,11 @@ export interface Tagging {
    * @throws RegistryError INVALID when nobody can give its bytes any more
    */
   relyOn(stream: StreamName & { uid: string }, tag: string, digest: Digest): Promise<boolean>
+  /**
+   * Lets a tag that follows a tag of another stream (`weir.dev/follow`) go where that stands now, by the right of whoever let it
+   * follow, as that is now; or records why it can not. It moves only where its source was not last seen.
+   */
+  follow: FollowTag
   /**
    * Takes items out of what status shows (`imagestreams/status`): `shown` are the tags with the items that are to stay. Anything
    * else that differs is INVALID: status is the server's.
@@ -66,6 +74,8 @@ export interface TaggingOptions {
    * @throws RegistryError when it can not be had
    */
   obtain(name: StreamName, digest: Digest): Promise<unknown>
+  /** Whether who let a tag follow may still pull from what it follows. Default: nobody may. */
+  mayFollow?(as: FollowerIdentity, source: StreamName): boolean
   /**
    * Waits until a tag that moves only when its content is held (`weir.dev/move: when-held`) has moved to the image that it awaits.
    * Absent: nobody waits.
@@ -78,7 +88,7 @@ export interface TaggingOptions {
 
 /** Creates what moves tags to what people want of them. */
 export function createTagging(options: TaggingOptions): Tagging {
-  const { writer } = options
+  const { writer, mayFollow = () => false } = options
   const prepare = createPrepare(options)
 
   async function hideItems(
@@ -92,5 +102,5 @@ export function createTagging(options: TaggingOptions): Tagging {
   }
 
   const sets = { setTag: createSetTag({ ...options, prepare }), ...createSetStream({ ...options, prepare }) }
-  return { ...sets, relyOn: prepare.relyOn, hideItems }
+  return { ...sets, relyOn: prepare.relyOn, follow: createFollow({ ...options, prepare, mayFollow }), hideItems }
 }

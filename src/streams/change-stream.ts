@@ -24,7 +24,7 @@ import { readSnapshot, readWhole, type StreamSnapshot } from './whole.ts'
 export interface StreamRequest {
   name: StreamName
   decide: (current: CurrentStream) => StreamChange | undefined
-  options: { create?: boolean; dryRun?: boolean }
+  options: { create?: boolean; dryRun?: boolean; maySee?(stream: StreamName): boolean }
   /** What holds of tags where no annotation says otherwise. */
   defaults: ContentPolicy
 }
@@ -49,11 +49,7 @@ export async function attemptStream(
   const wanted = change.object === undefined ? stream : { ...withoutFields(stream), ...change.object }
   const isChanged = change.object !== undefined && isObjectChanged(stream, change.object)
   const changes = change.tags ?? new Map()
-  const drafts = await draftTags(
-    store,
-    { name, base, snapshot, changes, wanted, defaults, dryRun: options.dryRun },
-    nowMs,
-  )
+  const drafts = await draftTags(store, { name, base, snapshot, changes, wanted, defaults, options }, nowMs)
   if (base.read !== undefined && !isChanged && drafts.length === 0) return unchanged
   const steps = composeSteps(base, { stream: wanted, isChanged }, drafts)
   const after = (revisions?: readonly number[]): StreamChangeResult => {
@@ -85,13 +81,13 @@ interface Asked {
   /** The stream as it is to be. */
   wanted: Stream
   defaults: ContentPolicy
-  dryRun: boolean | undefined
+  options: StreamRequest['options']
 }
 
 /** Works out what changes of tags come to; each draft is of tags that follow one another. @throws RegistryError INVALID */
 async function draftTags(
   store: Store,
-  { name, base, snapshot, changes, wanted, defaults, dryRun }: Asked,
+  { name, base, snapshot, changes, wanted, defaults, options }: Asked,
   nowMs: number,
 ): Promise<Draft[]> {
   const { stream } = base.read ?? base.birth
@@ -102,12 +98,13 @@ async function draftTags(
   }
   if (asked.size === 0) return []
   const get = createMemory((key) => store.get(key), snapshot.entries, [tagKey(name, ''), followersKey(name, '')])
-  const frame = await frameOf(name, base, nowMs, { get, defaults, stream: wanted, dryRun })
+  const { dryRun, maySee } = options
+  const frame = { ...(await frameOf(name, base, nowMs, { get, defaults, stream: wanted, dryRun })), maySee }
   const drafts: Draft[] = []
   const causes: FieldCause[] = []
   let held: RegistryError | undefined
   for (const group of connected(name, asked, present)) {
-    const draft = await draftChanges(frame, get, group)
+    const draft = await draftChanges(frame, get, group, asked)
     if ('causes' in draft) {
       causes.push(...draft.causes)
       held ??= draft.held

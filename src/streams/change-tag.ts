@@ -97,7 +97,8 @@ async function draftTag(
     requireValid('ImageStreamTag', shown, validateTagReference(change.spec, field))
   }
   const { stream } = base.read ?? base.birth
-  const frame = await frameOf(name, base, nowMs, { get, defaults, stream, dryRun: options.dryRun })
+  const { dryRun, maySee } = options
+  const frame = { ...(await frameOf(name, base, nowMs, { get, defaults, stream, dryRun })), maySee }
   const draft = await draftChanges(frame, get, new Map([[tag, { change, field }]]))
   if (!('causes' in draft)) return draft
   if (draft.held !== undefined) throw draft.held

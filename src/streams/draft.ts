@@ -3,6 +3,7 @@ import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Operation, type Precondition } from '../store/store.ts'
 import { formatTime } from './events.ts'
 import { type AskedChange, createFollowGraph, type FollowGraph, livingRecord } from './follow-graph.ts'
+import { nextAcross } from './followed-across.ts'
 import { isMoveRefusal } from './immutable.ts'
 import {
   decode,
@@ -38,6 +39,8 @@ export interface Frame extends StreamName, Pick<ChangeContext, 'isMovedWhenHeld'
   commitId: string
   /** Whether tags move only to images that the stream has links of: not in a dry run, nor while the stream is not there. */
   needsLinks: boolean
+  /** Which other streams a refusal may name; default none. */
+  maySee?: ((stream: StreamName) => boolean) | undefined
 }
 
 /** A tag as it will be. */
@@ -74,7 +77,8 @@ export interface Refusal {
 
 /**
  * Works out what changes of tags come to: each by the rules, and with it all tags of the stream that follow those that
- * move (okd.md 2.4). Writes nothing. Refusals are told as causes, all of them.
+ * move (okd.md 2.4). Writes nothing. Refusals are told as causes, all of them. `together` are all changes that were asked for at once,
+ * also those that these here have nothing to do with within the stream.
  *
  * @throws RegistryError INVALID; CONFLICT when the stream does not have an image that a tag moves to, see `isUnlinkedError`
  */
@@ -82,10 +86,11 @@ export async function draftChanges(
   frame: Frame,
   get: Reads['get'],
   changes: ReadonlyMap<string, AskedChange>,
+  together: ReadonlyMap<string, AskedChange> = changes,
 ): Promise<Draft | Refusal> {
   const reads = createReads(get)
   for (const tag of changes.keys()) await reads.rely(tagKey(frame, tag))
-  const graph = createFollowGraph(frame, reads, changes)
+  const graph = createFollowGraph(frame, reads, changes, together)
   const causes: FieldCause[] = []
   for (const tag of changes.keys()) causes.push(...(await graph.refusals(tag)))
   if (causes.length > 0) return { causes }
@@ -237,7 +242,7 @@ async function tagOperations(work: Work, tags: readonly DraftedTag[]): Promise<O
   for (const tag of tags) {
     const pending = await pendingOperation(work, tag)
     if (pending !== undefined) operations.push(pending)
-    operations.push(...scheduledOperations(frame, tag))
+    operations.push(...scheduledOperations(frame, tag), ...acrossOperations(frame, tag))
   }
   return operations
 }
@@ -247,6 +252,14 @@ function scheduledOperations(frame: Frame, { tag, stored, record }: DraftedTag):
   if (next === undefined) return []
   const key = scheduledKey(frame, tag)
   return [next === null ? { type: 'delete', key } : put(key, next)]
+}
+
+function acrossOperations({ project, stream }: Frame, { tag, stored, record }: DraftedTag): Operation[] {
+  const next = nextAcross({ project, stream, tag }, stored, record)
+  return [
+    ...(next.gone === undefined ? [] : [{ type: 'delete' as const, key: next.gone }]),
+    ...(next.put === undefined ? [] : [put(next.put.key, next.put.record)]),
+  ]
 }
 
 async function pendingOperation(work: Work, { tag, stored, record }: DraftedTag): Promise<Operation | undefined> {

@@ -1,11 +1,12 @@
 import type { FieldCause } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import type { Entry, Operation } from '../store/store.ts'
+import { followed, isSameTag, pathAbove, pathProblem, type TagName } from './followed-across.ts'
 import { sameReference } from './generations.ts'
-import { decode, encode, followersKey, tagKey } from './keys.ts'
+import { decode, encode, followersKey, lifeKey, tagKey } from './keys.ts'
 import type { Reads } from './reads.ts'
-import type { FollowersRecord, TagRecord } from './records.ts'
-import { followedTag } from './sources.ts'
+import type { FollowersRecord, LifeRecord, TagRecord } from './records.ts'
+import { followedTag, isSameStream } from './sources.ts'
 import type { TagChange } from './streams.ts'
 
 /** A change of a tag, and the path of its reference in what was sent, for causes. */
@@ -31,12 +32,14 @@ export interface FollowGraph {
   operations(): Promise<Operation[]>
 }
 
+/** `together` are all changes that are asked for at once; of those in `changes` each is worked out here. */
 export function createFollowGraph(
-  own: StreamName & { uid: string },
+  own: StreamName & { uid: string; maySee?: ((stream: StreamName) => boolean) | undefined },
   reads: Reads,
   changes: ReadonlyMap<string, AskedChange>,
+  together: ReadonlyMap<string, AskedChange>,
 ): FollowGraph {
-  const { uid } = own
+  const { uid, maySee = () => false } = own
 
   const recordOf = async (tag: string) => livingRecord(await reads.get(tagKey(own, tag)), uid)
 
@@ -95,6 +98,31 @@ export function createFollowGraph(
     return [...tags].slice(1)
   }
 
+  /** What a tag of whichever stream will follow; that of another stream has to stay so until this is written. */
+  async function sourceAnywhere(name: TagName): Promise<TagName | undefined> {
+    const entry = await reads.rely(tagKey(name, name.tag))
+    if (isSameStream(name, own)) {
+      const change = together.get(name.tag)?.change
+      if (change?.remove !== undefined) return undefined
+      const stored = change?.spec === undefined ? livingRecord(entry, uid)?.spec : (change.spec ?? undefined)
+      return followed(stored, own)
+    }
+    const life = await reads.get(lifeKey(name))
+    return followed(life && livingRecord(entry, decode<LifeRecord>(life).uid)?.spec, name)
+  }
+
+  /** Why a tag can not begin to follow what leads through other streams. */
+  async function problemAcross(
+    tag: string,
+    { spec }: TagChange,
+    before: TagRecord['spec'],
+  ): Promise<string | undefined> {
+    const source = followed(spec ?? undefined, own)
+    if (source === undefined || isSameTag(source, followed(before, own))) return undefined
+    const above = await pathAbove({ project: own.project, stream: own.stream, tag }, sourceAnywhere)
+    return above.path.every((each) => isSameStream(each, own)) ? undefined : pathProblem(above, own, maySee)
+  }
+
   async function specBytes(tag: string): Promise<number> {
     const change = changes.get(tag)?.change
     const spec = change?.spec === undefined ? (await recordOf(tag))?.spec : change.spec
@@ -113,6 +141,8 @@ export function createFollowGraph(
       message: `Invalid value: ${JSON.stringify(change.spec?.from?.name)}: ${message}`,
     })
     if (path.includes(tag)) return [cause(loopText(tag, path))]
+    const across = await problemAcross(tag, change, before)
+    if (across !== undefined) return [cause(across)]
     const root = path.at(-1) ?? tag
     const followers = await below(root)
     if (begins) {

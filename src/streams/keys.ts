@@ -11,6 +11,7 @@ export const lifePrefix = 'life/'
 export const imageIndexPrefix = 'index/image/'
 export const unheldPrefix = 'index/unheld/'
 export const scheduledPrefix = 'index/scheduled/'
+export const acrossPrefix = 'index/across/'
 
 const imagePrefix = 'image/'
 const linkPrefix = 'link/'
@@ -75,6 +76,23 @@ export function pendingKey(name: StreamName, tag: string): string {
 /** Says that a tag's source is asked again and again. */
 export function scheduledKey(name: StreamName, tag: string): string {
   return `${scheduledPrefix}${path(name)}/${tag}`
+}
+
+/** Says that the tag `follower` follows the tag `source` of another stream. */
+export function acrossKey(source: StreamName & { tag: string }, follower: StreamName & { tag: string }): string {
+  return `${acrossPrefix}${path(source)}/${source.tag}/${path(follower)}/${follower.tag}`
+}
+
+/** Who follows whom, by a key under {@link acrossPrefix}; undefined for what is none. */
+export function placesOfAcross(
+  key: string,
+): { source: StreamName & { tag: string }; follower: StreamName & { tag: string } } | undefined {
+  const parts = key.slice(acrossPrefix.length).split('/')
+  const [project, stream, tag, ...rest] = parts
+  const [ownProject, ownStream, ownTag] = rest
+  if (parts.length !== 6 || project === undefined || stream === undefined || tag === undefined) return undefined
+  if (ownProject === undefined || ownStream === undefined || ownTag === undefined) return undefined
+  return { source: { project, stream, tag }, follower: { project: ownProject, stream: ownStream, tag: ownTag } }
 }
 
 /** Says that a tag's image may not be held yet. */

@@ -86,6 +86,15 @@ export interface AwaitedMove {
   since: string
 }
 
+/** Who let a tag follow one of another stream, as he was then. */
+export interface FollowerIdentity {
+  /** User name. */
+  name: string
+  groups: readonly string[]
+  /** Of a service account: one that is made anew has another. */
+  uid?: string
+}
+
 /** The one mutable record of a tag, `tag/<project>/<stream>/<tag>`. */
 export interface TagRecord {
   /** The stream's uid; a record of another uid counts as absent, except for `revision`. */
@@ -102,8 +111,10 @@ export interface TagRecord {
   candidate?: { image: Digest; mediaType: string; dockerImageReference: string; seenAt: string; cause: Cause }
   /** Where the tag moves as soon as all that its policy wants of this image is held (`weir.dev/move: when-held`). */
   awaits?: AwaitedMove
-  /** Last digest seen at the upstream of `spec.from`. */
+  /** Last digest seen at the upstream of `spec.from`, or at the tag of another stream that is followed. */
   lastSeen?: { digest: Digest; at: string }
+  /** By whose right the tag follows a tag of another stream (`weir.dev/follow`); absent when it follows none. */
+  followsAs?: FollowerIdentity
   condition?: TagEventCondition
   /** Of items[0].image alone. */
   upstreamGone?: UpstreamGone
@@ -167,6 +178,14 @@ export interface ScheduledRecord {
   intervalMs?: number
   /** The tracking policy as written (`weir.dev/track`). */
   track?: string
+}
+
+/**
+ * `index/across/<source project>/<source stream>/<source tag>/<project>/<stream>/<tag>`: the tag follows a tag of another stream
+ * (`weir.dev/follow`). Written and removed by the commit that makes it so; whoever lets tags follow mirrors this prefix.
+ */
+export interface AcrossRecord {
+  uid: string
 }
 
 /**

@@ -4,6 +4,7 @@ import type { StreamName } from '../oci/reference.ts'
 import type { ReferrerFacts } from '../oci/referrer.ts'
 import type {
   Cause,
+  FollowerIdentity,
   Hold,
   ImageRecord,
   LedgerEntry,
@@ -122,6 +123,8 @@ export interface TagChange {
   hold?: Omit<Hold, 'revision' | 'at'> | null
   candidate?: TagRecord['candidate'] | null
   lastSeen?: Digest
+  /** Who lets the tag follow a tag of another stream from now on. What its spec does not follow has none. */
+  followsAs?: FollowerIdentity
   /** A failed attempt; null clears. Its time and generation are the writer's business. */
   condition?: Pick<TagEventCondition, 'reason' | 'message'> | null
   /**
@@ -149,6 +152,8 @@ export interface ChangeOptions {
   dryRun?: boolean
   /** Path of the tag reference in what was sent, for causes; default `tag`. */
   field?: string
+  /** Which other streams a refusal may name; default none. */
+  maySee?(stream: StreamName): boolean
 }
 
 /** A ledger entry of a tag that moved because it follows another. */
@@ -228,6 +233,8 @@ export interface StreamWriter {
       create?: boolean
       /** Checks everything and answers what would come of it, but writes nothing; default false. */
       dryRun?: boolean
+      /** Which other streams a refusal may name; default none. */
+      maySee?(stream: StreamName): boolean
     },
   ): Promise<StreamChangeResult>
 }

@@ -4,19 +4,21 @@ import type { Digest } from '../oci/digest.ts'
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import { parseImageReference, type StreamName } from '../oci/reference.ts'
 import { validateContentPolicy } from '../streams/content-policy.ts'
+import { followerIdentity, validateFollow } from '../streams/followed-across.ts'
 import { isHeldError, underHold } from '../streams/hold.ts'
 import { validateImmutable } from '../streams/immutable.ts'
 import { validateMinAge } from '../streams/min-age.ts'
 import type { TagSource } from '../streams/records.ts'
 import { validateSchedule } from '../streams/scheduled.ts'
-import { isSameStream, parseStreamSource, type StreamSource, sourceText } from '../streams/sources.ts'
+import { isSameStream, parseStreamSource } from '../streams/sources.ts'
 import type { Links, Stream, StreamReader, StreamWriter, Tag, TagChange } from '../streams/streams.ts'
 import { touchImage } from '../streams/touch-image.ts'
 import { validateTrack } from '../streams/tracking.ts'
 import { requireValid, validateTagReference } from '../streams/validation.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
 import type { Asking } from './request.ts'
-import { eventOf, look, type Standing } from './standing.ts'
+import { causeOf, eventOf, look, type Standing, seenOf } from './standing.ts'
+import { standsNowhere } from './stands-nowhere.ts'
 import { type Step, stepOf, type Wish } from './steps.ts'
 
 export interface PrepareOptions {
@@ -91,6 +93,7 @@ export function createPrepare(options: PrepareOptions) {
       ...validateMinAge(spec.annotations, before?.annotations, `${level}.annotations`),
       ...validateSchedule(spec.annotations, before?.annotations, `${level}.annotations`),
       ...validateTrack(spec.annotations, before?.annotations, `${level}.annotations`),
+      ...validateFollow(spec, before, `${level}.annotations`, own),
     ]
     if (causes.length > 0) return { checked, causes }
     const path = `${wish.field}.from`
@@ -100,8 +103,8 @@ export function createPrepare(options: PrepareOptions) {
     if (source === undefined || (isSameStream(source.stream, own) && step.moveTo === undefined)) {
       return { checked, causes }
     }
-    const looked = await look(options, source, { ...asking, own, path })
-    if ('cause' in looked) return { checked, causes: [...causes, looked.cause] }
+    const looked = await look(options, source, { ...asking, own })
+    if ('problem' in looked) return { checked, causes: [...causes, causeOf(looked.problem, source, path)] }
     const { standing } = looked
     return { checked: { ...checked, ...(step.moveTo && standing && { standing }) }, causes }
   }
@@ -170,6 +173,7 @@ export function createPrepare(options: PrepareOptions) {
     }
   }
 
+  /** Gives a stream the links of an image of another, or renews its own, and uses what is held of it. */
   async function copy(from: StreamName, to: StreamName & { uid: string }, digest: Digest): Promise<Copied> {
     try {
       if ((await links.copy(from, to, digest)) === undefined) return notLinked
@@ -190,14 +194,18 @@ export function createPrepare(options: PrepareOptions) {
     asking: Asking,
   ): TagChange | undefined {
     if (ready === undefined || !isDeepStrictEqual(tag?.record.spec?.from, ready.before)) return undefined
-    const { change, moveTo } = stepOf(own, tag?.record.spec, ready.wish, asking)
+    const { change: asked, moveTo, isFollowing } = stepOf(own, tag?.record.spec, ready.wish, asking)
+    const as = isFollowing ? { followsAs: followerIdentity(asking.as ?? { name: asking.by, groups: [] }) } : undefined
+    const change = { ...asked, ...as }
     if (moveTo === undefined) return change
     if (!ready.moves) return undefined
-    if (ready.standing === undefined) return { ...change, condition: standsNowhere(moveTo) }
+    if (ready.standing === undefined)
+      return { ...change, condition: standsNowhere(moveTo, tag?.record, { isFollowing }) }
     if (ready.standing.link !== undefined && ready.uid !== own.uid && !asking.dryRun) return undefined
     if (!isSameStream(moveTo.stream, own) && !asking.mayPull(moveTo.stream)) return undefined
     const isReference = ready.wish.wanted?.reference === true
-    return { ...change, event: eventOf(ready.standing, { ...asking, own, isReference, registryHost }) }
+    const seen = isFollowing ? { lastSeen: seenOf(ready.standing) } : undefined
+    return { ...change, ...seen, event: eventOf(ready.standing, { ...asking, own, isReference, registryHost }) }
   }
 
   async function relyOn(own: StreamName & { uid: string }, tag: string, digest: Digest): Promise<boolean> {
@@ -206,11 +214,11 @@ export function createPrepare(options: PrepareOptions) {
     return isLinked
   }
 
-  return { check, link, changeOf, relyOn }
+  return { check, link, copy, changeOf, relyOn }
 }
 
 /** What became of giving a stream the links of an image. `lost` are parts of it that nobody can give any more. */
-interface Copied {
+export interface Copied {
   isLinked: boolean
   lost: readonly Digest[]
 }
@@ -222,13 +230,6 @@ function requireHad({ stream }: StreamName, tag: string, field: string, lost: re
   if (lost.length === 0) return
   const message = `Invalid value: its content is not kept any more, and no upstream has it: ${lost[0]} is gone`
   requireValid('ImageStreamTag', `${stream}:${tag}`, [{ field, reason: 'FieldValueInvalid', message }])
-}
-
-/** A source in another stream is taken once: nobody would see that there was nothing to take. */
-function standsNowhere(source: StreamSource): NonNullable<TagChange['condition']> {
-  const name = sourceText(source)
-  const message = `${name} stands at nothing yet, and a source in another stream is taken once: set the tag again when it does`
-  return { reason: 'NotFound', message }
 }
 
 /** Why a hold refuses what a step does, at the field of its tag. */

@@ -1,7 +1,7 @@
 /** What is asked of tags: the words of {@link Tagging}. */
 import type { StreamName } from '../oci/reference.ts'
 import type { Seen } from '../streams/preconditions.ts'
-import type { TagReference } from '../streams/records.ts'
+import type { FollowerIdentity, TagReference } from '../streams/records.ts'
 import type { Stream } from '../streams/streams.ts'
 
 /**
@@ -13,6 +13,8 @@ export type WantedTag = Omit<TagReference, 'generation'> & { generation?: number
 /** Who asks, and what he may see of other streams. */
 export interface Asking {
   by: string
+  /** As whom a tag that he lets follow another stream goes on; default `by` alone, in no group. */
+  as?: FollowerIdentity
   /** `kubernetes.io/change-cause`, for the ledger. */
   reason?: string
   /** Whether he may pull from a stream: `get imagestreams/layers`. Asked for every source in another stream. */

@@ -18,6 +18,7 @@ import type {
 } from '../streams/streams.ts'
 import { undefinedWhenUnlinked } from '../streams/unlinking.ts'
 import { requireValid, validateObject, validateStreamName } from '../streams/validation.ts'
+import { beginsToFollow, validateWhole } from '../streams/whole-repository.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
 import { needsLinks, type Prepare, type Ready } from './prepare.ts'
 import type { StreamRequest } from './request.ts'
@@ -102,7 +103,7 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
       if (mode === 'update') requireChangeUnchanged(current, change, request.seen)
       return change
     }
-    const options = { create: mode === 'create', dryRun: request.dryRun ?? false }
+    const options = { create: mode === 'create', dryRun: request.dryRun ?? false, maySee: request.mayPull }
     const result = await writer.changeStream(own, decide, options).catch(undefinedWhenUnlinked)
     return outdated ? undefined : result
   }
@@ -122,9 +123,11 @@ export function createSetStream({ reader, writer, prepare, allowed, log }: SetSt
       ...validateContentPolicy(object.annotations, before?.annotations, 'metadata.annotations'),
       ...validateImmutable(object.annotations, before?.annotations, 'metadata.annotations', 'stream'),
       ...validateDeletes(object.annotations, before?.annotations, 'metadata.annotations'),
+      ...validateWhole(object, before),
     ]
     const { dockerImageRepository: repository } = object
-    if (causes.length > 0 || !repository || repository === before?.dockerImageRepository) return causes
+    if (causes.length > 0 || !repository) return causes
+    if (repository === before?.dockerImageRepository && !beginsToFollow(object, before)) return causes
     const host = parseImageReference(repository)?.host
     const refusal = host === undefined ? undefined : allowed.refusalOf(host)
     if (refusal === undefined) return []

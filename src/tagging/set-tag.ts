@@ -98,7 +98,7 @@ export function createSetTag({ reader, writer, prepare, awaitMove, log }: SetTag
       outdated = change === undefined
       return change
     }
-    const options = { create: mayCreate(request), dryRun, field }
+    const options = { create: mayCreate(request), dryRun, field, maySee: request.mayPull }
     const writing = notFoundOnApi(() => writer.changeTag(own, name, decide, options))
     const result = await writing.catch(undefinedWhenUnlinked)
     if (outdated || result === undefined) return undefined

@@ -1,4 +1,4 @@
-import type { Digest } from '../oci/digest.ts'
+import { type Digest, digestOf } from '../oci/digest.ts'
 import { type FieldCause, RegistryError } from '../oci/errors.ts'
 import { formatImageReference, parseImageReference, type StreamName } from '../oci/reference.ts'
 import type { Cause } from '../streams/records.ts'
@@ -17,8 +17,14 @@ export interface Standing {
   created?: string
 }
 
+/**
+ * Why nothing can be had of a source: it may not be pulled from, and nothing more is told; its stream is not there; or `why` it is
+ * of no use.
+ */
+export type Problem = { kind: 'forbidden' } | { kind: 'absent' } | { kind: 'unusable'; why: string }
+
 /** What became of a source: where it stands, undefined for a tag that stands nowhere yet; or why it is none. */
-export type Looked = { standing: Standing | undefined } | { cause: FieldCause }
+export type Looked = { standing: Standing | undefined } | { problem: Problem }
 
 export interface LookOptions {
   reader: Pick<StreamReader, 'stream' | 'tag'>
@@ -29,37 +35,60 @@ export interface LookOptions {
 }
 
 /**
- * Looks where a source stands now (okd.md 2.4). `path` is that of `from`. Whether a stream exists is told only to those who may
- * pull from it. A dry run receives nothing.
+ * Looks where a source stands now (okd.md 2.4). Whether a stream exists is told only to those who may pull from it. A dry run
+ * receives nothing.
  */
 export async function look(
   options: LookOptions,
   source: StreamSource,
-  to: { own: StreamName; path: string; mayPull(source: StreamName): boolean; dryRun?: boolean },
+  to: { own: StreamName; mayPull(source: StreamName): boolean; dryRun?: boolean },
 ): Promise<Looked> {
-  const { reader } = options
-  const field = `${to.path}.name`
-  const { project, stream } = source.stream
-  if (!isSameStream(source.stream, to.own) && !to.mayPull(source.stream)) {
-    const message = `Forbidden: you may not pull from "${project}/${stream}", or there is no such image stream`
-    return { cause: { field, reason: 'FieldValueForbidden', message } }
-  }
-  if ((await reader.stream(source.stream)) === undefined) {
-    const message = `Not found: "${sourceText(source)}": there is no image stream "${project}/${stream}"`
-    return { cause: { field, reason: 'FieldValueNotFound', message } }
-  }
+  if (!isSameStream(source.stream, to.own) && !to.mayPull(source.stream)) return { problem: { kind: 'forbidden' } }
+  if ((await options.reader.stream(source.stream)) === undefined) return { problem: { kind: 'absent' } }
   return source.kind === 'ImageStreamTag'
-    ? lookAtTag(options, source, field)
-    : lookAtImage(options, source, field, to.dryRun ?? false)
+    ? lookAtTag(options, source)
+    : lookAtImage(options, source, to.dryRun ?? false)
 }
 
-/** What a move to where a source stands is. A reference to the source within Weir becomes one to the stream `to`. */
+/** A problem as whoever named the source is told it; `path` is that of `from`. */
+export function causeOf(problem: Problem, source: StreamSource, path: string): FieldCause {
+  const field = `${path}.name`
+  const { project, stream } = source.stream
+  switch (problem.kind) {
+    case 'forbidden': {
+      const message = `Forbidden: you may not pull from "${project}/${stream}", or there is no such image stream`
+      return { field, reason: 'FieldValueForbidden', message }
+    }
+    case 'absent': {
+      const message = `Not found: "${sourceText(source)}": there is no image stream "${project}/${stream}"`
+      return { field, reason: 'FieldValueNotFound', message }
+    }
+    case 'unusable': {
+      const message = `Invalid value: "${sourceText(source)}": ${problem.why}`
+      return { field, reason: 'FieldValueInvalid', message }
+    }
+  }
+}
+
+/** By what it is told that a source was seen where it stands: its image, or of a mere reference a digest of its text. */
+export function seenOf({ link, dockerImageReference }: Standing): Digest {
+  return link?.digest ?? digestOf(dockerImageReference)
+}
+
+/** What a move to where a source stands is, `tag` unless it is another kind of cause. A reference to the source within Weir becomes one to the stream `to`. */
 export function eventOf(
   { source, link, dockerImageReference, created }: Standing,
-  to: { own: StreamName; isReference: boolean; by: string; reason?: string; registryHost: string },
+  to: {
+    kind?: 'tag' | 'follow'
+    own: StreamName
+    isReference: boolean
+    by: string
+    reason?: string
+    registryHost: string
+  },
 ): NonNullable<TagChange['event']> {
   const cause: Cause = {
-    kind: 'tag',
+    kind: to.kind ?? 'tag',
     by: to.by,
     ...(to.reason === undefined ? {} : { reason: to.reason }),
     from: {
@@ -79,32 +108,30 @@ export function eventOf(
 async function lookAtTag(
   { reader, links }: LookOptions,
   source: Extract<StreamSource, { kind: 'ImageStreamTag' }>,
-  field: string,
 ): Promise<Looked> {
   const head = (await reader.tag(source.stream, source.tag))?.record.items[0]
   if (head === undefined) return { standing: undefined }
   const { image, dockerImageReference, created } = head
   if (image === '') return { standing: { source, dockerImageReference, created } }
   const link = await links.get(source.stream, image)
-  if (link?.manifestType === undefined) return invalid(field, source, `its image ${image} is gone from there`)
+  if (link?.manifestType === undefined) return unusable(`its image ${image} is gone from there`)
   return { standing: { source, link, dockerImageReference, created } }
 }
 
 async function lookAtImage(
   options: LookOptions,
   source: Extract<StreamSource, { kind: 'ImageStreamImage' }>,
-  field: string,
   dryRun: boolean,
 ): Promise<Looked> {
   const { links, registryHost } = options
   const [found, another] = await imagesById(links, source.stream, source.id)
-  if (found === undefined) return invalid(field, source, noImage)
-  if (another !== undefined) return invalid(field, source, `multiple images match the prefix "${source.id}"`)
+  if (found === undefined) return unusable(noImage)
+  if (another !== undefined) return unusable(`multiple images match the prefix "${source.id}"`)
   const link = found.received || dryRun ? found : await received(options, source.stream, found.digest)
   if (link instanceof RegistryError) {
-    return invalid(field, source, `an index names this image, but it can not be had: ${link.message}`)
+    return unusable(`an index names this image, but it can not be had: ${link.message}`)
   }
-  if (link?.manifestType === undefined) return invalid(field, source, noImage)
+  if (link?.manifestType === undefined) return unusable(noImage)
   return { standing: { source, link, dockerImageReference: referenceOf(link, source.stream, registryHost) } }
 }
 
@@ -143,7 +170,6 @@ function rewritten(
   return formatImageReference({ ...parsed, repository: `${own.project}/${own.stream}` })
 }
 
-function invalid(field: string, source: StreamSource, why: string): { cause: FieldCause } {
-  const message = `Invalid value: "${sourceText(source)}": ${why}`
-  return { cause: { field, reason: 'FieldValueInvalid', message } }
+function unusable(why: string): { problem: Problem } {
+  return { problem: { kind: 'unusable', why } }
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { StreamName } from '../oci/reference.ts'
+import { followedAcross, isSameTag } from '../streams/followed-across.ts'
 import { sameIdentity } from '../streams/generations.ts'
 import type { TagReference } from '../streams/records.ts'
 import { isSameStream, parseStreamSource, type StreamSource } from '../streams/sources.ts'
@@ -20,23 +21,29 @@ export interface Step {
   change: TagChange
   /** Whether the source is another than the tag has now, or is to be taken again: it has to be checked. */
   isNewSource: boolean
+  /** Whether the tag follows a tag of another stream from now on, by the right of whoever asks. */
+  isFollowing: boolean
   /** Where the tag has to move to: the source is new, or is to be taken again. The writer itself follows tags of its own stream. */
   moveTo?: StreamSource
 }
 
 /** Compares a wish with the spec of its tag (okd.md 2.2 and 2.4). Pure. */
 export function stepOf(own: StreamName, before: TagReference | undefined, wish: Wish, asking: Asking): Step {
-  if (wish.wanted === null) return { wish, change: { spec: null }, isNewSource: false }
+  if (wish.wanted === null) return { wish, change: { spec: null }, isNewSource: false, isFollowing: false }
   const { generation, ...wanted } = wish.wanted
   const spec = { ...wanted, name: wish.tag }
   const again = generation === 0
   const wantedBy = { by: asking.by, ...(asking.reason === undefined ? {} : { reason: asking.reason }) }
   const renewed = again || before === undefined || !sameIdentity(before, spec, own.project)
-  const source = renewed && spec.from ? parseStreamSource(spec.from, own) : undefined
+  const across = followedAcross(spec, own)
+  const isTurnedOn = across !== undefined && !isSameTag(across, followedAcross(before, own))
+  const source = (renewed || isTurnedOn) && spec.from ? parseStreamSource(spec.from, own) : undefined
+  const isNewSource = renewed || isTurnedOn || !isDeepStrictEqual(before?.from, spec.from)
   return {
     wish,
     change: { spec, wantedBy, ...(again ? { reimport: true } : {}) },
-    isNewSource: renewed || !isDeepStrictEqual(before?.from, spec.from),
+    isNewSource,
+    isFollowing: isNewSource && across !== undefined,
     ...(source === undefined || isFollowed(source, own) ? {} : { moveTo: source }),
   }
 }

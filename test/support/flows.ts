@@ -19,7 +19,7 @@ import type { ContentPolicy } from '../../src/streams/content-policy.ts'
 import { createStreams, type Streams } from '../../src/streams/create-streams.ts'
 import { createHeldRecords } from '../../src/streams/held-records.ts'
 import { createTagEvents, type TagEvents } from '../../src/tag-events.ts'
-import { createTagging, type Tagging } from '../../src/tagging.ts'
+import { createTagging, type Tagging, type TaggingOptions } from '../../src/tagging.ts'
 import { type AllowList, createAllowList } from '../../src/upstream/allow-list.ts'
 import { createUpstream, type UpstreamOptions } from '../../src/upstream/client.ts'
 import { credentialsFromRules } from '../../src/upstream/credentials.ts'
@@ -63,6 +63,7 @@ export const loggedPrefixes = [
   'index/pending/',
   'index/unheld/',
   'index/scheduled/',
+  'index/across/',
   'index/image/',
   'image/',
   'outbox/',
@@ -90,6 +91,8 @@ export interface FlowsOptions {
   policy?: Partial<ContentPolicy>
   /** Of retention, which works only when a test lets it run. */
   retention?: Partial<RetentionOptions>
+  /** Who may let tags follow which streams of others; default: nobody. */
+  mayFollow?: NonNullable<TaggingOptions['mayFollow']>
   /** What the flows use in the place of that client. */
   observe?: (upstream: Upstream) => Upstream
 }
@@ -151,8 +154,11 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
   })
   const { awaitMove } = retention
   const importer = createImporter({ ...streams, content, upstream, allowed, awaitMove, log })
-  const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
-  const tagging = createTagging({ ...streams, content, allowed, registryHost: ownHost, obtain, awaitMove, log })
+  const { mayFollow = () => false } = options
+  const registryHost = ownHost
+  const tagging = createTagging({ ...streams, content, allowed, registryHost, obtain, awaitMove, mayFollow, log })
+  const { follow } = tagging
+  const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, follow, log })
   onTestFinished(async () => {
     closing.abort()
     await content.close()
