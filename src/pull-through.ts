@@ -139,7 +139,7 @@ export function createPullThrough(options: PullThroughOptions): PullThrough {
     const link = await blobLinks.find(await living(name, 'BLOB_UNKNOWN'), digest)
     // A manifest is had at /manifests/ alone: clients that find none there ask here, and must hear the same.
     if (!link?.isBlob) throw unknown('BLOB_UNKNOWN', { digest })
-    return link
+    return { ...link, askedFor: name }
   }
 
   return {

@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.ts'
+import type { StreamName } from '../oci/reference.ts'
 import type { Uploads } from './uploads.ts'
 
 /** Where bytes can be had again: an upstream repository, and the project whose credential fetches there. */
@@ -9,6 +10,8 @@ export interface UpstreamLocation {
   project: string
   /** Of that project: a later one of its name gives this location no login. Absent in records that do not know it. */
   projectUid?: string
+  /** For which stream it is asked now, as {@link Link.askedFor}; never recorded. */
+  askedFor?: StreamName
 }
 
 /** Bytes that were pushed, mounted or promoted into this stream by somebody entitled to them. */
@@ -25,6 +28,8 @@ export interface Link {
   /** Bytes; undefined when no manifest told the size yet. */
   size: number | undefined
   locations: readonly Location[]
+  /** For which stream its upstreams are asked, where something has to be fetched: for the account of who asked for how much. */
+  askedFor?: StreamName
 }
 
 /** A byte range as asked for: `start` absent means the last `end` bytes; `end` (inclusive) absent means to the end. */

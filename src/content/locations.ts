@@ -2,8 +2,9 @@ import { type ErrorCode, RegistryError } from '../oci/errors.ts'
 import type { Link, UpstreamLocation } from './content.ts'
 
 /** The locations of a link that are upstream, in order. */
-export function upstreamsOf(link: Pick<Link, 'locations'>): UpstreamLocation[] {
-  return link.locations.filter((location) => location.kind === 'upstream')
+export function upstreamsOf({ locations, askedFor }: Pick<Link, 'locations' | 'askedFor'>): UpstreamLocation[] {
+  const upstreams = locations.filter((location) => location.kind === 'upstream')
+  return askedFor === undefined ? upstreams : upstreams.map((location) => ({ ...location, askedFor }))
 }
 
 /**

@@ -19,7 +19,7 @@ export type AskForPin = (
 
 export interface AskForPinOptions {
   links: Pick<Links, 'get'>
-  upstream: Pick<Upstream, 'resolve' | 'onBehalf'>
+  upstream: Pick<Upstream, 'onBehalf'>
   /** Longest time for all locations, in milliseconds; default 10 s. */
   timeoutMs?: number
 }
@@ -49,7 +49,7 @@ export function createAskForPin({ links, upstream, timeoutMs = 10_000 }: AskForP
     if (first === undefined || upstreams.length < locations.length || upstreams.length > maxLocations) return undefined
     const deadline = AbortSignal.timeout(timeoutMs)
     const signal = left === undefined ? deadline : AbortSignal.any([left, deadline])
-    const asked = isBackground ? upstream.onBehalf({ isBackground, stream: name }) : upstream
+    const asked = upstream.onBehalf({ isBackground, stream: name })
     const answers = await Promise.all(upstreams.map((location) => ask(asked, location, image, signal)))
     if (answers.includes('there')) return null
     return answers.includes('?') ? undefined : { image, host: first.host }

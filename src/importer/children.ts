@@ -11,7 +11,7 @@ import { unlessAborted } from '../upstream/abort.ts'
 import type { FetchedManifest, Upstream } from '../upstream/upstream.ts'
 import type { Configurations } from './configurations.ts'
 import { hasReadableConfig } from './image-configuration.ts'
-import { type Frame, isDry, nameOf } from './request.ts'
+import { asking, type Frame, isDry, nameOf } from './request.ts'
 import type { StreamImages } from './stream-images.ts'
 
 /** A child of an index. `bytes` of its manifest are left out where those of its siblings are too many already. */
@@ -42,7 +42,7 @@ export interface Children {
 
 export interface ChildrenOptions {
   links: Pick<Links, 'putImage'>
-  upstream: Pick<Upstream, 'manifest'>
+  upstream: Pick<Upstream, 'onBehalf'>
   images: StreamImages
   configurations: Configurations
   /** Absent: children are obtained when they are first pulled. */
@@ -64,10 +64,10 @@ export function createChildren(options: ChildrenOptions): Children {
 
   async function lookAt(frame: Frame, child: Descriptor, location: UpstreamLocation): Promise<ChildImage> {
     const { signal } = frame
-    const fetched = await upstream.manifest(location, child.digest, signal)
+    const fetched = await asking(upstream, frame).manifest(location, child.digest, signal)
     const image = recordOf(fetched)
     const configuration = hasConfig(child, image)
-      ? await configurations.read(image, location, { keep: false, signal })
+      ? await configurations.read(image, location, { keep: false, askedFor: nameOf(frame.request), signal })
       : undefined
     return { ...fetched, image: configuration === undefined ? image : { ...image, configuration } }
   }
@@ -88,7 +88,9 @@ export function createChildren(options: ChildrenOptions): Children {
     if (bytes === undefined) throw new TypeError('a GET has bytes')
     if (isComplete) return { digest, mediaType: known.mediaType, image: known, bytes }
     const image = recordOf({ bytes, mediaType })
-    const configuration = hasConfig(child, image) ? await configurations.read(image, location, { signal }) : undefined
+    const configuration = hasConfig(child, image)
+      ? await configurations.read(image, location, { askedFor: nameOf(stream), signal })
+      : undefined
     const whole = configuration === undefined ? image : { ...image, configuration }
     if (known === undefined || configuration !== undefined) await links.putImage(digest, whole)
     return { digest, mediaType, image: whole, bytes }

@@ -12,7 +12,7 @@ import { asking, type Frame, type ImportImage } from './request.ts'
  */
 export type Choose = (frame: Frame, wanted: ImportImage, before: Tag | undefined) => Promise<ImportImage>
 
-export function createChoose(upstream: Pick<Upstream, 'tagPages' | 'onBehalf'>): Choose {
+export function createChoose(upstream: Pick<Upstream, 'onBehalf'>): Choose {
   return async (frame, wanted, before) => {
     const spec = before?.record.spec
     const text = spec && trackOf({ ...spec, from: { kind: 'DockerImage', name: wanted.from } })

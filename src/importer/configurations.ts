@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Content, Link, UpstreamLocation } from '../content/content.ts'
 import { readAll } from '../content/reader.ts'
+import type { StreamName } from '../oci/reference.ts'
 import type { ImageConfiguration, ImageRecord } from '../streams/records.ts'
 import { hasReadableConfig, parseImageConfiguration } from './image-configuration.ts'
 
@@ -16,6 +17,8 @@ export interface Configurations {
 interface ReadOptions {
   /** Keep the bytes, so that this location need not be asked again; default true. */
   keep?: boolean
+  /** The stream whose import asks. */
+  askedFor?: StreamName
   signal?: AbortSignal | undefined
 }
 
@@ -34,11 +37,11 @@ export function createConfigurations({ content, timeoutMs, log }: Configurations
   }
 
   return {
-    async read(image, location, { keep = true, signal } = {}) {
+    async read(image, location, { keep = true, askedFor, signal } = {}) {
       const { config } = image
       if (config === undefined || !hasReadableConfig(image)) return undefined
       // As the manifest names it, whatever other manifests of the stream say of the same digest.
-      const link: Link = { ...config, locations: [location] }
+      const link: Link = { ...config, locations: [location], ...(askedFor && { askedFor }) }
       try {
         const held = await content.manifest(link)
         const bytes = held ?? (await fetch(link, signal))

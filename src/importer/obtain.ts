@@ -8,7 +8,7 @@ import { touchImage } from '../streams/touch-image.ts'
 import type { FetchedManifest, Upstream } from '../upstream/upstream.ts'
 import type { Configurations } from './configurations.ts'
 import { hasReadableConfig } from './image-configuration.ts'
-import { asking, type Frame, isDry } from './request.ts'
+import { asking, type Frame, isDry, nameOf } from './request.ts'
 import type { StreamImages } from './stream-images.ts'
 
 /** What an upstream has, kept and linked, so that a tag may move there. */
@@ -29,7 +29,7 @@ export type Obtain = (frame: Frame, reference: ImageReference, before: Tag | und
 export interface ObtainOptions {
   links: Links
   content: Content
-  upstream: Pick<Upstream, 'resolve' | 'manifest' | 'onBehalf'>
+  upstream: Pick<Upstream, 'onBehalf'>
   images: StreamImages
   configurations: Configurations
 }
@@ -78,7 +78,7 @@ export function createObtain({ links, content, upstream, images, configurations 
     const known = held ? await images.get(stream, fetched.digest, fetched.mediaType) : undefined
     if (known !== undefined && (known.configuration !== undefined || !hasReadableConfig(known))) return known
     const image = known ?? (await admit(stream, location, fetched))
-    const configuration = await configurations.read(image, location, { signal })
+    const configuration = await configurations.read(image, location, { askedFor: nameOf(stream), signal })
     const whole = configuration === undefined ? image : { ...image, configuration }
     if (known === undefined || configuration !== undefined) await links.putImage(fetched.digest, whole)
     return whole
@@ -100,7 +100,8 @@ export function createObtain({ links, content, upstream, images, configurations 
     const dockerImageReference = formatImageReference({ host, repository, digest: fetched.digest })
     if (stream === undefined || isDry(frame)) {
       const image = imageRecord(parseManifest(fetched.bytes, fetched.mediaType), fetched.bytes.length)
-      const configuration = await configurations.read(image, location, { keep: false, signal })
+      const options = { keep: false, askedFor: nameOf(request), signal }
+      const configuration = await configurations.read(image, location, options)
       return { ...fetched, dockerImageReference, location, image: configuration ? { ...image, configuration } : image }
     }
     const image = await keep(stream, location, { fetched, held: held !== undefined, signal })

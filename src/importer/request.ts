@@ -59,11 +59,8 @@ export function isDry({ request, stream }: Frame): boolean {
 }
 
 /** The client for registries as an import asks them: in the background after those who wait for an answer. */
-export function asking<T extends Pick<Upstream, 'onBehalf'>>(
-  upstream: T,
-  { background, request }: Frame,
-): T | Upstream {
-  return background === true ? upstream.onBehalf({ isBackground: true, stream: nameOf(request) }) : upstream
+export function asking(upstream: Pick<Upstream, 'onBehalf'>, { background = false, request }: Frame): Upstream {
+  return upstream.onBehalf({ isBackground: background, stream: nameOf(request) })
 }
 
 /** Reads a source and asks whether it may be one. @throws RegistryError INVALID, DENIED (reason NotAllowed) */

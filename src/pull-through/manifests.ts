@@ -45,7 +45,7 @@ export interface Manifests {
 export interface ManifestsOptions {
   links: Pick<Links, 'add' | 'putImage'>
   content: Pick<Content, 'manifest' | 'putManifest'>
-  upstream: Pick<Upstream, 'manifest' | 'resolve' | 'onBehalf'>
+  upstream: Pick<Upstream, 'onBehalf'>
   /** Most bytes of manifests in memory. */
   maxCachedBytes: number
   log: Logger | undefined
@@ -82,7 +82,7 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     const { digest } = link
     const before = forgotten
     const held = await content.manifest(link)
-    const asked = isBackground ? upstream.onBehalf({ isBackground, stream: stream.name }) : upstream
+    const asked = upstream.onBehalf({ isBackground, stream: stream.name })
     const { bytes, mediaType, location } =
       held === undefined
         ? await fetch(link, asked, isBackground)
@@ -121,7 +121,8 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     async size(stream, link) {
       const known = link.size ?? (await content.manifest(link))?.length
       if (known !== undefined) return known
-      const told = await firstAnswer(link, 'MANIFEST_UNKNOWN', (location) => upstream.resolve(location, link.digest))
+      const asked = upstream.onBehalf({ isBackground: false, stream: stream.name })
+      const told = await firstAnswer(link, 'MANIFEST_UNKNOWN', (location) => asked.resolve(location, link.digest))
       return told.size ?? (await load(stream, link)).size
     },
     forget(uid) {

@@ -135,7 +135,8 @@ async function fetchAll(
   base: HeldProgress,
 ): Promise<void> {
   const { content } = options
-  const { signal } = work
+  const { signal, stream } = work
+  const askedFor = { project: stream.project, stream: stream.stream }
   const partial = new Map<Digest, number>()
   let heldParts = base.heldParts
   const tell = (): void => {
@@ -149,7 +150,7 @@ async function fetchAll(
       partial.set(digest, bytes)
       tell()
     }
-    await inSlot(options, work, part, () => content.fetch(link, { signal, onProgress }))
+    await inSlot(options, work, part, () => content.fetch({ ...link, askedFor }, { signal, onProgress }))
     partial.set(digest, part.size ?? partial.get(digest) ?? 0)
     heldParts += 1
     tell()

@@ -49,7 +49,7 @@ export const upstreamSchema = z
     closedUntil: time('Until when the background leaves it alone; absent when it does not.'),
     closedBy: string('Why.'),
     requests: integer('Requests since the start of the server.'),
-    spent: atomicList(spender, 'Requests of the background by stream, of those that spent most.'),
+    spent: atomicList(spender, 'Requests by stream, of those that spent most.'),
     nextFree: time('When the background may ask next.'),
     waiting: integer('Requests of the background that wait for their turn.'),
   })
