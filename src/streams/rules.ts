@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { StreamName } from '../oci/reference.ts'
 import { formatTime } from './events.ts'
+import { followedAcross, nextFollowsAs } from './followed-across.ts'
 import { failureMessage, nextSpec, type SpecStep, sameFailure, sameIdentity, sameReference } from './generations.ts'
 import { underHold } from './hold.ts'
 import { type ImmutableContext, requireNotImmutable, underImmutable } from './immutable.ts'
@@ -94,6 +95,7 @@ export function applyChange(
     candidate: _candidate,
     awaits: _awaits,
     lastSeen: _seen,
+    followsAs: _followsAs,
     condition: _condition,
     upstreamGone: _gone,
     ...counters
@@ -107,7 +109,8 @@ export function applyChange(
     ...optional('hold', nextHold(before, effective, entry?.revision ?? before.current, time)),
     ...optional('candidate', nextCandidate(before, effective, items.items[0])),
     ...optional('awaits', stillAwaits),
-    ...optional('lastSeen', nextLastSeen(before, effective, time)),
+    ...optional('lastSeen', nextLastSeen(before, effective, step.spec, { ...context, time })),
+    ...optional('followsAs', nextFollowsAs(before, change, step.spec, context)),
     ...optional(
       'condition',
       nextCondition(before, effective, step, { ...context, awaits: stillAwaits, isFound: awaits !== undefined }),
@@ -215,7 +218,14 @@ function nextAwaited(
 }
 
 /** Where its source points while a candidate waits to be old enough was seen before whoever else moves the tag then. */
-function nextLastSeen(before: TagRecord, { lastSeen, event }: TagChange, at: string): TagRecord['lastSeen'] {
+function nextLastSeen(
+  before: TagRecord,
+  { lastSeen, event, hold }: TagChange,
+  spec: TagReference | undefined,
+  { time: at, ...own }: StreamName & { time: string },
+): TagRecord['lastSeen'] {
+  // A tag that is let go goes to the tag of another stream that it follows, wherever that was seen meanwhile.
+  if (before.hold !== undefined && hold === null && followedAcross(spec, own) !== undefined) return undefined
   if (lastSeen !== undefined) return lastSeen === before.lastSeen?.digest ? before.lastSeen : { digest: lastSeen, at }
   const { candidate } = before
   const isOvertaken = event !== undefined && candidate?.cause.kind === 'scheduled'
