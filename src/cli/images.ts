@@ -4,6 +4,7 @@ import { apiVersion, type ImageStream, type ImageStreamImport, resources } from 
 import { addCheckOptions, checkAnnotations, completeWish } from './check-options.ts'
 import { type Client, movePatienceMs } from './client.ts'
 import { type CliError, misuse } from './failures.ts'
+import { writeChecks } from './import-checks.ts'
 import { failureOf, formatFollowing, formatOutcome, type Outcome, outcomesOf } from './import-outcome.ts'
 import { type ImportWish, importSpec, type Wanted, wantedTags } from './import-plan.ts'
 import { type Format, formatOption, printable, printObject } from './output.ts'
@@ -26,7 +27,10 @@ export function addImportVerb(program: Command, context: VerbContext): void {
   const verb = addVerb(program, 'import-image <project/stream[:tag]>', {
     does: 'Moves a tag to where its upstream points now, or makes it follow an upstream.',
     example: 'weir import-image demo/app:prod --from quay.io/org/app:v1',
-    more: ["weir import-image demo/app --all --from quay.io/org/app --include '1.*' --newest 20 --dry-run"],
+    more: [
+      "weir import-image demo/web:prod --from nginx:1.27 --track 'semver:~1.27' --min-age 72h",
+      "weir import-image demo/app --all --from quay.io/org/app --include '1.*' --newest 20 --dry-run",
+    ],
   })
     .option('--from <reference>', 'the image to follow from now on (default: the one that the tag follows)')
     .option(
@@ -57,9 +61,12 @@ function listOption(value: string, before: readonly string[] = []): string[] {
 }
 
 function checkOptions({ tag }: StreamReference, options: ImportOptions): void {
-  const { all, from, include, exclude, newest, dryRun, output } = options
+  const { all, from, include, exclude, newest, dryRun, output, track } = options
   if (all === true && tag !== undefined)
     throw misuse('--all imports every tag: name the stream alone, or leave out --all')
+  if (all === true && track !== undefined) {
+    throw misuse('--track chooses one tag of a repository, and --all imports many: leave out one of them')
+  }
   if (all === true && from !== undefined) {
     if (dryRun === true && (output === 'json' || output === 'yaml')) {
       throw misuse('--dry-run says which tags would be imported, one a line: leave out -o, or write -o name')
@@ -87,6 +94,7 @@ async function importImage(context: VerbContext, reference: StreamReference, opt
   const chosen = listed && selectTags(from ?? '', listed, options)
   const wanted = wantedTags(reference, options, stream, chosen)
   if (options.dryRun === true) return printPlan(context, reference, options, wanted, listed?.length ?? 0)
+  const unwrittenYet = await writeChecks(client, reference, wanted, options, stream)
   const isDocument = options.output === 'json' || options.output === 'yaml'
   const steps: ImageStreamImport[] = []
   const outcomes: Outcome[] = []
@@ -98,7 +106,7 @@ async function importImage(context: VerbContext, reference: StreamReference, opt
     const told = await outcomesOf(client, reference, step, result)
     if (!isDocument) printOutcomes(context, options.output, told)
     noteFollowing(context, told)
-    for (const outcome of told.filter(isFollowed)) {
+    for (const outcome of told.filter((each) => unwrittenYet.has(each.tag) && isFollowed(each))) {
       const failure = await annotateTag(client, outcome, checkAnnotations(options))
       if (failure !== undefined) unwritten.push(failure)
     }
