@@ -5,6 +5,7 @@ import { createChildren, type KeepManifest } from './importer/children.ts'
 import { createChoose } from './importer/choose.ts'
 import { createConfigurations } from './importer/configurations.ts'
 import { createRecordFailure } from './importer/failures.ts'
+import { createFollowRepository, type FollowRepository } from './importer/follow-repository.ts'
 import { createImportImage, type ImageOutcome } from './importer/import-image.ts'
 import { createObtain } from './importer/obtain.ts'
 import { type Frame, type ImportImage, type ImportRequest, nameOf, permittedRepository } from './importer/request.ts'
@@ -69,6 +70,13 @@ export interface Importer {
    * @throws whatever `signal` aborted with
    */
   importScheduled: ImportScheduled
+  /**
+   * Gives a stream that follows a whole repository the tags of it that it never had, as scheduled ones which are imported in the
+   * background: as many as its project has room for. A tag that was deleted, or only pushed, does not come.
+   *
+   * @throws whatever `signal` aborted with
+   */
+  followRepository: FollowRepository
 }
 
 /** What is asked of the import of a repository; `from` has neither tag nor digest. */
@@ -254,6 +262,7 @@ export function createImporter(options: ImporterOptions): Importer {
 
   return {
     importScheduled: createImportScheduled({ reader, writer, importImage, recordFailure, log }),
+    followRepository: createFollowRepository({ writer, log }),
 
     async import(request) {
       requireEachTagOnce(request)

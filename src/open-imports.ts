@@ -29,6 +29,7 @@ export function openImports(options: OpenImportsOptions): { importer: Importer; 
     allowed,
     upstream,
     importScheduled: importer.importScheduled,
+    followRepository: importer.followRepository,
     loginsOf,
     intervalOf: intervalOf(config),
     signal: lifetime.closing,

@@ -2,12 +2,19 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Digest } from './oci/digest.ts'
-import type { RegistryError, UpstreamReason } from './oci/errors.ts'
+import type { RegistryError } from './oci/errors.ts'
 import type { StreamName } from './oci/reference.ts'
 import { type Checked, type CheckSourceOptions, createCheckSource, isPassing } from './schedule/check.ts'
 import { createCheckpoint } from './schedule/checkpoint.ts'
 import { createDueQueue } from './schedule/due.ts'
-import { createSources, dropFollower, type Follower, keyOf, type Source } from './schedule/sources.ts'
+import {
+  type CheckFailure,
+  createSources,
+  dropFollower,
+  type Follower,
+  keyOf,
+  type Source,
+} from './schedule/sources.ts'
 import { nextTime, pauseAfter } from './schedule/times.ts'
 import type { Store } from './store/store.ts'
 import { isBudgetRefusal } from './upstream/budget-refusal.ts'
@@ -18,20 +25,28 @@ export interface LastCheck {
   at: number
   /**
    * `Unchanged`: it points where it pointed. `Moved`: the tag went along. `Candidate`: it points elsewhere, and the tag is held,
-   * immutable or waits for the age of what it found. `Failed`: nothing was learned; the tag stands where it stood (I7).
+   * immutable or waits for the age of what it found. `New`: the stream got tags. `Failed`: nothing was learned; the tag stands
+   * where it stood (I7).
    */
-  result: 'Unchanged' | 'Moved' | 'Candidate' | 'Failed'
+  result: 'Unchanged' | 'Moved' | 'Candidate' | 'New' | 'Failed'
   /** Where it points. */
   digest?: Digest
   /** The tag of a repository that a tracking policy chose. */
   chosen?: string
-  reason?: UpstreamReason | 'InternalError'
+  /** Of a stream: how many tags of the repository it follows, how many of them are new, and how many more would fit. */
+  tags?: number
+  newTags?: number
+  additionalTags?: number
+  reason?: CheckFailure['reason']
   message?: string
   /** Checks that failed in a row. */
   failures: number
 }
 
-/** One scheduled tag: what is known of its source, and when it is asked next. */
+/**
+ * One scheduled tag: what is known of its source, and when it is asked next. Of a stream that follows a whole repository too, with
+ * `*` for the tag.
+ */
 export interface TagCheck extends StreamName {
   tag: string
   /** Its source in whole form: `docker.io/library/nginx:1.27`, of a tracking policy without a tag. */
@@ -55,7 +70,7 @@ export interface ToldChange {
 
 /** How the schedule is doing, as it stands. */
 export interface ScheduleCounters {
-  /** Tags whose sources are checked, and these sources. */
+  /** Tags whose sources are checked, streams that follow a whole repository, and these sources. */
   readonly tags: number
   readonly sources: number
   /** Since the start. `unchanged`: no tag moved; `deferred`: a budget let nothing be asked. */
@@ -116,7 +131,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
   const checkSource = createCheckSource({ ...options, dropFollower: (follower) => dropFollower(store, follower) })
   const running = new Set<Source>()
   /** Sources that were wanted again while they were being checked, and from when on. */
-  const wanted = new Map<Source, number>()
+  const wanted = new Map<Source, { atMs: number; isForAll: boolean }>()
   const results: Record<CheckResult, number> = { unchanged: 0, moved: 0, failed: 0, deferred: 0 }
   let isKept = false
   /** Ends the pause before what is due next. */
@@ -144,31 +159,42 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     due.put(source, atMs)
   }
 
-  function checkSoon(source: Source, atMs = now()): void {
+  function checkSoon(source: Source, atMs = now(), isForAll = true): void {
     if (running.has(source)) {
-      wanted.set(source, Math.min(atMs, wanted.get(source) ?? atMs))
+      const { atMs: before = atMs, isForAll: isMeant = false } = wanted.get(source) ?? {}
+      wanted.set(source, { atMs: Math.min(atMs, before), isForAll: isForAll || isMeant })
       return
     }
     delete source.delayedBy
+    if (isForAll || source.nextAt === 0) delete source.dueAt
+    else source.dueAt ??= source.nextAt
     plan(source, source.nextAt > 0 ? Math.min(atMs, source.nextAt) : atMs)
     wake()
   }
 
-  function checkTold(source: Source): void {
+  /** With the logins of the project alone: others are not to spend what their registries allow them. */
+  function checkTold(source: Source, project: string): void {
     if (isSentAway(source)) return
+    source.told ??= new Set()
+    source.told.add(project)
     const [at, { toldAt = Number.NEGATIVE_INFINITY }] = [now(), source]
     const soonest = toldAt > at ? toldAt : Math.max(at, toldAt + toldPauseMs)
     // A clock that was put back leaves a time that is far away.
     source.toldAt = Math.min(soonest, at + toldPauseMs)
-    checkSoon(source, source.toldAt)
+    checkSoon(source, source.toldAt, false)
   }
 
   async function check(source: Source, signal: AbortSignal): Promise<void> {
     running.add(source)
+    const { told: only, dueAt = 0 } = source
+    delete source.told
+    delete source.dueAt
+    const isForAll = dueAt <= now()
     try {
-      const checked = await checkSource(source, signal)
+      const asking = { intervalMs: intervalFor(source), only: isForAll ? undefined : only }
+      const checked = await checkSource(source, asking, signal)
       results[resultOf(checked)] += 1
-      planAfter(source, checked)
+      planAfter(source, checked, isForAll ? undefined : dueAt)
       checkpoint.changed(source)
     } catch (error) {
       if (signal.aborted) return
@@ -177,17 +203,19 @@ export function createSchedule(options: ScheduleOptions): Schedule {
       planAfter(source, { again: false })
     } finally {
       running.delete(source)
-      const wantedAt = wanted.get(source)
+      const again = wanted.get(source)
       wanted.delete(source)
-      if (wantedAt !== undefined && !isSentAway(source)) checkSoon(source, Math.max(wantedAt, now()))
+      if (again !== undefined && !isSentAway(source)) checkSoon(source, Math.max(again.atMs, now()), again.isForAll)
       wake()
     }
   }
 
-  function planAfter(source: Source, { failure, again, dueAt = Number.POSITIVE_INFINITY }: Checked): void {
+  /** `latestMs` is when those are asked who were not. */
+  function planAfter(source: Source, checked: Checked, latestMs = Number.POSITIVE_INFINITY): void {
     if (sources.get(source.key) !== source) return
+    const { failure, again, dueAt = Number.POSITIVE_INFINITY } = checked
     const [at, intervalMs] = [now(), intervalFor(source)]
-    const own = nextTime(source.phase, intervalMs, at)
+    const own = Math.min(nextTime(source.phase, intervalMs, at), latestMs)
     delete source.delayedBy
     if (failure === undefined) {
       source.agains = again ? (source.agains ?? 0) + 1 : 0
@@ -304,7 +332,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
       const followed = [...told]
         .map((source) => [source, countOf(source, project)] as const)
         .filter(([, tags]) => tags > 0)
-      for (const [source] of followed) checkTold(source)
+      for (const [source] of followed) checkTold(source, project)
       return followed.reduce((sum, [, tags]) => sum + tags, 0)
     },
 
@@ -326,13 +354,15 @@ export function createSchedule(options: ScheduleOptions): Schedule {
 }
 
 function lastOf({ last }: Source, follower: Follower): LastCheck | undefined {
-  if (last === undefined) return undefined
+  // What others were told is none of its business.
+  if (last === undefined || follower.isNew) return undefined
   const { at, failures } = last
-  const digest = follower.record.track === undefined ? last.digest : follower.chosen?.digest
-  const chosen = follower.chosen?.tag
-  const failure = last.failure ?? follower.failure
+  const { record, chosen, found } = follower
+  const ofSource = record.all === undefined ? (last.digest ?? follower.digest) : undefined
+  const digest = record.track === undefined ? ofSource : chosen?.digest
+  const failure = follower.failure ?? last.failure
   const result = failure === undefined ? (follower.result ?? 'Unchanged') : 'Failed'
-  const known = { ...(digest === undefined ? {} : { digest }), ...(chosen === undefined ? {} : { chosen }) }
+  const known = { ...(digest === undefined ? {} : { digest }), ...(chosen && { chosen: chosen.tag }), ...found }
   return { at, result, ...known, ...failure, failures }
 }
 

@@ -1,10 +1,12 @@
 import { policyAnnotationNames } from '../streams/content-policy.ts'
 import { deletesAnnotation } from '../streams/delete-policy.ts'
+import { followAnnotation } from '../streams/follow-annotation.ts'
 import { homeAnnotation } from '../streams/home-annotation.ts'
 import { fitsNone, immutableAnnotation } from '../streams/immutable.ts'
 import { minAgeAnnotation } from '../streams/min-age.ts'
 import { intervalAnnotation } from '../streams/scheduled.ts'
 import { trackAnnotation } from '../streams/tracking.ts'
+import { maxTagsAnnotation } from '../streams/whole-repository.ts'
 import { contentAnnotation } from './content-state.ts'
 import { isJsonObject } from './json.ts'
 
@@ -14,9 +16,6 @@ export const holdAnnotation = 'weir.dev/hold'
 /** Shown on a tag that is not held, with what it would have moved to if it were not immutable. Read-only. */
 export const candidateAnnotation = 'weir.dev/candidate'
 
-/** On an ImageStreamImport: so many tags of a repository are imported at most, and the others named. From 0 to 50, the default. */
-export const maxTagsAnnotation = 'weir.dev/max-tags'
-
 const domain = 'weir.dev/'
 const computed: readonly string[] = [holdAnnotation, candidateAnnotation, contentAnnotation]
 const ofSchedule: readonly string[] = [trackAnnotation, intervalAnnotation, minAgeAnnotation]
@@ -25,6 +24,7 @@ const settings: readonly string[] = [
   homeAnnotation,
   immutableAnnotation,
   deletesAnnotation,
+  followAnnotation,
   ...ofSchedule,
 ]
 /** Every annotation in Weir's own domain: of tags, streams and projects, and of requests. */
@@ -37,7 +37,7 @@ export function withoutComputed(annotations: Readonly<Record<string, string>>): 
 }
 
 /** What annotations stand on; undefined: what they are kept of is no matter of Weir's. */
-type Level = 'project' | 'stream' | 'tag' | undefined
+type Level = 'project' | 'stream' | 'following' | 'tag' | undefined
 
 interface Annotated {
   /** The field that has `annotations`. */
@@ -49,10 +49,19 @@ interface Annotated {
 /** Those that do not count on every level, and where they do. */
 const counts: ReadonlyMap<string, readonly Level[]> = new Map<string, readonly Level[]>([
   [homeAnnotation, ['project']],
-  [deletesAnnotation, ['project', 'stream']],
-  ...ofSchedule.map((name) => [name, ['tag']] as const),
+  [deletesAnnotation, ['project', 'stream', 'following']],
+  [followAnnotation, ['stream', 'following']],
+  [trackAnnotation, ['tag', 'following']],
+  [intervalAnnotation, ['tag', 'following']],
+  [minAgeAnnotation, ['tag']],
+  [maxTagsAnnotation, ['following']],
 ])
-const levelNames = { project: 'a project', stream: 'an image stream', tag: 'a tag' } as const
+const levelNames = {
+  project: 'a project',
+  stream: 'an image stream',
+  following: `an image stream that follows a repository (${followAnnotation})`,
+  tag: 'a tag',
+} as const
 /** Of the objects that have such annotations as `metadata`; an ImageTag shows those of its stream there. */
 const levels: ReadonlyMap<unknown, Level> = new Map([
   ['Namespace', 'project'],
@@ -85,8 +94,13 @@ function sentence(name: string, level: Level): string | undefined {
   }
   const places = counts.get(name)
   if (level === undefined || places === undefined || places.includes(level)) return undefined
-  const names = places.flatMap((place) => (place === undefined ? [] : [levelNames[place]]))
-  return `${name} does nothing on ${levelNames[level]}: it counts on ${names.join(' or ')}`
+  const isOfStreams = places.includes('stream')
+  const names = places.flatMap((place) => {
+    const isTold = place === undefined || (place === 'following' && isOfStreams)
+    return isTold ? [] : [levelNames[place]]
+  })
+  const at = levelNames[level === 'following' ? 'stream' : level]
+  return `${name} does nothing on ${at}: it counts on ${names.join(' or ')}`
 }
 
 /** What there is to tell of a stream whose immutable tags are named so that it has none. */
@@ -110,11 +124,17 @@ function namesIn(part: unknown, key: string): string[] {
 /** Of the object itself, of the tag that it shows, and of the tags that it has. */
 function* annotationsIn(object: unknown): Generator<Annotated> {
   if (!isJsonObject(object)) return
-  yield* annotationsOf('metadata', levels.get(object.kind), object.metadata)
+  yield* annotationsOf('metadata', levelOf(object), object.metadata)
   for (const field of ['spec', 'tag']) yield* annotationsOf(field, 'tag', object[field])
   const { spec } = object
   if (!isJsonObject(spec) || !Array.isArray(spec.tags)) return
   for (const [i, tag] of spec.tags.entries()) yield* annotationsOf(`spec.tags[${i}]`, 'tag', tag)
+}
+
+function levelOf({ kind, metadata }: Record<string, unknown>): Level {
+  const level = levels.get(kind)
+  const annotations = isJsonObject(metadata) && isJsonObject(metadata.annotations) ? metadata.annotations : {}
+  return level === 'stream' && annotations[followAnnotation] === 'true' ? 'following' : level
 }
 
 function* annotationsOf(field: string, level: Level, value: unknown): Generator<Annotated> {

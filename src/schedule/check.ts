@@ -1,48 +1,32 @@
-import type { Logger } from 'pino'
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError, type UpstreamReason } from '../oci/errors.ts'
-import { formatImageReference, type StreamName } from '../oci/reference.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
 import { isBudgetRefusal } from '../upstream/budget-refusal.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { Follower, Source } from './sources.ts'
-import { type Answer, chooseForAll } from './tracking.ts'
+import { createLetFollow, failureOf, type LetFollowOptions } from './follow.ts'
+import type { Follower, Resting, Source } from './sources.ts'
+import { pauseAfter } from './times.ts'
+import { type Answer, askRepository, wantedKey } from './tracking.ts'
 
-/** What a tag made of what it was told of its source, as `Importer.importScheduled` answers it. */
-export type FollowOutcome =
-  | { kind: 'unchanged' | 'moved' | 'candidate'; digest: Digest; dueAt?: number }
-  | { kind: 'failed'; error: RegistryError }
-  | { kind: 'again' }
-  | { kind: 'gone' }
-
-export interface CheckSourceOptions {
+export interface CheckSourceOptions extends LetFollowOptions {
   /** The registries that may be asked: the config may have changed since a tag was allowed to follow one. */
   allowed: Pick<AllowList, 'refusalOf'>
   upstream: Pick<Upstream, 'onBehalf'>
-  /** Lets a tag follow where its source points, or records why that is not known. @throws whatever `signal` aborted with */
-  importScheduled(
-    name: StreamName,
-    tag: string,
-    asked: {
-      from: string
-      track?: string
-      chosen?: string
-      told: { digest: Digest } | { failure: RegistryError }
-      toldAt: number
-    },
-    signal: AbortSignal,
-  ): Promise<FollowOutcome>
   /** Names the logins that a project may use somewhere, the same for the same ones alone: who has others is not told what these were. */
   loginsOf(project: string, host: string, repository: string): Promise<string>
-  /** Takes out of the index what does not want to be checked any more. */
-  dropFollower(follower: Follower): Promise<void>
-  now: () => number
-  log: Logger
+}
+
+/** How a source is asked. */
+export interface Asking {
+  /** Between two checks while they succeed, in milliseconds. */
+  intervalMs: number
+  /** With the logins of these projects alone; default: of all that follow it. */
+  only?: ReadonlySet<string> | undefined
 }
 
 /** What came of one check. */
 export interface Checked {
-  /** The worst that was told: undefined when all was well. */
+  /** The worst that was told where nobody could follow: undefined when all was well, or the source good to somebody. */
   failure?: RegistryError
   /** Somebody is to be asked again soon: the tag changed meanwhile, or its first import is under way. */
   again: boolean
@@ -52,8 +36,20 @@ export interface Checked {
   dueAt?: number
 }
 
-/** Asks where a source points, once for each login of its followers, and lets those follow that do not stand there. */
-export type CheckSource = (source: Source, signal: AbortSignal) => Promise<Checked>
+/**
+ * Asks where a source points, once for each login of its followers, and lets those follow that do not stand there. Who fails where
+ * others do not rests, and keeps nobody waiting.
+ */
+export type CheckSource = (source: Source, asking: Asking, signal: AbortSignal) => Promise<Checked>
+
+/** What came of those that log in alike. */
+interface Asked extends Checked {
+  digest?: Digest
+  /** Followers that could make of the answer what they want. */
+  followed: number
+  /** Those that could not, and what of. */
+  failed: Map<Follower, { failure: RegistryError; of: string }>
+}
 
 /** Tags that follow one source at the same time. */
 const concurrency = 4
@@ -68,7 +64,8 @@ export function isPassing({ upstream, code }: RegistryError): boolean {
 }
 
 export function createCheckSource(options: CheckSourceOptions): CheckSource {
-  const { allowed, upstream, importScheduled, loginsOf, now, log } = options
+  const { allowed, upstream, loginsOf, now, log } = options
+  const letFollow = createLetFollow(options)
 
   async function answered(source: Source, signal: AbortSignal, ask: () => Promise<Digest>): Promise<Answer> {
     try {
@@ -87,7 +84,7 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
   }
 
   /** What followers that log in alike are answered, and who of them is. */
-  async function told(source: Source, group: Follower[], signal: AbortSignal): Promise<[Answer, Follower[]][]> {
+  async function answersFor(source: Source, group: Follower[], signal: AbortSignal): Promise<[Answer, Follower[]][]> {
     const [first] = group
     if (first === undefined) return []
     const { project, stream } = first
@@ -103,17 +100,18 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
       answered(source, signal, async () => (await asked.resolve(from, reference, signal)).digest)
     const named = digest ?? tag
     if (named !== undefined) return [[await resolve(named), group]]
-    const byTrack = Map.groupBy(group, ({ record }) => record.track ?? '')
+    const byWanted = Map.groupBy(group, ({ record }) => wantedKey(record))
+    const wanted = [...byWanted.values()].flatMap(([follower]) => (follower === undefined ? [] : [follower.record]))
     try {
-      const answers = await chooseForAll(asked, from, new Set(byTrack.keys()), resolve, signal)
-      return [...answers].map(([track, answer]) => [answer, byTrack.get(track) ?? []])
+      const answers = await askRepository(asked, from, wanted, resolve, signal)
+      return [...answers].map(([key, answer]) => [answer, byWanted.get(key) ?? []])
     } catch (error) {
       return [[{ failure: failureFor(source, signal, error) }, group]]
     }
   }
 
-  /** One question for projects that log in alike. */
-  async function byLogins({ followers, reference }: Source): Promise<Follower[][]> {
+  /** One question for projects that log in alike, by their login. */
+  async function byLogins({ followers, reference }: Source): Promise<Map<string, Follower[]>> {
     const { host, repository } = reference
     const logins = new Map<string, string>()
     const groups = new Map<string, Follower[]>()
@@ -125,51 +123,29 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
       if (group === undefined) groups.set(login, [follower])
       else group.push(follower)
     }
-    return [...groups.values()]
+    return groups
   }
 
-  async function letFollow(
-    source: Source,
-    follower: Follower,
-    answer: Answer,
-    signal: AbortSignal,
-  ): Promise<{ again?: true; moved?: boolean; dueAt?: number; failure?: RegistryError }> {
-    const { tag, record } = follower
-    const { from, track } = record
-    const settled = 'failure' in answer ? answer.failure.message : answer.digest
-    const chosen = 'failure' in answer || answer.chosen === undefined ? undefined : answer.chosen
-    if (chosen !== undefined && 'digest' in answer) follower.chosen = { tag: chosen, digest: answer.digest }
-    if (follower.settled === settled) return {}
-    delete follower.settled
-    const asked = {
-      from,
-      ...(track === undefined ? {} : { track }),
-      ...(chosen === undefined ? {} : { chosen: formatImageReference({ ...source.reference, tag: chosen }) }),
-      told: 'failure' in answer ? { failure: answer.failure } : { digest: answer.digest },
-      toldAt: now(),
-    }
-    const outcome = await importScheduled(follower, tag, asked, signal)
-    delete follower.failure
-    if (outcome.kind === 'gone') {
-      await options.dropFollower(follower)
-      return {}
-    }
-    if (outcome.kind === 'again') return { again: true }
-    if (outcome.kind === 'failed') {
-      if ('failure' in answer) {
-        follower.settled = settled
-        if (answer.isOwn === true) follower.failure = failureOf(outcome.error)
-        return {}
+  /** Asks for those that log in alike, and lets them follow. */
+  async function ask(source: Source, group: Follower[], failures: number, signal: AbortSignal): Promise<Asked> {
+    const asked: Asked = { again: false, followed: 0, failed: new Map() }
+    for (const [answer, followers] of await answersFor(source, group, signal)) {
+      const refused = 'failure' in answer && answer.isOwn !== true ? answer.failure : undefined
+      if (refused !== undefined) {
+        asked.failure = worse(asked.failure, refused)
+        // Nothing was learned, and no tag has to hear of it.
+        if (isBudgetRefusal(refused)) continue
       }
-      if (!isBudgetRefusal(outcome.error)) follower.failure = failureOf(outcome.error)
-      return { failure: outcome.error }
+      for (const follower of followers) {
+        delete follower.isNew
+        if (refused !== undefined) follower.failure = failureOf(refused)
+      }
+      if ('digest' in answer && answer.chosen === undefined) asked.digest = answer.digest
+      if (refused !== undefined && isPassing(refused) && !isTold(refused, failures)) continue
+      await letAllFollow(source, followers, answer, signal, asked)
+      if (refused !== undefined) asked.followed = 0
     }
-    const { kind, dueAt } = outcome
-    follower.result = kind === 'moved' ? 'Moved' : kind === 'candidate' ? 'Candidate' : 'Unchanged'
-    if (dueAt !== undefined) return { dueAt }
-    follower.settled = settled
-    log.debug({ source: source.key, tag, result: follower.result }, 'a scheduled tag was checked')
-    return { moved: kind === 'moved' }
+    return asked
   }
 
   async function letAllFollow(
@@ -177,54 +153,86 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
     followers: readonly Follower[],
     answer: Answer,
     signal: AbortSignal,
-    checked: Checked,
+    asked: Asked,
   ): Promise<void> {
+    const of = 'digest' in answer ? answer.digest : ''
     for (let start = 0; start < followers.length; start += concurrency) {
       const some = followers.slice(start, start + concurrency)
-      const outcomes = await Promise.all(some.map((follower) => letFollow(source, follower, answer, signal)))
-      for (const { again, moved, dueAt, failure } of outcomes) {
-        checked.again ||= again === true
-        checked.moved ||= moved === true
-        if (dueAt !== undefined) checked.dueAt = Math.min(checked.dueAt ?? dueAt, dueAt)
-        if (failure !== undefined) checked.failure = worse(checked.failure, failure)
-      }
+      await Promise.all(
+        some.map(async (follower) => {
+          const { again, moved, dueAt, failure } = await letFollow(source, follower, answer, signal)
+          asked.again ||= again === true
+          asked.moved ||= moved === true
+          if (dueAt !== undefined) asked.dueAt = Math.min(asked.dueAt ?? dueAt, dueAt)
+          if (failure === undefined) asked.followed += 1
+          else asked.failed.set(follower, { failure, of })
+        }),
+      )
     }
   }
 
-  return async (source, signal) => {
+  return async (source, { intervalMs, only }, signal) => {
+    const groups = await byLogins(source)
+    const logins = source.logins ?? new Map<string, Resting>()
+    const failuresOf = (login: string): number => (logins.get(login) ?? source.last)?.failures ?? 0
+    const rest = (failures: number, failure: RegistryError): Resting => {
+      const pauseMs = Math.max(
+        pauseAfter(failures, isPassing(failure), intervalMs, () => 0),
+        (failure.retryAfterSeconds ?? 0) * 1000,
+      )
+      // The source's own times are an interval apart: what ends shortly after one of them would wait for another.
+      return { failures, untilMs: now() + pauseMs - intervalMs / 2 }
+    }
+    const results = new Map<string, Asked>()
+    for (const [login, group] of groups) {
+      const isMeant = only === undefined || group.some(({ project }) => only.has(project))
+      if (!isMeant || (logins.get(login)?.untilMs ?? 0) > now()) continue
+      results.set(login, await ask(source, group, failuresOf(login) + 1, signal))
+    }
+    const all = [...results.values()]
+    const isGood = results.size < groups.size || all.some(({ followed }) => followed > 0)
     const checked: Checked = { again: false }
-    const failures = (source.last?.failures ?? 0) + 1
-    let digest: Digest | undefined
-    for (const group of await byLogins(source)) {
-      for (const [answer, followers] of await told(source, group, signal)) {
-        if ('digest' in answer && answer.chosen === undefined) digest = answer.digest
-        if ('failure' in answer && answer.isOwn !== true) {
-          checked.failure = worse(checked.failure, answer.failure)
-          // Nothing was learned, and no tag has to hear of it.
-          if (isBudgetRefusal(answer.failure)) continue
-          if (isPassing(answer.failure) && !isTold(answer.failure, failures)) continue
-        }
-        await letAllFollow(source, followers, answer, signal, checked)
+    for (const asked of all) merge(checked, asked, isGood)
+    // Whoever logs in otherwise is not told what these were.
+    for (const [login, { digest }] of results)
+      for (const follower of groups.get(login) ?? []) {
+        delete follower.digest
+        if (digest !== undefined && groups.size > 1) follower.digest = digest
+      }
+    const resting = new Map([...logins].filter(([login]) => groups.has(login) && !results.has(login)))
+    if (isGood) {
+      for (const [login, { failure, failed }] of results) {
+        if (failure !== undefined) resting.set(login, rest(failuresOf(login) + 1, failure))
+        for (const [follower, { failure, of }] of failed)
+          follower.resting = { ...rest((follower.resting?.failures ?? 0) + 1, failure), of }
       }
     }
-    if (isBudgetRefusal(checked.failure)) return checked
+    if (resting.size > 0) source.logins = resting
+    else delete source.logins
+    if (isBudgetRefusal(checked.failure) || (isGood && all.every(({ followed }) => followed === 0))) return checked
+    const [digest] = groups.size === 1 ? all.map((asked) => asked.digest) : []
     source.last = {
       at: now(),
       ...(digest === undefined ? {} : { digest }),
       ...(checked.failure === undefined ? {} : { failure: failureOf(checked.failure) }),
-      failures: checked.failure === undefined ? 0 : failures,
+      failures: checked.failure === undefined ? 0 : (source.last?.failures ?? 0) + 1,
     }
     return checked
   }
 }
 
-export function failureOf({ upstream, message }: RegistryError): NonNullable<Follower['failure']> {
-  return { reason: upstream?.reason ?? 'InternalError', message }
-}
-
 /** A registry that asks to be left alone says so for certain; what else may pass is given a while. */
 function isTold({ upstream }: RegistryError, failures: number): boolean {
   return upstream?.reason === 'TooManyRequests' || failures >= failuresToTell
+}
+
+function merge(checked: Checked, { again, moved, dueAt, failure, failed }: Asked, isGood: boolean): void {
+  checked.again ||= again
+  if (moved === true) checked.moved = true
+  if (dueAt !== undefined) checked.dueAt = Math.min(checked.dueAt ?? dueAt, dueAt)
+  if (isGood) return
+  for (const each of [failure, ...[...failed.values()].map((one) => one.failure)])
+    if (each !== undefined) checked.failure = worse(checked.failure, each)
 }
 
 /** What is to be waited for longest. */

@@ -25,18 +25,38 @@ export interface Source {
   /** How often in a row it was to be asked again soon. */
   agains?: number
   delayedBy?: 'Backoff' | 'TooManyRequests' | 'Budget'
+  /** While it was brought forward for `told`: when it is asked for all. */
+  dueAt?: number
+  /** Projects that were told that it changed. */
+  told?: Set<string>
+  /** Those that failed where others did not, by the names of logins. */
+  logins?: Map<string, Resting>
   last?: SourceCheck
+}
+
+/** Who is left alone for a while; times are milliseconds since the epoch. */
+export interface Resting {
+  failures: number
+  untilMs: number
+}
+
+/** Why something was not learned. */
+export interface CheckFailure {
+  reason: UpstreamReason | 'QuotaExceeded' | 'InternalError'
+  message: string
 }
 
 /** What came of asking it the last time. */
 export interface SourceCheck {
   at: number
+  /** Of followers that all log in alike. */
   digest?: Digest
-  failure?: { reason: UpstreamReason | 'InternalError'; message: string }
+  /** Where nobody learned anything. */
+  failure?: CheckFailure
   failures: number
 }
 
-/** A tag that follows a source. */
+/** A tag that follows a source; of a stream that follows a whole repository the stream itself, with `*` for the tag. */
 export interface Follower extends StreamName {
   readonly tag: string
   readonly record: ScheduledRecord
@@ -44,9 +64,24 @@ export interface Follower extends StreamName {
   settled?: Digest | string
   /** By its tracking policy: what it chose the last time, and where that stood. */
   chosen?: { tag: string; digest: Digest }
-  result?: 'Moved' | 'Candidate' | 'Unchanged'
-  /** Its own failure, where its source has none. */
-  failure?: { reason: UpstreamReason | 'InternalError'; message: string }
+  result?: 'Moved' | 'Candidate' | 'Unchanged' | 'New'
+  /** By a stream itself: which tags it found the last time. */
+  found?: FoundTags
+  /** What its login was told where others log in otherwise. */
+  digest?: Digest
+  /** Its own failure. */
+  failure?: CheckFailure
+  /** After a failure of its own to follow what its source was good for, of which `of` tells. */
+  resting?: Resting & { of: string }
+  /** It follows since the last check. */
+  isNew?: true
+}
+
+/** How many tags of a repository a stream follows, how many it got by the last check, and how many fit beyond those. */
+export interface FoundTags {
+  tags: number
+  newTags: number
+  additionalTags: number
 }
 
 /** The sources of all scheduled tags, in memory. */
@@ -91,6 +126,7 @@ export function createSources({ store, onFollowed, onLeft, signal }: SourcesOpti
     const before = followed.get(path)
     if (before !== undefined && before.key !== key) leave(path)
     if (reference === undefined || key === undefined) return
+    if (isStarted) follower.isNew = true
     const source = sources.get(key) ?? { key, reference, phase: phaseOf(key), followers: new Map(), nextAt: 0 }
     sources.set(key, source)
     source.followers.set(path, follower)
@@ -168,9 +204,10 @@ export function keyOf(reference: ImageReference): string {
   return tag === undefined && digest === undefined ? `${host}/${repository}` : formatImageReference(reference)
 }
 
-function referenceOf({ from, track }: ScheduledRecord): ImageReference | undefined {
+function referenceOf({ from, track, all }: ScheduledRecord): ImageReference | undefined {
   const reference = parseImageReference(from)
-  return reference && track !== undefined ? { host: reference.host, repository: reference.repository } : reference
+  const isWhole = track !== undefined || all !== undefined
+  return reference && isWhole ? { host: reference.host, repository: reference.repository } : reference
 }
 
 /** undefined for what is no record of a scheduled tag. */

@@ -1,62 +1,92 @@
 import type { Digest } from '../oci/digest.ts'
-import type { RegistryError } from '../oci/errors.ts'
+import { RegistryError } from '../oci/errors.ts'
 import type { ImageReference } from '../oci/reference.ts'
-import { createChooser, nothingFits, offerAll, parseTrack, unreadableTrack } from '../streams/tracking.ts'
+import type { ScheduledRecord } from '../streams/records.ts'
+import { createTagWindow, type TagWindow } from '../streams/tag-window.ts'
+import { createChooser, nothingFits, offerAll, parseTrack, type Track, unreadableTrack } from '../streams/tracking.ts'
 import type { Upstream, UpstreamRepository } from '../upstream/upstream.ts'
 
-/** What a source answers some of its followers: `isOwn` is a failure of what these want of it, and not of the source. */
-export type Answer = { digest: Digest; chosen?: string } | { failure: RegistryError; isOwn?: true }
+/**
+ * What a source answers some of its followers: where it points; or of a repository the tags that a stream wants, and how many more
+ * of them there are. `isOwn` is a failure of what these want of it, and not of the source.
+ */
+export type Answer =
+  | { digest: Digest; chosen?: string }
+  | { tags: readonly string[]; beyond: number }
+  | { failure: RegistryError; isOwn?: true }
 
 /** Asks where a tag of the source stands. @throws whatever `signal` aborted with */
 export type Resolve = (tag: string) => Promise<Answer>
 
+/** What one follower wants of a repository: the best tag by a policy, or all that it means. */
+export type Wanted = Pick<ScheduledRecord, 'track' | 'all'>
+
+/** Names what is wanted, alike for all that want the same. */
+export function wantedKey({ track, all }: Wanted): string {
+  return `${all?.most ?? ''} ${track ?? ''}`
+}
+
 /**
- * What a repository answers the tags that follow it by these policies: its tags are listed once for all of them, page by page, and of
- * those that are chosen each is resolved once. What is wrong with one policy, or with what it chose, is no matter of the others.
+ * What a repository answers its followers, by the keys of what they want: its tags are listed once for all of them, page by page, and
+ * of those that are chosen each is resolved once. What is wrong with one policy, or with what it chose, is no matter of the others.
  *
  * @throws RegistryError when the repository can not be listed; whatever `signal` aborted with
  */
-export async function chooseForAll(
+export async function askRepository(
   asked: Pick<Upstream, 'tagPages'>,
   from: UpstreamRepository,
-  tracks: ReadonlySet<string>,
+  wanted: readonly Wanted[],
   resolve: Resolve,
   signal: AbortSignal,
 ): Promise<Map<string, Answer>> {
   const answers = new Map<string, Answer>()
-  const choosers = new Map<string, ReturnType<typeof createChooser>>()
-  for (const text of tracks) {
-    const track = parseTrack(text)
-    if ('problem' in track) answers.set(text, ownFailure(unreadableTrack(from.host, text, track.problem)))
-    else choosers.set(text, createChooser(track))
+  const choosers = new Map<string, { text: string; chooser: ReturnType<typeof createChooser> }>()
+  const windows = new Map<string, { text: string | undefined; window: TagWindow }>()
+  for (const one of wanted) {
+    const [key, { track: text, all }] = [wantedKey(one), one]
+    const track = text === undefined ? undefined : parseTrack(text)
+    if (track !== undefined && 'problem' in track) {
+      answers.set(key, ownFailure(unreadableTrack(from.host, text ?? '', track.problem)))
+    } else if (all !== undefined) windows.set(key, { text, window: createTagWindow(all.most, track) })
+    else choosers.set(key, { text: text ?? '', chooser: chooserOf(track) })
   }
-  if (choosers.size === 0) return answers
-  const all = [...choosers.values()]
-  await asked.tagPages(
-    from,
-    async (tags) => {
-      await offerAll(all, tags, signal)
-      return true
-    },
-    signal,
-  )
+  const all = [...[...choosers.values()].map(({ chooser }) => chooser), ...[...windows.values()].map((w) => w.window)]
+  if (all.length === 0) return answers
+  const take = async (tags: readonly string[]): Promise<boolean> => {
+    await offerAll(all, tags, signal)
+    return true
+  }
+  await asked.tagPages(from, take, signal)
+  for (const [key, { text, window }] of windows) {
+    const [tags, beyond] = [window.tags(), window.beyond()]
+    answers.set(key, tags.length === 0 ? ownFailure(noTags(from, text)) : { tags, beyond })
+  }
   const resolved = new Map<string, Answer>()
-  for (const [text, chooser] of choosers) {
+  for (const [key, { text, chooser }] of choosers) {
     const tag = chooser.chosen()
-    const answer = tag === undefined ? nothing(from, text) : (resolved.get(tag) ?? asOwn(await resolve(tag), tag))
+    const known = tag === undefined ? ownFailure(nothingFits(from, text)) : resolved.get(tag)
+    const answer = known ?? asOwn(await resolve(tag ?? ''), tag ?? '')
     if (tag !== undefined) resolved.set(tag, answer)
-    answers.set(text, answer)
+    answers.set(key, answer)
   }
   return answers
 }
 
-function nothing(from: ImageReference, text: string): Answer {
-  return ownFailure(nothingFits(from, text))
+function chooserOf(track: Track | undefined): ReturnType<typeof createChooser> {
+  if (track === undefined) throw new TypeError('what follows one tag of a repository has a policy')
+  return createChooser(track)
+}
+
+function noTags(from: ImageReference, text: string | undefined): RegistryError {
+  if (text !== undefined) return nothingFits(from, text)
+  const message = `${from.host}/${from.repository} lists no tags`
+  return new RegistryError('MANIFEST_UNKNOWN', { message, upstream: { host: from.host, reason: 'NotFound' } })
 }
 
 /** A tag that is listed and not there concerns those alone that chose it. */
 function asOwn(answer: Answer, chosen: string): Answer {
   if ('digest' in answer) return { ...answer, chosen }
+  if (!('failure' in answer)) return answer
   const { failure } = answer
   return failure.upstream?.reason === 'NotFound' || failure.upstream?.reason === 'Invalid'
     ? ownFailure(failure)

@@ -2,12 +2,13 @@ import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
 import { commitLimits, type Operation, type Precondition } from '../store/store.ts'
 import { type Draft, type DraftedTag, maxDraftOperations } from './draft.ts'
-import { encode, generationKey, lifeKey, streamKey, streamObjectKey } from './keys.ts'
+import { encode, generationKey, lifeKey, scheduledKey, streamKey, streamObjectKey } from './keys.ts'
 import { type Birth, firstRecords } from './lives.ts'
 import type { GenerationRecord, StreamRecord } from './records.ts'
 import { objectOf } from './stream-object.ts'
 import type { ReadStream } from './stream-records.ts'
 import type { Stream } from './streams.ts'
+import { nextWhole, wholeStream } from './whole-repository.ts'
 
 /** What a change is made on: a stream that was read, or one that is born with it. */
 export type Base = { read: ReadStream; birth?: undefined } | { birth: Birth; read?: undefined }
@@ -90,6 +91,7 @@ function firstStep(
   if (isChanged) {
     operations.push(put(streamObjectKey(stream), objectOf(stream)))
     preconditions.push({ key: streamObjectKey(stream), revision: base.read.stream.objectRevision })
+    operations.push(...wholeOperations(base.read.stream, stream))
   }
   if (isOfSpec) {
     const counted: GenerationRecord = { uid: stream.uid, generation: nextGeneration(base) }
@@ -97,6 +99,14 @@ function firstStep(
     preconditions.push({ key: generationKey(stream), revision: base.read.generationRevision })
   }
   return { operations, preconditions, tags: [] }
+}
+
+/** What the index of scheduled sources says of the stream itself, as far as that changes. */
+function wholeOperations(before: Stream, after: Stream): Operation[] {
+  const next = nextWhole(before, after)
+  if (next === undefined) return []
+  const key = scheduledKey(after, wholeStream)
+  return [next === null ? { type: 'delete', key } : put(key, next)]
 }
 
 interface Size {

@@ -5,7 +5,7 @@ import type { Operation, Precondition, Store } from '../store/store.ts'
 import { commitOnce, type Fate } from './commit-once.ts'
 import { requireStreamDeletable } from './deletable-stream.ts'
 import { formatTime } from './events.ts'
-import { decode, encode, generationKey, lifeKey, streamKey, streamObjectKey } from './keys.ts'
+import { decode, encode, generationKey, lifeKey, scheduledKey, streamKey, streamObjectKey } from './keys.ts'
 import { openProject } from './open-project.ts'
 import { requireStreamUnchanged, type Seen } from './preconditions.ts'
 import type { GenerationRecord, LifeRecord, StreamRecord } from './records.ts'
@@ -14,6 +14,7 @@ import { newestRevision, readStream } from './stream-records.ts'
 import type { Stream } from './streams.ts'
 import { requireValid, validateObject, validateStreamName } from './validation.ts'
 import { readSnapshot } from './whole.ts'
+import { wholeRecord, wholeStream } from './whole-repository.ts'
 
 /** A stream that is about to be, and on what condition. */
 export interface Birth {
@@ -88,7 +89,7 @@ export interface StreamDeletion {
 }
 
 /**
- * Deletes a stream: four keys, whatever it holds. What lies under it carries its uid and counts as absent from then on.
+ * Deletes a stream: a few keys, whatever it holds. What lies under it carries its uid and counts as absent from then on.
  *
  * @throws RegistryError NOT_FOUND, CONFLICT, UNAVAILABLE; FORBIDDEN, INVALID when it is refused
  */
@@ -114,6 +115,7 @@ export async function deleteStream(
       preconditions.push({ key: streamObjectKey(name), revision: stream.objectRevision })
     }
     const keys = [lifeKey(name), streamObjectKey(name), streamKey(name), generationKey(name)]
+    if (wholeRecord(stream) !== undefined) keys.push(scheduledKey(name, wholeStream))
     const result = await commitOnce(store, {
       commit: { operations: keys.map((key) => ({ type: 'delete', key })), preconditions },
       fate: async () => {
@@ -147,11 +149,13 @@ export function streamNotFound(code: 'NOT_FOUND' | 'NAME_UNKNOWN', name: StreamN
 /** All records of a stream without tags. */
 export function firstRecords(stream: Stream): Operation[] {
   const { uid, projectUid } = stream
+  const whole = wholeRecord(stream)
   return [
     { type: 'put', key: lifeKey(stream), value: encode({ uid, projectUid } satisfies LifeRecord) },
     { type: 'put', key: streamObjectKey(stream), value: encode(objectOf(stream)) },
     { type: 'put', key: streamKey(stream), value: encode({ uid } satisfies StreamRecord) },
     { type: 'put', key: generationKey(stream), value: encode({ uid, generation: 1 } satisfies GenerationRecord) },
+    ...(whole ? [{ type: 'put', key: scheduledKey(stream, wholeStream), value: encode(whole) } as const] : []),
   ]
 }
 

@@ -178,6 +178,11 @@ export interface ScheduledRecord {
   intervalMs?: number
   /** The tracking policy as written (`weir.dev/track`). */
   track?: string
+  /**
+   * The record is of the stream itself, with `*` for the tag: it follows the whole repository that `from` names, or those of its tags
+   * that the policy means, `most` of them.
+   */
+  all?: { most: number }
 }
 
 /**

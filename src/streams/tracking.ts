@@ -69,7 +69,7 @@ export function createChooser(track: Track): Chooser {
 
 /** Offers tags to choosers, and lets others have their turn meanwhile. @throws whatever `signal` aborted with */
 export async function offerAll(
-  choosers: readonly Chooser[],
+  choosers: readonly Pick<Chooser, 'offer'>[],
   tags: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<void> {

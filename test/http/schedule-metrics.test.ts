@@ -79,6 +79,7 @@ test('a process that does not keep the schedule is not late', async () => {
     allowed: w.allowed,
     upstream: w.upstream,
     importScheduled: w.importer.importScheduled,
+    followRepository: w.importer.followRepository,
     loginsOf: async () => '',
     intervalOf: () => intervalMs,
     signal: stopping.signal,

@@ -85,6 +85,7 @@ export async function driveSchedule(flows: FlowsWorld, options: DrivenOptions = 
       allowed: flows.allowed,
       upstream: observed(flows.upstream),
       importScheduled: counted(flows.importer.importScheduled),
+      followRepository: counted(flows.importer.followRepository),
       loginsOf: counted(async () => ''),
       intervalOf: () => options.intervalMs ?? 15 * 60_000,
       signal: stopping.signal,

@@ -1,8 +1,8 @@
 import type { FieldCause } from '../../oci/errors.ts'
 import { isTag, parseImageReference } from '../../oci/reference.ts'
+import { maxTagsAnnotation } from '../../streams/whole-repository.ts'
 import { invalid, notSupported, required } from '../fields.ts'
 import type { SentMetadata } from '../metadata.ts'
-import { maxTagsAnnotation } from '../own-annotations.ts'
 import type { ImageStreamImportBody } from '../schemas/image-commands.ts'
 
 /** The rules for what is asked of an import (okd.md 1.9), as causes with the path of the field. */
