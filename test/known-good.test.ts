@@ -6,6 +6,7 @@ import { readAll } from '../src/content/reader.ts'
 import type { ImportResult } from '../src/importer.ts'
 import type { Digest } from '../src/oci/digest.ts'
 import { createPullThrough, type PullThrough } from '../src/pull-through.ts'
+import type { Purpose } from '../src/upstream/budget.ts'
 import type { Upstream } from '../src/upstream/upstream.ts'
 import { parseMultipart } from './http/parse-multipart.ts'
 import { type FakeUpstream, startFakeUpstream } from './support/fake-upstream.ts'
@@ -121,6 +122,8 @@ async function fetched({ links, content }: FlowsWorld, digest: Digest): Promise<
 function observed(upstream: Upstream, asked: string[]): Upstream {
   return new Proxy(upstream, {
     get: (target, name: keyof Upstream) => {
+      // What is given for a purpose asks nobody yet.
+      if (name === 'onBehalf') return (purpose: Purpose) => observed(target.onBehalf(purpose), asked)
       if (name !== 'close') asked.push(name)
       return target[name]
     },

@@ -64,10 +64,11 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
   const fetching = createSingleFlight<FetchedManifest>()
 
   function fetch(
+    { name: stream }: LivingStream,
     link: StreamLink,
-    asked: Pick<Upstream, 'manifest'>,
     isBackground: boolean,
   ): Promise<Omit<FetchedManifest, 'digest'> & { location: UpstreamLocation }> {
+    const asked = upstream.onBehalf({ isBackground, stream })
     return firstAnswer(link, 'MANIFEST_UNKNOWN', async (location) => {
       const { host, repository, project } = location
       // Who waits is not refused what the background is.
@@ -82,10 +83,9 @@ export function createManifests({ links, content, upstream, maxCachedBytes, log 
     const { digest } = link
     const before = forgotten
     const held = await content.manifest(link)
-    const asked = upstream.onBehalf({ isBackground, stream: stream.name })
     const { bytes, mediaType, location } =
       held === undefined
-        ? await fetch(link, asked, isBackground)
+        ? await fetch(stream, link, isBackground)
         : { bytes: held, mediaType: typeOfHeld(held, link), location: undefined }
     const manifest = parseManifest(bytes, mediaType)
     // A child of an index that nobody had yet: from now on it is an image of this stream.
