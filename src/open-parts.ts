@@ -1,10 +1,12 @@
 /** Opens everything between the store and the surfaces. */
 import type { Logger } from 'pino'
+import type { AccessParts } from './access/create-access.ts'
 import { sealingOf } from './access/key-ring.ts'
 import { resealRecords } from './access/sealed-records.ts'
-import { groupOf } from './api/groups.ts'
+import { groupOf, imageGroup } from './api/groups.ts'
 import type { WeirConfig } from './config.ts'
 import { createDeletions } from './deletions.ts'
+import { createFollowing } from './following.ts'
 import { createStreamImages } from './importer/stream-images.ts'
 import { createLifetime } from './lifetime.ts'
 import { createNotifications } from './notifications.ts'
@@ -20,7 +22,7 @@ import { createObjects } from './store/objects.ts'
 import type { Store } from './store/store.ts'
 import { createStreams } from './streams/create-streams.ts'
 import { createTagEvents } from './tag-events.ts'
-import { createTagging } from './tagging.ts'
+import { createTagging, type TaggingOptions } from './tagging.ts'
 
 export interface OpenPartsOptions {
   config: WeirConfig
@@ -86,12 +88,17 @@ export async function openParts(options: OpenPartsOptions) {
     log,
   })
   const obtain = keepManifest
-  const tagging = createTagging({ ...streams, content, allowed, registryHost, obtain, awaitMove, log })
-  const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, log })
+  const mayFollow = mayFollowOf(access)
+  const tagging = createTagging({ ...streams, content, allowed, registryHost, obtain, awaitMove, mayFollow, log })
+  const { follow } = tagging
+  const rightsVersion = () => access.authorizer.version
+  const following = createFollowing({ store, follow, mayFollow, rightsVersion, now, log })
+  const tagEvents = createTagEvents({ ...streams, content, pullThrough, importer, follow, log })
   const deletions = createDeletions({ ...streams, store, forget, forgetReferrers: referrers.forget, log })
   const images = createStreamImages({ ...streams, content })
   const notifications = createNotifications({ store, sealing, schedule, signal, now, log })
 
+  lifetime.run(following.run)
   void runProjectRemoval({ store, writer: streams.writer, signal, log })
   lifetime.run((leaving) => resealRecords({ store, keys: access.secretKeys, signal: leaving, log }))
   return {
@@ -116,5 +123,13 @@ export async function openParts(options: OpenPartsOptions) {
     collector,
     retention,
     deletions,
+  }
+}
+
+/** Whether who let a tag follow may pull from its source now; a service account that was made anew is another. */
+function mayFollowOf({ authenticator, authorizer }: AccessParts): NonNullable<TaggingOptions['mayFollow']> {
+  return (as, { project, stream }) => {
+    const isStill = as.uid === undefined || authenticator.isCurrent(as)
+    return isStill && authorizer.can(as, 'get', imageGroup, 'imagestreams/layers', stream, project)
   }
 }

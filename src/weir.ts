@@ -55,6 +55,7 @@ const logged = [
   'index/pending/',
   'index/unheld/',
   'index/scheduled/',
+  'index/across/',
   'index/image/',
   'image/',
   'key/',

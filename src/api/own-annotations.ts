@@ -50,7 +50,7 @@ interface Annotated {
 const counts: ReadonlyMap<string, readonly Level[]> = new Map<string, readonly Level[]>([
   [homeAnnotation, ['project']],
   [deletesAnnotation, ['project', 'stream', 'following']],
-  [followAnnotation, ['stream', 'following']],
+  [followAnnotation, ['stream', 'following', 'tag']],
   [trackAnnotation, ['tag', 'following']],
   [intervalAnnotation, ['tag', 'following']],
   [minAgeAnnotation, ['tag']],

@@ -1,5 +1,6 @@
 import type { FieldCause } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
+import { followAnnotation } from './follow-annotation.ts'
 import { acrossKey } from './keys.ts'
 import type { AcrossRecord, FollowerIdentity, TagRecord, TagReference } from './records.ts'
 import { followedTag, isSameStream, parseStreamSource, sourceText } from './sources.ts'
@@ -13,9 +14,6 @@ export interface TagName extends StreamName {
 }
 
 type Spec = Pick<TagReference, 'annotations' | 'from' | 'reference'>
-
-/** `true`: the tag follows its source, a tag of another stream or project. `false`, as without it: it takes its image once. */
-export const followAnnotation = 'weir.dev/follow'
 
 /** Most tags that one leads through to the last that it follows, where some of them are of other streams. */
 export const maxHops = 24

@@ -9,6 +9,7 @@ export function askingOf(call: Call, metadata: Pick<SentMetadata, 'annotations'>
   const layers = { verb: 'get', group: imageGroup, resource: 'imagestreams/layers' }
   return {
     by: call.subject.name,
+    as: call.subject,
     ...changeCause(metadata),
     mayPull: ({ project, stream }) => call.can({ ...layers, name: stream, project }),
     dryRun: call.options.dryRun,
