@@ -25,6 +25,12 @@ export function formatMoment(time: string | null | undefined, nowMs: number): st
   return ago === '' ? time || 'unknown' : `${ago} (${time})`
 }
 
+/** A time to come, likewise; what is less than a minute away is not counted down. */
+export function formatComing(time: string, nowMs: number): string {
+  const isNear = Date.parse(time) - nowMs < 60_000
+  return isNear ? `within a minute (${time})` : formatMoment(time, nowMs)
+}
+
 /** Two of a unit at the least, so that what is rounded away is little: 13 days, 3 weeks. */
 function inWords(seconds: number, whole: (count: number) => number): string {
   const [word, size] = units.find(([, unit]) => seconds >= 2 * unit) ?? ['second', 1]

@@ -1,6 +1,6 @@
 /** What a tag comes from, where it stands and what is the matter with it, as sentences. */
 
-import { formatMoment } from './ages.ts'
+import { formatComing, formatMoment } from './ages.ts'
 import type { TagEvent, TagItem } from './api.ts'
 import { contentTroubles } from './content-state.ts'
 import { type Candidate, candidateOf, describeHold, isResumed } from './holds.ts'
@@ -70,8 +70,13 @@ export function sourceLine({ tag, source: followed, check, wide }: TagView): str
       ? `looked at ${every}; at once: weir import-image ${called}`
       : `looked at by hand: weir import-image ${called}; by itself with --scheduled`
   const track = wanted?.annotations?.[trackAnnotation]
-  const what = track === undefined ? source : `what ${track} chooses of the tags beside ${source}`
+  const what = track === undefined ? source : `the tag of ${repositoryOf(from.name)} that ${track} chooses`
   return `follows ${what}, ${when}${insecure === true ? '; insecure connections allowed' : ''}`
+}
+
+/** As it is written, without a tag. */
+function repositoryOf(source: string): string {
+  return source.replace(/:[^:/]*$/, '')
 }
 
 /** How the upstream of a scheduled tag was looked at, and will be. */
@@ -168,7 +173,7 @@ function candidateLines(view: TagView): string[] {
   const dueAt = check?.candidate?.dueAt
   const isDue = dueAt !== undefined && Date.parse(dueAt) <= nowMs
   const when =
-    dueAt === undefined ? `when that is ${minAge} old` : isDue ? 'at the next check' : formatMoment(dueAt, nowMs)
+    dueAt === undefined ? `when that is ${minAge} old` : isDue ? 'at the next check' : formatComing(dueAt, nowMs)
   return [
     `~ its upstream points to ${text}`,
     `  it moves there ${when}, if its upstream still points there (${minAgeAnnotation}: ${minAge})`,

@@ -41,10 +41,11 @@ export function nextSteps(reason: string | undefined, { project, from }: Import,
           : `${host} asks to wait: try again in ${retryAfterSeconds} seconds`,
       ]
     case 'Unreachable':
-      return [`check that ${host} runs and that the server can reach it`]
+      return [`check that ${host} runs and that the server can reach it, or what else the message names`]
     case 'Tls':
       return [
-        `if ${host} speaks plain HTTP or has a certificate of its own, allow it in the server's configuration: insecure: true beside that host, under upstreams`,
+        `name its authority in the server's configuration, beside ${host} under upstreams: certificateAuthorityFile; where it wants a certificate of Weir: certFile and keyFile`,
+        'insecure: true there takes any certificate, and plain HTTP',
       ]
     case 'NotAllowed':
       return [

@@ -1,6 +1,6 @@
 /** How the upstreams of scheduled tags are looked at, as the server tells it. */
 
-import { agoInWords, formatMoment } from './ages.ts'
+import { formatComing, formatMoment } from './ages.ts'
 import { type ApiObject, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { isForbidden, isNotFound } from './failures.ts'
@@ -19,6 +19,10 @@ export interface TagCheck extends ApiObject {
     image?: string
     /** The tag of the upstream that a tracking policy chose. */
     chosen?: string
+    /** Of a stream that follows a whole repository: its tags there, those that the check brought, and those beyond the most. */
+    tags?: number
+    newTags?: number
+    additionalTags?: number
     reason?: string
     message?: string
     failures?: number
@@ -32,7 +36,7 @@ export interface TagCheck extends ApiObject {
 const delays: Readonly<Record<string, string>> = {
   Backoff: 'later each time that it fails',
   TooManyRequests: 'its registry asked to be left alone until then',
-  Budget: 'what its registry may be asked in the background is spent until then',
+  Budget: 'put off, since its registry could be asked no more in the background (administrators: weir upstreams)',
 }
 
 /** The check of a tag; undefined of one that is not scheduled, and for who may not read it. */
@@ -65,25 +69,32 @@ export function checkLines({ lastCheck, nextCheck, delayedBy }: TagCheck, nowMs:
 }
 
 function nextText(nextCheck: string, nowMs: number): string {
-  const leftMs = Date.parse(nextCheck) - nowMs
-  if (leftMs < 0) return `waits for its turn since ${nextCheck}`
-  return leftMs < 60_000 ? `within a minute (${nextCheck})` : `${agoInWords(nextCheck, nowMs)} (${nextCheck})`
+  return Date.parse(nextCheck) < nowMs ? `waits for its turn since ${nextCheck}` : formatComing(nextCheck, nowMs)
 }
 
-function outcome({ result, chosen, reason, message, failures = 0 }: NonNullable<TagCheck['lastCheck']>): string {
-  const of = chosen === undefined ? '' : `, chosen ${chosen}`
+function outcome(last: NonNullable<TagCheck['lastCheck']>): string {
+  const { result, chosen, reason, message, failures = 0 } = last
+  const of = chosen === undefined ? foundText(last) : `, chosen ${chosen}`
   switch (result) {
+    case 'New':
+      return `${last.newTags ?? 0} new${of}`
     case 'Unchanged':
       return `unchanged${of}`
     case 'Moved':
       return `moved${of}`
     case 'Candidate':
-      return `found what it does not move to${of}`
+      return `found another image, and the tag stays${of}`
     case 'Failed':
       return `failed${failures > 1 ? ` for the ${ordinal(failures)} time` : ''}: ${[reason ?? 'Unknown', message].filter(Boolean).join(': ')}`
     default:
       return result ?? 'unknown'
   }
+}
+
+/** How many tags of a repository were found. */
+function foundText({ tags, additionalTags = 0 }: NonNullable<TagCheck['lastCheck']>): string {
+  if (tags === undefined) return ''
+  return `, ${tags} tags${additionalTags > 0 ? `, and ${additionalTags} more that it does not get (weir.dev/max-tags)` : ''}`
 }
 
 function ordinal(count: number): string {

@@ -248,7 +248,7 @@ describe('what is wrong with a tag', () => {
     ['Forbidden', 'projects (to cover "demo") and repositories (to cover "org/app")'],
     ['NotAllowed', 'imports.allowedRegistries'],
     ['Unreachable', 'check that quay.io runs'],
-    ['Tls', 'insecure: true beside that host'],
+    ['Tls', 'certificateAuthorityFile; where it wants'],
     ['TooManyRequests', 'quay.io limits how often it is asked'],
     ['BadDigest', 'nothing of it was kept'],
   ])('a failed import (%s): since when, why, what next, and that pulls go on', async (reason, next) => {

@@ -14,7 +14,7 @@ describe('a failed import', () => {
     ['Forbidden', 'passwordFile, projects (to cover "demo") and repositories (to cover "lib/app")'],
     ['TooManyRequests', 'localhost:5100 asks to wait: try again in 30 seconds'],
     ['Unreachable', 'check that localhost:5100 runs'],
-    ['Tls', 'insecure: true beside that host, under upstreams'],
+    ['Tls', 'certificateAuthorityFile; where it wants a certificate of Weir: certFile and keyFile'],
     ['NotAllowed', 'imports.allowedRegistries'],
     ['ContentIncomplete', 'it moves by itself; at once with: weir prefetch demo/app:prod'],
     ['BadDigest', 'nothing of it was kept'],

@@ -189,7 +189,7 @@ describe('resume', () => {
         [
           'note: demo/app:prod was not imported from localhost:5100/lib/app:v1: Unreachable: connection refused',
           `  demo/app:prod stays at ${a}`,
-          '  check that localhost:5100 runs and that the server can reach it',
+          '  check that localhost:5100 runs and that the server can reach it, or what else the message names',
           '',
         ].join('\n'),
       )

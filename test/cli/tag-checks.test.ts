@@ -65,7 +65,10 @@ describe('describe of a scheduled tag', () => {
   test.each<[object, string]>([
     [{ lastCheck: undefined }, 'next check in 7 minutes (2026-01-31T00:07:00Z)\n'],
     [{ lastCheck: { time: '2026-01-30T23:52:00Z', result: 'Moved', chosen: '1.27.3' } }, ': moved, chosen 1.27.3\n'],
-    [{ lastCheck: { time: '2026-01-30T23:52:00Z', result: 'Candidate' } }, ': found what it does not move to\n'],
+    [
+      { lastCheck: { time: '2026-01-30T23:52:00Z', result: 'Candidate' } },
+      ': found another image, and the tag stays\n',
+    ],
     [{ lastCheck: { time: '2026-01-30T23:52:00Z', result: 'Later' } }, ': Later\n'],
     [
       {
@@ -84,7 +87,10 @@ describe('describe of a scheduled tag', () => {
     [{ nextCheck: '2026-01-30T23:59:00Z' }, 'waits for its turn since 2026-01-30T23:59:00Z\n'],
     [{ delayedBy: 'Backoff' }, ': later each time that it fails\n'],
     [{ delayedBy: 'TooManyRequests' }, ': its registry asked to be left alone until then\n'],
-    [{ delayedBy: 'Budget' }, ': what its registry may be asked in the background is spent until then\n'],
+    [
+      { delayedBy: 'Budget' },
+      ': put off, since its registry could be asked no more in the background (administrators: weir upstreams)\n',
+    ],
     [{ delayedBy: 'Other' }, '(2026-01-31T00:07:00Z): Other\n'],
   ])('whose check says %j says so', async (more, line) => {
     for (const text of await described(scheduled, check(more))) expect(text).toContain(line)
@@ -94,9 +100,7 @@ describe('describe of a scheduled tag', () => {
     const spec = { ...scheduled, annotations: { 'weir.dev/track': 'semver:~1.27' } }
     const lastCheck = { time: '2026-01-30T23:52:00Z', result: 'Unchanged', chosen: '1.27.3' }
     for (const text of await described(spec, check({ lastCheck }))) {
-      expect(text).toContain(
-        'follows what semver:~1.27 chooses of the tags beside quay.io/org/app:v1, looked at every 15m',
-      )
+      expect(text).toContain('follows the tag of quay.io/org/app that semver:~1.27 chooses, looked at every 15m')
       expect(text).toContain(': unchanged, chosen 1.27.3\n')
     }
   })
@@ -131,6 +135,10 @@ describe('describe of a scheduled tag', () => {
 
   test.each<[object | undefined, string]>([
     [{ candidate: { ...candidate, dueAt: '2026-01-30T12:00:00Z' } }, 'it moves there at the next check, '],
+    [
+      { candidate: { ...candidate, dueAt: '2026-01-31T00:00:20Z' } },
+      'it moves there within a minute (2026-01-31T00:00:20Z), ',
+    ],
     [undefined, 'it moves there when that is 72h old, '],
   ])('of which %j is told says that', async (more, line) => {
     for (const text of await described(waiting, more && check(more))) expect(text).toContain(line)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { agoInWords, formatMoment } from '../../src/cli/ages.ts'
+import { agoInWords, formatComing, formatMoment } from '../../src/cli/ages.ts'
 import { mapFew } from '../../src/cli/concurrent.ts'
 import { formatFields, formatLines, pairsOf, shorten } from '../../src/cli/fields.ts'
 import { nearestNames } from '../../src/cli/nearest.ts'
@@ -35,6 +35,15 @@ describe('an age', () => {
     expect(formatMoment('2026-01-28T00:00:00Z', now)).toBe('3 days ago (2026-01-28T00:00:00Z)')
     expect(formatMoment('soon', now)).toBe('soon')
     for (const none of [undefined, null, '']) expect(formatMoment(none, now)).toBe('unknown')
+  })
+
+  test.each([
+    ['2026-01-31T00:00:01Z', 'within a minute'],
+    ['2026-01-31T00:00:59Z', 'within a minute'],
+    ['2026-01-31T00:01:00Z', 'in 60 seconds'],
+    ['2026-02-03T00:00:00Z', 'in 3 days'],
+  ])('to come, %s, is never just now', (time, words) => {
+    expect(formatComing(time, now)).toBe(`${words} (${time})`)
   })
 })
 
