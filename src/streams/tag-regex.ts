@@ -1,9 +1,9 @@
 /**
- * Regular expressions for tags, matched in time that is linear in the tag's length whatever the expression: they are written by
- * tenants. Literals, `.`, classes, `\d \w \D \W`, groups, `|` and the greedy quantifiers; no lookaround and no backreferences.
- *
- * @see https://swtch.com/~rsc/regexp/regexp2.html, "Pike's Implementation"
+ * Regular expressions for tags, matched by one look at each character whatever the expression: they are written by tenants, and
+ * meant for very many tags. Literals, `.`, classes, `\d \w \D \W`, groups, `|` and the greedy quantifiers; no lookaround and no
+ * backreferences.
  */
+import { createMachine, type Step } from './tag-regex-machine.ts'
 import { type PatternNode, PatternProblem, parsePattern } from './tag-regex-syntax.ts'
 
 export interface TagRegex {
@@ -11,27 +11,12 @@ export interface TagRegex {
   match(tag: string): string | undefined
 }
 
-type Step =
-  | { does: 'take'; set: Uint8Array }
-  | { does: 'try'; first: number; second: number }
-  | { does: 'go'; to: number }
-  | { does: 'mark'; isStart: boolean }
-  | { does: 'end' }
-
-/** A way through the program: what its group took. */
-interface Thread {
-  at: number
-  start: number
-  end: number
-}
-
 const maxSteps = 200
 const maxVisits = 5000
 
 /** @throws PatternProblem */
 export function compileTagRegex(pattern: string): TagRegex {
-  const program = compile(parsePattern(pattern))
-  return { match: (tag) => run(program, tag) }
+  return { match: createMachine(compile(parsePattern(pattern))) }
 }
 
 function compile(root: PatternNode): Step[] {
@@ -94,39 +79,4 @@ function compile(root: PatternNode): Step[] {
   visit(root)
   add({ does: 'end' })
   return steps
-}
-
-/** Every step is looked at once for each character at most; of two ways to one step the first counts, as in backtracking. */
-function run(program: readonly Step[], tag: string): string | undefined {
-  const seenAt = new Int32Array(program.length).fill(-1)
-  let threads: Thread[] = []
-
-  function follow(thread: Thread, position: number, into: Thread[]): void {
-    const step = program[thread.at]
-    if (step === undefined || seenAt[thread.at] === position) return
-    seenAt[thread.at] = position
-    if (step.does === 'go') follow({ ...thread, at: step.to }, position, into)
-    else if (step.does === 'try') {
-      follow({ ...thread, at: step.first }, position, into)
-      follow({ ...thread, at: step.second }, position, into)
-    } else if (step.does === 'mark') {
-      const marked = step.isStart ? { start: position } : { end: position }
-      follow({ ...thread, ...marked, at: thread.at + 1 }, position, into)
-    } else into.push(thread)
-  }
-
-  follow({ at: 0, start: -1, end: -1 }, 0, threads)
-  for (let position = 0; position < tag.length && threads.length > 0; position++) {
-    const code = tag.charCodeAt(position)
-    const next: Thread[] = []
-    for (const thread of threads) {
-      const step = program[thread.at]
-      if (step?.does === 'take' && step.set[code] === 1) follow({ ...thread, at: thread.at + 1 }, position + 1, next)
-    }
-    threads = next
-  }
-  const found = threads.find(({ at }) => program[at]?.does === 'end')
-  if (found === undefined) return undefined
-  if (!program.some(({ does }) => does === 'mark')) return tag
-  return found.start < 0 || found.end < 0 ? undefined : tag.slice(found.start, found.end)
 }

@@ -4,9 +4,9 @@ import parse from 'semver/functions/parse.js'
 
 /**
  * Tags read as versions. `1.27.3`, with `v` in front or not; `1.27` and `1` count as `1.27.0` and `1.0.0`, after the whole version of
- * the same value. What follows the first `-` is a pre-release as far as its parts are one of the usual words (`rc1`, `beta.2`,
- * `SNAPSHOT`) or numbers, and from there on a variant (`alpine`, `bookworm-slim`). Numbers with leading zeros, four numbers, and
- * other characters behind a number make no version.
+ * the same value; `24.04` as `24.4.0`. What follows the first `-` is a pre-release as far as its parts are one of the usual words
+ * (`rc1`, `beta.2`, `SNAPSHOT`) or numbers, and from there on a variant (`alpine`, `bookworm-slim`). Four numbers, a first one of six
+ * digits and more, as of dates, builds and commits (`20240131`), and other characters behind a number make no version.
  */
 export interface TagVersion {
   version: SemVer
@@ -16,7 +16,7 @@ export interface TagVersion {
   variant: string
 }
 
-const shape = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-(.+))?$/
+const shape = /^v?0*(0|[1-9]\d{0,4})(?:\.0*(0|[1-9]\d*))?(?:\.0*(0|[1-9]\d*))?(?:-(.+))?$/
 const preReleasePart =
   /^(?:(?:alpha|beta|rc|cr|m|pre|preview|dev|snapshot|nightly|canary|next|ea|milestone)\.?)?\d*(?:\.\d+)*$/i
 
@@ -49,6 +49,8 @@ export type VersionChoice = (version: TagVersion) => boolean
 const maxAlternatives = 16
 /** A pre-release that a range names, behind a number. */
 const namedPreRelease = /[0-9xX*]-([0-9A-Za-z.-]+)/g
+/** As tags have them: `>=22.04`. */
+const leadingZeros = /(?<![0-9A-Za-z-])0+(?=\d)/g
 
 /**
  * Reads a range of npm's grammar, and behind it the variant that is meant: `~1.27`, `>=1.2 <2 -alpine`. Without a variant tags that
@@ -71,7 +73,7 @@ export function parseVersionRange(text: string): VersionChoice | { problem: stri
   const named = [...written.matchAll(namedPreRelease)].map(([, each = '']) => each)
   const foreign = named.map(partsOf).find((each) => each.variant !== '')
   if (foreign !== undefined) return { problem: `write the variant apart: semver:~1.27 ${foreign.variant}` }
-  const range = rangeOf(written, named.length > 0)
+  const range = rangeOf(written.replace(leadingZeros, ''), named.length > 0)
   if (range === undefined) return { problem: 'it is no range of versions, as ~1.27 or >=1.2 <2' }
   return (tag) =>
     tag.variant === variant && (named.length > 0 || tag.version.prerelease.length === 0) && range.test(tag.version)

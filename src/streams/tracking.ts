@@ -17,9 +17,9 @@ type Annotations = Readonly<Record<string, string>> | null | undefined
  * - `regex:PATTERN`, with `;alphabetical` (the default: by bytes) or `;numeric` (runs of digits count as numbers) behind it. The
  *   whole tag has to fit; the highest counts by what the pattern's group took, without one by the whole tag.
  * - `newest`. Registries tell no times with their tags, so it is by name: the highest version that is neither pre-release nor
- *   variant; of a repository that has none, the highest by numeric order. `latest` and tags derived from digests never.
+ *   variant; of a repository that has none, the highest by numeric order. `latest` never.
  *
- * Of several that are equal, the one that is first by bytes.
+ * Of several that are equal, the one that is first by bytes. Tags derived from digests, as of signatures, are never meant.
  */
 export const trackAnnotation = 'weir.dev/track'
 
@@ -146,7 +146,7 @@ function newest(text: string): Track {
     return 'version' in b ? -1 : compareNumeric(a.numeric, b.numeric)
   }
   return trackBy<Key>(text, compare, (tag) => {
-    if (tag === 'latest' || parseFallbackTag(tag) !== undefined) return undefined
+    if (tag === 'latest') return undefined
     const version = parseTagVersion(tag)
     const isPlain = version !== undefined && version.variant === '' && version.version.prerelease.length === 0
     return isPlain ? { version } : { numeric: numericKey(tag) }
@@ -154,8 +154,12 @@ function newest(text: string): Track {
 }
 
 function trackBy<K>(text: string, compare: (a: K, b: K) => number, keyOf: (tag: string) => K | undefined): Track {
-  // Keys come from `keyOf` alone.
-  return { text, keyOf, compare: (a, b) => compare(a as K, b as K) }
+  return {
+    text,
+    keyOf: (tag) => (parseFallbackTag(tag) === undefined ? keyOf(tag) : undefined),
+    // Keys come from `keyOf` alone.
+    compare: (a, b) => compare(a as K, b as K),
+  }
 }
 
 /** Runs of digits, and what is between them. */

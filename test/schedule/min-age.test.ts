@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import type { Digest } from '../../src/oci/digest.ts'
-import type { TagReference } from '../../src/streams/records.ts'
 import { failing } from '../support/fake-upstream-faults.ts'
 import { makeImage } from '../support/images.ts'
 import { app, scheduleWorld } from './world.ts'
@@ -32,8 +31,8 @@ async function world(annotations: Record<string, string> = {}, options: Paramete
     /** Changes the annotations as an edit does. */
     annotate: (changed: Record<string, string>) =>
       w.writer.changeTag(app, 'prod', ({ tag }) => {
-        const { generation: _generation, ...spec } = tag?.record.spec as TagReference
-        return { spec: { ...spec, annotations: changed } }
+        const spec = tag?.record.spec
+        return spec && { spec: { ...spec, annotations: changed } }
       }),
     get schedule() {
       return w.schedule

@@ -120,8 +120,32 @@ describe('a pattern', () => {
     ['(?:)*', 'can be empty'],
     ['(?:a?|b){9}', 'can be empty'],
     ['(?:'.repeat(60) + ')'.repeat(60), 'groups within'],
+    ['.*a.{20}', 'too many ways'],
+    ['(?:a|b)*a(?:a|b){12}(?:c|d)', 'too many ways'],
+    ['(?:[a-m]?[g-z]?[a-z]?){9}', 'can be empty'],
   ])('%s is refused: %s', (written, why) => {
     expect(compiled(written)).toContain(why)
+  })
+
+  test.each([
+    'main-[a-f0-9]{7,40}-(?P<ts>[0-9]+)',
+    'v?(\\d+\\.\\d+\\.\\d+)(?:-rc\\.?\\d+)?',
+    '.*[a-f0-9]{40}.*',
+    'release-.*-build-.*-(\\d+)-.*',
+    '(.*)-(?:amd64|arm64)-.*',
+    '.*'.repeat(60),
+    '[a-z]?'.repeat(38),
+    '.{0,40}.{40}b',
+  ])('%s is taken', (written) => {
+    expect(compiled(written)).toMatchObject({ match: expect.any(Function) })
+  })
+
+  test('of the longest tags a hundred thousand are looked at, whatever it is', () => {
+    const tags = Array.from({ length: 100 }, (_, i) => 'a'.repeat(125) + String(i).padStart(3, '0'))
+    for (const written of ['.*'.repeat(60), '(.{0,90}).*', '[a-z]?'.repeat(38).concat('.*')]) {
+      const regex = compileTagRegex(written)
+      for (let i = 0; i < 1000; i++) for (const tag of tags) regex.match(tag)
+    }
   })
 
   test.each(['(?:a|a)*b', '(?:a+a+)+b', '.*.*.*.*.*.*.*.*b', '(?:a|aa)+(?:a|aa)+b', 'a{0,60}a{60}b'])(

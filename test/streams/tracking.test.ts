@@ -25,7 +25,7 @@ function choose(text: string, tags: readonly string[]): string | undefined {
 }
 
 const nginx = ['latest', '1', '1.26', '1.26.3', '1.27', '1.27.4', '1.27.5', '1.27.10', '1.28.0-rc1', '1.27-alpine']
-nginx.push('1.27.5-alpine', '1.27.5-alpine3.21', '1.28.0-rc1-alpine', '2', 'stable', '2024.01.05', '1.27.5.1')
+nginx.push('1.27.5-alpine', '1.27.5-alpine3.21', '1.28.0-rc1-alpine', '2', 'stable', '20240131', '1.27.5.1', '1234567')
 
 describe('semver', () => {
   test.each([
@@ -48,6 +48,10 @@ describe('semver', () => {
     ['~1.28 -alpine', undefined],
     ['>=1.27.0-0 -alpine', '1.28.0-rc1-alpine'],
     ['* -bookworm', undefined],
+    // A version by itself is exact; what a range says of a whole version, it says of its pre-releases too.
+    ['=1.27.4', '1.27.4'],
+    ['>=1.27.0-0 <1.28.0', '1.28.0-rc1'],
+    ['>=1.27.0-0 <1.28.0-0', '1.27.10'],
   ])('%s chooses %s', (range, chosen) => {
     expect(choose(`semver:${range}`, nginx)).toBe(chosen)
   })
@@ -59,9 +63,29 @@ describe('semver', () => {
     [['v1'], 'v1'],
     [['1.27', '1.27.0-rc.1'], '1.27'],
     [['1.0.0-rc.9', '1.0.0-rc.10', '1.0.0-beta.11'], '1.0.0-rc.10'],
+    [['v1.27.0', '1.27.0'], '1.27.0'],
+    [['1.27.0-rc1', '1.27-rc1'], '1.27.0-rc1'],
+    [['24.04', '24.10', '25.04'], '25.04'],
+    [['1.07', '1.7'], '1.07'],
+    [['1.27.3', '20240131', '20240131-1', 'v20240131', '7654321', '20240131.2'], '1.27.3'],
+    [['1.2.3-1', '1.2.3', '1.2.3-9'], '1.2.3'],
+    [['1.2.3-rc.99999999999999999999', '1.2.3-rc.99999999999999999998'], '1.2.3-rc.99999999999999999998'],
+    [['1.9007199254740993.0', '1.2'], '1.2'],
   ])('of %s the highest is %s', (tags, chosen) => {
     expect(choose('semver:>=0.0.0-0', tags)).toBe(chosen)
     expect(choose('semver:>=0.0.0-0', tags.toReversed())).toBe(chosen)
+  })
+
+  test.each([
+    ['>=22.04 <24', '22.10'],
+    ['~24.04', '24.04'],
+    ['24.04 || 22.04', '24.04'],
+    ['>=24.04', '25.04'],
+    ['<=24.04', '24.04'],
+    ['22.04 - 24.04', '24.04'],
+    ['>1.0.0-0 <23', '22.10'],
+  ])('of numbers with leading zeros %s chooses %s', (range, chosen) => {
+    expect(choose(`semver:${range}`, ['22.04', '22.10', '24.04', '25.04'])).toBe(chosen)
   })
 
   test.each([
@@ -94,6 +118,11 @@ describe('a tag', () => {
     ['1.2.3-beta-2-alpine', '1.2.3-beta-2', 3, '-alpine'],
     ['3.0.0-M1', '3.0.0-M1', 3, ''],
     ['1.2.3-rcx', '1.2.3', 3, '-rcx'],
+    ['24.04', '24.4.0', 2, ''],
+    ['2024.01.05', '2024.1.5', 3, ''],
+    ['v00.00', '0.0.0', 2, ''],
+    ['99999', '99999.0.0', 1, ''],
+    ['1.2.3-20240131', '1.2.3-20240131', 3, ''],
   ])('%s is version %s of %i numbers, variant "%s"', (tag, version, numbers, variant) => {
     const parsed = parseTagVersion(tag)
     expect({ ...parsed, version: parsed?.version.version }).toEqual({ version, numbers, variant })
@@ -101,7 +130,9 @@ describe('a tag', () => {
 
   test.each([
     'latest',
-    '24.04',
+    '20240131',
+    '100000.1',
+    '1.2.3-rc.01',
     '1.2.3.4',
     '1.27_a',
     '1.27alpine',
@@ -115,7 +146,8 @@ describe('a tag', () => {
   })
 
   test('that was made to take long is read at once', () => {
-    for (let i = 0; i < 1000; i++) parseTagVersion(`1.2.3-rc${'1'.repeat(100)}x`)
+    const made = [`1.2.3-rc${'1'.repeat(100)}x`, `1.${'0'.repeat(60)}.${'0'.repeat(60)}x`, '1.2.3-'.repeat(21)]
+    for (let i = 0; i < 1000; i++) for (const each of made) parseTagVersion(each)
   })
 })
 
@@ -130,6 +162,11 @@ describe('regex', () => {
     ['regex:none', undefined],
   ])('%s chooses %s', (text, chosen) => {
     expect(choose(text, builds)).toBe(chosen)
+  })
+
+  test('means no tag that is derived from a digest', () => {
+    const derived = `sha256-${'f'.repeat(64)}`
+    expect(choose('regex:.*', ['b1', derived, `${derived}.sig`])).toBe('b1')
   })
 
   test('numbers count as such wherever they are, and however long', () => {
@@ -155,10 +192,54 @@ describe('newest', () => {
     [nginx.filter((tag) => tag !== '2'), '1.27.10'],
     [['latest', '3.0.0-rc1', '2.0.0'], '2.0.0'],
     [['latest', 'build-9', 'build-10', digestTag, `${digestTag}.sig`], 'build-10'],
-    [['24.04', '24.10', '22.04'], '24.10'],
+    [['24.04', '24.10', '22.04', '25.04'], '25.04'],
+    [['20240131', '20231231', '20240131-1', 'latest'], '20240131-1'],
+    [['1.27.3', '20240131', '1234567'], '1.27.3'],
+    [['1.0.0.9', '1.0.0.10'], '1.0.0.10'],
     [['latest', digestTag], undefined],
   ])('of %s is %s', (tags, chosen) => {
     expect(choose('newest', tags)).toBe(chosen)
+  })
+})
+
+describe('a range', () => {
+  const number = fc.nat({ max: 30 })
+  const release = fc.tuple(number, number, number)
+  const written = fc.tuple(fc.constantFrom('', 'v'), release, fc.nat({ max: 2 })).map(([v, numbers, cut]) => {
+    const shown = numbers.slice(0, 3 - cut)
+    return { tag: v + shown.join('.'), numbers: [...shown, 0, 0].slice(0, 3) }
+  })
+  const order = (a: readonly number[], b: readonly number[]): number =>
+    a.map((each, i) => each - (b[i] ?? 0)).find((difference) => difference !== 0) ?? 0
+
+  test('chooses of releases what plain numbers choose', () => {
+    fc.assert(
+      fc.property(release, release, fc.array(written, { minLength: 1, maxLength: 20 }), (least, below, tags) => {
+        const chosen = choose(
+          `semver:>=${least.join('.')} <${below.join('.')}`,
+          tags.map(({ tag }) => tag),
+        )
+        const meant = tags.filter(({ numbers }) => order(numbers, least) >= 0 && order(numbers, below) < 0)
+        const best = meant.reduce<number[] | undefined>(
+          (high, { numbers }) => (high === undefined || order(numbers, high) > 0 ? numbers : high),
+          undefined,
+        )
+        expect(tags.find(({ tag }) => tag === chosen)?.numbers).toEqual(best)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('means no pre-release where it names none, and no variant that is not named', () => {
+    const end = fc.constantFrom('-rc1', '-rc.1', '-1', '-alpine', '-rc1-alpine', '-bookworm-slim', '-SNAPSHOT')
+    fc.assert(
+      fc.property(written, end, ({ tag }, suffix) => {
+        expect(choose('semver:*', [tag + suffix])).toBeUndefined()
+        expect(choose('semver:>=0.0.0-0', [tag + suffix]) !== undefined).toBe(!/alpine|slim/.test(suffix))
+        expect(choose('semver:* -alpine', [tag + suffix]) !== undefined).toBe(suffix === '-alpine')
+      }),
+      { numRuns: 300 },
+    )
   })
 })
 
@@ -173,7 +254,7 @@ describe('any policy', () => {
     'regex:[a-z]*-?(\\d*).*;numeric',
     'regex:v?([\\w.]+)-?.*;alphabetical',
   )
-  const number = fc.constantFrom('0', '1', '2', '10', '01', '27')
+  const number = fc.constantFrom('0', '1', '2', '10', '01', '27', '1234567')
   const versionTag = fc
     .tuple(fc.constantFrom('', 'v'), fc.array(number, { minLength: 1, maxLength: 4 }))
     .chain(([v, numbers]) =>
