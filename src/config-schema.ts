@@ -61,7 +61,7 @@ const upstreamSchema = z
       .strictObject(
         {
           command: z.array(argument, { error: commandHint }).min(1, commandHint).max(100, commandHint),
-          timeout: duration(1000, 300_000, 'from 1s to 5m').prefault('10s'),
+          timeout: duration(1000, 300_000, 'from 1s to 5m', '30s or 2m').prefault('10s'),
         },
         { error: (issue) => (issue.code === 'invalid_type' ? 'write { command: [PROGRAM, ARGUMENT] }' : undefined) },
       )
@@ -288,8 +288,8 @@ function always(): { when: () => boolean } {
   return { when: () => true }
 }
 
-function duration(leastMs: number, mostMs: number, range: string) {
-  return written(`write a duration with its unit, ${range}, such as 15m or 1h30m`, (value) => {
+function duration(leastMs: number, mostMs: number, range: string, examples = '15m or 1h30m') {
+  return written(`write a duration with its unit, ${range}, such as ${examples}`, (value) => {
     const durationMs = parseDurationMs(value)
     return durationMs !== undefined && durationMs >= leastMs && durationMs <= mostMs ? durationMs : undefined
   })
