@@ -16,7 +16,7 @@ import { immutableText } from './immutable.ts'
 import { incompleteReason } from './import-advice.ts'
 import { formatStreamReference } from './references.ts'
 import { followersIn, type StreamTag, trackedTag } from './stream-tags.ts'
-import type { TagCheck } from './tag-checks.ts'
+import { checkLines, type TagCheck } from './tag-checks.ts'
 
 /** A stream, and what is known beside it. */
 export interface StreamView {
@@ -83,8 +83,10 @@ function isSameAs(alias: StreamTag, tag: StreamTag): boolean {
   return isQuiet && alias.image === tag.image && annotationLines(alias.wanted?.annotations, false).length === 0
 }
 
-function formatHeader({ stream, tags, contents, project, nowMs, wide }: StreamView): string {
+function formatHeader({ stream, tags, contents, checks, project, nowMs, wide }: StreamView): string {
   const { metadata, spec, status } = stream
+  const name = { project: metadata?.namespace ?? '', stream: metadata?.name ?? '' }
+  const whole = checks.get(formatStreamReference({ ...name, tag: '*' }))
   const images = new Set(tags.flatMap(({ items }) => items.flatMap(({ image }) => (image ? [image] : []))))
   return formatFields([
     ['Name', metadata?.name ?? ''],
@@ -94,12 +96,19 @@ function formatHeader({ stream, tags, contents, project, nowMs, wide }: StreamVi
     ['Annotations', annotationLines(metadata?.annotations, wide)],
     ['Inherited', inheritedLines(metadata?.annotations, [project])],
     ['Repository', status?.publicDockerImageRepository ?? status?.dockerImageRepository],
-    ['Imports', spec?.dockerImageRepository],
+    ['Imports', importLines(spec?.dockerImageRepository, whole, nowMs)],
     ['Image lookup', spec?.lookupPolicy?.local === true ? 'local' : 'off'],
     ['Images', `${images.size}`],
     ['Tags', `${tags.length}`],
     ['Attention', attentionLines(tags, contents)],
   ])
+}
+
+/** The repository that a stream names, and where it follows it, how that is looked at. */
+function importLines(repository: string | undefined, check: TagCheck | undefined, nowMs: number): string[] {
+  if (!repository) return []
+  if (check === undefined) return [repository]
+  return [`${repository}, followed every ${check.interval ?? 'interval'}`, ...checkLines(check, nowMs)]
 }
 
 /** Names what stands still or fails, so that it is seen in a stream of many tags. */

@@ -68,7 +68,8 @@ async function describeStream(
     await mapFew(read, atOnce, async (tag) => [tag.tag, await readContent(client, tag)] as const),
   )
   const project = await readProjectLevel(client, name.project)
-  const checks = tags.some(isScheduled) ? await readChecks(client, name) : new Map()
+  const isChecked = tags.some(isScheduled) || Boolean(stream.spec?.dockerImageRepository)
+  const checks = isChecked ? await readChecks(client, name) : new Map()
   const nowMs = context.clock.now()
   context.stdout.write(
     formatStream({ stream, tags, events, contents, checks, project, nowMs, wide: format === 'wide' }),

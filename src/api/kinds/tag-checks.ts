@@ -5,6 +5,7 @@ import { isTag, type StreamName } from '../../oci/reference.ts'
 import type { LastCheck, Schedule, TagCheck } from '../../schedule.ts'
 import { candidateDueAt } from '../../streams/min-age.ts'
 import type { StreamReader, Tag, WholeStream } from '../../streams/streams.ts'
+import { wholeStream } from '../../streams/whole-repository.ts'
 import { tagCheckColumns } from '../columns/tag-check-columns.ts'
 import { decodeContinue, encodeContinue } from '../continue.ts'
 import { imageGroup, weirGroup } from '../groups.ts'
@@ -26,7 +27,7 @@ const continueSchema = z.object({ tag: z.string() })
 
 /**
  * How the upstreams of scheduled tags are looked at, from what the schedule knows. Named as an ImageStreamTag is, `stream:tag`, since
- * both may have dots; whoever may read the tag may read this of it.
+ * both may have dots; whoever may read the tag may read this of it. `stream:*` is of a stream that follows a whole repository.
  */
 export function tagChecks(options: TagChecksOptions): Resource {
   return {
@@ -50,6 +51,7 @@ async function getCheck({ reader, schedule }: TagChecksOptions, call: Call): Pro
   const { stream, tag } = splitName(name)
   const check = schedule.checks({ project, stream }).find((each) => each.tag === tag)
   const found = check && (await reader.stream({ project, stream }))
+  if (tag === wholeStream) return check && found && tagCheckObject(check)
   const shown = found && isTag(tag) ? await reader.tag(found, tag) : undefined
   return check && shown && tagCheckObject(check, shown)
 }
@@ -80,9 +82,12 @@ async function listOfStream({ reader, schedule }: TagChecksOptions, call: Call, 
   return selected.length > limit && last ? { items, continue: encodeContinue({ tag: last.tag }) } : { items }
 }
 
-function itemsOf(whole: WholeStream, checks: readonly TagCheck[], afterTag?: string) {
+function* itemsOf(whole: WholeStream, checks: readonly TagCheck[], afterTag?: string) {
   const byTag = new Map(checks.map((check) => [check.tag, check]))
-  return tagItems(byTag.size === 0 ? { ...whole, tags: [] } : whole, afterTag, (_, tag) => {
+  const ofStream = byTag.get(wholeStream)
+  // It is before all tags in the order of their names.
+  if (ofStream !== undefined && afterTag === undefined) yield { item: tagCheckObject(ofStream), tag: wholeStream }
+  yield* tagItems(byTag.size === 0 ? { ...whole, tags: [] } : whole, afterTag, (_, tag) => {
     const check = byTag.get(tag.name)
     return check && tagCheckObject(check, tag)
   })
@@ -113,10 +118,11 @@ function splitName(name: string): { stream: string; tag: string } {
   throw new RegistryError('BAD_REQUEST', { message: `${resource} are named as tags are: <stream>:<tag>` })
 }
 
-function tagCheckObject(check: TagCheck, { record }: Pick<Tag, 'record'>): ApiObject {
+/** `shown` is the tag; undefined of a stream itself. */
+function tagCheckObject(check: TagCheck, shown?: Pick<Tag, 'record'>): ApiObject {
   const { project, stream, tag, from, intervalMs, last, nextAt, delayedBy } = check
-  const { candidate } = record
-  const dueAt = candidateDueAt(record)
+  const candidate = shown?.record.candidate
+  const dueAt = shown && candidateDueAt(shown.record)
   return {
     metadata: { name: `${stream}:${tag}`, namespace: project, creationTimestamp: null },
     stream,

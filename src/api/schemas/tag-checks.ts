@@ -8,10 +8,13 @@ const lastCheck = z
   .object({
     time: time('When the source was asked.'),
     result: string(
-      'Unchanged: it points where it pointed. Moved: the tag went along. Candidate: it points elsewhere, and the tag is held, immutable or waits for the age of what was found. Failed: nothing was learned, and the tag stands where it stood.',
+      'Unchanged: it points where it pointed. Moved: the tag went along. Candidate: it points elsewhere, and the tag is held, immutable or waits for the age of what was found. New: the stream got tags of the repository that it follows. Failed: nothing was learned, or there is no room for what was; the tag stands where it stood.',
     ),
     image: string('The digest that the source pointed to when it last answered.'),
     chosen: string('The tag of the repository that a tracking policy chose.'),
+    tags: integer('Of a stream that follows a whole repository: so many of its tags are listed there.'),
+    newTags: integer('Of such a stream: so many of them came by this check.'),
+    additionalTags: integer('Of such a stream: so many more fit, beyond the most that it wants.'),
     reason: string('Of a failure: why, as the conditions of tags have it.'),
     message: string('Of a failure: what happened.'),
     failures: integer('Checks that failed in a row.'),
@@ -32,7 +35,7 @@ export const tagCheckSchema = z
   .object({
     metadata,
     stream: string('The image stream of the tag.'),
-    tag: string('The tag.'),
+    tag: string('The tag; * of a stream that follows a whole repository (weir.dev/follow).'),
     from: string('Its source in whole form; of a tracking policy without a tag.'),
     interval: string('Between two checks while they succeed, as 15m or 1h30m.'),
     lastCheck: object(lastCheck, 'What came of the last check; absent before the first that is known of.'),
