@@ -8,7 +8,7 @@ import { incompleteReason, nextSteps } from './import-advice.ts'
 import { formatCause, formatClient } from './ledger.ts'
 import { shortDigest, shortDigests } from './output.ts'
 import { formatStreamReference } from './references.ts'
-import { type StreamTag, sourceText, trackedTag } from './stream-tags.ts'
+import { isFollowingAcross, type StreamTag, sourceText, trackedTag } from './stream-tags.ts'
 import { checkLines, type TagCheck } from './tag-checks.ts'
 
 /** Which tag of its source's repository a tag follows. */
@@ -58,6 +58,9 @@ export function sourceLine({ tag, source: followed, check, wide }: TagView): str
   if (trackedTag(tag) !== undefined) {
     if (followed === undefined) return `tracks ${source}, which is not there`
     return `tracks ${source}: moves along with it${tag.hold === undefined ? '' : ' when it is no longer held'}`
+  }
+  if (isFollowingAcross(tag)) {
+    return `follows ${source}: moves along with it${tag.hold === undefined ? '' : ' when it is no longer held'}`
   }
   if (from.kind === 'ImageStreamTag') {
     if (tag.items.length > 0) return `taken from ${source}, which it does not follow: tag it again to move it`
@@ -194,6 +197,7 @@ function importLines(view: TagView): string[] {
   const { reason = 'Unknown', message = '', lastTransitionTime } = failure
   const since = lastTransitionTime === undefined ? '' : ` since ${formatMoment(lastTransitionTime, nowMs)}`
   if (reason === incompleteReason) return [`! waits to move${since}: ${message}`, ...goesOn(view)]
+  if (isFollowingAcross(tag)) return [`! does not move along${since}: ${reason}: ${message}`, ...goesOn(view)]
   const called = formatStreamReference(tag)
   const steps = nextSteps(reason, { project, from: source })
   return [

@@ -11,6 +11,9 @@ import { type Hold, heldBy, holdOf } from './holds.ts'
 import { incompleteReason } from './import-advice.ts'
 import type { TagName } from './references.ts'
 
+/** On a tag: it follows the tag of another stream that is its source. */
+export const followAnnotation = 'weir.dev/follow'
+
 /** A tag as its stream shows it: what is wanted of it, and what became of it. */
 export interface StreamTag extends TagName {
   /** What is wanted; absent for a tag that was only ever pushed. */
@@ -56,10 +59,21 @@ export function tagOfImageTag(name: TagName, { spec, status }: Pick<ImageTag, 's
 }
 
 /** The tag of the same stream that a tag follows; undefined for every other source. */
-export function trackedTag({ project, stream, from }: StreamTag): string | undefined {
+export function trackedTag({
+  project,
+  stream,
+  from,
+}: Pick<StreamTag, 'project' | 'stream' | 'from'>): string | undefined {
   if (from?.kind !== 'ImageStreamTag' || (from.namespace || project) !== project) return undefined
   const colon = from.name.indexOf(':')
   return colon < 0 || from.name.slice(0, colon) === stream ? from.name.slice(colon + 1) : undefined
+}
+
+/** Whether it follows a tag of another stream, which is then its source. */
+export function isFollowingAcross(tag: Pick<StreamTag, 'project' | 'stream' | 'from' | 'wanted'>): boolean {
+  if (tag.from?.kind !== 'ImageStreamTag' || tag.wanted?.reference === true || trackedTag(tag) !== undefined)
+    return false
+  return tag.wanted?.annotations?.[followAnnotation] === 'true'
 }
 
 /** Whether its upstream is looked at by the server itself. */
@@ -96,6 +110,7 @@ export function stateOf(tag: StreamTag): string {
     gone !== undefined && 'gone upstream',
     wanted?.reference === true && 'reference',
     trackedTag(tag) !== undefined && 'tracking',
+    isFollowingAcross(tag) && 'following',
   ]
   return states.filter((state) => state !== false).join(', ')
 }

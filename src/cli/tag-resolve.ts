@@ -50,6 +50,13 @@ export async function resolveAlias(client: Client, source: TagName): Promise<Res
   }
 }
 
+/** What a tag that follows `source`, of whichever stream, comes from; whether it is there is the server's to say. */
+export function resolveFollowed(source: TagName): Resolved {
+  const { project, stream, tag } = source
+  const from = { kind: 'ImageStreamTag', name: `${stream}:${tag}`, namespace: project }
+  return { from, called: formatStreamReference(source) }
+}
+
 async function resolveTag(client: Client, source: TagName, to: TagName): Promise<Resolved> {
   const called = formatStreamReference(source)
   const found = await readTag(client, source)

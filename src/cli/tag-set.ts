@@ -6,11 +6,11 @@ import { incompleteReason, incompleteStep } from './import-advice.ts'
 import { failureOf, formatOutcome } from './import-outcome.ts'
 import { newestEvent } from './ledger.ts'
 import { formatStreamReference, type TagName } from './references.ts'
-import { type StreamTag, sourceText, tagOfImageTag, trackedTag } from './stream-tags.ts'
+import { isFollowingAcross, type StreamTag, sourceText, tagOfImageTag, trackedTag } from './stream-tags.ts'
 import { awaitImport, type Imported } from './tag-await.ts'
 import { noteFollowers } from './tag-followers.ts'
 import { refusalOf } from './tag-refusal.ts'
-import { type Resolved, resolveAlias, resolveSource } from './tag-resolve.ts'
+import { type Resolved, resolveAlias, resolveFollowed, resolveSource } from './tag-resolve.ts'
 import type { Source } from './tag-source.ts'
 import { readTag, type TagWish, tagTarget, writeTag } from './tag-write.ts'
 import type { VerbContext } from './verbs.ts'
@@ -48,11 +48,11 @@ export async function setTags(
 ): Promise<{ done: Promotion[]; failures: CliError[] }> {
   const [first] = targets
   if (first === undefined) return { done: [], failures: [] }
-  const resolved = await explained(client, { source, to: first }, async () =>
-    options.alias === true && source.kind === 'tag'
-      ? resolveAlias(client, source)
-      : resolveSource(client, source, first),
-  )
+  const resolved = await explained(client, { source, to: first }, async () => {
+    if (source.kind === 'tag' && options.alias === true) return resolveAlias(client, source)
+    if (source.kind === 'tag' && options.follow === true) return resolveFollowed(source)
+    return resolveSource(client, source, first)
+  })
   const done: Promotion[] = []
   const failures: CliError[] = []
   const each = async <T>(to: TagName, work: () => Promise<T>): Promise<T | undefined> => {
@@ -148,7 +148,10 @@ function standing({ object }: Written): string | undefined {
   return moved ? object.image?.metadata?.name || undefined : undefined
 }
 
-function suffixOf({ called }: Resolved, { alias, reference }: TagOptions, after: string | undefined): string {
+function suffixOf({ called }: Resolved, { alias, follow, reference }: TagOptions, after: string | undefined): string {
+  if (follow === true) {
+    return after === undefined ? `set up to follow ${called}, which stands nowhere yet` : `set up to follow ${called}`
+  }
   if (alias === true) {
     return after === undefined ? `set up to track ${called}, which stands nowhere yet` : `set up to track ${called}`
   }
@@ -226,5 +229,5 @@ function noteSource({ note }: VerbContext, { to, before }: Written, { from, call
 /** Whether a tag moves with its source; an image that was taken once, and a mere reference, move nothing. */
 function isFollowing(tag: StreamTag): boolean {
   if (tag.wanted?.reference === true) return false
-  return tag.from?.kind === 'DockerImage' || trackedTag(tag) !== undefined
+  return tag.from?.kind === 'DockerImage' || trackedTag(tag) !== undefined || isFollowingAcross(tag)
 }

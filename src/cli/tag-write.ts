@@ -12,12 +12,14 @@ import { type Client, movePatienceMs } from './client.ts'
 import { unlessForbidden } from './failures.ts'
 import { holdAnnotation } from './holds.ts'
 import type { TagName } from './references.ts'
-import { type StreamTag, tagOfImageTag } from './stream-tags.ts'
+import { followAnnotation, type StreamTag, tagOfImageTag } from './stream-tags.ts'
 import type { Resolved } from './tag-resolve.ts'
 
 /** What is wanted of a tag beside its source. What is not said stays as the tag has it. */
 export interface TagWish extends CheckWish {
   reference?: boolean
+  /** Whether it follows its source, a tag of another stream; one that is set otherwise follows none. */
+  follow?: boolean
   insecure?: boolean
   referencePolicy?: 'source' | 'local'
   reason?: string
@@ -72,8 +74,14 @@ function inProject({ namespace, ...from }: ObjectReference, project: string): Ob
 }
 
 function annotationsOf(wanted: TagReference | undefined, wish: TagWish): Record<string, string> {
-  const { [holdAnnotation]: _hold, [changeCause]: _cause, ...kept } = wanted?.annotations ?? {}
-  const annotations = { ...kept, ...checkAnnotations(wish) }
+  const {
+    [holdAnnotation]: _hold,
+    [changeCause]: _cause,
+    [followAnnotation]: _follow,
+    ...kept
+  } = wanted?.annotations ?? {}
+  const follow = wish.follow === true ? { [followAnnotation]: 'true' } : {}
+  const annotations = { ...kept, ...checkAnnotations(wish), ...follow }
   return wish.reason === undefined ? annotations : { ...annotations, [changeCause]: wish.reason }
 }
 

@@ -17,7 +17,7 @@ interface Options extends TagOptions {
 
 const words = `${sourceWords}
 DEST is project/stream:tag; stream and tag are made when absent. A tag of a stream is pinned: DEST gets the image that it
-stands at now, and stays when it moves. With --alias, within one stream, DEST moves along. An image of a registry is
+stands at now, and stays when it moves. With --alias, within one stream, or --follow, from any, DEST moves along. An image of a registry is
 imported at once, and the outcome is waited for (as long as --request-timeout says, else 10 minutes).`
 
 /** Adds `tag`. */
@@ -28,6 +28,7 @@ export function addTagVerb(program: Command, context: VerbContext): void {
     more: [
       'weir tag demo/app:prod live/app:prod',
       'weir tag demo/app:prod demo/app:stable --alias',
+      'weir tag demo/app:prod live/app:prod --follow',
       'weir tag quay.io/org/app:v1 demo/app:latest',
       'weir tag -d demo/app:old',
     ],
@@ -35,6 +36,7 @@ export function addTagVerb(program: Command, context: VerbContext): void {
   })
     .option('-d, --delete', 'take the named tags away; their history stays')
     .option('--alias', 'let DEST follow SOURCE, a tag of the same stream, from now on')
+    .option('--follow', 'let DEST follow SOURCE, a tag of another stream or project, from now on')
     .option('--reference', "write down where the image is, and import nothing of a registry's")
   addCheckOptions(verb)
     .option('--insecure', 'accept plain HTTP or an unknown certificate, where the server allows it')
@@ -103,9 +105,19 @@ function checkOptions(source: Source, targets: readonly TagName[], value: string
   if (reference === true && flag !== undefined) {
     throw misuse(`--reference imports nothing: leave it out, or leave out ${flag}`)
   }
+  if (options.follow === true) checkFollow(source, value, options)
   if (alias !== true) return
   if (reference === true) throw misuse('--alias follows and --reference merely points: leave out one of them')
   checkAlias(source, targets, value)
+}
+
+function checkFollow(source: Source, value: string, { alias, reference }: Options): void {
+  if (alias === true) throw misuse('--alias follows within one stream and --follow from any: leave out one of them')
+  if (reference === true) throw misuse('--follow moves along and --reference merely points: leave out one of them')
+  if (source.kind === 'docker') {
+    throw misuse('--follow follows a tag of a stream; an image of a registry is followed with --scheduled')
+  }
+  if (source.kind === 'image') throw misuse(`--follow follows a tag, and ${value} is an image, which never moves`)
 }
 
 function checkAlias(source: Source, targets: readonly TagName[], value: string): void {
@@ -119,6 +131,7 @@ function checkAlias(source: Source, targets: readonly TagName[], value: string):
       throw misuse(
         `--alias works within one stream, and ${to} is of another than ${value}`,
         `without --alias ${to} gets the image that ${value} stands at now: tag again to promote the next`,
+        `with --follow in its place ${to} moves along`,
       )
     }
     if (target.tag === source.tag) throw misuse(`${to} can not track itself`)

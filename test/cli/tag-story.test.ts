@@ -184,6 +184,35 @@ describe('an image of a registry', () => {
   })
 })
 
+test('a tag follows one of another project, until it is set otherwise', async () => {
+  const { weir, publish, from } = await story()
+  const first = publish('one')
+  await weir(['import-image', 'demo/app:latest', '--from', from])
+  await weir(['new-project', 'live'])
+  expect(await weir(['tag', 'demo/app:latest', 'live/app:prod', '--follow', '--reason', 'go along'])).toEqual({
+    code: 0,
+    stdout: `live/app:prod  none -> ${first}  revision 1; set up to follow demo/app:latest\n`,
+    stderr: '',
+  })
+  const described = await weir(['describe', 'live/app:prod'])
+  expect(described.stdout).toContain('follows demo/app:latest: moves along with it\n')
+  expect((await weir(['get', 'tags', '-n', 'live'])).stdout).toMatch(/^live\/app:prod .* following$/m)
+  expect((await weir(['tag', 'live/app:prod', 'demo/app:latest', '--follow'])).stderr).toBe(
+    'error: demo/app:latest was not tagged: it would follow itself, through live/app:prod\n',
+  )
+  expect((await weir(['tag', 'demo/app:later', 'live/app:next', '--follow'])).stdout).toBe(
+    'live/app:next  set up to follow demo/app:later, which stands nowhere yet\n',
+  )
+  const waits = await weir(['describe', 'live/app:next'])
+  expect(waits.stdout).toContain(
+    'NotFound: demo/app:later stands at no image: the tag follows it as soon as there is one',
+  )
+  expect(waits.stdout).not.toContain('import')
+  const pinned = await weir(['tag', 'demo/app:latest', 'live/app:prod'])
+  expect(pinned.stderr).toBe('note: live/app:prod no longer follows demo/app:latest\n')
+  expect((await weir(['describe', 'live/app:prod'])).stdout).toContain('pinned to demo/app@')
+})
+
 test('a robot promotes between projects with the right to pull from the one and to write in the other', async () => {
   const { weir, publish, from } = await story()
   const first = publish('one')
