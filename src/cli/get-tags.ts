@@ -3,11 +3,13 @@ import { type ImageStreamTag, resources } from './api.ts'
 import type { Client } from './client.ts'
 import { mapFew } from './concurrent.ts'
 import { inProject, noteNone, readStreams, type Scope } from './get-scope.ts'
+import { candidateOf } from './holds.ts'
 import { newestEvent } from './ledger.ts'
 import { digestColumns, type Format, type Printing, printDocuments, printRows, shortDigests } from './output.ts'
 import { formatStreamReference } from './references.ts'
 import { isScheduled, type StreamTag, sourceText, stateOf, tagsOf } from './stream-tags.ts'
 import { readChecks, type TagCheck } from './tag-checks.ts'
+import { trackingOf } from './tracking.ts'
 import type { VerbContext } from './verbs.ts'
 
 /** Most tags whose revision is asked for: each is a request. */
@@ -72,13 +74,24 @@ function tagPrinting(
       { header: 'NAME', value: formatStreamReference },
       ...digestColumns<StreamTag>('DIGEST', ({ image }) => image ?? '-'),
       { header: 'REVISION', value: (tag) => `${revisions.get(tag) ?? '-'}`, wide: true },
-      { header: 'FROM', value: (tag) => shortDigests(sourceText(tag) ?? '-'), narrow: true },
-      { header: 'FROM', value: (tag) => sourceText(tag) ?? '-', wide: true },
+      { header: 'FROM', value: (tag) => shortDigests(fromText(tag)), narrow: true },
+      { header: 'FROM', value: fromText, wide: true },
       { header: 'UPDATED', value: ({ movedAt }) => agoInWords(movedAt, nowMs) || '-', narrow: true },
       { header: 'UPDATED', value: ({ movedAt }) => movedAt ?? '-', wide: true },
       { header: 'LAST CHECK', value: (tag) => checkOf(tag)?.lastCheck?.time ?? '-', wide: true },
       { header: 'NEXT CHECK', value: (tag) => checkOf(tag)?.nextCheck ?? '-', wide: true },
-      { header: 'STATE', value: stateOf },
+      { header: 'STATE', value: stateText },
     ],
   }
+}
+
+function fromText(tag: StreamTag): string {
+  const tracking = trackingOf(tag)
+  return tracking === undefined ? (sourceText(tag) ?? '-') : `${tracking.repository} (${tracking.policy})`
+}
+
+/** Of one that is held it is known that it moves nowhere. */
+function stateText(tag: StreamTag): string {
+  const hasCandidate = tag.hold === undefined && candidateOf(tag.wanted?.annotations) !== undefined
+  return [stateOf(tag), hasCandidate ? 'has a candidate' : ''].filter((text) => text !== '').join(', ')
 }

@@ -187,6 +187,19 @@ describe('get tags -o wide', () => {
     expect((await weir(api, 'get', 'tags', '-n', 'demo')).stdout).not.toContain('CHECK')
   })
 
+  test('shows what a policy chooses from, and what waits', async () => {
+    const annotations = {
+      'weir.dev/track': 'semver:~1.27',
+      'weir.dev/candidate': JSON.stringify({ image: b, seenAt: '2026-01-30T00:00:00Z' }),
+    }
+    for (const wide of [[], ['-o', 'wide']]) {
+      const api = await world({ ...scheduled, annotations }, check())
+      api.answer('GET', list, { body: { items: [streamOf({ ...scheduled, annotations }).body] } })
+      const { stdout } = await weir(api, 'get', 'tags', '-n', 'demo', ...wide)
+      expect(stdout).toMatch(/ quay\.io\/org\/app \(semver:~1\.27\) .* has a candidate\n/)
+    }
+  })
+
   test('shows the rest to who may not read checks', async () => {
     const api = await world(scheduled, undefined)
     api.answer('GET', list, { body: { items: [streamOf(scheduled).body] } })
