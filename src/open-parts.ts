@@ -48,7 +48,7 @@ export async function openParts(options: OpenPartsOptions) {
   const { closing: signal } = lifetime
   const access = await openAccess({ ...options, lifetime })
   const sealing = sealingOf(access.secretKeys)
-  const { upstream, budgets, allowed, loginsOf } = openUpstream({ ...options, sealing, lifetime })
+  const { upstream, budgets, loginEnds, allowed, loginsOf } = openUpstream({ ...options, sealing, lifetime })
 
   const objects = createObjects({ store, now, groupOf, guard: createProjectGuard(store, groupOf), sealing })
   const projects = createProjects({ store, objects, now })
@@ -118,6 +118,7 @@ export async function openParts(options: OpenPartsOptions) {
     notifications,
     allowed,
     budgets,
+    loginEnds,
     tagEvents,
     tagging,
     collector,

@@ -10,7 +10,7 @@ import { type AllowList, createAllowList } from './upstream/allow-list.ts'
 import type { Budgets } from './upstream/budget.ts'
 import { createUpstream, limitsFromRules, type UpstreamOptions } from './upstream/client.ts'
 import { createBudgets } from './upstream/create-budgets.ts'
-import { credentialsFromRules, credentialsInTurn, loginIdsFromRules } from './upstream/credentials.ts'
+import { credentialsFromRules, credentialsInTurn, loginEndsOfRules, loginIdsFromRules } from './upstream/credentials.ts'
 import { createProxies } from './upstream/proxies.ts'
 import { defaultRetryPolicy } from './upstream/retry.ts'
 import type { Upstream } from './upstream/upstream.ts'
@@ -35,7 +35,9 @@ export interface OpenUpstreamOptions {
 /** Opens the client for registries, and the list of those that may be named. A project's own logins come before the config's. */
 export function openUpstream(options: OpenUpstreamOptions): {
   upstream: Upstream
-  budgets: Pick<Budgets, 'states'>
+  budgets: Pick<Budgets, 'states' | 'requests'>
+  /** When logins of the config end, in milliseconds since the epoch. */
+  loginEnds(): { id: string; host: string; expiresAt: number }[]
   allowed: AllowList
   /** Names the logins that a project may use for a repository, in their order; never what is secret of them. */
   loginsOf(project: string, host: string, repository: string): Promise<string>
@@ -46,15 +48,16 @@ export function openUpstream(options: OpenUpstreamOptions): {
   const idsFromRules = loginIdsFromRules(rules)
   const credentialsFor = credentialsInTurn(pullSecrets, credentialsFromRules(rules))
   const { wait, random } = { ...defaultRetryPolicy, ...patience.retry }
-  const budgets = createBudgets({ limitsOf: limitsFromRules(rules), now, wait, random })
+  const named = rules.map(({ host }) => host)
+  const budgets = createBudgets({ limitsOf: limitsFromRules(rules), named, now, wait, random })
   const proxies = config.proxies && createProxies(config.proxies)
   const upstream = createUpstream({ ...patience, proxies, rules, credentialsFor, userAgent, log, now, budgets })
   lifetime.defer(() => upstream.close())
-  const named = rules.map(({ host }) => host)
   const allowed = createAllowList({ patterns: config.imports.allowedRegistries, named, own })
   return {
     upstream,
     budgets,
+    loginEnds: () => loginEndsOfRules(rules),
     allowed,
     async loginsOf(project, host, repository) {
       const ids: string[] = []

@@ -104,7 +104,7 @@ export async function startWeir(
   const front = {
     ...parts,
     audit,
-    metrics: createMetrics({ ...parts, audit, maxContentBytes: config.content.maxBytes }),
+    metrics: createMetrics({ ...parts, audit, maxContentBytes: config.content.maxBytes, now }),
     clientOf: createClientOf(config.trustedProxies),
     renderFailure: createRenderFailure({ service, log }),
     chooseRequestId: createRequestIds(randomBytes(4).toString('hex')),

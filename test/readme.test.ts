@@ -87,6 +87,8 @@ test('every metric of its own is in the table, and no other', async () => {
     retention,
     push: { uploadCount: async () => 0 },
     notifications: { checks: 0 },
+    budgets: { requests: () => [] },
+    loginEnds: () => [],
     schedule: {
       counters: { tags: 0, sources: 0, checks: { unchanged: 0, moved: 0, failed: 0, deferred: 0 }, lateMs: 0 },
     },

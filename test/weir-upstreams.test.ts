@@ -1,4 +1,6 @@
 /** What a whole Weir tells of the registries that it asked. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { makeImage, makeIndex, piecesOf } from './support/images.ts'
 import { startWorld, type World } from './support/world.ts'
@@ -12,6 +14,14 @@ async function spent(world: World): Promise<Record<string, number>> {
   const { body } = await world.api('GET', `/apis/weir.dev/v1/upstreams/${world.upstream.host}`)
   const spenders = body.spent as { namespace: string; stream: string; requests: number }[]
   return Object.fromEntries(spenders.map(({ namespace, stream, requests }) => [`${namespace}/${stream}`, requests]))
+}
+
+async function metrics(world: World, name: string): Promise<string[]> {
+  const { body } = await world.request('/metrics')
+  return body
+    .toString()
+    .split('\n')
+    .filter((line) => line.startsWith(`${name}{`))
 }
 
 const asked = (world: World) => world.upstream.matching(/\/(?:manifests|blobs|tags)\//).length
@@ -41,4 +51,52 @@ describe('requests spent by stream', () => {
     await run(world, 'import-image', 'demo/many:prod', '--from', `${world.upstream.host}/lib/many:v1`)
     expect(await spent(world)).toEqual({ 'demo/app': pulled, 'demo/many': asked(world) - pulled })
   })
+})
+
+test('metrics count requests by registry, purpose and result', async () => {
+  const world = await startWorld()
+  const { host } = world.upstream
+  world.upstream.put('lib/app', makeImage('one'), { tag: 'v1' })
+  await run(world, 'new-project', 'demo')
+  await run(world, 'import-image', 'demo/app:prod', '--from', `${host}/lib/app:v1`)
+  const imported = asked(world)
+  expect((await world.cli('import-image', 'demo/app:other', '--from', `${host}/lib/app:none`)).exitCode).toBe(1)
+  expect(await metrics(world, 'weir_upstream_requests_total')).toEqual([
+    `weir_upstream_requests_total{host="${host}",purpose="interactive",result="ok"} ${imported}`,
+    `weir_upstream_requests_total{host="${host}",purpose="interactive",result="not_found"} ${asked(world) - imported}`,
+  ])
+})
+
+test('metrics tell how long a login that a program gave is good', async () => {
+  const config = (host: string, file: string) => ({
+    upstreams: [
+      {
+        host,
+        insecure: true,
+        exec: { command: ['/bin/cat', file] },
+        projects: ['demo'],
+        repositories: ['**'],
+      },
+    ],
+  })
+  const world = await startWorld({ upstream: { auth: { kind: 'basic', users: { robot: 'hush-hush' } } } })
+  const { host } = world.upstream
+  const expiry = '2100-01-01T00:00:00Z'
+  const file = join(world.dataDirectory, 'login.json')
+  await writeFile(file, JSON.stringify({ username: 'robot', password: 'hush-hush', expiry }))
+  await world.restart(config(host, file))
+  expect(await metrics(world, 'weir_upstream_login_expiry_seconds')).toEqual([])
+  world.upstream.put('lib/app', makeImage('one'), { tag: 'v1' })
+  await run(world, 'new-project', 'demo')
+  await run(world, 'import-image', 'demo/app:prod', '--from', `${host}/lib/app:v1`)
+  const [line = '', ...more] = await metrics(world, 'weir_upstream_login_expiry_seconds')
+  expect(more).toEqual([])
+  const [labels = '', seconds = ''] = line.split(' ')
+  expect(labels).toBe(`weir_upstream_login_expiry_seconds{host="${host}",login="upstreams[0]"}`)
+  const leftSeconds = (Date.parse(expiry) - Date.now()) / 1000
+  expect(Number(seconds)).toBeGreaterThan(leftSeconds - 1)
+  expect(Number(seconds)).toBeLessThan(leftSeconds + 600)
+  const { body } = await world.api('GET', '/apis/weir.dev/v1/upstreams')
+  const { body: text } = await world.request('/metrics')
+  for (const told of [JSON.stringify(body), text.toString(), ...world.logged]) expect(told).not.toContain('hush')
 })

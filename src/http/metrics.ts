@@ -5,6 +5,7 @@ import type { Notifications } from '../notifications.ts'
 import { addContentMetrics, type ContentMetricsOptions } from './content-metrics.ts'
 import type { HttpEnv } from './exchange.ts'
 import { addScheduleMetrics, type ScheduleMetricsOptions } from './schedule-metrics.ts'
+import { addUpstreamMetrics, type UpstreamMetricsOptions } from './upstream-metrics.ts'
 
 /** What requests are counted under. */
 export type Route =
@@ -34,7 +35,7 @@ export interface Metrics {
   render(): Promise<{ contentType: string; text: string }>
 }
 
-export interface MetricsOptions extends ContentMetricsOptions, ScheduleMetricsOptions {
+export interface MetricsOptions extends ContentMetricsOptions, ScheduleMetricsOptions, UpstreamMetricsOptions {
   audit: Pick<Audit, 'lost'>
   /** Absent where nobody sends any. */
   notifications?: Pick<Notifications, 'checks'>
@@ -131,5 +132,6 @@ async function createRegistry(
     })
   await addContentMetrics(registry, options)
   await addScheduleMetrics(registry, options)
+  await addUpstreamMetrics(registry, options)
   return registry
 }

@@ -25,6 +25,8 @@ export interface AccountOptions {
   payer: Payer
   limits: BudgetLimits
   clock: SteadyClock
+  /** Hears of each request: `status` is 0 when nothing was answered. */
+  onRequest(isBackground: boolean, status: number): void
   wait(ms: number, signal?: AbortSignal): Promise<void>
   random(): number
 }
@@ -36,7 +38,7 @@ const longestQuietMs = 60_000
 /** Of streams that are told of. */
 const maxSpenders = 100
 
-export function createAccount({ payer, limits, clock, wait, random }: AccountOptions): Account {
+export function createAccount({ payer, limits, clock, onRequest, wait, random }: AccountOptions): Account {
   const { concurrency, requestsPerSecond, reserve } = limits
   const { host } = payer
   // Docker Hub says so, and that HEADs do not count (https://docs.docker.com/docker-hub/usage/pulls/).
@@ -90,14 +92,15 @@ export function createAccount({ payer, limits, clock, wait, random }: AccountOpt
   function begin({ isBackground, stream }: Purpose, asked: RequestKind, ended?: () => void): Slot {
     const mark = quota.begin(asked)
     const isProbe = isBackground && circuit.isHalfOpen(clock.now())
-    const count = (): void => {
+    const count = (status: number): void => {
       requests += 1
+      onRequest(isBackground, status)
       if (stream !== undefined) spending.count(stream)
     }
     return {
       answered(status: number, headers: IncomingHttpHeaders) {
         const nowMs = clock.now()
-        count()
+        count(status)
         answeredAt = nowMs
         quota.answered(mark, status, headers, nowMs)
         if (status !== 429) return circuit.answered(isProbe || nameOf(asked) === closedByKind, nowMs)
@@ -107,7 +110,7 @@ export function createAccount({ payer, limits, clock, wait, random }: AccountOpt
         if (askedMs) quiet.set(closedByKind, nowMs + Math.min(askedMs, longestQuietMs))
       },
       failed(error) {
-        count()
+        count(0)
         circuit.failed(error, clock.now())
       },
       release() {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
+import type { RequestCount } from './request-counts.ts'
 
 /** What asking registries may cost: how fast, how many at once, and what they say is left. */
 
@@ -82,4 +83,6 @@ export interface Budgets {
   /** The registry's token endpoint wants to be left alone. */
   throttled(payer: Payer, error: RegistryError): void
   states(): readonly BudgetState[]
+  /** What came of all requests, of whoever they were. */
+  requests(): readonly RequestCount[]
 }

@@ -3,11 +3,14 @@ import { atMost } from '../oci/at-most.ts'
 import { type Account, createAccount } from './account.ts'
 import type { BudgetLimits, Budgets, Payer } from './budget.ts'
 import { registryName } from './hosts.ts'
+import { createRequestCounts } from './request-counts.ts'
 import { createSteadyClock } from './steady-clock.ts'
 
 export interface BudgetsOptions {
   /** Of each payer at a registry. */
   limitsOf(host: string): BudgetLimits
+  /** Registries whose requests are counted apart, whatever others are asked. */
+  named?: readonly string[]
   now: () => number
   wait(ms: number, signal?: AbortSignal): Promise<void>
   /** From 0 to 1. */
@@ -18,8 +21,9 @@ export interface BudgetsOptions {
 const maxPayers = 1000
 
 /** Creates the budgets of all payers at all registries. Everything is in memory. */
-export function createBudgets({ limitsOf, now, wait, random }: BudgetsOptions): Budgets {
+export function createBudgets({ limitsOf, named = [], now, wait, random }: BudgetsOptions): Budgets {
   const clock = createSteadyClock(now)
+  const counts = createRequestCounts(named.map(registryName))
   const accounts = new LRUCache<string, Account>(atMost(maxPayers))
 
   function accountOf({ host: written, credential }: Payer): Account {
@@ -27,7 +31,9 @@ export function createBudgets({ limitsOf, now, wait, random }: BudgetsOptions): 
     const key = credential === undefined ? host : `${host} ${credential}`
     const known = accounts.get(key)
     if (known !== undefined) return known
-    const account = createAccount({ payer: { host, credential }, limits: limitsOf(host), clock, wait, random })
+    const payer = { host, credential }
+    const onRequest = (isBackground: boolean, status: number): void => counts.add(host, isBackground, status)
+    const account = createAccount({ payer, limits: limitsOf(host), clock, onRequest, wait, random })
     accounts.set(key, account)
     return account
   }
@@ -46,6 +52,7 @@ export function createBudgets({ limitsOf, now, wait, random }: BudgetsOptions): 
     throttled(payer, { retryAfterSeconds }) {
       accountOf(payer).throttled(retryAfterSeconds === undefined ? undefined : retryAfterSeconds * 1000)
     },
+    requests: counts.list,
     states: () => [...accounts.values()].map((account) => account.state()),
   }
 }

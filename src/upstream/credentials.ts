@@ -33,13 +33,25 @@ export function loginIdsFromRules(
   return (...asked) => matching(...asked).map(({ id }) => id)
 }
 
+/** When the logins of rules end that are known to end, by their ids. */
+export function loginEndsOfRules(rules: readonly UpstreamRule[]): { id: string; host: string; expiresAt: number }[] {
+  return rules.flatMap(({ host, login }, index) => {
+    const expiresAt = login !== undefined && 'source' in login ? login.source.expiresAt : undefined
+    return expiresAt === undefined ? [] : [{ id: idOf(index), host: canonicalHost(host), expiresAt }]
+  })
+}
+
+function idOf(index: number): string {
+  return `upstreams[${index}]`
+}
+
 function loginsOfRules(rules: readonly UpstreamRule[]) {
   const logins = rules.flatMap(({ host, login }, index): ScopedLogin[] => {
     if (login === undefined) return []
     const { projects, repositories } = login
     const from = 'source' in login ? { source: login.source } : { username: login.username, password: login.password }
     const scope = { projects: projects.map(glob), repositories: repositories.map(glob) }
-    return [{ id: `upstreams[${index}]`, host: canonicalHost(host), ...scope, from }]
+    return [{ id: idOf(index), host: canonicalHost(host), ...scope, from }]
   })
   return (project: string, host: string, repository: string): ScopedLogin[] =>
     logins

@@ -112,6 +112,9 @@ export function createLoginHelper(options: LoginHelperOptions): LoginSource {
       making.catch(() => undefined)
       return kept.login
     },
+    get expiresAt() {
+      return kept === undefined || kept.expiresAt === Number.POSITIVE_INFINITY ? undefined : kept.expiresAt
+    },
     async renewed(refused) {
       if (kept !== undefined && !isDeepStrictEqual(kept.login, refused)) return kept.login
       const at = now()

@@ -177,6 +177,8 @@ export type Credential = { id: string; title?: string; renewed?(): Promise<Crede
 export interface LoginSource {
   /** The login of now. @throws RegistryError UNAVAILABLE when there is none to be had */
   login(): Promise<Login>
+  /** Until when the newest one is good, in milliseconds since the epoch; undefined where that is not known, or there is none. */
+  readonly expiresAt?: number | undefined
   /** Looks for another than this one, which was refused; undefined when there is none. Never fails. */
   renewed(refused: Login): Promise<Login | undefined>
 }
