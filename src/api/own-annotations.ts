@@ -27,6 +27,8 @@ const settings: readonly string[] = [
   followAnnotation,
   ...ofSchedule,
 ]
+/** As they are named to who misspelled one: a `Warning` header has room for little. */
+const settingNames = `${domain}${settings.map((name) => name.slice(domain.length)).join(', ')}`
 /** Every annotation in Weir's own domain: of tags, streams and projects, and of requests. */
 export const ownAnnotations: readonly string[] = [...settings, ...computed, maxTagsAnnotation]
 const known = new Set(ownAnnotations)
@@ -90,7 +92,7 @@ export function annotationWarnings(object: unknown, most: number): string[] {
 
 function sentence(name: string, level: Level): string | undefined {
   if (!known.has(name)) {
-    return `Weir knows no annotation ${shorten(name)}, and does nothing about it; it knows ${settings.join(', ')}`
+    return `Weir knows no annotation ${shorten(name)}, and does nothing about it; it knows ${settingNames}`
   }
   const places = counts.get(name)
   if (level === undefined || places === undefined || places.includes(level)) return undefined
