@@ -10,9 +10,8 @@ import { shortDigest, shortDigests } from './output.ts'
 import { formatStreamReference } from './references.ts'
 import { isFollowingAcross, type StreamTag, sourceText, trackedTag } from './stream-tags.ts'
 import { checkLines, type TagCheck } from './tag-checks.ts'
+import { trackingOf } from './tracking.ts'
 
-/** Which tag of its source's repository a tag follows. */
-const trackAnnotation = 'weir.dev/track'
 /** How old what the schedule finds has to be before a tag moves to it. */
 const minAgeAnnotation = 'weir.dev/min-age'
 
@@ -72,14 +71,9 @@ export function sourceLine({ tag, source: followed, check, wide }: TagView): str
     scheduled === true
       ? `looked at ${every}; at once: weir import-image ${called}`
       : `looked at by hand: weir import-image ${called}; by itself with --scheduled`
-  const track = wanted?.annotations?.[trackAnnotation]
-  const what = track === undefined ? source : `the tag of ${repositoryOf(from.name)} that ${track} chooses`
+  const tracking = trackingOf(tag)
+  const what = tracking === undefined ? source : `the tag of ${tracking.repository} that ${tracking.policy} chooses`
   return `follows ${what}, ${when}${insecure === true ? '; insecure connections allowed' : ''}`
-}
-
-/** As it is written, without a tag. */
-function repositoryOf(source: string): string {
-  return source.replace(/:[^:/]*$/, '')
 }
 
 /** How the upstream of a scheduled tag was looked at, and will be. */
