@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { Store } from '../store/store.ts'
-import type { Source, SourceCheck } from './sources.ts'
+import type { Follower, Source, SourceCheck } from './sources.ts'
 
 /** The last checks of sources, kept in bulk: `schedule/<n>`, in no change log. What is lost of it is learned by the next checks. */
 export interface Checkpoint {
@@ -18,8 +18,12 @@ const prefix = 'schedule/'
 const records = 256
 /** Most sources of one record: it has to fit a commit. */
 const maxSources = 1000
+/** Most bytes of a record, for the same reason. */
+const maxBytes = 900_000
 /** A registry chooses what its failures say. */
 const maxMessageLength = 400
+/** Most followers of a source whose choices are kept. */
+const maxChosen = 100
 
 const schema = z.array(
   z.object({
@@ -28,6 +32,7 @@ const schema = z.array(
     digest: z.string().optional(),
     failure: z.object({ reason: z.string(), message: z.string() }).optional(),
     failures: z.int().nonnegative(),
+    chosen: z.record(z.string(), z.object({ tag: z.string(), digest: z.string() })).optional(),
     nextAt: z.number(),
     delayedBy: z.enum(['Backoff', 'TooManyRequests', 'Budget']).optional(),
   }),
@@ -48,10 +53,12 @@ export function createCheckpoint(store: Pick<Store, 'range' | 'commit'>, log: Lo
   return {
     async load(get) {
       for await (const { key, value } of await store.range({ prefix })) {
-        for (const { key: name, nextAt, delayedBy, ...last } of read(key, value)) {
+        for (const { key: name, nextAt, delayedBy, chosen = {}, ...last } of read(key, value)) {
           const source = get(name)
           if (source === undefined || source.last !== undefined) continue
           source.last = last as SourceCheck
+          for (const [path, follower] of source.followers)
+            if (Object.hasOwn(chosen, path)) follower.chosen = chosen[path] as NonNullable<Follower['chosen']>
           // A registry that asked to be left alone is left alone by the next process too.
           if (delayedBy === undefined) continue
           source.nextAt = nextAt
@@ -64,17 +71,24 @@ export function createCheckpoint(store: Pick<Store, 'range' | 'commit'>, log: Lo
       const wanted = new Set(changed)
       if (wanted.size === 0) return
       changed.clear()
-      const kept = new Map<number, unknown[]>([...wanted].map((n) => [n, []]))
+      const kept = new Map<number, string[]>([...wanted].map((n) => [n, []]))
+      const sizes = new Map<number, number>()
       for (const source of sources) {
-        const list = kept.get(recordOf(source.phase))
-        if (list !== undefined && source.last !== undefined && list.length < maxSources) list.push(entryOf(source))
+        const n = recordOf(source.phase)
+        const list = kept.get(n)
+        if (list === undefined || source.last === undefined || list.length >= maxSources) continue
+        const entry = JSON.stringify(entryOf(source))
+        const size = (sizes.get(n) ?? 0) + Buffer.byteLength(entry) + 1
+        if (size > maxBytes) continue
+        sizes.set(n, size)
+        list.push(entry)
       }
       for (const [n, list] of kept) {
         const key = prefix + String(n).padStart(3, '0')
         const operation =
           list.length === 0
             ? ({ type: 'delete', key } as const)
-            : ({ type: 'put', key, value: JSON.stringify(list) } as const)
+            : ({ type: 'put', key, value: `[${list.join()}]` } as const)
         const { status } = await store.commit({ operations: [operation] })
         if (status === 'committed') continue
         changed.add(n)
@@ -88,8 +102,22 @@ function recordOf(phase: number): number {
   return Math.floor(phase * records)
 }
 
-function entryOf({ key, last, nextAt, delayedBy }: Source): unknown {
+function entryOf({ key, followers, last, nextAt, delayedBy }: Source): unknown {
   const { failure, ...rest } = last ?? { failures: 0 }
   const told = failure && { failure: { ...failure, message: failure.message.slice(0, maxMessageLength) } }
-  return { key, ...rest, ...told, nextAt, ...(delayedBy === undefined ? {} : { delayedBy }) }
+  const chosen: Record<string, Follower['chosen']> = {}
+  let count = 0
+  for (const [path, follower] of followers) {
+    if (follower.chosen === undefined) continue
+    if (++count > maxChosen) break
+    chosen[path] = follower.chosen
+  }
+  return {
+    key,
+    ...rest,
+    ...told,
+    ...(count === 0 ? {} : { chosen }),
+    nextAt,
+    ...(delayedBy === undefined ? {} : { delayedBy }),
+  }
 }

@@ -203,6 +203,11 @@ describe('a tag with a tracking policy', () => {
     const before = [await w.reader.tag(app, 'prod'), await w.reader.tag(app, 'none')]
     await w.stop()
     await w.start()
+    // Before anybody was asked again.
+    expect(w.schedule.checks(app).find(({ tag }) => tag === 'prod')?.last).toMatchObject({
+      chosen: '1.27.1',
+      digest: w.at('1.27.1'),
+    })
     await w.pass(2 * intervalMs)
     expect([await w.reader.tag(app, 'prod'), await w.reader.tag(app, 'none')]).toEqual(before)
     expect(w.schedule.checks(app)).toMatchObject([

@@ -142,6 +142,20 @@ describe('a stream that follows a whole repository', () => {
     expect(await w.head('1.0')).toBe(w.at('1.0'))
   })
 
+  test('marks an image that is gone there with its tag, and takes that back when it is there again', async () => {
+    const w = await world()
+    await w.followAll()
+    await w.arrive()
+    w.registry.untag('lib/app', '1.0')
+    w.registry.remove(w.at('1.0'))
+    await w.pass(intervalMs)
+    expect(await w.head('1.0')).toBe(w.at('1.0'))
+    expect((await w.reader.tag(app, '1.0'))?.record.upstreamGone).toMatchObject({ image: w.at('1.0') })
+    w.publish('1.0')
+    await w.pass(24 * 60 * minuteMs)
+    expect((await w.reader.tag(app, '1.0'))?.record).not.toHaveProperty('upstreamGone')
+  })
+
   test('gets back no tag that somebody deleted, or took the source of, and leaves one that was there as it is', async () => {
     const w = await world()
     const elsewhere = { kind: 'DockerImage' as const, name: `${w.registry.host}/lib/other:1` }
