@@ -1,9 +1,10 @@
 /**
  * Checks a request target as it stands on the wire, before any URL parser makes something else of it, and answers it in
- * origin form, with the one or two escapes decoded that its surface allows. Undefined when it is not acceptable: no path of
+ * origin form, with the few escapes decoded that its surface allows. Undefined when it is not acceptable: no path of
  * Weir needs an escape, an empty or a dot segment, a backslash or anything beyond ASCII.
  *
- * In `/v2/` a digest's colon may come as `%3A`, in the last segment alone; in the API `:` and `@` may be escaped.
+ * In `/v2/` a digest's colon may come as `%3A`, in the last segment alone; in the API `:`, `@` and the `*` of a stream's check of its
+ * whole repository may be escaped, as kubectl does.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9112#section-3.2
  */
@@ -24,7 +25,7 @@ const unsafe = /[%\\#?]|\/\/|\/\.{1,2}(?:\/|$)/
 
 function decodePath(path: string): string | undefined {
   if (!path.includes('%')) return path
-  if (/^\/apis?\//.test(path)) return path.replace(/%3a/gi, ':').replace(/%40/g, '@')
+  if (/^\/apis?\//.test(path)) return path.replace(/%3a/gi, ':').replace(/%40/g, '@').replace(/%2a/gi, '*')
   const last = path.lastIndexOf('/') + 1
   return path.startsWith('/v2/') ? path.slice(0, last) + path.slice(last).replace(/%3a/gi, ':') : undefined
 }

@@ -15,6 +15,8 @@ test.each([
     '/apis/image.openshift.io/v1/namespaces/demo/imagestreamtags/app:v1',
   ],
   [`/apis/x/imagestreamimages/app%40sha256%3A${hex}`, `/apis/x/imagestreamimages/app@sha256:${hex}`],
+  ['/apis/weir.dev/v1/namespaces/demo/tagchecks/app%3A%2A', '/apis/weir.dev/v1/namespaces/demo/tagchecks/app:*'],
+  ['/apis/weir.dev/v1/namespaces/demo/tagchecks/app:%2a', '/apis/weir.dev/v1/namespaces/demo/tagchecks/app:*'],
   ['http://other.example/v2/', '/v2/'],
   ['HTTPS://other.example:1/v2/?x', '/v2/?x'],
 ])('%s is %s', (target, normalised) => {
@@ -34,6 +36,7 @@ test.each([
   ['an escaped slash', '/v2/demo%2Fapp/manifests/v1'],
   ['an escaped zero', '/v2/demo/app%00/manifests/v1'],
   ['an escaped colon in the name', '/v2/demo%3Ax/app/manifests/v1'],
+  ['an escaped * in /v2/', '/v2/demo/app/manifests/x%2Ay'],
   ['an escaped @ in /v2/', '/v2/demo/app/manifests/x%40y'],
   ['an escape of an escape', '/v2/demo/app/blobs/sha256%253A'],
   ['an escape elsewhere', '/health%7a'],
