@@ -13,6 +13,7 @@ import { createRoom } from './importer/room.ts'
 import { createImportScheduled, type ImportScheduled } from './importer/scheduled.ts'
 import { createStreamImages } from './importer/stream-images.ts'
 import { prioritizeTags } from './importer/tag-order.ts'
+import { createWaitingImports, type WaitingImport } from './importer/waiting.ts'
 import type { Digest } from './oci/digest.ts'
 import { RegistryError } from './oci/errors.ts'
 import type { StreamName } from './oci/reference.ts'
@@ -62,6 +63,8 @@ export interface Importer {
    * @throws RegistryError UNAVAILABLE when the store failed: to be tried again
    */
   importPending(name: StreamName, tag: string, pending: Omit<PendingRecord, 'uid'>, signal?: AbortSignal): Promise<void>
+  /** The imports of a project or a stream that {@link importPending} left since a budget did not let them through. */
+  waiting(where: { project: string; stream?: string }): readonly WaitingImport[]
   /**
    * Lets a scheduled tag follow what its source was just seen to point to, in the background: nothing is read of the upstream, and
    * nothing written, where the tag saw that before. The manifest comes through the login of the tag's own project. A failure is a
@@ -112,6 +115,8 @@ export interface ImporterOptions {
   awaitMove?: (stream: Stream, tag: string, image: Digest, options: { signal: AbortSignal }) => Promise<void>
   /** Longest time that an image's config is waited for, in milliseconds; default 15 s. An image is imported without it. */
   configTimeoutMs?: number
+  /** Default the system's clock. */
+  now?: () => number
   log: Logger
 }
 
@@ -136,6 +141,7 @@ export function createImporter(options: ImporterOptions): Importer {
   const children = createChildren({ links, upstream, images, configurations, keepManifest, log })
   const recordFailure = createRecordFailure({ writer, askForPin: createAskForPin({ links, upstream }), log })
   const choose = createChoose(upstream)
+  const waiting = createWaitingImports(options.now ?? Date.now)
   const importImage = createImportImage({ reader, writer, allowed, choose, obtain, children, recordFailure, log })
 
   // What many ask for at once is more than memory holds, and one project must not keep the others waiting.
@@ -279,13 +285,18 @@ export function createImporter(options: ImporterOptions): Importer {
       const stream = await reader.stream(name)
       const before = stream && (await reader.tag(stream, tag))
       const spec = before?.record.spec
-      if (stream === undefined || spec?.from === undefined) return
-      if (spec.generation !== generation || !isPending(before?.record)) return
+      const isWanted = spec?.generation === generation && isPending(before?.record)
+      if (stream === undefined || spec?.from === undefined || !isWanted) return waiting.ended(name, tag)
       const { importPolicy, referencePolicy } = spec
       const wanted: ImportImage = { from: spec.from.name, to: tag, importPolicy, referencePolicy }
       const request = { ...nameOf(name), images: [wanted], by, ...(reason === undefined ? {} : { reason }) }
-      await importImage.inBackground({ request, stream, background: true, signal }, wanted, before)
+      const frame = { request, stream, background: true, signal }
+      const refusal = await importImage.inBackground(frame, wanted, before)
+      if (refusal === undefined) waiting.ended(name, tag)
+      else waiting.waits(name, tag, generation, refusal)
     },
+
+    waiting: waiting.of,
   }
 }
 

@@ -11,7 +11,7 @@ import type { Store } from './store/store.ts'
 import type { Streams } from './streams/create-streams.ts'
 
 export interface OpenImportsOptions
-  extends Omit<ImporterOptions, keyof Streams>,
+  extends Omit<ImporterOptions, keyof Streams | 'now'>,
     Pick<ScheduleOptions, 'loginsOf' | 'now'> {
   config: Pick<WeirConfig, 'upstreams' | 'imports'>
   store: Store

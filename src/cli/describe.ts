@@ -18,7 +18,7 @@ import { newestEvents } from './ledger.ts'
 import { missingTag, requireStream } from './missing.ts'
 import { type Format, formatOption, printObject } from './output.ts'
 import { formatStreamReference, parseStreamReference, type TagName } from './references.ts'
-import { followersIn, isScheduled, tagOfImageTag, tagsOf, trackedTag } from './stream-tags.ts'
+import { followersIn, isScheduled, type StreamTag, tagOfImageTag, tagsOf, trackedTag } from './stream-tags.ts'
 import { readCheck, readChecks } from './tag-checks.ts'
 import { tagTarget } from './tag-write.ts'
 import { addVerb, type VerbContext } from './verbs.ts'
@@ -68,7 +68,7 @@ async function describeStream(
     await mapFew(read, atOnce, async (tag) => [tag.tag, await readContent(client, tag)] as const),
   )
   const project = await readProjectLevel(client, name.project)
-  const isChecked = tags.some(isScheduled) || Boolean(stream.spec?.dockerImageRepository)
+  const isChecked = tags.some(mayBeChecked) || Boolean(stream.spec?.dockerImageRepository)
   const checks = isChecked ? await readChecks(client, name) : new Map()
   const nowMs = context.clock.now()
   context.stdout.write(
@@ -111,7 +111,7 @@ async function describeTag(
     events: await newestEvents(client, name),
     source: siblings.find((each) => each.tag === tracked),
     content: tag.image === undefined ? undefined : await readContent(client, name),
-    check: isScheduled(tag) ? await readCheck(client, name) : undefined,
+    check: mayBeChecked(tag) ? await readCheck(client, name) : undefined,
     above,
     isImmutable: immutableText(tag, above)?.startsWith('yes') === true,
     followers: followersIn(siblings)(name.tag).map((each) => each.tag),
@@ -135,4 +135,9 @@ async function readChildren(
     return child?.image ? ([[digest, child.image]] as const) : []
   })
   return new Map(read.flat())
+}
+
+/** Also what waits for its import may have a check that says why. */
+function mayBeChecked(tag: StreamTag): boolean {
+  return isScheduled(tag) || tag.isPending
 }

@@ -30,6 +30,8 @@ export interface TagCheck extends ApiObject {
   nextCheck?: string
   delayedBy?: string
   candidate?: { image?: string; seenAt?: string; dueAt?: string } | null
+  /** Why its import waits. */
+  importWaits?: { until?: string; reason?: string; message?: string } | null
 }
 
 /** What a tag waits for beyond its own time. */
@@ -60,9 +62,12 @@ export async function readChecks(
 }
 
 /** What came of the last check, and when the next is. */
-export function checkLines({ lastCheck, nextCheck, delayedBy }: TagCheck, nowMs: number): string[] {
+export function checkLines({ lastCheck, nextCheck, delayedBy, importWaits }: TagCheck, nowMs: number): string[] {
+  const waits = importWaits?.message === undefined ? [] : [`its import waits: ${importWaits.message}`]
   const last =
-    lastCheck?.time === undefined ? [] : [`last check ${formatMoment(lastCheck.time, nowMs)}: ${outcome(lastCheck)}`]
+    lastCheck?.time === undefined
+      ? waits
+      : [...waits, `last check ${formatMoment(lastCheck.time, nowMs)}: ${outcome(lastCheck)}`]
   if (nextCheck === undefined) return last
   const why = delayedBy === undefined ? '' : `: ${delays[delayedBy] ?? delayedBy}`
   return [...last, `next check ${nextText(nextCheck, nowMs)}${why}`]

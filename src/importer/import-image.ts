@@ -8,6 +8,7 @@ import type { ChangeResult, CurrentTag, Stream, StreamReader, StreamWriter, Tag 
 import { isUnlinkedError } from '../streams/unlinking.ts'
 import { requireValid, validateTagName } from '../streams/validation.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
+import { isBudgetRefusal } from '../upstream/budget-refusal.ts'
 import type { ChildImage, Children } from './children.ts'
 import type { Choose } from './choose.ts'
 import type { RecordFailure } from './failures.ts'
@@ -36,9 +37,10 @@ export interface ImportOne {
   /**
    * `before` is the tag with the wish. A failure is a condition; nothing is done when the tag was changed meanwhile.
    *
+   * @returns the refusal of a budget, of which no tag is told: nothing is known of the image
    * @throws RegistryError UNAVAILABLE when the store failed; whatever the frame's `signal` aborted with
    */
-  inBackground(frame: Frame, wanted: ImportImage, before: Tag | undefined): Promise<void>
+  inBackground(frame: Frame, wanted: ImportImage, before: Tag | undefined): Promise<RegistryError | undefined>
   /**
    * As `inBackground`, and tells what came of it; `raced` when the tag was changed meanwhile.
    *
@@ -163,11 +165,13 @@ export function createImportImage(options: ImportImageOptions): ImportOne {
     async inBackground(frame, wanted, before) {
       try {
         await importLinked(frame, await chosenOf(frame, wanted, before), before)
+        return undefined
       } catch (error) {
         frame.signal?.throwIfAborted()
-        if (isOvertaken(error)) return
+        if (isOvertaken(error)) return undefined
         if (isStoreFailure(error)) throw error
-        await recordFailure({ frame, wanted, before }, error)
+        const failure = await recordFailure({ frame, wanted, before }, error)
+        return isBudgetRefusal(failure) ? failure : undefined
       }
     },
     async scheduled(frame, wanted, before) {

@@ -91,6 +91,10 @@ describe('describe of a scheduled tag', () => {
       { delayedBy: 'Budget' },
       ': put off, since its registry could be asked no more in the background (administrators: weir upstreams)\n',
     ],
+    [
+      { importWaits: { reason: 'TooManyRequests', message: 'quay.io is spent until 2026-01-31T06:00:00Z' } },
+      'its import waits: quay.io is spent until 2026-01-31T06:00:00Z\n',
+    ],
     [{ delayedBy: 'Other' }, '(2026-01-31T00:07:00Z): Other\n'],
   ])('whose check says %j says so', async (more, line) => {
     for (const text of await described(scheduled, check(more))) expect(text).toContain(line)

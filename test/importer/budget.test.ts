@@ -50,10 +50,17 @@ describe('an import that waits', () => {
     expect(w.gets()).toBe(asked)
     expect(await w.record('later')).toMatchObject({ items: [] })
     expect((await w.record('later'))?.condition).toBeUndefined()
+    const waiting = { ...name, tag: 'later', generation: wish.generation }
+    const untilMs = w.clock.now() + 6 * 3_600_000
+    expect(w.importer.waiting({ project: 'demo' })).toMatchObject([{ ...waiting, untilMs }])
+    expect(w.importer.waiting(name)[0]?.message).toMatch(/until 2026-01-01T06:00:00Z$/)
+    for (const other of ['ap', 'app2']) expect(w.importer.waiting({ project: 'demo', stream: other })).toEqual([])
+    expect(w.importer.waiting({ project: 'dem' })).toEqual([])
     w.clock.advance(6 * 3_600_000)
     w.quota.left = 100
     await w.importer.importPending(name, 'later', wish)
     expect((await w.record('later'))?.items[0]?.image).toBe(image.manifest.digest)
+    expect(w.importer.waiting(name)).toEqual([])
   })
 
   test('is told of when the registry itself refuses it', async () => {

@@ -153,7 +153,7 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
     ...options.retention,
   })
   const { awaitMove } = retention
-  const importer = createImporter({ ...streams, content, upstream, allowed, awaitMove, log })
+  const importer = createImporter({ ...streams, content, upstream, allowed, awaitMove, now: clock.now, log })
   const { mayFollow = () => false } = options
   const registryHost = ownHost
   const tagging = createTagging({ ...streams, content, allowed, registryHost, obtain, awaitMove, mayFollow, log })

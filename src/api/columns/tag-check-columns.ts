@@ -20,7 +20,10 @@ export const tagCheckColumns: readonly Column[] = [
     name: 'Next Check',
     type: 'string',
     description: 'In how long its source is asked again.',
-    value: ({ nextCheck }, nowMs) => formatAge(Math.max(0, (parseTime(nextCheck) ?? nowMs) - nowMs)),
+    value: ({ nextCheck }, nowMs) => {
+      const nextMs = parseTime(nextCheck)
+      return nextMs === undefined ? '' : formatAge(Math.max(0, nextMs - nowMs))
+    },
   },
   {
     name: 'Interval',
@@ -34,7 +37,7 @@ export const tagCheckColumns: readonly Column[] = [
     type: 'string',
     description: 'What it waits for beyond its own time.',
     priority: 1,
-    value: (check) => textAt(check, 'delayedBy'),
+    value: (check) => textAt(check, 'delayedBy') || (textAt(check, 'importWaits', 'reason') && 'Budget'),
   },
   {
     name: 'Image',

@@ -31,6 +31,14 @@ const candidate = z
   })
   .meta({ id: `${group}.CheckCandidate`, description: 'Where a tag would have moved.' })
 
+const importWaits = z
+  .object({
+    until: time('When its registry may be asked again in the background.'),
+    reason: string('TooManyRequests.'),
+    message: string('What keeps it, and until when.'),
+  })
+  .meta({ id: `${group}.ImportWaits`, description: 'Why the import of a tag waits.' })
+
 export const tagCheckSchema = z
   .object({
     metadata,
@@ -42,9 +50,13 @@ export const tagCheckSchema = z
     nextCheck: time('When the source is asked next; in the past while it waits for its turn.'),
     delayedBy: string('What it waits for beyond its own time: Backoff, TooManyRequests or Budget.'),
     candidate: object(candidate, 'Where the tag would have moved.'),
+    importWaits: object(
+      importWaits,
+      "Of a tag whose import its registry's budget does not let through for now, scheduled or not; it goes on by itself.",
+    ),
   })
   .meta({
     id: `${group}.TagCheck`,
     description:
-      'How the upstream of a scheduled tag (importPolicy.scheduled) is looked at: what came of the last check, and when the next is. Read-only.',
+      'How the upstream of a scheduled tag (importPolicy.scheduled) is looked at: what came of the last check, and when the next is. A tag that is not has one while its import waits for what its registry may be asked. Read-only.',
   })
