@@ -4,6 +4,7 @@ import { apiVersion, type ImageStream, type ImageStreamImport, resources } from 
 import { addCheckOptions, checkAnnotations, completeWish } from './check-options.ts'
 import { type Client, movePatienceMs } from './client.ts'
 import { type CliError, misuse } from './failures.ts'
+import { checkFollow, followRepository } from './follow-repository.ts'
 import { writeChecks } from './import-checks.ts'
 import { failureOf, formatFollowing, formatOutcome, type Outcome, outcomesOf } from './import-outcome.ts'
 import { type ImportWish, importSpec, type Wanted, wantedTags } from './import-plan.ts'
@@ -16,6 +17,7 @@ import { addVerb, changeCause, countOption, type VerbContext } from './verbs.ts'
 
 interface ImportOptions extends ImportWish, TagSelection {
   dryRun?: boolean
+  follow?: boolean
   reason?: string
   output?: Format
 }
@@ -30,6 +32,7 @@ export function addImportVerb(program: Command, context: VerbContext): void {
     more: [
       "weir import-image demo/web:prod --from nginx:1.27 --track 'semver:~1.27' --min-age 72h",
       "weir import-image demo/app --all --from quay.io/org/app --include '1.*' --newest 20 --dry-run",
+      "weir import-image demo/app --all --from quay.io/org/app --follow --track 'semver:>=1.20'",
     ],
   })
     .option('--from <reference>', 'the image to follow from now on (default: the one that the tag follows)')
@@ -45,6 +48,7 @@ export function addImportVerb(program: Command, context: VerbContext): void {
       countOption,
     )
     .option('--dry-run', 'of a repository: only say which tags that would be')
+    .option('--follow', 'of a repository: import its tags in the background, from now on also those that appear')
   addCheckOptions(verb)
     .option('--insecure', 'accept plain HTTP or an unknown certificate, where the server allows it')
     .option('--reason <text>', 'why, for the history')
@@ -52,7 +56,8 @@ export function addImportVerb(program: Command, context: VerbContext): void {
     .action(async (target: string, options: ImportOptions) => {
       const reference = parseStreamReference(target)
       checkOptions(reference, options)
-      await importImage(context, reference, completeWish(options))
+      if (options.follow === true) await followRepository(context, await context.connect(), reference, options)
+      else await importImage(context, reference, completeWish(options))
     })
 }
 
@@ -64,8 +69,12 @@ function checkOptions({ tag }: StreamReference, options: ImportOptions): void {
   const { all, from, include, exclude, newest, dryRun, output, track } = options
   if (all === true && tag !== undefined)
     throw misuse('--all imports every tag: name the stream alone, or leave out --all')
-  if (all === true && track !== undefined) {
-    throw misuse('--track chooses one tag of a repository, and --all imports many: leave out one of them')
+  if (options.follow === true) checkFollow(options)
+  else if (all === true && track !== undefined) {
+    throw misuse(
+      '--track chooses one tag of a repository, and --all imports many: leave out one of them',
+      'to import those that fit, now and later: --all --from REPOSITORY --follow --track POLICY',
+    )
   }
   if (all === true && from !== undefined) {
     if (dryRun === true && (output === 'json' || output === 'yaml')) {
