@@ -80,7 +80,7 @@ describe('a login of the config', () => {
     const { directory } = await programs()
     const { registry, client, logs } = await world([{ ...scope, credentialHelper: 'nowhere' }], directory)
     const error = await failureOf(client.resolve(at(registry.host), 'v1'))
-    expect(error).toMatchObject({ code: 'UNAVAILABLE', upstream: { reason: 'Unreachable' } })
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', upstream: { reason: 'CredentialsExpired' } })
     expect(error.message).toContain('upstreams[0].credentialHelper: docker-credential-nowhere is not there')
     expect(JSON.stringify(logs)).toContain('docker-credential-nowhere is not there')
   })

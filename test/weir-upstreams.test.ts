@@ -100,3 +100,29 @@ test('metrics tell how long a login that a program gave is good', async () => {
   const { body: text } = await world.request('/metrics')
   for (const told of [JSON.stringify(body), text.toString(), ...world.logged]) expect(told).not.toContain('hush')
 })
+
+test('a login that no program gives any more is a condition that says whose, which and what to do', async () => {
+  const world = await startWorld({ upstream: { auth: { kind: 'basic', users: { robot: 'hush-hush' } } } })
+  const { host } = world.upstream
+  const rule = { host, insecure: true, projects: ['demo'], repositories: ['**'] }
+  const script = 'echo leaked-hush; echo "token hush" >&2; exit 3'
+  await world.restart({ upstreams: [{ ...rule, exec: { command: ['/bin/sh', '-c', script] } }] })
+  world.upstream.put('lib/app', makeImage('one'), { tag: 'v1' })
+  await run(world, 'new-project', 'demo')
+  await run(world, 'grant', 'pull', 'anonymous', '-n', 'demo')
+  const { exitCode, stderr } = await world.cli('import-image', 'demo/app:prod', '--from', `${host}/lib/app:v1`)
+  expect(exitCode).toBe(1)
+  const problem = `the login for ${host} could not be had: upstreams[0].exec: /bin/sh ended with 3; Weir's log says more`
+  expect(stderr).toContain(problem)
+  expect(stderr).toContain(`renew the login for ${host} that the message names`)
+  const { body } = await world.api('GET', '/apis/image.openshift.io/v1/namespaces/demo/imagestreams/app')
+  expect(body).toMatchObject({
+    status: {
+      tags: [
+        { tag: 'prod', conditions: [{ reason: 'CredentialsExpired', message: expect.stringContaining(problem) }] },
+      ],
+    },
+  })
+  for (const told of [stderr, JSON.stringify(body)]) expect(told).not.toContain('hush')
+  expect(world.upstream.matching(/manifests/).map(({ headers }) => headers.authorization)).toEqual([undefined])
+})

@@ -33,6 +33,12 @@ export function nextSteps(reason: string | undefined, { project, from }: Import,
         `kubectl create secret docker-registry regcred --docker-server=${host} --docker-username=USER --docker-password=PASSWORD -n ${project}`,
         `or check the login of ${host} under upstreams in the server's configuration, or give it one, in the rule that it may have already:`,
         `username, passwordFile, projects (to cover "${project}") and repositories (to cover "${reference?.repository ?? '**'}")`,
+        'for ECR, Artifact Registry and ACR credentialHelper in the place of the first two',
+      ]
+    case 'CredentialsExpired':
+      return [
+        `renew the login for ${host} that the message names: a secret of ${project} with kubectl create secret docker-registry,`,
+        "or one under upstreams in the server's configuration; why a program gives none is in the server's log",
       ]
     case 'TooManyRequests':
       return [

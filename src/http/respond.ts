@@ -50,6 +50,7 @@ const upstreamReasons: Record<UpstreamReason, string> = {
   NotFound: 'not there',
   Unauthorized: 'denied, or not there',
   Forbidden: 'denied, or not there',
+  CredentialsExpired: 'the login for it has expired',
   TooManyRequests: 'too many requests',
   Unreachable: 'not available',
   Tls: 'its TLS or its certificate can not be trusted',
@@ -146,9 +147,9 @@ export function pullMessage(error: RegistryError | undefined): string {
 function homeReason({ host, status, reason }: UpstreamFailure, project: string): string | undefined {
   if (reason === 'NotFound') return 'make the repository there first, if a push does not make it'
   if (reason === 'Invalid' && status !== undefined && status >= 400) return 'it does not take this push'
-  if (reason !== 'Unauthorized' && reason !== 'Forbidden') return undefined
+  if (reason !== 'Unauthorized' && reason !== 'Forbidden' && reason !== 'CredentialsExpired') return undefined
   const login = `kubectl create secret docker-registry home -n ${project} --docker-server=${host}`
-  return `denied, or not there; give the project a login that may push: ${login} --docker-username=... --docker-password=...`
+  return `${upstreamReasons[reason]}; give the project a login that may push: ${login} --docker-username=... --docker-password=...`
 }
 
 function ociCode(error: RegistryError | undefined): string {

@@ -72,6 +72,7 @@ export type UpstreamReason =
   | 'NotFound'
   | 'Unauthorized'
   | 'Forbidden'
+  | 'CredentialsExpired'
   | 'TooManyRequests'
   | 'Unreachable'
   | 'Tls'

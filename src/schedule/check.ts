@@ -60,7 +60,10 @@ const passing: ReadonlySet<UpstreamReason> = new Set(['TooManyRequests', 'Unreac
 
 /** Whether a failure may be over by itself. */
 export function isPassing({ upstream, code }: RegistryError): boolean {
-  return upstream === undefined ? code === 'UNAVAILABLE' || code === 'TOOMANYREQUESTS' : passing.has(upstream.reason)
+  if (upstream === undefined) return code === 'UNAVAILABLE' || code === 'TOOMANYREQUESTS'
+  // Who gives logins may have one again; a registry that refused one will do so again.
+  if (upstream.reason === 'CredentialsExpired') return code === 'UNAVAILABLE'
+  return passing.has(upstream.reason)
 }
 
 export function createCheckSource(options: CheckSourceOptions): CheckSource {

@@ -46,10 +46,11 @@ export interface AuthenticationOptions {
   now: () => number
 }
 
-/** What came of a login that was refused; `isStale`: it may have been good once, and been replaced. */
+/** What came of a login that was refused; `isStale`: it may have been good once, and been replaced; `hasEnded`: so it was told. */
 interface Refused {
   refused: number
   isStale: boolean
+  hasEnded?: boolean
 }
 
 type Scheme = { kind: 'basic' } | { kind: 'bearer'; realm: string; service: string | undefined }
@@ -101,7 +102,13 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
       const wanted = { host, origin, realm, service, scope: `repository:${repository}:${actions}`, credential }
       const after = stale
       const grant = await granted(credential?.id, () => unlessAborted(tokens.get(wanted, after), target.signal))
-      if ('refused' in grant) return { refused: grant.refused, isStale: grant.refused === 401 }
+      if ('refused' in grant) {
+        const { refused } = grant
+        // An endpoint says no more of a refresh token than that (RFC 6749 5.2, invalid_grant).
+        const hasEnded =
+          credential !== undefined && 'identityToken' in credential && (refused === 400 || refused === 401)
+        return { refused, isStale: refused === 401 || hasEnded, hasEnded }
+      }
       const answer = await send(`Bearer ${grant.token}`, credential?.id)
       if (!isRefusal(answer)) return answer
       answer.discard()
@@ -134,7 +141,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     const refusal = refusalOf(answer)
     // Who is refused a HEAD is not told why.
     const isUntold = answer.status === 403 && answer.isLoginExpired === undefined && credential?.renewed !== undefined
-    return isUntold ? { ...refusal, isStale: refusalOf(await root(target, authorization)).isStale } : refusal
+    return isUntold ? { ...refusalOf(await root(target, authorization)), refused: refusal.refused } : refusal
   }
 
   async function inTurn<A extends Answer>(target: Target, scheme: Scheme, sending: Sending<A>): Promise<A> {
@@ -154,7 +161,8 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
         return outcome
       }
       const status = outcome.refused
-      refusals.push({ login: credential && (credential.title ?? `login ${credential.id}`), status })
+      const login = credential && (credential.title ?? `login ${credential.id}`)
+      refusals.push({ login, status, hasEnded: outcome.hasEnded === true })
       if (credential === undefined) continue
       log.warn({ host, repository, project, login: credential.id, status }, 'upstream refused a login')
       refused.push(credential)
@@ -196,7 +204,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
 }
 
 function refusalOf({ status, isLoginExpired = false }: Answer): Refused {
-  return { refused: status, isStale: status === 401 || isLoginExpired }
+  return { refused: status, isStale: status === 401 || isLoginExpired, hasEnded: isLoginExpired }
 }
 
 /** What is sent to the registry itself; undefined where its token endpoint alone can make something of a login. */

@@ -21,11 +21,14 @@ export interface Subject {
 export interface Refusal {
   login: string | undefined
   status: number
+  /** Whether it may have been good once, as far as the answer tells: it has expired, or was revoked. */
+  hasEnded?: boolean
 }
 
 const codes: Record<Exclude<UpstreamReason, 'NotFound'>, ErrorCode> = {
   Unauthorized: 'DENIED',
   Forbidden: 'DENIED',
+  CredentialsExpired: 'DENIED',
   NotAllowed: 'DENIED',
   TooManyRequests: 'TOOMANYREQUESTS',
   Unreachable: 'UNAVAILABLE',
@@ -123,16 +126,22 @@ function reasonOf(status: number): Exclude<UpstreamReason, 'NotFound'> {
 /** The error for a registry that let none of the logins, nor anybody without one, at what was asked for. */
 export function refusedFailure(subject: Subject, project: string, refusals: readonly Refusal[]): RegistryError {
   const { host, repository, isPush } = subject
-  const status = refusals[0]?.status ?? 401
-  const tried = refusals.map(({ login = 'without a login', status: answer }) => `${login} (${answer})`)
+  const ended = refusals.find(({ hasEnded }) => hasEnded === true)
+  const status = (ended ?? refusals[0])?.status ?? 401
+  const tried = refusals.map(({ login = 'without a login', status: answer, hasEnded }) => {
+    return `${login} (${answer}${hasEnded === true ? ', it has expired or was revoked' : ''})`
+  })
   const isAnonymous = refusals.every(({ login }) => login === undefined)
   const mayPush = isPush ? ' that may push' : ''
   const advice = isAnonymous
     ? `project ${project} has no login for it: put one${mayPush} into a secret of type kubernetes.io/dockerconfigjson`
-    : `put a working login${mayPush} into a secret of type kubernetes.io/dockerconfigjson`
+    : ended !== undefined
+      ? `renew it where it is kept; one that lives for hours alone is for credentialHelper or exec, in upstreams`
+      : `put a working login${mayPush} into a secret of type kubernetes.io/dockerconfigjson`
   const what = isPush ? `a push to "${repository}"` : `"${repository}"`
   const message = `${host} denied ${what}, or it is not there: tried ${tried.join(', then ')}; ${advice}`
-  return upstreamFailure(host, status === 403 ? 'Forbidden' : 'Unauthorized', message, { status })
+  const reason = ended !== undefined ? 'CredentialsExpired' : status === 403 ? 'Forbidden' : 'Unauthorized'
+  return upstreamFailure(host, reason, message, { status })
 }
 
 /** The error for content that is not what its digest says. */

@@ -92,7 +92,7 @@ export function createLoginHelper(options: LoginHelperOptions): LoginSource {
   function known(): Login {
     if (kept !== undefined && now() < kept.expiresAt) return kept.login
     const message = `the login for ${host} could not be had: ${failure?.problem}; Weir's log says more`
-    throw upstreamFailure(host, 'Unreachable', message)
+    throw upstreamFailure(host, 'CredentialsExpired', message, { code: 'UNAVAILABLE' })
   }
 
   function made(): Promise<Login> {

@@ -11,6 +11,8 @@ describe('a failed import', () => {
     ],
     ['Unauthorized', "check the login of localhost:5100 under upstreams in the server's configuration"],
     ['Unauthorized', 'or give it one, in the rule that it may have already'],
+    ['CredentialsExpired', 'renew the login for localhost:5100 that the message names: a secret of demo'],
+    ['Forbidden', 'credentialHelper in the place of the first two'],
     ['Forbidden', 'passwordFile, projects (to cover "demo") and repositories (to cover "lib/app")'],
     ['TooManyRequests', 'localhost:5100 asks to wait: try again in 30 seconds'],
     ['Unreachable', 'check that localhost:5100 runs'],

@@ -153,7 +153,7 @@ describe("ECR's expired login", () => {
     const source = sourceOf('stale', 'staler', 'fresh')
     const { registry, client } = await world(source, ecr('fresh'))
     const error = await failureOf(client.manifest(at(registry.host), 'v1'))
-    expect(error).toMatchObject({ code: 'DENIED', upstream: { status: 403, reason: 'Forbidden' } })
+    expect(error).toMatchObject({ code: 'DENIED', upstream: { status: 403, reason: 'CredentialsExpired' } })
     expect(sentTo(registry)).toEqual(['stale', 'staler'])
   })
 
@@ -164,7 +164,8 @@ describe("ECR's expired login", () => {
   ])('is not seen in a 403 %s', async (_what, refusal) => {
     const source = sourceOf('stale', 'fresh')
     const { registry, client } = await world(source, ecr('fresh', refusal))
-    expect(await failureOf(client.manifest(at(registry.host), 'v1'))).toMatchObject({ upstream: { status: 403 } })
+    const error = await failureOf(client.manifest(at(registry.host), 'v1'))
+    expect(error).toMatchObject({ upstream: { status: 403, reason: 'Forbidden' } })
     expect(source.renewals).toBe(0)
     expect(sentTo(registry)).toEqual(['stale'])
   })
@@ -200,12 +201,21 @@ describe("ECR's expired login", () => {
     expect(source.renewals).toBe(0)
   })
 
-  test('of a login that nothing renews is a refusal', async () => {
+  test.each(['resolve', 'manifest'] as const)('of a login that nothing renews is told as that (%s)', async (ask) => {
     const registry = await registryWith({ kind: 'basic', users: {} })
     registry.intercept(ecr('fresh'))
-    const credentialsFor = () => [{ id: 'secrets/demo/ecr', username: 'AWS', password: 'stale' }]
+    const credentialsFor = () => [
+      { id: 'secrets/demo/ecr', title: 'secret "ecr"', username: 'AWS', password: 'stale' },
+      { id: 'secrets/demo/other', title: 'secret "other"', registryToken: 'wrong' },
+    ]
     const { client } = startClient([registry.host], { credentialsFor })
-    expect(await failureOf(client.manifest(at(registry.host), 'v1'))).toMatchObject({ upstream: { status: 403 } })
+    const error = await failureOf(client[ask](at(registry.host), 'v1'))
+    expect(error).toMatchObject({
+      code: 'DENIED',
+      upstream: { host: registry.host, status: 403, reason: 'CredentialsExpired' },
+    })
+    expect(error.message).toContain('tried secret "ecr" (403, it has expired or was revoked), then secret "other" (')
+    expect(error.message).toContain('renew it where it is kept')
   })
 })
 

@@ -98,6 +98,17 @@ describe('an identity token', () => {
     expect(logs.join('')).not.toMatch(/hush/)
   })
 
+  test.each([400, 401])('that its endpoint refuses with %i is told to have ended', async (status) => {
+    const { registry, client, logs } = await world([{ ...identity, username: '' }], noAnonymous)
+    registry.intercept((req, _res, next) =>
+      req.method === 'POST' ? fakeAnswer(status, '{"error":"invalid_grant"}') : next(),
+    )
+    const error = await failureOf(client.manifest(at(registry.host), 'v1'))
+    expect(error).toMatchObject({ code: 'DENIED', upstream: { status, reason: 'CredentialsExpired' } })
+    expect(error.message).toContain(`login secrets/demo/acr (${status}, it has expired or was revoked)`)
+    expect([error.message, ...logs].join('')).not.toMatch(/hush/)
+  })
+
   test('is not sent to a registry that asks for Basic', async () => {
     const { registry, client } = await world([identity], { kind: 'basic', users: { '0000': 'refresh-hush' } })
     const error = await failureOf(client.manifest(at(registry.host), 'v1'))
