@@ -170,7 +170,8 @@ export function createFollowing(options: FollowingOptions): Following {
 
   return {
     get counters() {
-      return { tags: followers?.size ?? 0, failing: waiting.size }
+      const failing = waiting.entries().filter(([key, { agains }]) => agains === 0 && followers?.has(key))
+      return { tags: followers?.size ?? 0, failing: failing.reduce((sum) => sum + 1, 0) }
     },
 
     async run(signal) {

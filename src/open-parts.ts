@@ -115,6 +115,7 @@ export async function openParts(options: OpenPartsOptions) {
     quotas,
     importer,
     schedule,
+    following,
     notifications,
     allowed,
     budgets,

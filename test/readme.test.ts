@@ -89,6 +89,7 @@ test('every metric of its own is in the table, and no other', async () => {
     notifications: { checks: 0 },
     budgets: { requests: () => [] },
     loginEnds: () => [],
+    following: { counters: { tags: 0, failing: 0 } },
     schedule: {
       counters: { tags: 0, sources: 0, checks: { unchanged: 0, moved: 0, failed: 0, deferred: 0 }, lateMs: 0 },
     },

@@ -4,6 +4,7 @@ import type { Audit } from '../audit.ts'
 import type { Notifications } from '../notifications.ts'
 import { addContentMetrics, type ContentMetricsOptions } from './content-metrics.ts'
 import type { HttpEnv } from './exchange.ts'
+import { addFollowingMetrics, type FollowingMetricsOptions } from './following-metrics.ts'
 import { addScheduleMetrics, type ScheduleMetricsOptions } from './schedule-metrics.ts'
 import { addUpstreamMetrics, type UpstreamMetricsOptions } from './upstream-metrics.ts'
 
@@ -35,7 +36,11 @@ export interface Metrics {
   render(): Promise<{ contentType: string; text: string }>
 }
 
-export interface MetricsOptions extends ContentMetricsOptions, ScheduleMetricsOptions, UpstreamMetricsOptions {
+export interface MetricsOptions
+  extends ContentMetricsOptions,
+    FollowingMetricsOptions,
+    ScheduleMetricsOptions,
+    UpstreamMetricsOptions {
   audit: Pick<Audit, 'lost'>
   /** Absent where nobody sends any. */
   notifications?: Pick<Notifications, 'checks'>
@@ -132,6 +137,7 @@ async function createRegistry(
     })
   await addContentMetrics(registry, options)
   await addScheduleMetrics(registry, options)
+  await addFollowingMetrics(registry, options)
   await addUpstreamMetrics(registry, options)
   return registry
 }

@@ -272,7 +272,11 @@ describe('the right to pull from the source', () => {
       following: (flows) => ({
         follow: async (...args) => {
           const { createFollow } = await import('../../src/tagging/follow.ts')
-          const prepare = { copy: async () => ({ isLinked: true, lost: [] }) }
+          const copy: Parameters<typeof createFollow>[0]['prepare']['copy'] = async (...of) => {
+            await flows.links.copy(...of)
+            return { isLinked: true, lost: [] }
+          }
+          const prepare = { copy }
           const mayFollow = () => {
             asked += 1
             return asked === 1
