@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { RegistryError } from '../../src/oci/errors.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
 import { digestsOf, from, fromRegistry, parse } from '../tagging/world.ts'
 import { type FollowingWorld, follow, following, followingWorld } from './world.ts'
@@ -364,6 +365,41 @@ describe('what keeps a tag from moving', () => {
     await world.pass(6 * 60_000)
     expect(await world.pin('prod/app:prod')).toBe(await world.pin('demo/app:dev'))
     expect(await world.condition('prod/app:prod')).toBeUndefined()
+  })
+
+  test('that its stream would be too large: a condition says so, and it stays', async () => {
+    const world = await followingWorld({
+      following: (flows) => ({
+        follow: async (...args) => {
+          const { createFollow } = await import('../../src/tagging/follow.ts')
+          const changeTag: typeof flows.writer.changeTag = (name, tag, decide, options) => {
+            const refused = new RegistryError('INVALID', { message: 'the stream would be too large' })
+            const decideOn: typeof decide = (current) => {
+              const change = decide(current)
+              if (change?.event !== undefined) throw refused
+              return change
+            }
+            return flows.writer.changeTag(name, tag, decideOn, options)
+          }
+          const copy = async () => ({ isLinked: true, lost: [] })
+          const none = { info() {}, debug() {} } as never
+          const given = {
+            writer: { changeTag },
+            prepare: { copy },
+            mayFollow: () => true,
+            registryHost: 'w',
+            log: none,
+          }
+          return createFollow({ ...flows, ...given, obtain: async () => undefined })(...args)
+        },
+      }),
+    })
+    await world.importTo('demo/app:dev', v1)
+    await world.set('prod/app:prod', following('demo/app:dev'))
+    await move(world, 'demo/app:dev', v2)
+    const condition = { reason: 'Invalid', message: 'the stream would be too large' }
+    await vi.waitFor(async () => expect(await world.condition('prod/app:prod')).toMatchObject(condition))
+    expect(await world.pin('prod/app:prod')).toBe(d1)
   })
 
   test('that nobody can give its content any more: a condition says so, and it stays', async () => {
