@@ -17,6 +17,7 @@ export interface Account {
   begin(purpose: Purpose, asked: RequestKind, ended?: () => void): Slot
   /** Waits for what the background waits for. @throws RegistryError */
   turn(purpose: Purpose, asked: RequestKind, signal: AbortSignal | undefined): Promise<Slot>
+  failed(error: RegistryError): void
   throttled(askedMs: number | undefined): void
   state(): BudgetState
 }
@@ -162,6 +163,10 @@ export function createAccount({ payer, limits, clock, onRequest, wait, random }:
         else slot.release()
         throw error
       }
+    },
+
+    failed(error) {
+      circuit.failed(error, clock.now())
     },
 
     throttled(askedMs) {

@@ -80,6 +80,8 @@ export interface Budgets {
   enter(payer: Payer, purpose: Purpose, asked: RequestKind, signal?: AbortSignal): Slot | Promise<Slot>
   /** What `enter` would refuse at once. @throws RegistryError as `enter` */
   require(payer: Payer, purpose: Purpose, asked: RequestKind): void
+  /** It can not be found out where the registry is, with whatever login. */
+  failed(payer: Payer, error: RegistryError): void
   /** The registry's token endpoint wants to be left alone. */
   throttled(payer: Payer, error: RegistryError): void
   states(): readonly BudgetState[]

@@ -49,6 +49,7 @@ export function createBudgets({ limitsOf, named = [], now, wait, random }: Budge
       const refusal = accountOf(payer).refusal(purpose, asked)
       if (refusal !== undefined) throw refusal
     },
+    failed: (payer, error) => accountOf(payer).failed(error),
     throttled(payer, { retryAfterSeconds }) {
       accountOf(payer).throttled(retryAfterSeconds === undefined ? undefined : retryAfterSeconds * 1000)
     },

@@ -54,10 +54,23 @@ export function createExchange(options: ExchangeOptions): Exchange {
   // Who can wait does not ask again what was just answered 429.
   const policy: RetryPolicy = purpose.isBackground ? { ...retry, retriesThrottled: false } : retry
 
+  /** Who can wait does not look again and again for a registry that is not there. */
+  async function found(host: string, asked: RequestKind, signal: AbortSignal | undefined): Promise<URL> {
+    const nobody: Payer = { host, credential: undefined }
+    budgets.require(nobody, purpose, asked)
+    try {
+      return await origins.of(host, signal)
+    } catch (error) {
+      if (isUnreachable(error)) budgets.failed(nobody, error)
+      throw error
+    }
+  }
+
   async function send<A extends Answer>(want: Want, request: (ask: Ask) => Promise<A>): Promise<A> {
     const { from, method, headers, redirects, isBodyHarmless, signal } = want
     const subject = subjectOf(want)
-    const origin = await origins.of(from.host, signal)
+    const asked: RequestKind = { method, kind: subject.kind }
+    const origin = origins.known(from.host) ?? (await found(from.host, asked, signal))
     const url = new URL(`/v2/${subject.repository}/${pathOf(subject)}`, origin)
     if (want.query !== undefined) url.search = want.query
     const ask: Ask = {
@@ -70,7 +83,6 @@ export function createExchange(options: ExchangeOptions): Exchange {
       ...(isBodyHarmless && { isBodyHarmless }),
     }
     const { project, projectUid } = from
-    const asked: RequestKind = { method, kind: subject.kind }
     return authentication.authorized<A>(
       { ...subject, project, projectUid, origin, signal },
       {

@@ -6,6 +6,8 @@ import type { Transport } from './transport.ts'
 
 /** Finds out where a registry's API is: `https`, or plain HTTP where a rule allows it and nothing else answers. */
 export interface Origins {
+  /** Where it is, as far as that is known without asking. @throws RegistryError when `host` is none */
+  known(host: string): URL | undefined
   /** @throws RegistryError when nothing answers at an insecure host */
   of(host: string, signal?: AbortSignal): Promise<URL>
 }
@@ -60,13 +62,15 @@ export function createOrigins({ hosts, transport, probeMs }: OriginsOptions): Or
     return started
   }
 
+  function knownOf(host: string): URL | undefined {
+    if (!URL.canParse(`https://${host}/`)) throw upstreamFailure(host, 'Invalid', `${host} is not a host`)
+    const secure = registryUrl(host, 'https')
+    const insecure = hosts.policy(secure).insecure || hosts.policy(registryUrl(host, 'http')).insecure
+    return insecure ? known.get(secure.host) : secure
+  }
+
   return {
-    async of(host, signal) {
-      if (!URL.canParse(`https://${host}/`)) throw upstreamFailure(host, 'Invalid', `${host} is not a host`)
-      const secure = registryUrl(host, 'https')
-      const insecure = hosts.policy(secure).insecure || hosts.policy(registryUrl(host, 'http')).insecure
-      if (!insecure) return secure
-      return known.get(secure.host) ?? unlessAborted(probed(host, secure.host), signal)
-    },
+    known: knownOf,
+    of: async (host, signal) => knownOf(host) ?? unlessAborted(probed(host, registryUrl(host, 'https').host), signal),
   }
 }

@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest'
+import { type AddressInfo, createServer } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { isBudgetRefusal } from '../../src/upstream/budget-refusal.ts'
 import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts'
 import { fakeError } from '../support/fake-upstream-answers.ts'
@@ -123,5 +124,30 @@ describe('a registry that is down', () => {
     expect(await client.resolve(at(registry.host), 'v1')).toMatchObject({ digest: image.manifest.digest })
     clock.advance(1)
     expect(await later.resolve(at(registry.host), 'v1')).toMatchObject({ digest: image.manifest.digest })
+  })
+
+  test('is left alone as well while nobody knows yet whether it speaks TLS', async () => {
+    let connections = 0
+    const server = createServer((socket) => {
+      connections += 1
+      socket.destroy()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+    const { client, clock } = startClient([host])
+    const later = client.onBehalf(background)
+    for (let i = 0; i < 5; i++) await failureOf(later.resolve(at(host), 'v1'))
+    const before = connections
+    const told = await failureOf(later.resolve(at(host), 'v1'))
+    expect(connections).toBe(before)
+    expect(told).toMatchObject({ code: 'UNAVAILABLE', upstream: { reason: 'Unreachable' } })
+    expect(told.retryAfterSeconds).toBeGreaterThan(0)
+    await failureOf(client.resolve(at(host), 'v1'))
+    expect(connections).toBeGreaterThan(before)
+    clock.advance(60 * 60_000)
+    const asked = connections
+    await failureOf(later.resolve(at(host), 'v1'))
+    expect(connections).toBeGreaterThan(asked)
   })
 })
