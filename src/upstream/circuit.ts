@@ -27,6 +27,8 @@ export interface Closed {
 const failuresToClose = 5
 /** The first pause of a registry that does not say how long, doubled each time up to the longest. */
 const firstPauseMs = 30_000
+/** So often in a row a registry is believed that says how long; then it means more than it says. */
+const timesBelieved = 3
 const longestPauseMs = 10 * 60_000
 
 export function createCircuit(random: () => number): Circuit {
@@ -39,9 +41,10 @@ export function createCircuit(random: () => number): Circuit {
     const isClosed = closed !== undefined && closed.untilMs > nowMs
     // Requests that were under way together are one reason, and not several.
     if (!isClosed) trips += 1
-    const pauseMs = Math.min(firstPauseMs * 2 ** (trips - 1), longestPauseMs)
+    const before = askedMs === undefined ? 1 : 1 + timesBelieved
+    const ownMs = trips < before ? 0 : Math.min(firstPauseMs * 2 ** (trips - before), longestPauseMs)
     // Never before the registry said, and not all that were told the same at the same moment.
-    const untilMs = nowMs + (askedMs ?? pauseMs) * (1 + random() / 10)
+    const untilMs = nowMs + Math.max(askedMs ?? 0, ownMs) * (1 + random() / 10)
     closed = { ...why, untilMs: isClosed ? Math.max(untilMs, closed?.untilMs ?? 0) : untilMs }
   }
 

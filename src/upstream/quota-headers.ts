@@ -78,8 +78,9 @@ interface Item {
 
 /** A list of values with parameters, as all these headers are (RFC 9651); names of values may be quoted. */
 function itemsOf(headers: IncomingHttpHeaders, name: string): Item[] {
-  const header = headers[name]
-  if (typeof header !== 'string' || header.length > maxLength) return []
+  // What was sent in several lines is one list (RFC 9110 5.3).
+  const header = [headers[name] ?? []].flat().join(', ')
+  if (header === '' || header.length > maxLength) return []
   return header.split(',').map((item) => {
     const [value = '', ...rest] = item.split(';').map((part) => part.trim())
     const parameters = new Map(

@@ -2,12 +2,16 @@
 const maxMs = 24 * 3600 * 1000
 
 /**
- * Reads `Retry-After`, seconds or an HTTP date, as milliseconds from `now`; at most a day, undefined when it says nothing.
+ * Reads `Retry-After`, seconds or an HTTP date, as milliseconds from `now`; at most a day, undefined when it says nothing. Of several
+ * the longest.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
  */
 export function retryAfterMs(header: string | string[] | undefined, now: number): number | undefined {
-  if (typeof header !== 'string') return undefined
+  if (typeof header !== 'string') {
+    const told = (header ?? []).map((each) => retryAfterMs(each, now)).filter((ms) => ms !== undefined)
+    return told.length === 0 ? undefined : Math.max(...told)
+  }
   const seconds = /^\s*(\d+)\s*$/.exec(header)?.[1]
   if (seconds !== undefined) return Math.min(Number(seconds) * 1000, maxMs)
   // Date.parse reads much that is no HTTP date; each of the three forms begins with the name of a day. That of C's asctime names no zone.

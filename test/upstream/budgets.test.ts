@@ -177,6 +177,21 @@ describe('a registry that answers 429', () => {
     expect(pauses).toEqual([30, 60, 120, 240, 480, 600, 600])
   })
 
+  test('again and again, and asks for a second alone each time, is left alone for longer than it says', async () => {
+    const { ask, budgets, time } = budgetWorld()
+    const pauses: number[] = []
+    for (const after of ['0', '1', 'Thu, 01 Jan 1970 00:00:00 GMT', '1', '1', '1', '1', '700', '1']) {
+      expect(await ask(background, { status: 429, headers: { 'retry-after': after } })).toBe('sent')
+      const pauseMs = (budgets.states()[0]?.closedUntil ?? 0) - time.now()
+      pauses.push(pauseMs / 1000)
+      await time.pass(pauseMs)
+    }
+    expect(pauses).toEqual([1, 1, 1, 30, 60, 120, 240, 700, 600])
+    await ask(background)
+    await ask(background, { status: 429, headers: { 'retry-after': '1' } })
+    expect((budgets.states()[0]?.closedUntil ?? 0) - time.now()).toBe(1000)
+  })
+
   test('when many requests are under way trips once', async () => {
     const { ask, open } = budgetWorld()
     const slots = await Promise.all(Array.from({ length: 8 }, () => open(background)))

@@ -13,6 +13,15 @@ describe('what a registry tells of its limit', () => {
       { limit: 100, remaining: 76, windowMs: 21_600_000 },
     ],
     [
+      'each header twice',
+      // As undici gives them.
+      {
+        'ratelimit-limit': ['100;w=21600', '100;w=21600'],
+        'ratelimit-remaining': ['76;w=21600', '75;w=21600'],
+      } as unknown as IncomingHttpHeaders,
+      { limit: 100, remaining: 76, windowMs: 21_600_000 },
+    ],
+    [
       'negative, as Docker Hub was seen to say',
       { 'ratelimit-limit': '100;w=21600', 'ratelimit-remaining': '-3;w=21600' },
       { limit: 100, remaining: 0, windowMs: 21_600_000 },

@@ -37,6 +37,12 @@ describe('retryAfterMs()', () => {
     },
   )
 
+  test('takes the longest of several, and leaves out what is none', () => {
+    expect(retryAfterMs(['1', '120', 'soon'], now)).toBe(120_000)
+    expect(retryAfterMs(['soon', ''], now)).toBeUndefined()
+    expect(retryAfterMs([], now)).toBeUndefined()
+  })
+
   test.each([undefined, '', '-1', '1.5', '1e3', 'soon', 'Sunday', '1, 2'])('reads nothing in %j', (header) => {
     expect(retryAfterMs(header, now)).toBeUndefined()
   })
