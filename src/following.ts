@@ -135,6 +135,17 @@ export function createFollowing(options: FollowingOptions): Following {
       await store.commit({ operations: [{ type: 'delete', key }], preconditions: [{ key, revision: entry.revision }] })
     }
 
+    /** Asks once for all that follow a stream by one's right: they may be very many. */
+    function rememberedRights(): typeof mayFollow {
+      const known = new Map<string, boolean>()
+      return (as, { project, stream }) => {
+        const key = [as.name, as.uid, project, stream, ...as.groups].join('\n')
+        const found = known.get(key) ?? mayFollow(as, { project, stream })
+        known.set(key, found)
+        return found
+      }
+    }
+
     /** Tries again those whose time has come, or whose right is back. */
     function look(): void {
       const rights = rightsVersion()
@@ -142,9 +153,10 @@ export function createFollowing(options: FollowingOptions): Following {
       seenRights = rights
       const at = now()
       lookAt = waiting.size === 0 ? Number.POSITIVE_INFINITY : at + lookMs
+      const may = rememberedRights()
       for (const [key, each] of waiting) {
         const { follower, retryAt, as } = each
-        const isBack = isChanged && as !== undefined && mayFollow(as, follower.source)
+        const isBack = isChanged && as !== undefined && may(as, follower.source)
         if (followers?.has(key) !== true) waiting.delete(key)
         // A clock that was put back leaves a time that is far away.
         else if (isBack || retryAt <= at || retryAt > at + 2 * retryMs) {
