@@ -149,6 +149,7 @@ function complaint(stderr: string, login: Login | undefined): string {
   const plain = secrets.reduce((text, secret) => text.replaceAll(secret, '...'), stderr)
   return plain
     .replace(/[\w+/=.~-]{40,}/g, '...')
+    .replace(/((?:pass\w*|secret|token|key|authorization)["']?\s*[:=]\s*|\b(?:basic|bearer)\s+)\S+/gi, '$1...')
     .replace(/\s+/g, ' ')
     .trim()
     .slice(0, 200)

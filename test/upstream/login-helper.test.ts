@@ -215,10 +215,22 @@ describe('the program', () => {
     const token = `eyJ${'Aa0-_'.repeat(20)}`
     answers({ problem: 'ended with 1', stderr: `debug: Secret=hush-hush token ${token}`, stdout: 'hush-hush' })
     const first = await failureOf(helper.login())
+    for (const stderr of [
+      'password=hushed',
+      'Secret: "hushed"',
+      '{"AccessToken":"hushed"}',
+      'Basic aHVzaGVk',
+      'api-key = hushed',
+    ]) {
+      answers({ problem: 'ended with 1', stderr: `${stderr} is wrong` })
+      advance(10 * minuteMs)
+      await failureOf(helper.login())
+      expect(logs.at(-1)).toMatch(/\.\.\./)
+    }
     answers({ stdout: `{"Username":"AWS","Secret":"${token}"` })
     advance(10 * minuteMs)
     const second = await failureOf(helper.login())
     const told = [first, second].map(({ message, detail, cause }) => JSON.stringify([message, detail, cause]))
-    for (const text of [...told, ...logs]) expect(text).not.toMatch(/hush|eyJ/)
+    for (const text of [...told, ...logs]) expect(text).not.toMatch(/hush|eyJ|aHVz/)
   })
 })
