@@ -55,14 +55,19 @@ test('ten thousand tags that follow one are bounded in how many go at once, and 
   })()
   await vi.waitFor(() => expect(done.size).toBe(count), { timeout: 30_000 })
   const moved = (image: string) => JSON.stringify({ uid: 'u', items: [{ image, dockerImageReference: 'r' }] })
-  for (const image of ['a', 'b', 'c']) {
-    await store.commit({ operations: [{ type: 'put', key: 'tag/demo/app/dev', value: moved(image) }] })
-  }
+  const put = (value: string) => store.commit({ operations: [{ type: 'put', key: 'tag/demo/app/dev', value }] })
+  for (const image of ['a', 'b', 'c']) await put(moved(image))
   await vi.waitFor(() => expect(Math.min(...done.values())).toBeGreaterThan(1), { timeout: 30_000 })
+  await vi.waitFor(() => expect(Math.max(...underWay.values())).toBe(0))
   // Moves that come while a tag waits for its turn are one.
   expect(Math.max(...done.values())).toBeLessThanOrEqual(4)
   expect([most, counters.tags >= 0]).toEqual([{ all: 8, project: 4 }, true])
   expect(turns).toBeGreaterThan((2 * count) / 8 / 2)
+  // What does not concern where the source stands wakes nobody.
+  const before = done.values().reduce((sum, each) => sum + each, 0)
+  await put(JSON.stringify({ ...JSON.parse(moved('c')), condition: { reason: 'x' } }))
+  for (let i = 0; i < 50; i += 1) await tick()
+  expect(done.values().reduce((sum, each) => sum + each, 0)).toBe(before)
   stopping.abort()
   await Promise.all([ended, others])
 }, 90_000)

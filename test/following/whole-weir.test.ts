@@ -62,7 +62,7 @@ async function setTag(world: World, at: string, source: string, token: string, f
 }
 
 async function stands(world: World, at: string, image: TestImage): Promise<void> {
-  await vi.waitFor(async () => expect(await digestOf(world, at)).toBe(image.manifest.digest), { timeout: 15_000 })
+  await vi.waitFor(async () => expect(await digestOf(world, at)).toBe(image.manifest.digest), { timeout: 30_000 })
 }
 
 async function digestOf(world: World, at: string): Promise<unknown> {
@@ -96,7 +96,7 @@ test('a tag follows across projects: while its right lasts, through a restart, a
   await put(world, v3)
   await vi.waitFor(
     async () => expect(await conditionOf(world, 'live/app:prod', world.live)).toMatch(/^Forbidden/),
-    10_000,
+    30_000,
   )
   expect(await conditionOf(world, 'live/app:prod', world.live)).toContain('system:serviceaccount:live:ci let it follow')
   expect(await digestOf(world, 'live/app:prod')).toBe(v2.manifest.digest)
@@ -114,7 +114,7 @@ test('a tag follows across projects: while its right lasts, through a restart, a
   await api(world, `${streams('demo')}/app`, { method: 'DELETE', token: world.adminToken })
   await vi.waitFor(
     async () => expect(await conditionOf(world, 'live/app:prod', world.live)).toMatch(/^NotFound/),
-    10_000,
+    30_000,
   )
   expect(await done(world, 'describe', 'live/app:prod')).toContain('does not move along')
   for (const { digest } of [v1.config, ...v1.layers]) {
@@ -126,7 +126,7 @@ test('a tag follows across projects: while its right lasts, through a restart, a
   await put(world, v2)
   await stands(world, 'live/app:prod', v2)
   expect(await conditionOf(world, 'live/app:prod', world.live)).toBe('')
-}, 60_000)
+}, 120_000)
 
 test('circles over three streams in two projects are refused, also when two writes would close one at once', async () => {
   const world = await twoProjects()
@@ -190,7 +190,7 @@ test('as whom a tag follows can be set by nobody', async () => {
   await put(world, v2)
   await vi.waitFor(
     async () => expect(await conditionOf(world, 'live/app:prod', world.live)).toMatch(/^Forbidden/),
-    10_000,
+    30_000,
   )
   expect(await digestOf(world, 'live/app:prod')).toBe(v1.manifest.digest)
 })
@@ -204,7 +204,7 @@ test('a service account that was made anew is another, whatever its name may', a
   await put(world, v2)
   await vi.waitFor(
     async () => expect(await conditionOf(world, 'live/app:prod', world.adminToken)).toMatch(/^Forbidden/),
-    10_000,
+    30_000,
   )
   expect(await digestOf(world, 'live/app:prod')).toBe(v1.manifest.digest)
 })
