@@ -220,13 +220,15 @@ function nextAwaited(
 /** Where its source points while a candidate waits to be old enough was seen before whoever else moves the tag then. */
 function nextLastSeen(
   before: TagRecord,
-  { lastSeen, event, hold }: TagChange,
+  { lastSeen, event, hold, followsAs }: TagChange,
   spec: TagReference | undefined,
   { time: at, ...own }: StreamName & { time: string },
 ): TagRecord['lastSeen'] {
   // A tag that is let go goes to the tag of another stream that it follows, wherever that was seen meanwhile.
   if (before.hold !== undefined && hold === null && followedAcross(spec, own) !== undefined) return undefined
   if (lastSeen !== undefined) return lastSeen === before.lastSeen?.digest ? before.lastSeen : { digest: lastSeen, at }
+  // Nothing was seen yet of what is followed from now on.
+  if (followsAs !== undefined) return undefined
   const { candidate } = before
   const isOvertaken = event !== undefined && candidate?.cause.kind === 'scheduled'
   return isOvertaken ? { digest: candidate.image, at: candidate.seenAt } : before.lastSeen

@@ -149,6 +149,19 @@ describe('a source that is not there', () => {
     expect(await world.condition('prod/app:soon')).toBeUndefined()
   })
 
+  test('yet, is followed to where another was seen that the tag followed before', async () => {
+    const world = await worldWithFollower()
+    await move(world, 'demo/app:dev', v2)
+    const cause = { kind: 'push', by: 'ci' } as const
+    const { digest, mediaType } = v1.manifest
+    const push = { image: digest, mediaType, dockerImageReference: 'w/prod/app', cause }
+    await world.writer.changeTag(parse('prod/app'), 'prod', () => ({ event: push }))
+    await world.set('prod/app:prod', following('demo/app:later'))
+    expect(await world.pin('prod/app:prod')).toBe(d1)
+    await move(world, 'demo/app:later', v2)
+    expect(await world.pin('prod/app:prod')).toBe(d2)
+  })
+
   test.each([
     ['its tag is deleted', 'demo/app:dev stands at no image', (world: FollowingWorld) => removeTag(world)],
     ['its stream is deleted', 'there is no image stream demo/app', (world: FollowingWorld) => removeStream(world)],
@@ -296,6 +309,20 @@ describe('the right to pull from the source', () => {
     await world.start()
     expect(await world.pin('prod/app:prod')).toBe(d1)
   })
+})
+
+test('a tag that is thought to follow what it does not is left alone', async () => {
+  const world = await worldWithFollower({ runs: false })
+  await world.importTo('demo/app:dev', v2)
+  const { tag, ...name } = parse('prod/app:prod')
+  for (const source of ['demo/app:other', 'demo/web:dev', 'prod/app:dev'].map(parse)) {
+    expect(await world.tagging.follow(name, tag, { source })).toEqual({ kind: 'gone' })
+  }
+  for (const nobody of [parse('prod/app:not'), parse('prod/none:prod')]) {
+    expect(await world.tagging.follow(nobody, nobody.tag)).toEqual({ kind: 'gone' })
+  }
+  expect(await world.pin('prod/app:prod')).toBe(d1)
+  expect(await world.tagging.follow(name, tag, { source: parse('demo/app:dev') })).toEqual({ kind: 'moved' })
 })
 
 describe('what keeps a tag from moving', () => {
