@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { RegistryError } from '../../src/oci/errors.ts'
+import { createFollow } from '../../src/tagging/follow.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
 import { digestsOf, from, fromRegistry, parse } from '../tagging/world.ts'
 import { type FollowingWorld, follow, following, followingWorld } from './world.ts'
@@ -285,7 +286,6 @@ describe('the right to pull from the source', () => {
       flows: { mayFollow: () => true },
       following: (flows) => ({
         follow: async (...args) => {
-          const { createFollow } = await import('../../src/tagging/follow.ts')
           const copy: Parameters<typeof createFollow>[0]['prepare']['copy'] = async (...of) => {
             await flows.links.copy(...of)
             return { isLinked: true, lost: [] }
@@ -309,6 +309,28 @@ describe('the right to pull from the source', () => {
     await world.start()
     expect(await world.pin('prod/app:prod')).toBe(d1)
   })
+})
+
+test('a tag that was set otherwise while its links were copied stays where it was put', async () => {
+  const world = await worldWithFollower({ runs: false })
+  await world.importTo('demo/app:dev', v2)
+  await world.importTo('demo/app:other', v3)
+  const copy = async (...of: Parameters<typeof world.links.copy>) => {
+    await world.links.copy(...of)
+    await world.set('prod/app:prod', from('demo/app:other'))
+    await world.set('prod/app:prod', following('demo/app:other'))
+    return { isLinked: true, lost: [] }
+  }
+  const none = { info() {}, debug() {} } as never
+  const given = {
+    prepare: { copy },
+    mayFollow: () => true,
+    registryHost: 'w',
+    obtain: async () => undefined,
+    log: none,
+  }
+  expect(await createFollow({ ...world, ...given })(parse('prod/app'), 'prod')).toEqual({ kind: 'again' })
+  expect(await world.pin('prod/app:prod')).toBe(d3)
 })
 
 test('a tag that is thought to follow what it does not is left alone', async () => {
@@ -398,7 +420,6 @@ describe('what keeps a tag from moving', () => {
     const world = await followingWorld({
       following: (flows) => ({
         follow: async (...args) => {
-          const { createFollow } = await import('../../src/tagging/follow.ts')
           const changeTag: typeof flows.writer.changeTag = (name, tag, decide, options) => {
             const refused = new RegistryError('INVALID', { message: 'the stream would be too large' })
             const decideOn: typeof decide = (current) => {
