@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { StreamName } from '../oci/reference.ts'
 import { formatTime } from './events.ts'
-import { followedAcross, nextFollowsAs } from './followed-across.ts'
+import { followedAcross, isSameTag, nextFollowsAs } from './followed-across.ts'
 import { failureMessage, nextSpec, type SpecStep, sameFailure, sameIdentity, sameReference } from './generations.ts'
 import { underHold } from './hold.ts'
 import { type ImmutableContext, requireNotImmutable, underImmutable } from './immutable.ts'
@@ -227,8 +227,10 @@ function nextLastSeen(
   // A tag that is let go goes to the tag of another stream that it follows, wherever that was seen meanwhile.
   if (before.hold !== undefined && hold === null && followedAcross(spec, own) !== undefined) return undefined
   if (lastSeen !== undefined) return lastSeen === before.lastSeen?.digest ? before.lastSeen : { digest: lastSeen, at }
-  // Nothing was seen yet of what is followed from now on.
-  if (followsAs !== undefined) return undefined
+  // Nothing was seen yet of what is followed from now on; the same source in other words is none other.
+  const followed = followedAcross(spec, own)
+  const isOther = followed !== undefined && !isSameTag(followed, followedAcross(before.spec, own))
+  if (followsAs !== undefined && isOther) return undefined
   const { candidate } = before
   const isOvertaken = event !== undefined && candidate?.cause.kind === 'scheduled'
   return isOvertaken ? { digest: candidate.image, at: candidate.seenAt } : before.lastSeen
