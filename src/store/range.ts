@@ -25,6 +25,8 @@ export function createRangeReader(database: Database, recent: Pick<RecentChanges
   async function open(scan: Scan): Promise<Snapshot> {
     const reader = createReader(scan, abandoned)
     let first: Entry[] | undefined = await reader.read(firstPageRows)
+    // Only then: V8 keeps what is registered, and all that it holds, until the whole heap is collected.
+    if (!reader.done) abandoned.register(reader, scan, reader)
     return {
       revision: scan.state.revision,
       [Symbol.asyncIterator]() {
@@ -127,6 +129,5 @@ function createReader(scan: Scan, abandoned: FinalizationRegistry<Scan>): Reader
       await scan.close()
     },
   }
-  abandoned.register(reader, scan, reader)
   return reader
 }
