@@ -6,6 +6,7 @@ import { unlessAborted } from './abort.ts'
 import { type Arriving, type SendRequest, send } from './arriving.ts'
 import { readWhole } from './body.ts'
 import { createConnector } from './connector.ts'
+import { within } from './deadline.ts'
 import { saysExpired } from './expired-login.ts'
 import { connectionFailure, upstreamFailure } from './failure.ts'
 import type { Hosts } from './hosts.ts'
@@ -216,19 +217,10 @@ export function createTransport({ hosts, userAgent, log, timeouts, proxies, look
       answer.discard()
       return answer
     },
-    async whole(ask, maxBytes) {
-      const deadline = new AbortController()
-      const timer = setTimeout(() => deadline.abort(), wholeMs)
-      const signal = ask.signal === undefined ? deadline.signal : AbortSignal.any([ask.signal, deadline.signal])
-      try {
-        return await read({ ...ask, signal }, maxBytes)
-      } catch (error) {
-        if (!deadline.signal.aborted || ask.signal?.aborted === true) throw error
-        const message = `${ask.host} gave no whole answer within ${wholeMs / 1000} s`
-        throw upstreamFailure(ask.host, 'Unreachable', message)
-      } finally {
-        clearTimeout(timer)
-      }
+    whole(ask, maxBytes) {
+      const late = (): Error =>
+        upstreamFailure(ask.host, 'Unreachable', `${ask.host} gave no whole answer within ${wholeMs / 1000} s`)
+      return within(wholeMs, ask.signal, late, (signal) => read({ ...ask, signal }, maxBytes))
     },
     async close() {
       await Promise.all([...allAgents.values()].flatMap(({ small, large }) => [small.destroy(), large.destroy()]))

@@ -31,7 +31,9 @@ export function createTurns(options: TurnsOptions): Turns {
       signal?.throwIfAborted()
       const over = new AbortController()
       let isLet = false
-      const late = options.wait(longestMs, signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]))
+      const leave = (): void => over.abort()
+      signal?.addEventListener('abort', leave, { once: true })
+      const late = options.wait(longestMs, over.signal)
       const turn = Promise.withResolvers<void>()
       const enter = (): void => {
         isLet = true
@@ -42,6 +44,7 @@ export function createTurns(options: TurnsOptions): Turns {
       await Promise.race([turn.promise, late]).catch(() => undefined)
       late.catch(() => undefined)
       over.abort()
+      signal?.removeEventListener('abort', leave)
       queue.delete(enter)
       if (isLet) return true
       signal?.throwIfAborted()
