@@ -297,14 +297,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     },
 
     checks({ project, stream }) {
-      const checks: TagCheck[] = []
-      for (const source of sources.ofProject(project)) {
-        for (const follower of source.followers.values()) {
-          const isAsked = follower.project === project && (stream === undefined || follower.stream === stream)
-          if (isAsked) checks.push(tagCheck(source, follower))
-        }
-      }
-      return checks.sort((a, b) => order(`${a.stream}/${a.tag}`, `${b.stream}/${b.tag}`))
+      return Array.from(sources.followersOf(project, stream), ([follower, source]) => tagCheck(source, follower))
     },
 
     checkNow(project, changes) {
@@ -392,10 +385,6 @@ function countOf({ followers }: Source, project: string): number {
 /** How long a source waits that the budget sent away: the later it is for its interval, the earlier it comes of all that were. */
 function afterBudget({ retryAfterSeconds = 0 }: RegistryError, sinceMs: number, intervalMs: number): number {
   return retryAfterSeconds * 1000 + budgetSpreadMs / (1 + sinceMs / intervalMs)
-}
-
-function order(a: string, b: string): number {
-  return a === b ? 0 : a < b ? -1 : 1
 }
 
 async function sleep(ms: number, signal: AbortSignal): Promise<void> {

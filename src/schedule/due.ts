@@ -14,18 +14,16 @@ interface Entry<T> {
   atMs: number
 }
 
+const fewEntries = 1000
+
 export function createDueQueue<T>(): DueQueue<T> {
   const heap: Entry<T>[] = []
-  const times = new Map<T, number>()
-
-  function isCurrent({ item, atMs }: Entry<T>): boolean {
-    return times.get(item) === atMs
-  }
+  const newest = new Map<T, Entry<T>>()
 
   /** Drops what was put again or removed since, from the top. */
   function first(): Entry<T> | undefined {
     for (let top = heap[0]; top !== undefined; top = heap[0]) {
-      if (isCurrent(top)) return top
+      if (newest.get(top.item) === top) return top
       pop()
     }
     return undefined
@@ -59,6 +57,13 @@ export function createDueQueue<T>(): DueQueue<T> {
     return one !== undefined && (other === undefined || one.atMs < other.atMs)
   }
 
+  /** Entries of times that count no more are dropped from the top; of what is put again and again there must not be too many. */
+  function tidy(): void {
+    if (heap.length <= 2 * newest.size + fewEntries) return
+    heap.length = 0
+    for (const entry of newest.values()) push(entry)
+  }
+
   function swap(a: number, b: number): void {
     const [one, other] = [heap[a], heap[b]]
     if (one === undefined || other === undefined) return
@@ -68,16 +73,18 @@ export function createDueQueue<T>(): DueQueue<T> {
 
   return {
     put(item, atMs) {
-      if (times.get(item) === atMs) return
-      times.set(item, atMs)
-      push({ item, atMs })
+      if (newest.get(item)?.atMs === atMs) return
+      const entry = { item, atMs }
+      newest.set(item, entry)
+      push(entry)
+      tidy()
     },
-    remove: (item) => void times.delete(item),
+    remove: (item) => void newest.delete(item),
     take(nowMs) {
       const top = first()
       if (top === undefined || top.atMs > nowMs) return undefined
       pop()
-      times.delete(top.item)
+      newest.delete(top.item)
       return top.item
     },
     next: () => first()?.atMs,

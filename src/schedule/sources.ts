@@ -91,6 +91,8 @@ export interface Sources {
   get(key: string): Source | undefined
   /** Those that tags of a project follow. */
   ofProject(project: string): ReadonlySet<Source>
+  /** The tags of a project, or of one of its streams, in the order of their names, with what they follow. */
+  followersOf(project: string, stream?: string): Iterable<readonly [Follower, Source]>
   all(): Iterable<Source>
 }
 
@@ -106,9 +108,7 @@ export interface SourcesOptions {
 
 export function createSources({ store, onFollowed, onLeft, signal }: SourcesOptions): Sources {
   const sources = new Map<string, Source>()
-  /** The source of each tag. */
-  const followed = new Map<string, Source>()
-  const projects = new Map<string, Map<Source, number>>()
+  const projects = new Map<string, Map<string, StreamTags>>()
   let isStarted = false
 
   function apply(changes: readonly Change[]): void {
@@ -123,51 +123,72 @@ export function createSources({ store, onFollowed, onLeft, signal }: SourcesOpti
   function follow(path: string, follower: Follower): void {
     const reference = referenceOf(follower.record)
     const key = reference && keyOf(reference)
-    const before = followed.get(path)
+    const before = tagsOf(follower)?.sources.get(path)
     if (before !== undefined && before.key !== key) leave(path)
     if (reference === undefined || key === undefined) return
-    if (isStarted) follower.isNew = true
     const source = sources.get(key) ?? { key, reference, phase: phaseOf(key), followers: new Map(), nextAt: 0 }
+    const tags = tagsOf(follower) ?? addStream(follower)
     sources.set(key, source)
-    source.followers.set(path, follower)
-    if (before !== source) {
-      followed.set(path, source)
-      count(follower.project, source, 1)
-    }
+    tags.sources.set(path, source)
+    source.followers.set(path, { ...sharing(follower, tags, source), ...(isStarted && { isNew: true }) })
     onFollowed(source, isStarted)
   }
 
   function leave(path: string): void {
-    const source = followed.get(path)
-    const follower = source?.followers.get(path)
-    if (source === undefined || follower === undefined) return
-    followed.delete(path)
+    const [project = '', stream = ''] = path.split('/')
+    const tags = tagsOf({ project, stream })
+    const source = tags?.sources.get(path)
+    if (tags === undefined || source === undefined) return
+    tags.sources.delete(path)
     source.followers.delete(path)
-    count(follower.project, source, -1)
+    if (tags.sources.size === 0) removeStream(tags)
     if (source.followers.size > 0) return
     sources.delete(source.key)
     onLeft(source)
   }
 
-  function count(project: string, source: Source, more: number): void {
-    const ofProject = projects.get(project) ?? new Map<Source, number>()
-    const tags = (ofProject.get(source) ?? 0) + more
-    if (tags > 0) ofProject.set(source, tags)
-    else ofProject.delete(source)
-    if (ofProject.size > 0) projects.set(project, ofProject)
-    else projects.delete(project)
+  function tagsOf({ project, stream }: StreamName): StreamTags | undefined {
+    return projects.get(project)?.get(stream)
+  }
+
+  function addStream({ project, stream, record: { uid } }: Follower): StreamTags {
+    const tags = { project, stream, uid, sources: new Map() }
+    const streams = projects.get(project) ?? new Map<string, StreamTags>()
+    projects.set(project, streams.set(stream, tags))
+    return tags
+  }
+
+  function removeStream({ project, stream }: StreamName): void {
+    const streams = projects.get(project)
+    streams?.delete(stream)
+    if (streams?.size === 0) projects.delete(project)
+  }
+
+  function* followersOf(project: string, stream?: string): Generator<readonly [Follower, Source]> {
+    const streams = projects.get(project)
+    for (const name of stream === undefined ? [...(streams?.keys() ?? [])].sort() : [stream]) {
+      const tags = streams?.get(name)
+      for (const path of [...(tags?.sources.keys() ?? [])].sort()) {
+        const source = tags?.sources.get(path)
+        const follower = source?.followers.get(path)
+        if (source !== undefined && follower !== undefined) yield [follower, source]
+      }
+    }
   }
 
   function reset(): void {
-    for (const path of [...followed.keys()]) leave(path)
+    const paths = [...projects.values()].flatMap((streams) =>
+      [...streams.values()].flatMap((tags) => [...tags.sources.keys()]),
+    )
+    for (const path of paths) leave(path)
   }
 
   /** A stream that is deleted leaves the records of its tags: they are asked once more, and go. */
   function unsettle({ project, stream }: StreamName, uid: string): void {
-    for (const source of projects.get(project)?.keys() ?? []) {
-      const gone = [...source.followers.values()].filter((each) => each.stream === stream && each.record.uid === uid)
-      for (const follower of gone) delete follower.settled
-      if (gone.length > 0) onFollowed(source, isStarted)
+    for (const [follower, source] of followersOf(project, stream)) {
+      if (follower.record.uid !== uid) continue
+      delete follower.settled
+      onFollowed(source, isStarted)
     }
   }
 
@@ -193,9 +214,22 @@ export function createSources({ store, onFollowed, onLeft, signal }: SourcesOpti
   return {
     ready,
     get: (key) => sources.get(key),
-    ofProject: (project) => new Set(projects.get(project)?.keys() ?? []),
+    ofProject: (project) => new Set([...followersOf(project)].map(([, source]) => source)),
+    followersOf,
     all: () => sources.values(),
   }
+}
+
+/** The sources of a stream's tags, by `project/stream/tag`; its own uid, and names. */
+interface StreamTags extends StreamName {
+  uid: string
+  sources: Map<string, Source>
+}
+
+/** A follower whose strings are those that are in memory already: its stream's, and its source's. */
+function sharing({ tag, record }: Follower, { project, stream, uid }: StreamTags, { key }: Source): Follower {
+  const known = { ...(record.uid === uid && { uid }), ...(record.from === key && { from: key }) }
+  return { project, stream, tag, record: { ...record, ...known } }
 }
 
 /** The key of the source that a reference names. */

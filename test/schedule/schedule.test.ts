@@ -68,6 +68,30 @@ describe('a scheduled tag', () => {
     expect(await w.head('d', { project: 'other', stream: 'x' })).toBe(v2.manifest.digest)
   })
 
+  test('is told of by project and stream, in the order of their names, and of others nothing', async () => {
+    const w = await world()
+    await w.objects.create('namespaces', '', { metadata: { name: 'other' } })
+    const [wide, narrow] = [
+      { project: 'demo', stream: 'app-b' },
+      { project: 'other', stream: 'app' },
+    ]
+    for (const tag of ['t10', 't2', 't1']) await w.follow(tag, w.from)
+    for (const name of [wide, narrow]) await w.follow('t1', w.from, {}, name)
+    const shown = (of: { project: string; stream?: string }) =>
+      w.schedule.checks(of).map(({ stream, tag }) => `${stream}:${tag}`)
+    expect(shown({ project: 'demo' })).toEqual(['app:t1', 'app:t10', 'app:t2', 'app-b:t1'])
+    expect(shown(app)).toEqual(['app:t1', 'app:t10', 'app:t2'])
+    expect(shown({ project: 'other' })).toEqual(['app:t1'])
+    expect(shown({ project: 'demo', stream: 'ap' })).toEqual([])
+    await w.follow('t2', w.from, { importPolicy: {} })
+    await w.follow('t1', `${w.registry.host}/lib/app:other`)
+    expect(shown(app)).toEqual(['app:t1', 'app:t10'])
+    expect(w.schedule.checks(app).map(({ from }) => from)).toEqual([`${w.registry.host}/lib/app:other`, w.from])
+    await w.follow('t1', w.from, { importPolicy: {} }, narrow)
+    expect(shown({ project: 'other' })).toEqual([])
+    expect(w.schedule.counters).toMatchObject({ tags: 3, sources: 2 })
+  })
+
   test('I9: shares no poll with a project that logs in otherwise', async () => {
     const w = await world({ schedule: { loginsOf: async (project) => project } })
     await w.objects.create('namespaces', '', { metadata: { name: 'other' } })

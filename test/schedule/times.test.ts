@@ -90,3 +90,11 @@ test('the queue gives what is due in the order of the newest times, against a pl
     { numRuns: 300 },
   )
 })
+
+test('the queue gives each once in its order after its times were changed very often', () => {
+  const queue = createDueQueue<number>()
+  for (let n = 0; n < 20_000; n++) queue.put(n % 7, 100_000 - n)
+  queue.remove(3)
+  const taken = Array.from({ length: 7 }, () => queue.take(200_000))
+  expect(taken).toEqual([0, 6, 5, 4, 2, 1, undefined])
+})
