@@ -60,6 +60,8 @@ const places = { total: 8, perHost: 8, perProject: 4 }
 const retryMs = 5 * 60_000
 /** Before a tag is asked again that was just being changed by others; doubled up to {@link retryMs}. */
 const againMs = 250
+/** Before it is looked whether a tag went along whose hold ended: whoever ended it sees to that first. */
+const releasedMs = 2_000
 /** Between two looks at what waits. */
 const lookMs = 5_000
 
@@ -113,19 +115,22 @@ export function createFollowing(options: FollowingOptions): Following {
         const before = waiting.get(key)
         waiting.delete(key)
         if (outcome.kind === 'gone') await drop(each)
-        else if (outcome.kind === 'again') waitFor(each, { agains: (before?.agains ?? 0) + 1 })
-        else if (outcome.kind === 'failed') waitFor(each, { agains: 0, ...(outcome.as && { as: outcome.as }) })
+        else if (outcome.kind === 'failed') waitFor(each, retryMs, { agains: 0, ...(outcome.as && { as: outcome.as }) })
+        else if (outcome.kind === 'again') {
+          const agains = (before?.agains ?? 0) + 1
+          waitFor(each, Math.min(retryMs, againMs * 2 ** Math.min(agains - 1, 20)), { agains })
+        }
       } catch (error) {
         if (!signal.aborted) log.error({ ...follower, err: error }, 'a tag could not follow another, unexpectedly')
-        waitFor(each, { agains: 0 })
+        waitFor(each, retryMs, { agains: 0 })
       }
     }
 
-    function waitFor(each: Follower, how: Pick<Waiting, 'agains' | 'as'>): void {
-      const ms = how.agains === 0 ? retryMs : Math.min(retryMs, againMs * 2 ** Math.min(how.agains - 1, 20))
+    function waitFor(each: Follower, ms: number, how: Pick<Waiting, 'agains' | 'as'>): void {
       const retryAt = now() + ms * (1 + random() / 2)
       waiting.set(each.key, { follower: each, retryAt, ...how })
       lookAt = Math.min(lookAt, retryAt, now() + lookMs)
+      wake()
     }
 
     /** What follows nothing any more leaves the index, unless it was written anew: its stream was deleted. */
@@ -166,7 +171,8 @@ export function createFollowing(options: FollowingOptions): Following {
       }
     }
 
-    followers = createFollowers({ store, onDue: due, signal })
+    const onReleased = (each: Follower): void => waitFor(each, releasedMs, { agains: 1 })
+    followers = createFollowers({ store, onDue: due, onReleased, signal })
     await followers.ready
     isReady = true
     signal.addEventListener('abort', () => wake(), { once: true })

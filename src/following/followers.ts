@@ -24,17 +24,21 @@ export interface FollowersOptions {
   store: Store
   /** A tag began to follow, or what it follows may stand elsewhere, be there again, or be gone. Every one at the start. */
   onDue(follower: Follower): void
+  /** A tag that follows is held no longer; whoever let it go lets it follow at once. */
+  onReleased(follower: Follower): void
   signal: AbortSignal
 }
 
 /** Mirrors the index, and watches what it names. */
-export function createFollowers({ store, onDue, signal }: FollowersOptions): Followers {
+export function createFollowers({ store, onDue, onReleased, signal }: FollowersOptions): Followers {
   const known = new Set<string>()
   /** Keys of followers, by the path of what they follow: `<project>/<stream>/<tag>`. */
   const bySource = new Map<string, Set<string>>()
   /** Paths of what is followed, by `<project>/<stream>`; and keys of the followers that are there. */
   const sourcesOf = new Map<string, Set<string>>()
   const followersOf = new Map<string, Set<string>>()
+  /** The key of each follower, by its own path: it follows one. */
+  const byFollower = new Map<string, string>()
 
   function apply(changes: readonly Change[]): void {
     for (const { key, value } of changes) {
@@ -53,6 +57,7 @@ export function createFollowers({ store, onDue, signal }: FollowersOptions): Fol
     add(bySource, tagPath(source), key)
     add(sourcesOf, streamPath(source), tagPath(source))
     add(followersOf, streamPath(follower), key)
+    byFollower.set(tagPath(follower), key)
   }
 
   function leave({ key, source, follower }: Follower): void {
@@ -60,10 +65,11 @@ export function createFollowers({ store, onDue, signal }: FollowersOptions): Fol
     remove(bySource, tagPath(source), key)
     if (!bySource.has(tagPath(source))) remove(sourcesOf, streamPath(source), tagPath(source))
     remove(followersOf, streamPath(follower), key)
+    if (byFollower.get(tagPath(follower)) === key) byFollower.delete(tagPath(follower))
   }
 
   function reset(): void {
-    for (const each of [known, bySource, sourcesOf, followersOf]) each.clear()
+    for (const each of [known, bySource, sourcesOf, followersOf, byFollower]) each.clear()
   }
 
   function allDue(keys: Iterable<string> | undefined): void {
@@ -75,8 +81,11 @@ export function createFollowers({ store, onDue, signal }: FollowersOptions): Fol
 
   function applyTags(changes: readonly Change[]): void {
     for (const { key, value, previous } of changes) {
-      const followers = bySource.get(key.slice(tagPrefix.length))
+      const path = key.slice(tagPrefix.length)
+      const followers = bySource.get(path)
       if (followers !== undefined && standsOf(value) !== standsOf(previous?.value)) allDue(followers)
+      const follower = followerOf(byFollower.get(path) ?? '')
+      if (follower !== undefined && isHeld(previous?.value) && !isHeld(value)) onReleased(follower)
     }
   }
 
@@ -110,6 +119,10 @@ export function createFollowers({ store, onDue, signal }: FollowersOptions): Fol
 function followerOf(key: string): Follower | undefined {
   const places = placesOfAcross(key)
   return places && { key, ...places }
+}
+
+function isHeld(value: string | undefined): boolean {
+  return value !== undefined && (JSON.parse(value) as TagRecord).hold !== undefined
 }
 
 /** Of a tag record, what those see that follow it. */

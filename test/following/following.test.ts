@@ -367,6 +367,20 @@ describe('what keeps a tag from moving', () => {
     expect((await world.tagOf('prod/app:prod'))?.record.candidate).toBeUndefined()
   })
 
+  test('a hold that is let go while something is in the way: it follows when that is over', async () => {
+    const world = await worldWithFollower()
+    await move(world, 'demo/app:dev', v2)
+    await world.tagEvents.rollback(parse('prod/app'), 'prod', { by: 'ann' })
+    world.revoked.add('ann demo/app')
+    await world.tagEvents.resume(parse('prod/app'), 'prod', { by: 'bob' })
+    expect(await world.condition('prod/app:prod')).toMatchObject({ reason: 'Forbidden' })
+    await world.pass(60_000)
+    world.revoked.clear()
+    world.rightsChanged()
+    await world.pass(10_000)
+    expect(await world.pin('prod/app:prod')).toBe(d2)
+  })
+
   test('a hold that ended when nobody was there to look is followed after a start', async () => {
     const world = await worldWithFollower()
     await move(world, 'demo/app:dev', v2)
