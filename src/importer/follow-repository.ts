@@ -73,17 +73,19 @@ export function createFollowRepository({
     tags: readonly string[],
     atOnce: number,
   ): Promise<number | 'gone'> {
-    let given: number | 'gone' = 0
+    let isWanted = true
+    let given = 0
     const decide = (current: CurrentStream): StreamChange | undefined => {
-      const isWanted = isDeepStrictEqual(wholeRecord(current.stream), record)
+      isWanted = isDeepStrictEqual(wholeRecord(current.stream), record)
       const some = isWanted ? lacking(current, tags).slice(0, atOnce) : []
-      given = isWanted ? some.length : 'gone'
+      given = some.length
       if (some.length === 0) return undefined
       requireRoom(current, some.length)
       return { tags: new Map(some.map((tag) => [tag, newTag(current, record, tag)])) }
     }
-    await writer.changeStream(nameOf(name), decide)
-    return given
+    const { changed } = await writer.changeStream(nameOf(name), decide)
+    if (!isWanted) return 'gone'
+    return changed ? given : 0
   }
 }
 

@@ -1,4 +1,3 @@
-import { parseFallbackTag } from '../oci/fallback-tag.ts'
 import { parseTrack, type Track } from './tracking.ts'
 
 /** Keeps the greatest of the tags of a repository that it is offered, and counts the others that fit. */
@@ -18,10 +17,7 @@ interface Kept {
   key: unknown
 }
 
-/**
- * Memory is in proportion to `most`, however many are offered. Tags derived from digests are none of a stream: what refers to an
- * image comes with it.
- */
+/** Memory is in proportion to `most`, however many are offered. */
 export function createTagWindow(most: number, track: Track = wholeOrder): TagWindow {
   const kept: Kept[] = []
   let beyond = 0
@@ -47,7 +43,7 @@ export function createTagWindow(most: number, track: Track = wholeOrder): TagWin
 
   return {
     offer(tag) {
-      const key = parseFallbackTag(tag) === undefined ? track.keyOf(tag) : undefined
+      const key = track.keyOf(tag)
       if (key === undefined) return
       const place = placeOf({ tag, key })
       if (kept[place]?.tag === tag) return

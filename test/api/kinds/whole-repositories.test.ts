@@ -161,6 +161,18 @@ describe('a stream that is to follow a repository', () => {
     expect(body.details).toMatchObject({ causes: [{ field: at('track') }, { field: at('max-tags') }] })
   })
 
+  test('is refused where its registry is not allowed any more', async () => {
+    const w = await world()
+    await w.writer.create(
+      { project: 'demo', stream: 'app' },
+      { dockerImageRepository: 'elsewhere.example.com/org/app' },
+    )
+    expect((await w.patch({ metadata: { labels: { a: 'b' } } })).status).toBe(200)
+    const { body } = await w.patch({ metadata: { annotations: follow } })
+    expect(body.details).toMatchObject({ causes: [{ field: 'spec.dockerImageRepository' }] })
+    expect(await w.store.get(key)).toBeUndefined()
+  })
+
   test('that no longer may, or names nothing any more, can be changed otherwise', async () => {
     const w = await world()
     await w.asAdmin('POST', streams, w.stream(follow))
