@@ -75,11 +75,13 @@ export async function offerAll(
 ): Promise<void> {
   let restAt = performance.now() + turnMs
   for (const tag of tags) {
-    for (const chooser of choosers) chooser.offer(tag)
-    if (performance.now() < restAt) continue
-    await immediate()
-    signal?.throwIfAborted()
-    restAt = performance.now() + turnMs
+    for (const chooser of choosers) {
+      chooser.offer(tag)
+      if (performance.now() < restAt) continue
+      await immediate()
+      signal?.throwIfAborted()
+      restAt = performance.now() + turnMs
+    }
   }
 }
 

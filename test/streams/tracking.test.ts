@@ -319,6 +319,22 @@ describe('any policy', () => {
     await expect(offerAll([chooser], tags, gone.signal)).rejects.toThrow('gone')
   })
 
+  test('lets others have their turn while very many look at one tag', async () => {
+    const chooser = createChooser(track('regex:(?:a|aa)+(?:a|aa)+b'))
+    let offered = 0
+    const counted = {
+      offer(tag: string) {
+        offered += 1
+        chooser.offer(tag)
+      },
+    }
+    const choosers = Array.from({ length: 100_000 }, () => counted)
+    const gone = new AbortController()
+    setImmediate(() => gone.abort(new Error('gone')))
+    await expect(offerAll(choosers, ['a'.repeat(120)], gone.signal)).rejects.toThrow('gone')
+    expect(offered).toBeLessThan(choosers.length)
+  })
+
   test('is read or refused, whatever is written', () => {
     fc.assert(
       fc.property(fc.constantFrom('semver:', 'regex:', ''), fc.string({ maxLength: 40 }), (kind, text) => {
