@@ -48,8 +48,9 @@ interface Waiting {
   follower: Follower
   /** Tried again then, in milliseconds since the epoch. */
   retryAt: number
-  /** Tried again as soon as he may pull from the source. */
+  /** Tried again as soon as he may pull from the source; `rights` is the version of rights by which he might not. */
   as?: FollowerIdentity
+  rights: number
   /** How often in a row it was to be asked again soon. */
   agains: number
 }
@@ -78,7 +79,6 @@ export function createFollowing(options: FollowingOptions): Following {
     const work = new Set<Promise<void>>()
     waiting = new Map()
     let isReady = false
-    let seenRights = rightsVersion()
     /** When it is looked what waits, in milliseconds since the epoch. */
     let lookAt = Number.POSITIVE_INFINITY
     /** Ends the pause. */
@@ -110,23 +110,25 @@ export function createFollowing(options: FollowingOptions): Following {
 
     async function letFollow(each: Follower): Promise<void> {
       const { key, source, follower } = each
+      const rights = rightsVersion()
       try {
         const outcome = await follow(follower, follower.tag, { source })
         const before = waiting.get(key)
         waiting.delete(key)
         if (outcome.kind === 'gone') await drop(each)
-        else if (outcome.kind === 'failed') waitFor(each, retryMs, { agains: 0, ...(outcome.as && { as: outcome.as }) })
+        else if (outcome.kind === 'failed')
+          waitFor(each, retryMs, { agains: 0, rights, ...(outcome.as && { as: outcome.as }) })
         else if (outcome.kind === 'again') {
           const agains = (before?.agains ?? 0) + 1
-          waitFor(each, Math.min(retryMs, againMs * 2 ** Math.min(agains - 1, 20)), { agains })
+          waitFor(each, Math.min(retryMs, againMs * 2 ** Math.min(agains - 1, 20)), { agains, rights })
         }
       } catch (error) {
         if (!signal.aborted) log.error({ ...follower, err: error }, 'a tag could not follow another, unexpectedly')
-        waitFor(each, retryMs, { agains: 0 })
+        waitFor(each, retryMs, { agains: 0, rights })
       }
     }
 
-    function waitFor(each: Follower, ms: number, how: Pick<Waiting, 'agains' | 'as'>): void {
+    function waitFor(each: Follower, ms: number, how: Pick<Waiting, 'agains' | 'as' | 'rights'>): void {
       const retryAt = now() + ms * (1 + random() / 2)
       waiting.set(each.key, { follower: each, retryAt, ...how })
       lookAt = Math.min(lookAt, retryAt, now() + lookMs)
@@ -153,15 +155,13 @@ export function createFollowing(options: FollowingOptions): Following {
 
     /** Tries again those whose time has come, or whose right is back. */
     function look(): void {
-      const rights = rightsVersion()
-      const isChanged = rights !== seenRights
-      seenRights = rights
-      const at = now()
+      const [at, rights] = [now(), rightsVersion()]
       lookAt = waiting.size === 0 ? Number.POSITIVE_INFINITY : at + lookMs
       const may = rememberedRights()
       for (const [key, each] of waiting) {
         const { follower, retryAt, as } = each
-        const isBack = isChanged && as !== undefined && may(as, follower.source)
+        const isBack = as !== undefined && each.rights !== rights && may(as, follower.source)
+        each.rights = rights
         if (followers?.has(key) !== true) waiting.delete(key)
         // A clock that was put back leaves a time that is far away.
         else if (isBack || retryAt <= at || retryAt > at + 2 * retryMs) {
@@ -171,7 +171,7 @@ export function createFollowing(options: FollowingOptions): Following {
       }
     }
 
-    const onReleased = (each: Follower): void => waitFor(each, releasedMs, { agains: 1 })
+    const onReleased = (each: Follower): void => waitFor(each, releasedMs, { agains: 1, rights: rightsVersion() })
     followers = createFollowers({ store, onDue: due, onReleased, signal })
     await followers.ready
     isReady = true
@@ -181,7 +181,8 @@ export function createFollowing(options: FollowingOptions): Following {
       wake = () => resting.abort()
       begin()
       await pause(Math.min(maxPauseMs, Math.max(0, lookAt - now())), resting.signal).catch(() => undefined)
-      if (now() >= lookAt) look()
+      // A clock that was put back leaves a time that is far away.
+      if (now() >= lookAt || (waiting.size > 0 && lookAt > now() + lookMs)) look()
     }
     await Promise.all(work)
   }

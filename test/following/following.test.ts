@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { RegistryError } from '../../src/oci/errors.ts'
+import { CompactedError } from '../../src/store/store.ts'
 import { createFollow } from '../../src/tagging/follow.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
 import { digestsOf, from, fromRegistry, parse } from '../tagging/world.ts'
@@ -245,6 +246,16 @@ describe('the right to pull from the source', () => {
     await world.pass(4 * 60_000)
     expect(await world.pin('prod/app:prod')).toBe(d1)
     await world.pass(2 * 60_000)
+    expect(await world.pin('prod/app:prod')).toBe(d2)
+  })
+
+  test('is seen again soon, also after the clock was put back', async () => {
+    const world = await worldWithFollower()
+    world.revoked.add('ann demo/app')
+    await move(world, 'demo/app:dev', v2)
+    world.clock.advance(-30 * 24 * 3_600_000)
+    world.revoked.clear()
+    await world.pass(10 * 60_000)
     expect(await world.pin('prod/app:prod')).toBe(d2)
   })
 
@@ -499,6 +510,30 @@ describe('a start', () => {
     await world.stop()
     await world.start()
     expect((await world.store.range({ prefix: 'no such' })).revision).toBe(before)
+  })
+
+  test('is not needed when changes can not be told any more: all tags are looked at anew', async () => {
+    const compacted = Promise.withResolvers<void>()
+    const world = await worldWithFollower({
+      following: ({ store }) => {
+        let isFirst = true
+        const watch: typeof store.watch = (prefix, options) => {
+          if (prefix !== 'tag/' || !isFirst) return store.watch(prefix, options)
+          isFirst = false
+          return (async function* () {
+            await compacted.promise
+            yield* []
+            throw new CompactedError(1)
+          })()
+        }
+        return { store: { ...store, watch } }
+      },
+    })
+    await world.importTo('demo/app:dev', v2)
+    await world.idle()
+    expect(await world.pin('prod/app:prod')).toBe(d1)
+    compacted.resolve()
+    await vi.waitFor(async () => expect(await world.pin('prod/app:prod')).toBe(d2))
   })
 
   test('drops the records of streams that were deleted, and lets those of one made anew be', async () => {
