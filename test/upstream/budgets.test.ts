@@ -478,4 +478,12 @@ describe('what is told of a payer', () => {
       await ask(interactive, { payer: { host, credential: undefined } })
     expect(budgets.states()).toMatchObject([{ host: 'a.example', requests: 2 }])
   })
+
+  test('is not that of Docker Hub for what has its name on a port', async () => {
+    const { ask, budgets } = budgetWorld()
+    for (const host of ['docker.io', 'docker.io:443', 'index.docker.io:443', 'registry-1.docker.io']) {
+      await ask(interactive, { payer: { host, credential: undefined } })
+    }
+    expect(budgets.states().find(({ host }) => host === 'docker.io')?.requests).toBe(2)
+  })
 })
