@@ -42,7 +42,8 @@ export function addUpstreamsVerb(program: Command, context: VerbContext): void {
     more: ['weir upstreams docker.io', 'weir upstreams -o wide'],
     words: `It takes the right to list upstreams, which cluster-admin has. A registry counts each login by itself. LEFT is what it says
 of its own limit: of it the background (schedules, imports that wait, fetching ahead) leaves upstreams[].limits.reserve to who waits
-for an answer. NEXT is when the background may ask next. With HOST, who asked for how much is listed by stream.`,
+for an answer. NEXT is when the background may ask next for what counts: HEADs go on where they are free. With HOST, who asked for
+how much is listed by stream.`,
   })
     .addOption(formatOption())
     .action(async (host: string | undefined, { output }: { output?: Format }) => {

@@ -50,7 +50,7 @@ export const upstreamSchema = z
     closedBy: string('Why.'),
     requests: integer('Requests since the start of the server.'),
     spent: atomicList(spender, 'Requests by stream, of those that spent most.'),
-    nextFree: time('When the background may ask next.'),
+    nextFree: time('When the background may ask next for what the registry counts.'),
     waiting: integer('Requests of the background that wait for their turn.'),
   })
   .meta({
