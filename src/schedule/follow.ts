@@ -146,6 +146,11 @@ export function createLetFollow(options: LetFollowOptions): LetFollow {
 
 /** A failure as it is shown. Without a registry's part in it, it is of the project that has no room, of what is wanted, or Weir's own. */
 export function failureOf({ upstream, code, message }: RegistryError): CheckFailure {
-  const own = code === 'DENIED' ? 'QuotaExceeded' : code === 'INVALID' ? 'Invalid' : 'InternalError'
-  return { reason: upstream?.reason ?? own, message }
+  return { reason: upstream?.reason ?? ownReasons[code] ?? 'InternalError', message }
+}
+
+const ownReasons: Partial<Record<RegistryError['code'], CheckFailure['reason']>> = {
+  DENIED: 'QuotaExceeded',
+  INVALID: 'Invalid',
+  MANIFEST_INVALID: 'Invalid',
 }

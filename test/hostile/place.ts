@@ -38,22 +38,49 @@ export interface Stranger {
 /** What Weir shows to registries that ask for it. */
 export const login = { username: 'weir-robot', password: 'hunter2-of-the-robot' }
 
-/** Much less than a registry gets by default, and much more than an honest one needs. */
-const timeouts = {
-  connectMs: 1000,
-  headersMs: 1000,
-  wholeMs: 1500,
-  tagsMs: 2000,
-  referrersMs: 1000,
+/**
+ * Of what is waited for less than by default, and more than an honest registry needs: the first part of an answer, or the next. What
+ * is far away does not come before it on a busy machine.
+ */
+const soonParts = {
+  connectMs: 2000,
+  headersMs: 2000,
+  wholeMs: 120_000,
+  tagsMs: 120_000,
+  referrersMs: 120_000,
   blobIdleMs: 500,
-  probeMs: 2000,
 }
 
-/** Starts Weir; gives a place for each row, one after the other. `registries` says how the registry of each row is served. */
+/** The same for whole answers, which may come part by part. */
+export const soonWhole = {
+  connectMs: 2000,
+  headersMs: 120_000,
+  wholeMs: 1500,
+  tagsMs: 120_000,
+  referrersMs: 120_000,
+  blobIdleMs: 120_000,
+}
+
+/** The same for lists of several pages. */
+export const soonLists = {
+  connectMs: 2000,
+  headersMs: 120_000,
+  wholeMs: 120_000,
+  tagsMs: 1500,
+  referrersMs: 1500,
+  blobIdleMs: 120_000,
+}
+
+/** How the registries of places are served, and for what Weir waits how long. */
+interface Served extends Pick<FakeUpstreamOptions, 'tls'> {
+  timeouts?: typeof soonParts
+}
+
+/** Starts Weir; gives a place for each row, one after the other. */
 export async function startPlaces(
   rows: number,
   defer: Defer,
-  registries: Pick<FakeUpstreamOptions, 'tls'> = {},
+  { timeouts = soonParts, ...registries }: Served = {},
 ): Promise<{ next(): Promise<Place>; world: World }> {
   const directory = await temporaryDirectory(defer)
   const passwordFile = join(directory, 'password')
@@ -76,6 +103,8 @@ export async function startPlaces(
           passwordFile,
           projects: ['demo'],
           repositories: ['**'],
+          // Of how politely Weir asks, other tests tell.
+          limits: { concurrency: 100, requestsPerSecond: 1000 },
         })),
       ),
     },

@@ -2,13 +2,18 @@
 import { expect } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { indexOf, nestedIndexes } from '../support/hostile-documents.ts'
+import { check, schedule, track } from './checks.ts'
 import { layerOf, type Place } from './place.ts'
 
-/** What came of it. Of an import, `reason` is that of the tag's condition; of a pull, `code` is the registry error's. */
+/**
+ * What came of it. Of an import, `reason` is that of the tag's condition, of a check that of its last one; of a pull, `code` is the
+ * registry error's.
+ */
 export type Outcome =
   | { kind: 'moved'; digest: string }
   | { kind: 'failed'; reason: string; message: string }
   | { kind: 'listed'; tags: string[]; message: string }
+  | { kind: 'told'; referrers: string[]; warning: string }
   | { kind: 'gave'; status: number; digest: string; length: string | undefined }
   | { kind: 'refused'; status: number; code: string; message: string; retryAfter: string | undefined }
   | { kind: 'cut' }
@@ -71,6 +76,9 @@ const requests = {
     prepare: importMulti,
     send: ({ world, stream, next }) => pull(world.pull(`demo/${stream}@${next.manifest.digest}`)),
   },
+  'scheduled check': { prepare: schedule, send: check },
+  'scheduled check of a tag that tracks versions': { prepare: track, send: check },
+  'listing of referrers': { send: listReferrers },
   'blob GET': { send: (place) => pullBlob(place) },
   'blob HEAD': { send: (place) => pullBlob(place, { method: 'HEAD' }) },
   'blob GET with Range': {
@@ -133,6 +141,16 @@ export async function conditionOf({ world, stream }: Place, tag: string): Promis
   const { tags } = body.status as { tags: { tag: string; conditions?: Condition[] }[] }
   const conditions = tags.find((each) => each.tag === tag)?.conditions ?? []
   return conditions.find(({ type }) => type === 'ImportSuccess') ?? expect.unreachable(`no condition of ${tag}`)
+}
+
+async function listReferrers({ world, stream, good }: Place): Promise<Outcome> {
+  const token = await world.pullToken(`repository:demo/${stream}:pull`)
+  const { status, headers, body } = await world.request(`/v2/demo/${stream}/referrers/${good.manifest.digest}`, {
+    token,
+  })
+  expect(status).toBe(200)
+  const { manifests } = JSON.parse(body.toString()) as { manifests: { digest: string }[] }
+  return { kind: 'told', referrers: manifests.map(({ digest }) => digest), warning: String(headers.warning ?? '') }
 }
 
 type Answered = Awaited<ReturnType<Place['world']['request']>>

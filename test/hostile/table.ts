@@ -11,8 +11,10 @@ import { expectUnharmed } from './unharmed.ts'
 export type Expected =
   /** The tag moves to the new image: `how` says how Weir got there. */
   | { moves: true }
-  /** The import fails with a condition of this reason, and the tag stands. */
+  /** The import or the check fails for this reason, which a condition tells or the tag's last check, and the tag stands. */
   | { condition: string; says: RegExp }
+  /** So many referrers are listed; `warns` of a list that may not be whole. */
+  | { refers: number; warns?: RegExp }
   /** These tags of the repository are imported. */
   | { imports: readonly string[]; says?: RegExp }
   /** The client gets the true bytes. */
@@ -51,16 +53,16 @@ export interface Row {
   also?(place: Place, outcome: Outcome): Promise<void> | void
 }
 
-/** How the registry of each row is served. */
-type Registries = Promise<Parameters<typeof startPlaces>[2]>
+/** How the registry of each row is served, and for what Weir waits how long. */
+type Served = Parameters<typeof startPlaces>[2]
 
 /** Rows that share one Weir and come one after the other. */
-export function table(name: string, rows: readonly Row[], registries: () => Registries = async () => ({})): void {
+export function table(name: string, rows: readonly Row[], served: () => Promise<Served> = async () => ({})): void {
   describe(name, () => {
     const cleanups: (() => Promise<void>)[] = []
     let places: Awaited<ReturnType<typeof startPlaces>>
     beforeAll(async () => {
-      places = await startPlaces(rows.length, (cleanup) => void cleanups.push(cleanup), await registries())
+      places = await startPlaces(rows.length, (cleanup) => void cleanups.push(cleanup), await served())
     })
     afterAll(async () => {
       for (const cleanup of cleanups.reverse()) await cleanup()
@@ -101,6 +103,10 @@ function outcomeOf(weir: Expected, { good, next }: Place): object {
   if ('condition' in weir) {
     return { kind: 'failed', reason: weir.condition, message: expect.stringMatching(weir.says) }
   }
+  if ('refers' in weir) {
+    const warning = weir.warns === undefined ? '' : expect.stringMatching(weir.warns)
+    return { kind: 'told', referrers: { length: weir.refers }, warning }
+  }
   if ('imports' in weir) {
     return { kind: 'listed', tags: weir.imports, message: expect.stringMatching(weir.says ?? any) }
   }
@@ -133,12 +139,16 @@ function gift(what: Extract<Expected, { gives: unknown }>['gives'], good: TestIm
 }
 
 function nameOf({ asked, registry, weir, note }: Row): string {
-  return `${asked} | ${registry} | ${wordsFor(weir)}${note === undefined ? '' : `: ${note}`}`
+  return `${asked} | ${registry} | ${wordsFor(weir, asked)}${note === undefined ? '' : `: ${note}`}`
 }
 
-function wordsFor(weir: Expected): string {
+function wordsFor(weir: Expected, asked: RequestName): string {
   if ('moves' in weir) return 'the tag moves'
-  if ('condition' in weir) return `the tag stands, condition ${weir.condition}`
+  if ('condition' in weir) {
+    return `the tag stands, ${asked.startsWith('scheduled') ? 'its check says' : 'condition'} ${weir.condition}`
+  }
+  if ('refers' in weir)
+    return `lists ${weir.refers}${weir.warns === undefined ? '' : ', and warns that there may be more'}`
   if ('imports' in weir) return weir.imports.length === 0 ? 'imports nothing' : `imports ${weir.imports.join(', ')}`
   if ('cut' in weir) return 'the client sees it break off'
   if ('status' in weir) return `${weir.status} ${weir.code}`.trimEnd()

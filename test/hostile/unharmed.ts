@@ -26,7 +26,7 @@ export async function expectUnharmed(place: Place, { asked, isServed, planted }:
   await expect.poll(() => filesOf(place, [...refused, ...planted]), soon).toEqual([])
   await expectTag(place, isServed)
   // What is asked by the digest that an index names has a link.
-  await expectNoLinks(place, asked.startsWith('import') ? [...refused, ...planted] : planted)
+  await expectNoLinks(place, /^(?:import|scheduled)/.test(asked) ? [...refused, ...planted] : planted)
   expect(stranger.connections(), 'connections to who is not named').toBe(0)
   const elsewhere = other.requests.map(({ headers }) => headers)
   expect(elsewhere.filter(({ authorization, cookie }) => authorization ?? cookie)).toEqual([])

@@ -1,5 +1,6 @@
 /** What a hostile registry does, beside what `fake-upstream-faults.ts` knows: behaviours for the rules of its script. */
 import type { ServerResponse } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type FakeAnswer, type FakeInterceptor, type FakeMatch, fakeAnswer, matches } from './fake-upstream-answers.ts'
 import type { HostileRule } from './hostile-registry.ts'
 
@@ -128,6 +129,14 @@ export function oneUseTokens(origin: string, prefix: string): HostileRule[] {
     { on: /^GET \/token/, does: endpoint },
     { on: / \/v2\/.+\//, does: registry },
   ]
+}
+
+/** Answers so, a while later. */
+export function slowly(does: FakeInterceptor, ms = 20): FakeInterceptor {
+  return async (req, res, next) => {
+    await delay(ms)
+    return does(req, res, next)
+  }
 }
 
 /** A page of a list of tags that are new each time, with a next page always. */
