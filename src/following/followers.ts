@@ -1,3 +1,4 @@
+import { setImmediate as tick } from 'node:timers/promises'
 import { createMirror } from '../store/mirror.ts'
 import type { Change, Store } from '../store/store.ts'
 import type { TagName } from '../streams/followed-across.ts'
@@ -28,6 +29,9 @@ export interface FollowersOptions {
   onReleased(follower: Follower): void
   signal: AbortSignal
 }
+
+/** Tags that are told of in one turn of the event loop. */
+const sliceSize = 1000
 
 /** Mirrors the index, and watches what it names. */
 export function createFollowers({ store, onDue, onReleased, signal }: FollowersOptions): Followers {
@@ -72,10 +76,15 @@ export function createFollowers({ store, onDue, onReleased, signal }: FollowersO
     for (const each of [known, bySource, sourcesOf, followersOf, byFollower]) each.clear()
   }
 
-  function allDue(keys: Iterable<string> | undefined): void {
-    for (const key of keys ?? []) {
-      const follower = followerOf(key)
-      if (follower !== undefined) onDue(follower)
+  /** They may be very many: others have their turns between. */
+  async function allDue(keys: Iterable<string> = []): Promise<void> {
+    const all = [...keys]
+    for (let start = 0; start < all.length && !signal.aborted; start += sliceSize) {
+      if (start > 0) await tick()
+      for (const key of all.slice(start, start + sliceSize)) {
+        const follower = known.has(key) ? followerOf(key) : undefined
+        if (follower !== undefined) onDue(follower)
+      }
     }
   }
 
@@ -83,7 +92,7 @@ export function createFollowers({ store, onDue, onReleased, signal }: FollowersO
     for (const { key, value, previous } of changes) {
       const path = key.slice(tagPrefix.length)
       const followers = bySource.get(path)
-      if (followers !== undefined && standsOf(value) !== standsOf(previous?.value)) allDue(followers)
+      if (followers !== undefined && standsOf(value) !== standsOf(previous?.value)) void allDue(followers)
       const follower = followerOf(byFollower.get(path) ?? '')
       if (follower !== undefined && isHeld(previous?.value) && !isHeld(value)) onReleased(follower)
     }
@@ -93,12 +102,12 @@ export function createFollowers({ store, onDue, onReleased, signal }: FollowersO
   function applyLives(changes: readonly Change[]): void {
     for (const { key } of changes) {
       const path = key.slice(lifePrefix.length)
-      for (const source of sourcesOf.get(path) ?? []) allDue(bySource.get(source))
-      allDue(followersOf.get(path))
+      for (const source of sourcesOf.get(path) ?? []) void allDue(bySource.get(source))
+      void allDue(followersOf.get(path))
     }
   }
 
-  const watched = { preload: false, reset: () => allDue(known), signal }
+  const watched = { preload: false, reset: () => void allDue(known), signal }
   const mirrors = [
     createMirror(store, { ...watched, prefix: tagPrefix, apply: applyTags }),
     createMirror(store, { ...watched, prefix: lifePrefix, apply: applyLives }),

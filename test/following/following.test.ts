@@ -292,33 +292,20 @@ describe('the right to pull from the source', () => {
   })
 
   test('is asked again at the last moment, after links were copied', async () => {
-    let asked = 0
-    const world = await followingWorld({
-      flows: { mayFollow: () => true },
-      following: (flows) => ({
-        follow: async (...args) => {
-          const copy: Parameters<typeof createFollow>[0]['prepare']['copy'] = async (...of) => {
-            await flows.links.copy(...of)
-            return { isLinked: true, lost: [] }
-          }
-          const prepare = { copy }
-          const mayFollow = () => {
-            asked += 1
-            return asked === 1
-          }
-          const none = { info() {}, debug() {} } as never
-          const parts = { ...flows, prepare, mayFollow, registryHost: 'w', obtain: async () => undefined, log: none }
-          return createFollow(parts)(...args)
-        },
-      }),
-    })
-    await world.importTo('demo/app:dev', v1)
-    await world.set('prod/app:prod', following('demo/app:dev'))
-    await world.stop()
+    const world = await worldWithFollower({ runs: false })
     await world.importTo('demo/app:dev', v2)
-    asked = 0
-    await world.start()
+    let isRevoked = false
+    const copy = async (...of: Parameters<typeof world.links.copy>) => {
+      await world.links.copy(...of)
+      isRevoked = true
+      return { isLinked: true, lost: [] }
+    }
+    const none = { info() {}, debug() {} } as never
+    const given = { prepare: { copy }, mayFollow: () => !isRevoked, registryHost: 'w', log: none }
+    const letFollow = createFollow({ ...world, ...given, obtain: async () => undefined })
+    expect(await letFollow(parse('prod/app'), 'prod')).toEqual({ kind: 'again' })
     expect(await world.pin('prod/app:prod')).toBe(d1)
+    expect(await letFollow(parse('prod/app'), 'prod')).toMatchObject({ kind: 'failed', as: { name: 'ann' } })
   })
 })
 
