@@ -63,6 +63,8 @@ export interface Importer {
    * @throws RegistryError UNAVAILABLE when the store failed: to be tried again
    */
   importPending(name: StreamName, tag: string, pending: Omit<PendingRecord, 'uid'>, signal?: AbortSignal): Promise<void>
+  /** Whether a tag waits for an import: it was not looked yet for what is wanted of it. */
+  isPending(name: StreamName, tag: string): Promise<boolean>
   /** The imports of a project or a stream that {@link importPending} left since a budget did not let them through. */
   waiting(where: { project: string; stream?: string }): readonly WaitingImport[]
   /**
@@ -279,6 +281,11 @@ export function createImporter(options: ImporterOptions): Importer {
     async importRepository(request) {
       const { request: whole, ...imported } = await inGate(request.project, () => importRepository(request))
       return whole === undefined ? imported : { ...imported, ...(await whenHeld(whole, imported)) }
+    },
+
+    async isPending(name, tag) {
+      const stream = await reader.stream(name)
+      return stream !== undefined && isPending((await reader.tag(stream, tag))?.record)
     },
 
     async importPending(name, tag, { generation, by, reason }, signal) {

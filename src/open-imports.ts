@@ -28,6 +28,7 @@ export function openImports(options: OpenImportsOptions): { importer: Importer; 
     store,
     allowed,
     upstream,
+    isPending: importer.isPending,
     importScheduled: importer.importScheduled,
     followRepository: importer.followRepository,
     loginsOf,

@@ -190,19 +190,25 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     delete source.told
     delete source.dueAt
     const isForAll = dueAt <= now()
+    const latestMs = isForAll ? undefined : dueAt
     try {
       const asking = { intervalMs: intervalFor(source), only: isForAll ? undefined : only }
       const checked = await checkSource(source, asking, signal)
-      results[resultOf(checked)] += 1
-      planAfter(source, checked, isForAll ? undefined : dueAt)
+      if (checked.isLeft !== true) results[resultOf(checked)] += 1
+      planAfter(source, checked, latestMs)
       checkpoint.changed(source)
     } catch (error) {
       if (signal.aborted) return
       log.error({ source: source.key, err: error }, 'a scheduled check failed unexpectedly')
       results.failed += 1
-      planAfter(source, { again: false })
+      planAfter(source, { again: false }, latestMs)
     } finally {
       running.delete(source)
+      if (latestMs !== undefined && source.nextAt < latestMs) {
+        // The others keep their time.
+        source.dueAt = latestMs
+        source.told = new Set([...(only ?? []), ...(source.told ?? [])])
+      }
       const again = wanted.get(source)
       wanted.delete(source)
       if (again !== undefined && !isSentAway(source)) checkSoon(source, Math.max(again.atMs, now()), again.isForAll)

@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError, type UpstreamReason } from '../oci/errors.ts'
+import type { StreamName } from '../oci/reference.ts'
 import type { AllowList } from '../upstream/allow-list.ts'
 import { isBudgetRefusal } from '../upstream/budget-refusal.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -12,6 +13,8 @@ export interface CheckSourceOptions extends LetFollowOptions {
   /** The registries that may be asked: the config may have changed since a tag was allowed to follow one. */
   allowed: Pick<AllowList, 'refusalOf'>
   upstream: Pick<Upstream, 'onBehalf'>
+  /** Whether a tag waits for an import of its own, which will ask its source. */
+  isPending(name: StreamName, tag: string): Promise<boolean>
   /** Names the logins that a project may use somewhere, the same for the same ones alone: who has others is not told what these were. */
   loginsOf(project: string, host: string, repository: string): Promise<string>
 }
@@ -30,6 +33,8 @@ export interface Checked {
   failure?: RegistryError
   /** Somebody is to be asked again soon: the tag changed meanwhile, or its first import is under way. */
   again: boolean
+  /** Nobody was asked: the imports that its tags wait for do it, and what one registry may be asked is theirs. */
+  isLeft?: true
   /** A tag went along. */
   moved?: boolean
   /** When the first candidate is old enough, in milliseconds since the epoch. */
@@ -67,7 +72,7 @@ export function isPassing({ upstream, code }: RegistryError): boolean {
 }
 
 export function createCheckSource(options: CheckSourceOptions): CheckSource {
-  const { allowed, upstream, loginsOf, now, log } = options
+  const { allowed, upstream, isPending, loginsOf, now, log } = options
   const letFollow = createLetFollow(options)
 
   async function answered(source: Source, signal: AbortSignal, ask: () => Promise<Digest>): Promise<Answer> {
@@ -174,7 +179,16 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
     }
   }
 
+  async function isLeftToImports({ followers }: Source): Promise<boolean> {
+    for (const { project, stream, tag, record, settled } of followers.values()) {
+      const isOfImports = settled === undefined && record.all === undefined
+      if (!isOfImports || !(await isPending({ project, stream }, tag))) return false
+    }
+    return true
+  }
+
   return async (source, { intervalMs, only }, signal) => {
+    if (await isLeftToImports(source)) return { again: true, isLeft: true }
     const groups = await byLogins(source)
     const logins = source.logins ?? new Map<string, Resting>()
     const failuresOf = (login: string): number => (logins.get(login) ?? source.last)?.failures ?? 0

@@ -64,6 +64,8 @@ test('/metrics tells that the schedule is stuck: how late the most overdue is', 
     schedule: { importScheduled: (_name, _tag, _asked, signal) => aborted(signal) },
   })
   await w.follow('a', w.from)
+  // The first check waits for the import to be done.
+  await w.pass(60_000)
   const before = Number((await w.lines()).weir_schedule_late_seconds)
   w.clock.advance(3_600_000)
   expect(Number((await w.lines()).weir_schedule_late_seconds)).toBeGreaterThanOrEqual(before + 3600)
@@ -78,6 +80,7 @@ test('a process that does not keep the schedule is not late', async () => {
     store: w.store,
     allowed: w.allowed,
     upstream: w.upstream,
+    isPending: w.importer.isPending,
     importScheduled: w.importer.importScheduled,
     followRepository: w.importer.followRepository,
     loginsOf: async () => '',

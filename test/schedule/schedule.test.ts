@@ -42,6 +42,31 @@ describe('a scheduled tag', () => {
     expect(after.revision - revision).toBeLessThanOrEqual(6)
   })
 
+  test('that waits for its first import is not asked for beside that', async () => {
+    const w = await world()
+    const importNow = await w.want('prod', w.from)
+    await w.pass(5 * minuteMs)
+    expect(w.registry.requests).toEqual([])
+    expect(w.schedule.counters.checks).toEqual({ unchanged: 0, moved: 0, failed: 0, deferred: 0 })
+    expect(w.schedule.checks(app)).toMatchObject([{ tag: 'prod', last: undefined }])
+    await importNow()
+    await w.pass(5 * minuteMs)
+    expect(await w.head()).toBe(v1.manifest.digest)
+    // The import's own, and one of the schedule.
+    expect(w.polls()).toBe(2)
+    expect(w.schedule.checks(app)).toMatchObject([{ tag: 'prod', last: { result: 'Unchanged' } }])
+  })
+
+  test('whose source others follow that stand is asked for, however many wait', async () => {
+    const w = await world()
+    await w.follow('a', w.from)
+    await w.pass(minuteMs)
+    await w.want('b', w.from)
+    w.registry.tag('lib/app', 'stable', v2.manifest.digest)
+    await w.pass(intervalMs)
+    expect(await w.head('a')).toBe(v2.manifest.digest)
+  })
+
   test('moves within an interval after its upstream did', async () => {
     const w = await world()
     await w.follow('prod', w.from)

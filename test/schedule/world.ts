@@ -14,6 +14,8 @@ export interface DrivenSchedule {
   readonly schedule: Schedule
   /** Wants a tag scheduled, and imports it the first time, as the background does. */
   follow(tag: string, from: string, more?: Partial<TagReference>, name?: StreamName): Promise<void>
+  /** Wants a tag scheduled, and leaves its import to come; answers how to make it. */
+  want(tag: string, from: string, more?: Partial<TagReference>, name?: StreamName): Promise<() => Promise<void>>
   /** Lets time pass, each thing that is due at its time, until nothing is under way. */
   pass(ms: number): Promise<void>
   /** Ends the schedule as a stop does. */
@@ -84,6 +86,7 @@ export async function driveSchedule(flows: FlowsWorld, options: DrivenOptions = 
       store: flows.store,
       allowed: flows.allowed,
       upstream: observed(flows.upstream),
+      isPending: counted(flows.importer.isPending),
       importScheduled: counted(flows.importer.importScheduled),
       followRepository: counted(flows.importer.followRepository),
       loginsOf: counted(async () => ''),
@@ -105,6 +108,20 @@ export async function driveSchedule(flows: FlowsWorld, options: DrivenOptions = 
     }
   }
 
+  const want: DrivenSchedule['want'] = async (tag, from, more = {}, name = app) => {
+    const spec = {
+      name: tag,
+      annotations: null,
+      from: { kind: 'DockerImage' as const, name: from },
+      importPolicy: { scheduled: true },
+      referencePolicy: { type: 'Local' as const },
+      ...more,
+    }
+    const changed = await flows.writer.changeTag(name, tag, () => ({ spec }), { create: true })
+    const generation = changed?.tag?.record.spec?.generation ?? 0
+    return () => flows.importer.importPending(name, tag, { generation, by: 'ann' })
+  }
+
   let running = begin()
   onTestFinished(() => running.end())
   await idle()
@@ -112,18 +129,10 @@ export async function driveSchedule(flows: FlowsWorld, options: DrivenOptions = 
     get schedule() {
       return running.schedule
     },
-    async follow(tag, from, more = {}, name = app) {
-      const spec = {
-        name: tag,
-        annotations: null,
-        from: { kind: 'DockerImage' as const, name: from },
-        importPolicy: { scheduled: true },
-        referencePolicy: { type: 'Local' as const },
-        ...more,
-      }
-      const changed = await flows.writer.changeTag(name, tag, () => ({ spec }), { create: true })
-      const generation = changed?.tag?.record.spec?.generation ?? 0
-      await flows.importer.importPending(name, tag, { generation, by: 'ann' })
+    want,
+    async follow(...wanted) {
+      const importNow = await want(...wanted)
+      await importNow()
       await idle()
     },
     async pass(ms) {
