@@ -228,9 +228,7 @@ function nextLastSeen(
   if (before.hold !== undefined && hold === null && followedAcross(spec, own) !== undefined) return undefined
   if (lastSeen !== undefined) return lastSeen === before.lastSeen?.digest ? before.lastSeen : { digest: lastSeen, at }
   // Nothing was seen yet of what is followed from now on; the same source in other words is none other.
-  const followed = followedAcross(spec, own)
-  const isOther = followed !== undefined && !isSameTag(followed, followedAcross(before.spec, own))
-  if (followsAs !== undefined && isOther) return undefined
+  if (followsAs !== undefined && followsOtherwise(spec, before.spec, own)) return undefined
   const { candidate } = before
   const isOvertaken = event !== undefined && candidate?.cause.kind === 'scheduled'
   return isOvertaken ? { digest: candidate.image, at: candidate.seenAt } : before.lastSeen
@@ -256,6 +254,7 @@ function nextCondition(
   const failure = change.condition
   // What follows another tag is not imported any more: no failure of that time says anything about it.
   if (failure === undefined && step.renewed && followedTag(step.spec, context) !== undefined) return undefined
+  if (failure === undefined && !isOfWaiting && followsOtherwise(before.spec, step.spec, context)) return undefined
   if (failure === undefined) return standing
   const generation = step.spec?.generation ?? step.generation ?? context.generation
   if (before.condition !== undefined && sameFailure(before, failure)) return { ...before.condition, generation }
@@ -267,6 +266,12 @@ function nextCondition(
     message: failureMessage(failure),
     generation,
   }
+}
+
+/** Whether a tag of another stream is followed by `spec` that is not by `other`. */
+function followsOtherwise(spec: TagReference | undefined, other: TagReference | undefined, own: StreamName): boolean {
+  const source = followedAcross(spec, own)
+  return source !== undefined && !isSameTag(source, followedAcross(other, own))
 }
 
 /**

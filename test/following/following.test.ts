@@ -3,7 +3,7 @@ import { RegistryError } from '../../src/oci/errors.ts'
 import { CompactedError } from '../../src/store/store.ts'
 import { createFollow } from '../../src/tagging/follow.ts'
 import { makeImage, makeIndex } from '../support/images.ts'
-import { digestsOf, from, fromRegistry, parse } from '../tagging/world.ts'
+import { digestsOf, from, fromRegistry, parse, type Wanted } from '../tagging/world.ts'
 import { type FollowingWorld, follow, following, followingWorld } from './world.ts'
 
 const [v1, v2, v3] = ['v1', 'v2', 'v3'].map((name) => makeImage(name)) as [
@@ -104,6 +104,20 @@ describe('a tag that follows a tag of another project', () => {
     expect(await world.pin('prod/app:prod')).toBe(d1)
     expect(await world.keys('index/across/')).toEqual([])
     expect((await world.tagOf('prod/app:prod'))?.record.followsAs).toBeUndefined()
+  })
+
+  test.each<[string, Wanted | null]>([
+    ['the annotation', from('demo/app:dev')],
+    ['the source', null],
+  ])('that can not follow says so no longer when %s is taken away', async (_, wanted) => {
+    const world = await worldWithFollower()
+    world.revoked.add('ann demo/app')
+    await world.importTo('demo/app:dev', v2)
+    await world.idle()
+    expect(await world.condition('prod/app:prod')).toMatchObject({ reason: 'Forbidden' })
+    await world.set('prod/app:prod', wanted)
+    expect(await world.condition('prod/app:prod')).toBeUndefined()
+    expect(await world.pin('prod/app:prod')).toBe(d1)
   })
 
   test('keeps what was pushed or tagged onto it until the source moves', async () => {
