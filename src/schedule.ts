@@ -13,6 +13,7 @@ import {
   dropFollower,
   type Follower,
   keyOf,
+  putBack,
   type Source,
 } from './schedule/sources.ts'
 import { nextTime, pauseAfter } from './schedule/times.ts'
@@ -120,6 +121,8 @@ const againMs = 5_000
 const budgetSpreadMs = 10 * 60_000
 /** Between two checks of a source that somebody says has changed. */
 const toldPauseMs = 5_000
+/** A clock that is put back by less is waited for. */
+const leastPutBackMs = 1_000
 /** Between two writings of last checks. */
 const saveIntervalMs = 10 * 60_000
 /** Creates the schedule; it knows of scheduled tags at once, and asks nobody before it runs. */
@@ -260,17 +263,36 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     }
   }
 
+  /** The clock was put back: what was planned by it is as far away as it was. */
+  function putAllBack(backMs: number): void {
+    for (const source of sources.all()) {
+      putBack(source, backMs)
+      if (!running.has(source)) due.put(source, source.nextAt)
+    }
+  }
+
   async function keep(signal: AbortSignal): Promise<void> {
     await sources.ready
     await checkpoint.load(sources.get)
-    for (const source of sources.all()) due.put(source, source.nextAt)
+    for (const source of sources.all()) {
+      const { last, delayedBy } = source
+      if (delayedBy !== undefined && last !== undefined) putBack(source, Math.max(0, last.at - now()))
+      due.put(source, source.nextAt)
+    }
     isKept = true
     const work = new Set<Promise<void>>()
     let savedAt = now()
+    let lookedAt = savedAt
     signal.addEventListener('abort', () => wake(), { once: true })
     while (!signal.aborted) {
       const resting = new AbortController()
       wake = () => resting.abort()
+      const backMs = lookedAt - now()
+      lookedAt = now()
+      if (backMs > leastPutBackMs) {
+        putAllBack(backMs)
+        savedAt -= backMs
+      }
       begin(work, signal)
       if (now() - savedAt >= saveIntervalMs) {
         await checkpoint.save(sources.all())

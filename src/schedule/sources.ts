@@ -232,6 +232,14 @@ function sharing({ tag, record }: Follower, { project, stream, uid }: StreamTags
   return { project, stream, tag, record: { ...record, ...known } }
 }
 
+/** Brings all times to come of a source forward: its clock was put back by so much. */
+export function putBack(source: Source, backMs: number): void {
+  source.nextAt -= backMs
+  if (source.dueAt !== undefined) source.dueAt -= backMs
+  for (const resting of source.logins?.values() ?? []) resting.untilMs -= backMs
+  for (const { resting } of source.followers.values()) if (resting !== undefined) resting.untilMs -= backMs
+}
+
 /** The key of the source that a reference names. */
 export function keyOf(reference: ImageReference): string {
   const { host, repository, tag, digest } = reference
