@@ -1,4 +1,8 @@
-/** A table of what registries do and what Weir does then: each row is a test, and its name is the row. */
+/**
+ * A table of what registries do and what Weir does then. Each row is a test, and its name is the row: what is asked, what the
+ * registry does, what Weir does. Of each it is asserted too how often and for how many bytes the registry was asked, and what
+ * `expectUnharmed` says: nothing wrong is stored, moved, linked, leaked or still waited for.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { any } from '../support/hostile-answers.ts'
