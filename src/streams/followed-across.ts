@@ -29,6 +29,12 @@ export function followedAcross(spec: Spec | undefined, own: StreamName): TagName
   return { ...source.stream, tag: source.tag }
 }
 
+/** Whether a tag of another stream is followed by one spec that is not by the other. */
+export function followsOtherwise(spec: Spec | undefined, other: Spec | undefined, own: StreamName): boolean {
+  const source = followedAcross(spec, own)
+  return source !== undefined && !isSameTag(source, followedAcross(other, own))
+}
+
 /** The tag that a tag of the stream `own` follows by its spec, of whichever stream. */
 export function followed(spec: Spec | undefined, own: StreamName): TagName | undefined {
   const tag = followedTag(spec, own)

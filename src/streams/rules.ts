@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { StreamName } from '../oci/reference.ts'
 import { formatTime } from './events.ts'
-import { followedAcross, isSameTag, nextFollowsAs } from './followed-across.ts'
+import { followedAcross, followsOtherwise, nextFollowsAs } from './followed-across.ts'
 import { failureMessage, nextSpec, type SpecStep, sameFailure, sameIdentity, sameReference } from './generations.ts'
 import { underHold } from './hold.ts'
 import { type ImmutableContext, requireNotImmutable, underImmutable } from './immutable.ts'
@@ -266,12 +266,6 @@ function nextCondition(
     message: failureMessage(failure),
     generation,
   }
-}
-
-/** Whether a tag of another stream is followed by `spec` that is not by `other`. */
-function followsOtherwise(spec: TagReference | undefined, other: TagReference | undefined, own: StreamName): boolean {
-  const source = followedAcross(spec, own)
-  return source !== undefined && !isSameTag(source, followedAcross(other, own))
 }
 
 /**
