@@ -7,7 +7,7 @@ import type { Upstream } from '../upstream/upstream.ts'
 import { createLetFollow, failureOf, type LetFollowOptions } from './follow.ts'
 import type { Follower, Resting, Source } from './sources.ts'
 import { pauseAfter } from './times.ts'
-import { type Answer, askRepository, wantedKey } from './tracking.ts'
+import { type Answer, askRepository, groupByWanted, tooManyWanted } from './tracking.ts'
 
 export interface CheckSourceOptions extends LetFollowOptions {
   /** The registries that may be asked: the config may have changed since a tag was allowed to follow one. */
@@ -108,11 +108,12 @@ export function createCheckSource(options: CheckSourceOptions): CheckSource {
       answered(source, signal, async () => (await asked.resolve(from, reference, signal)).digest)
     const named = digest ?? tag
     if (named !== undefined) return [[await resolve(named), group]]
-    const byWanted = Map.groupBy(group, ({ record }) => wantedKey(record))
-    const wanted = [...byWanted.values()].flatMap(([follower]) => (follower === undefined ? [] : [follower.record]))
+    const { groups, tooMany } = groupByWanted(group)
+    const wanted = [...groups.values()].flatMap(([follower]) => (follower === undefined ? [] : [follower.record]))
     try {
       const answers = await askRepository(asked, from, wanted, resolve, signal)
-      return [...answers].map(([key, answer]) => [answer, byWanted.get(key) ?? []])
+      const answered = [...answers].map(([key, answer]): [Answer, Follower[]] => [answer, groups.get(key) ?? []])
+      return tooMany.length === 0 ? answered : [...answered, [tooManyWanted(from), tooMany]]
     } catch (error) {
       return [[{ failure: failureFor(source, signal, error) }, group]]
     }

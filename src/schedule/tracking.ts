@@ -21,9 +21,37 @@ export type Resolve = (tag: string) => Promise<Answer>
 /** What one follower wants of a repository: the best tag by a policy, or all that it means. */
 export type Wanted = Pick<ScheduledRecord, 'track' | 'all'>
 
+/** Most that one project wants of a repository, each in another way: every tag of it is held against each of them. */
+const mostOfProject = 100
+
 /** Names what is wanted, alike for all that want the same. */
-export function wantedKey({ track, all }: Wanted): string {
+function wantedKey({ track, all }: Wanted): string {
   return `${all?.most ?? ''} ${track ?? ''}`
+}
+
+/** Followers of a repository by the keys of what they want of it; `tooMany` are those by whom their projects want too much of it. */
+export function groupByWanted<F extends { project: string; record: Wanted }>(
+  followers: readonly F[],
+): { groups: Map<string, F[]>; tooMany: F[] } {
+  const groups = new Map<string, F[]>()
+  const ofProject = new Map<string, Set<string>>()
+  for (const follower of followers) {
+    const key = wantedKey(follower.record)
+    const keys = ofProject.get(follower.project) ?? new Set()
+    ofProject.set(follower.project, keys)
+    if (keys.size >= mostOfProject) continue
+    keys.add(key)
+    groups.set(key, [])
+  }
+  const tooMany: F[] = []
+  for (const follower of followers) (groups.get(wantedKey(follower.record)) ?? tooMany).push(follower)
+  return { groups, tooMany }
+}
+
+/** What followers are told by whom their project wants too much. */
+export function tooManyWanted({ host, repository }: ImageReference): Answer {
+  const message = `${host}/${repository} is followed in more than ${mostOfProject} ways by this project (weir.dev/track, weir.dev/max-tags): let more tags and image streams have the same`
+  return ownFailure(new RegistryError('INVALID', { message, upstream: { host, reason: 'Invalid' } }))
 }
 
 /**

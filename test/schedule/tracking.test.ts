@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { createObjects } from '../../src/store/objects.ts'
 import { answering, failing } from '../support/fake-upstream-faults.ts'
 import { makeImage } from '../support/images.ts'
 import { app, scheduleWorld } from './world.ts'
@@ -129,6 +130,31 @@ describe('a tag with a tracking policy', () => {
     await w.pass(intervalMs)
     expect(await w.head()).toBe(w.at('1.27.3'))
     expect(await w.condition()).toBeUndefined()
+  })
+
+  test('by more policies than a project may have says so, and those of other projects go on', async () => {
+    const w = await world()
+    const web = { project: 'prod', stream: 'web' }
+    await createObjects({ store: w.store, now: w.clock.now }).create('namespaces', '', { metadata: { name: 'prod' } })
+    for (let i = 0; i <= 100; i += 1) await w.track(`t${i}`, `semver:>=0.0.${i}`)
+    await w.track('prod', 'semver:~1.27', web)
+    await w.track('shared', 'semver:>=0.0.100', web)
+    await w.pass(minuteMs)
+    w.publish('1.27.2')
+    await w.pass(intervalMs)
+    expect(await w.head('prod', web)).toBe(w.at('1.27.2'))
+    expect(await w.head('t99')).toBe(w.at('2.0.0'))
+    const failed = () => w.schedule.checks(app).filter(({ last }) => last?.result === 'Failed')
+    expect(failed()).toEqual([])
+    // What another project wants too is looked for anyway.
+    await w.writer.changeTag(web, 'shared', () => ({ spec: null }))
+    await w.pass(intervalMs)
+    expect(failed()).toMatchObject([
+      { last: { reason: 'Invalid', message: expect.stringContaining('more than 100 ways') } },
+    ])
+    const [{ tag } = { tag: '' }] = failed()
+    expect(await w.condition(tag)).toMatchObject({ reason: 'Invalid' })
+    expect(await w.head(tag)).toBe(w.at('2.0.0'))
   })
 
   test('that none fits from the start has a condition, and no image until one does', async () => {
