@@ -15,6 +15,7 @@ const theirs = { project: 'other', stream: 'app' }
 async function world(loginsOf = async (project: string) => project) {
   let failing: { project: string; error: Error } | undefined
   const asked: string[] = []
+  const tried: string[] = []
   const observe = (upstream: Upstream): Upstream => ({
     ...upstream,
     onBehalf(purpose) {
@@ -27,6 +28,7 @@ async function world(loginsOf = async (project: string) => project) {
           return view.resolve(from, ...rest)
         },
         async manifest(from, ...rest) {
+          tried.push(from.project)
           if (failing?.project === from.project) throw failing.error
           return view.manifest(from, ...rest)
         },
@@ -41,6 +43,7 @@ async function world(loginsOf = async (project: string) => project) {
   const from = `${host}/lib/app:stable`
   await w.follow('prod', from)
   await w.follow('prod', from, {}, theirs)
+  await w.pass(intervalMs)
   // Its own time depends on the port of the registry: tests begin shortly after one.
   await w.pass((w.schedule.checks(app)[0]?.nextAt ?? 0) - w.clock.now() + 1000)
   asked.length = 0
@@ -49,6 +52,7 @@ async function world(loginsOf = async (project: string) => project) {
     host,
     from,
     asked,
+    tried,
     fail: (project: string, reason: Reason, more: object = {}) => {
       failing = { project, error: upstreamFailure(host, reason, `${reason} of ${project}`, more) }
     },
@@ -159,6 +163,21 @@ describe('of projects that log in otherwise and follow the same', () => {
     expect(await w.head()).toBe(v2.manifest.digest)
   })
 
+  test('a notification for one makes no candidate of another wait for longer than it has to', async () => {
+    const w = await world()
+    await w.follow('prod', w.from, { annotations: { 'weir.dev/min-age': '20m' } })
+    w.registry.tag('lib/app', 'stable', v2.manifest.digest)
+    await w.pass(intervalMs)
+    // Seen within the interval, and old enough before the second one is over.
+    const seenAt = Date.parse((await w.reader.tag(app, 'prod'))?.record.candidate?.seenAt ?? '')
+    await w.pass(intervalMs - (w.clock.now() - seenAt) + minuteMs)
+    w.schedule.checkNow('other', [{ host: w.host, repository: 'lib/app', tag: 'stable' }])
+    await w.pass(minuteMs)
+    expect(await w.head()).toBe(v1.manifest.digest)
+    await w.pass(seenAt + 20 * minuteMs + 1000 - w.clock.now())
+    expect(await w.head()).toBe(v2.manifest.digest)
+  })
+
   test('notifications of both ask for both, and one that fails then keeps its own time for the others', async () => {
     const w = await world()
     const change = { host: w.host, repository: 'lib/app', tag: 'stable' }
@@ -197,8 +216,11 @@ describe('of projects that log in alike', () => {
     expect(w.last()).toMatchObject({ result: 'Moved' })
     expect(w.last(theirs)).toMatchObject({ result: 'Failed', reason: 'Invalid' })
     w.asked.length = 0
+    w.tried.length = 0
     await w.pass(8 * intervalMs)
     expect(w.asked).toHaveLength(8)
+    expect(w.tried.length).toBeGreaterThan(0)
+    expect(w.tried.length).toBeLessThan(5)
     expect(w.last()).toMatchObject({ result: 'Unchanged' })
     w.heal()
     await w.pass(25 * 60 * minuteMs)
