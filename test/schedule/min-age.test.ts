@@ -185,6 +185,37 @@ describe('a digest that waits for its age', () => {
   })
 })
 
+describe('a tag with a tracking policy', () => {
+  async function tracking() {
+    const w = await world()
+    w.registry.tag('lib/app', '1.27.0', one)
+    w.registry.tag('lib/app', '1.27.1', two)
+    const annotations = { 'weir.dev/track': 'semver:~1.27', 'weir.dev/min-age': '3h' }
+    await w.follow('tracked', `${w.registry.host}/lib/app`, { annotations })
+    await w.pass(intervalMs)
+    expect(await w.head('tracked')).toBe(two)
+    w.registry.untag('lib/app', '1.27.1')
+    await w.pass(2 * hourMs)
+    expect(await w.head('tracked')).toBe(two)
+    return w
+  }
+
+  test('goes back to what is left no sooner than that is old enough', async () => {
+    const w = await tracking()
+    await w.pass(hourMs + intervalMs)
+    expect(await w.head('tracked')).toBe(one)
+  })
+
+  test('stays where its best was away for less than that, as of a list that was not whole', async () => {
+    const w = await tracking()
+    w.registry.tag('lib/app', '1.27.1', two)
+    await w.pass(6 * hourMs)
+    expect(await w.head('tracked')).toBe(two)
+    expect((await w.reader.ledger(app, 'tracked')).length).toBe(1)
+    expect((await w.reader.tag(app, 'tracked'))?.record.candidate).toBeUndefined()
+  })
+})
+
 describe('a candidate that is old enough, and may not move', () => {
   test('of an immutable tag is asked for no more often than once in an interval', async () => {
     const w = await world({ 'weir.dev/immutable': 'true' })

@@ -199,6 +199,21 @@ describe('the right', () => {
       expect(await w.send('GET', path + at, { token })).toMatchObject(refusal(403, 'Forbidden'))
   })
 
+  test('in one project is none to what follows the same in another', async () => {
+    const w = await world()
+    await w.objects.create('namespaces', '', { metadata: { name: 'other' } })
+    await w.follow('prod', w.from, { annotations: { 'weir.dev/import-interval': '1h' } })
+    await w.follow('hidden', w.from, {}, { project: 'other', stream: 'secret' })
+    const token = await w.robot('someone', 'admin')
+    const others = `${weirApi}/namespaces/other/tagchecks`
+    for (const at of [others, `${others}/secret:hidden`, `${others}?fieldSelector=stream%3Dsecret`])
+      expect(await w.send('GET', at, { token })).toMatchObject(refusal(403, 'Forbidden'))
+    const own = await w.send('GET', path, { token })
+    expect(names(own)).toEqual(['app:prod'])
+    expect((await w.send('GET', `${path}/app:prod`, { token })).body).toMatchObject({ interval: '1h' })
+    expect(JSON.stringify(own.body)).not.toMatch(/other|secret|hidden/)
+  })
+
   test('to read one tag is one to read its checks, and no others', async () => {
     const w = await world()
     await w.follow('prod', w.from)
