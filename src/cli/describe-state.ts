@@ -193,7 +193,7 @@ function importLines(view: TagView): string[] {
   if (reason === incompleteReason) return [`! waits to move${since}: ${message}`, ...goesOn(view)]
   if (isFollowingAcross(tag)) return [`! does not move along${since}: ${reason}: ${message}`, ...goesOn(view)]
   const called = formatStreamReference(tag)
-  const steps = nextSteps(reason, { project, from: source })
+  const steps = nextSteps(reason, { project, from: source, tracking: trackingOf(tag) })
   return [
     `! import fails${since}: ${reason}: ${message}`,
     ...steps.map((step) => `  ${step}`),

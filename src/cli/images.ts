@@ -83,6 +83,11 @@ function checkOptions({ tag }: StreamReference, options: ImportOptions): void {
     checkSelection(from, options)
     return
   }
+  if (track !== undefined && from?.includes('@') === true) {
+    throw misuse(
+      `--track chooses among the tags of a repository, and ${from} is one image: leave out its digest, or --track`,
+    )
+  }
   for (const [flag, value] of Object.entries({ include, exclude, newest, 'dry-run': dryRun })) {
     if (value !== undefined)
       throw misuse(`--${flag} is about the tags of a repository: write --all --from REPOSITORY too`)

@@ -3,11 +3,14 @@
 import { parseImageReference } from '../oci/reference.ts'
 import type { Status } from './api.ts'
 import { formatStreamReference, type TagName } from './references.ts'
+import type { Tracking } from './tracking.ts'
 
 /** Which project wanted an image, and which. */
 export interface Import {
   project: string
   from: string
+  /** Of a tag that follows what a policy chooses. */
+  tracking?: Tracking | undefined
 }
 
 /** The reason of a tag that moves only when its content is held, which it is not yet. */
@@ -19,12 +22,21 @@ export function incompleteStep(name: TagName): string {
 }
 
 /** A line for each thing to do, by the reason of the failure; nothing for a reason that says it all. */
-export function nextSteps(reason: string | undefined, { project, from }: Import, retryAfterSeconds?: number): string[] {
+export function nextSteps(
+  reason: string | undefined,
+  { project, from, tracking }: Import,
+  retryAfterSeconds?: number,
+): string[] {
   const reference = parseImageReference(from)
   const host = reference?.host ?? 'the registry'
   switch (reason) {
     case 'NotFound':
-      return [`check that ${from} is there, and spelled so`]
+      return tracking === undefined
+        ? [`check that ${from} is there, and spelled so`]
+        : [
+            `see which tags there are: weir import-image ${project}/STREAM --all --from ${tracking.repository} --dry-run`,
+            'to choose another: --track POLICY',
+          ]
     case 'Unauthorized':
     case 'Forbidden':
       return [

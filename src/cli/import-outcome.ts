@@ -8,12 +8,15 @@ import type { Wanted } from './import-plan.ts'
 import { newestEvent } from './ledger.ts'
 import { formatStreamReference, type TagName } from './references.ts'
 import { tagOf } from './stream-tags.ts'
+import { type Tracking, trackingOf } from './tracking.ts'
 
 /** An import of one tag. */
 export interface Attempt extends TagName {
   from: string
   /** The digest that the tag stood at. */
   before: string | undefined
+  /** Where a policy chose what was imported. */
+  tracking?: Tracking | undefined
 }
 
 /** Where an import led, or why it failed. */
@@ -44,9 +47,10 @@ export async function outcomesOf(
     const attempt = { project, stream, tag, from, before }
     const result = await resultOf(client, attempt, status?.images?.[i])
     const followed = current?.from?.name
-    const stored = tagOf(status?.import ?? undefined, tag)?.from?.name
-    const follows = stored ?? (result.failure === undefined ? from : (followed ?? from))
-    outcomes.push({ ...attempt, ...result, followed, follows })
+    const stored = tagOf(status?.import ?? undefined, tag)
+    const tracking = stored && trackingOf(stored)
+    const follows = stored?.from?.name ?? (result.failure === undefined ? from : (followed ?? from))
+    outcomes.push({ ...attempt, ...result, followed, follows, tracking })
   }
   return outcomes
 }

@@ -1,10 +1,22 @@
-import type { StreamTag } from './stream-tags.ts'
+import type { ObjectReference, TagReference } from './api.ts'
 
 const trackAnnotation = 'weir.dev/track'
 
-/** The policy that chooses among the tags of a repository, and which; undefined of a tag that follows what its source names. */
-export function trackingOf({ from, wanted }: StreamTag): { policy: string; repository: string } | undefined {
+/** A policy that chooses among the tags of a repository, both as they were written. */
+export interface Tracking {
+  policy: string
+  repository: string
+}
+
+interface Sourced {
+  wanted: TagReference | undefined
+  from: ObjectReference | undefined
+}
+
+/** Undefined of a tag that follows what its source names. */
+export function trackingOf({ from, wanted }: Sourced): Tracking | undefined {
   const policy = wanted?.annotations?.[trackAnnotation]
   if (policy === undefined || from?.kind !== 'DockerImage' || wanted?.reference === true) return undefined
-  return { policy, repository: from.name.replace(/(?::[^:/]*)?(?:@.*)?$/, '') }
+  // A digest names one image, and there is nothing to choose.
+  return from.name.includes('@') ? undefined : { policy, repository: from.name.replace(/:[^:/]*$/, '') }
 }

@@ -4,6 +4,7 @@ import { startFakeApi } from './fake-api.ts'
 import { type Story, story } from './story-world.ts'
 import { weir } from './tag-api.ts'
 
+const digest = `sha256:${'a'.repeat(64)}`
 const recordOf = async (w: Story, tag = 'prod') => (await w.reader.tag({ project: 'demo', stream: 'app' }, tag))?.record
 
 /** Puts an image under each tag of `lib/app`, other than the first one of `v1`; answers their digests by tag. */
@@ -93,6 +94,19 @@ describe('--track', () => {
     expect((await recordOf(w))?.spec?.importPolicy.scheduled).toBeUndefined()
   })
 
+  test('of which nothing is chosen says how to see what there is', async () => {
+    const w = await story()
+    publishAll(w, '1.27.0')
+    const from = w.from.replace(':v1', ':1.27.0')
+    const { code, stderr } = await w.weir(['import-image', 'demo/app:prod', '--from', from, '--track', 'semver:9.x'])
+    expect(code).toBe(1)
+    const { stdout } = await w.weir(['describe', 'demo/app:prod'])
+    for (const text of [stderr, stdout]) {
+      expect(text).toContain(`--all --from ${from.replace(':1.27.0', '')} --dry-run`)
+      expect(text).not.toContain('spelled so')
+    }
+  })
+
   test('of weir tag is written with the tag', async () => {
     const w = await story()
     const digests = publishAll(w, '1.27.0', '1.27.3')
@@ -111,6 +125,7 @@ describe('--track', () => {
 
   test.each([
     [['import-image', 'demo/app', '--all', '--track', 'newest'], '--track chooses one tag'],
+    [['import-image', 'demo/app:a', '--from', `quay.io/a/b@${digest}`, '--track', 'newest'], 'leave out its digest'],
     [['tag', 'demo/app:a', 'demo/app:b', '--track', 'newest'], '--track is about imports'],
   ])('%j is misuse', async (argv, message) => {
     const api = await startFakeApi()
