@@ -13,7 +13,11 @@ const count = 10_000
 
 test('ten thousand tags that follow one are bounded in how many go at once, and everything else goes on', async () => {
   const { store, clock } = await followingWorld({ runs: false })
-  const followers = Array.from({ length: count }, (_, i) => ({ project: `p${i % 2}`, stream: 'app', tag: `t${i}` }))
+  const followers = Array.from({ length: count }, (_, i) => ({
+    project: i % 10 === 0 ? 'small' : 'large',
+    stream: 'app',
+    tag: `t${i}`,
+  }))
   for (let start = 0; start < count; start += 100) {
     const some = followers.slice(start, start + 100)
     const operations = some.map(
