@@ -34,18 +34,24 @@ export interface SendRequest {
   reset?: boolean
 }
 
+/** Answers of status 1xx before the one that counts; honest servers send one or two. */
+const mostHints = 4
+
 /** Sends a request. What undici hands on of the body is copied at once: the connection may use its memory again. */
 export function send(dispatcher: Dispatcher, { url, signal, ...request }: SendRequest): Promise<Arrived> {
   const answered = Promise.withResolvers<Arrived>()
   const body = createArriving(signal)
   const target = { origin: url.origin, path: `${url.pathname}${url.search}` }
+  let hints = 0
   dispatcher.dispatch(
     { ...request, ...target },
     {
       onRequestStart: (controller) => body.begin(controller),
-      onResponseStart(_controller, status, headers) {
-        // Early hints are no answer.
-        if (status >= 200) answered.resolve({ status, headers, body })
+      onResponseStart(controller, status, headers) {
+        if (status >= 200) return answered.resolve({ status, headers, body })
+        // Early hints are no answer, and after each undici waits for one as long as before.
+        hints += 1
+        if (hints > mostHints) controller.abort(new Error(`more than ${mostHints} answers that are none`))
       },
       onResponseData: (_controller, chunk) => body.put(chunk),
       onResponseEnd: () => body.end(undefined),

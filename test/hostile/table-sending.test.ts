@@ -1,5 +1,5 @@
 import { resetting, truncated } from '../support/fake-upstream-faults.ts'
-import { any, drips, neverAnswers, resetsAt, stallsAt } from '../support/hostile-answers.ts'
+import { any, drips, dripsHeaders, earlyHints, neverAnswers, resetsAt, stallsAt } from '../support/hostile-answers.ts'
 import { soonWhole } from './place.ts'
 import { type Row, table } from './table.ts'
 
@@ -81,6 +81,13 @@ table('how registries send manifests', [
   },
   {
     asked,
+    registry: 'sends a header a byte at a time, and never comes to its end',
+    script: ({ registry }) => registry.script({ on: manifests, does: dripsHeaders }),
+    weir: { condition: 'Unreachable', says: /could not be reached: Headers Timeout/ },
+    mostRequests: 1,
+  },
+  {
+    asked,
     registry: 'sends headers and 10 bytes, and nothing more',
     script: ({ registry }) => registry.script({ on: gets, does: stallsAt(10) }),
     weir: { condition: 'Unreachable', says: /could not be reached: Body Timeout/ },
@@ -100,6 +107,13 @@ table('how registries send manifests', [
 table(
   'how slowly registries send manifests',
   [
+    {
+      asked,
+      registry: 'says again and again that its answer is under way',
+      script: ({ registry }) => registry.script({ on: manifests, does: earlyHints }),
+      weir: { condition: 'Unreachable', says: /gave no whole answer within 1.5 s/ },
+      mostRequests: 1,
+    },
     {
       asked,
       registry: 'sends a byte now and then, and never comes to the end',

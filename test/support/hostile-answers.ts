@@ -64,6 +64,22 @@ function sendingPart(bytes: number, then: (res: ServerResponse) => void): FakeIn
 /** Takes the request, and says nothing. */
 export const neverAnswers: FakeInterceptor = () => undefined
 
+/** Sends a header byte by byte: each soon enough, the last never. */
+export const dripsHeaders: FakeInterceptor = (_req, res) => dripping(res, 'HTTP/1.1 200 OK\r\nx-header: ', 'x')
+
+/** Says that the answer is under way, again and again (RFC 8297). */
+export const earlyHints: FakeInterceptor = (_req, res) => {
+  const hint = 'HTTP/1.1 103 Early Hints\r\n\r\n'
+  return dripping(res, hint, hint)
+}
+
+/** Past what Node knows of the answer. */
+function dripping(res: ServerResponse, first: string, each: string): undefined {
+  res.socket?.write(first)
+  const dripping = setInterval(() => res.socket?.write(each), 20)
+  res.once('close', () => clearInterval(dripping))
+}
+
 /** Sends the body byte by byte: each soon enough, the whole never. */
 export const drips: FakeInterceptor = async (_req, res, next) => {
   const { status, headers } = await next()
