@@ -139,6 +139,26 @@ describe('a scheduled tag', () => {
     expect(w.schedule.checks(app)).toMatchObject([{ intervalMs: 60 * minuteMs }])
   })
 
+  test('has the interval of its registry, and of several that follow the same the shortest', async () => {
+    const w = await world({ schedule: { intervalOf: (host) => (host === 'quay.io' ? 5 : 30) * minuteMs } })
+    await w.follow('prod', w.from)
+    await w.pass(minuteMs)
+    w.registry.requests.length = 0
+    await w.pass(60 * minuteMs)
+    expect(w.polls()).toBe(2)
+    await w.follow('dev', w.from, { annotations: { 'weir.dev/import-interval': '10m' } })
+    await w.pass(minuteMs)
+    w.registry.requests.length = 0
+    await w.pass(60 * minuteMs)
+    expect(w.polls()).toBe(6)
+    expect(w.schedule.checks(app).map(({ intervalMs }) => intervalMs / minuteMs)).toEqual([10, 30])
+    await w.follow('dev', w.from, { importPolicy: {} })
+    await w.pass(30 * minuteMs)
+    w.registry.requests.length = 0
+    await w.pass(60 * minuteMs)
+    expect(w.polls()).toBe(2)
+  })
+
   test('that is so no more is not asked for, nor is one whose stream is deleted', async () => {
     const w = await world()
     await w.follow('prod', w.from)
