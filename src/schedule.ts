@@ -66,7 +66,7 @@ const places = { total: 64, perHost: 16 }
 const againMs = 5_000
 /** Those that a budget sent away come back within this time. */
 const budgetSpreadMs = 10 * 60_000
-/** Between two checks of a source that somebody says has changed. */
+/** Between two checks of a source that somebody says has changed, or of a project begins to follow again. */
 const toldPauseMs = 5_000
 /** A clock that is put back by less is waited for. */
 const leastPutBackMs = 1_000
@@ -89,8 +89,8 @@ export function createSchedule(options: ScheduleOptions): Schedule {
 
   const sources = createSources({
     store,
-    onFollowed(source, isNew) {
-      if (isNew) return checkSoon(source)
+    onFollowed(source, project, isNew) {
+      if (isNew) return checkFor(source, project, project)
       if (source.nextAt === 0) plan(source, nextTime(source.phase, intervalFor(source), now()))
     },
     onLeft: (source) => due.remove(source),
@@ -122,16 +122,22 @@ export function createSchedule(options: ScheduleOptions): Schedule {
     wake()
   }
 
-  /** With the logins of the project alone: others are not to spend what their registries allow them. */
-  function checkTold(source: Source, project: string): void {
+  /**
+   * With the logins of the project alone: others are not to spend what their registries allow them. What is asked for `by` the same
+   * again waits some seconds.
+   */
+  function checkFor(source: Source, project: string, by = ''): void {
     if (isSentAway(source)) return
     source.told ??= new Set()
     source.told.add(project)
-    const [at, { toldAt = Number.NEGATIVE_INFINITY }] = [now(), source]
-    const soonest = toldAt > at ? toldAt : Math.max(at, toldAt + toldPauseMs)
-    // A clock that was put back leaves a time that is far away.
-    source.toldAt = Math.min(soonest, at + toldPauseMs)
-    checkSoon(source, source.toldAt, false)
+    source.soonAt ??= new Map()
+    const at = now()
+    // A clock that was put back leaves times that are far away.
+    for (const [each, soonAt] of source.soonAt) if (Math.abs(at - soonAt) >= toldPauseMs) source.soonAt.delete(each)
+    const before = source.soonAt.get(by)
+    const soonAt = before === undefined ? at : before > at ? before : before + toldPauseMs
+    source.soonAt.set(by, soonAt)
+    checkSoon(source, soonAt, by !== '' && countOf(source, project) === source.followers.size)
   }
 
   async function check(source: Source, signal: AbortSignal): Promise<void> {
@@ -273,7 +279,7 @@ export function createSchedule(options: ScheduleOptions): Schedule {
       const followed = [...toldSources(sources, project, changes)]
         .map((source) => [source, countOf(source, project)] as const)
         .filter(([, tags]) => tags > 0)
-      for (const [source] of followed) checkTold(source, project)
+      for (const [source] of followed) checkFor(source, project)
       return followed.reduce((sum, [, tags]) => sum + tags, 0)
     },
 

@@ -20,8 +20,8 @@ export interface Source {
   readonly followers: Map<string, Follower>
   /** When it is asked next, in milliseconds since the epoch. */
   nextAt: number
-  /** For when it was planned last since somebody said that it changed. */
-  toldAt?: number
+  /** For when it was planned last since somebody said that it changed, by `''`; since a project began to follow it, by its name. */
+  soonAt?: Map<string, number>
   /** How often in a row it was to be asked again soon. */
   agains?: number
   delayedBy?: 'Backoff' | 'TooManyRequests' | 'Budget'
@@ -99,8 +99,8 @@ export interface Sources {
 export interface SourcesOptions {
   /** Must log the prefix `index/scheduled/`, and the lives of streams. */
   store: Store
-  /** A source has followers that it did not have; `isNew` when they came after the start. */
-  onFollowed(source: Source, isNew: boolean): void
+  /** A source has followers of a project that it did not have; `isNew` when they came after the start. */
+  onFollowed(source: Source, project: string, isNew: boolean): void
   /** Nobody follows it any more. */
   onLeft(source: Source): void
   signal: AbortSignal
@@ -131,7 +131,7 @@ export function createSources({ store, onFollowed, onLeft, signal }: SourcesOpti
     sources.set(key, source)
     tags.sources.set(path, source)
     source.followers.set(path, { ...sharing(follower, tags, source), ...(isStarted && { isNew: true }) })
-    onFollowed(source, isStarted)
+    onFollowed(source, follower.project, isStarted)
   }
 
   function leave(path: string): void {
@@ -188,7 +188,7 @@ export function createSources({ store, onFollowed, onLeft, signal }: SourcesOpti
     for (const [follower, source] of followersOf(project, stream)) {
       if (follower.record.uid !== uid) continue
       delete follower.settled
-      onFollowed(source, isStarted)
+      onFollowed(source, project, isStarted)
     }
   }
 

@@ -228,3 +228,29 @@ describe('of projects that log in alike', () => {
     expect(w.last(theirs)).not.toHaveProperty('reason')
   })
 })
+
+describe('a tag whose owner changes again and again how it is checked', () => {
+  const seconds = 20
+  const toggle = async (w: Awaited<ReturnType<typeof world>>) => {
+    for (let i = 0; i < 10 * seconds; i += 1) {
+      await w.writer.changeTag(app, 'prod', ({ tag }) => {
+        const { generation: _generation, ...spec } = tag?.record.spec ?? ({} as never)
+        return { spec: { ...spec, annotations: { 'weir.dev/import-interval': i % 2 === 0 ? '20m' : '30m' } } }
+      })
+      await w.pass(100)
+    }
+  }
+
+  test('has its source asked every few seconds at the most', async () => {
+    const w = await world()
+    await toggle(w)
+    expect(w.count('demo')).toBeGreaterThan(0)
+    expect(w.count('demo')).toBeLessThanOrEqual(seconds / 5 + 1)
+  })
+
+  test('spends nothing of what the logins of others are allowed', async () => {
+    const w = await world()
+    await toggle(w)
+    expect(w.count('other')).toBe(0)
+  })
+})
