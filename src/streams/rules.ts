@@ -212,21 +212,27 @@ function nextAwaited(
   { spec, renewed }: SpecStep,
   { project }: StreamName,
 ): TagRecord['awaits'] {
-  if (event !== undefined || spec === undefined) return undefined
+  if (event !== undefined || spec === undefined || isForbidden(before, condition)) return undefined
   const isFailure = condition != null && before.spec !== undefined && sameIdentity(before.spec, spec, project)
   return renewed && !isFailure ? undefined : before.awaits
+}
+
+/** Whether the right to follow ended while a tag awaits what it followed: it goes there only if that comes back. */
+function isForbidden({ awaits }: TagRecord, condition: TagChange['condition']): boolean {
+  return condition?.reason === 'Forbidden' && awaits?.cause.kind === 'follow'
 }
 
 /** Where its source points while a candidate waits to be old enough was seen before whoever else moves the tag then. */
 function nextLastSeen(
   before: TagRecord,
-  { lastSeen, event, hold, followsAs }: TagChange,
+  { lastSeen, event, hold, followsAs, condition }: TagChange,
   spec: TagReference | undefined,
   { time: at, ...own }: StreamName & { time: string },
 ): TagRecord['lastSeen'] {
   // A tag that is let go goes to the tag of another stream that it follows, wherever that was seen meanwhile.
   if (before.hold !== undefined && hold === null && followedAcross(spec, own) !== undefined) return undefined
   if (lastSeen !== undefined) return lastSeen === before.lastSeen?.digest ? before.lastSeen : { digest: lastSeen, at }
+  if (isForbidden(before, condition)) return undefined
   // Nothing was seen yet of what is followed from now on; the same source in other words is none other.
   if (followsAs !== undefined && followsOtherwise(spec, before.spec, own)) return undefined
   const { candidate } = before

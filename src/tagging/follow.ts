@@ -168,7 +168,8 @@ export function createFollow(options: FollowOptions): FollowTag {
     const { as, before } = following
     // Whoever fetches what the tag waits for says again and again how that is.
     const isWaiting = before.record.awaits !== undefined && before.record.condition?.reason === incompleteReason
-    const failed = isWaiting || (await change(following, () => ({ condition }))) !== undefined
+    const isToldElsewhere = isWaiting && condition.reason !== 'Forbidden'
+    const failed = isToldElsewhere || (await change(following, () => ({ condition }))) !== undefined
     if (!failed) return { kind: 'again' }
     return { kind: 'failed', ...(condition.reason === 'Forbidden' && as !== undefined ? { as } : {}) }
   }

@@ -19,3 +19,29 @@ test('what was pushed onto a tag stays when its source is merely spelled otherwi
   await world.start()
   expect(await world.pin('demo/web:prod')).toBe(image)
 })
+
+test.each([[undefined], ['ContentIncomplete']])(
+  'what a tag awaits by a right that ended it does not get, and gets it with the right (%s)',
+  async (reason) => {
+    const world = await followingWorld()
+    await world.importTo('demo/app:dev', v1)
+    const annotations = { ...follow, 'weir.dev/move': 'when-held' }
+    await world.set('prod/app:prod', { ...following('demo/app:dev'), annotations })
+    await world.importTo('demo/app:dev', v2)
+    await world.idle()
+    const awaited = async () => (await world.tagOf('prod/app:prod'))?.record.awaits?.image
+    expect(await awaited()).toBe(v2.manifest.digest)
+    const condition = reason === undefined ? undefined : { reason, message: 'not all is held' }
+    if (condition) await world.writer.changeTag(parse('prod/app'), 'prod', () => ({ condition }))
+    world.revoked.add('ann demo/app')
+    await world.stop()
+    await world.start()
+    expect(await awaited()).toBeUndefined()
+    expect(await world.condition('prod/app:prod')).toMatchObject({ reason: 'Forbidden' })
+    world.revoked.clear()
+    world.rightsChanged()
+    await world.pass(10_000)
+    expect(await awaited()).toBe(v2.manifest.digest)
+    expect(await world.condition('prod/app:prod')).toBeUndefined()
+  },
+)
