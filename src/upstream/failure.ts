@@ -169,10 +169,18 @@ export function connectionFailure(host: string, url: URL, error: unknown): Regis
   }
   if (certificateCodes.test(code)) {
     const whose = error instanceof Error && 'peer' in error ? `${error.peer}: ` : ''
-    const message = `the certificate of ${url.host} is not trusted (${whose}${text}): name its CA as certificateAuthorityFile in upstreams, or ${advice}`
+    const why = text.replace(/; if the root CA is installed locally.*$/s, '')
+    const message = `the certificate of ${url.host} is not trusted (${whose}${why}): ${trustAdvice(code)}, or ${advice}`
     return upstreamFailure(host, 'Tls', message, { cause })
   }
   return upstreamFailure(host, 'Unreachable', `${url.host} could not be reached: ${text}`, { cause })
+}
+
+/** What to do, by OpenSSL's and Node's codes, that a certificate is trusted. */
+function trustAdvice(code: string): string {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return 'ask for it by a name that its certificate is for'
+  if (code === 'CERT_HAS_EXPIRED') return 'it has to be renewed there'
+  return 'name its CA as certificateAuthorityFile in upstreams'
 }
 
 /** The code of an error, of what caused it, or of the first of several. */

@@ -94,6 +94,7 @@ describe('the authority of a registry', () => {
       /the certificate of 127.0.0.1:\d+ is not trusted \(it is "127.0.0.1"'s, issued by "Test Authority", until .* GMT: /,
     )
     expect(error.message).toContain('certificateAuthorityFile in upstreams')
+    expect(error.message).not.toContain('Node.js')
     expect(other.shown).toEqual([])
   })
 
@@ -113,6 +114,8 @@ describe('the authority of a registry', () => {
     const { client } = startClient([trusting.rule], { lookup })
     const error = await failureOf(client.manifest(at(`elsewhere.test:${port}`), digest))
     expect(error.message).toContain(`it is "127.0.0.1"'s`)
+    expect(error.message).toContain('ask for it by a name that its certificate is for, or name it in upstreams')
+    expect(error.message).not.toContain('certificateAuthorityFile')
     expect(error).toMatchObject({ upstream: { reason: 'Tls' } })
   })
 
