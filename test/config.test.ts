@@ -428,7 +428,10 @@ log: loud
       ['exec: { command: [""] }', 'exec.command[0]: write a list'],
       ['exec: { command: [1] }', 'exec.command[0]: write a list'],
       ['exec: { command: ["a\\0"] }', 'exec.command[0]: write a list'],
-      ['exec: { command: [a], timeout: 0s }', 'exec.timeout: write a duration with its unit, from 1s to 5m, such as 30s or 2m'],
+      [
+        'exec: { command: [a], timeout: 0s }',
+        'exec.timeout: write a duration with its unit, from 1s to 5m, such as 30s or 2m',
+      ],
       ['exec: { command: [a], shell: true }', 'exec.shell: unknown key; here are command, timeout'],
       ['exec: a -b', 'exec: write { command: [PROGRAM, ARGUMENT] }'],
       ['exec: {}', 'exec.command: '],
