@@ -64,7 +64,7 @@ export interface ScheduleOptions extends Omit<CheckSourceOptions, 'dropFollower'
 const places = { total: 64, perHost: 16 }
 /** Before a source is asked again of which a tag was just being changed by others; doubled while that goes on. */
 const againMs = 5_000
-/** Those that a budget sent away come back within this time. */
+/** Those that a budget sent away come back within this time, or within their interval. */
 const budgetSpreadMs = 10 * 60_000
 /** Between two checks of a source that somebody says has changed, or of a project begins to follow again. */
 const toldPauseMs = 5_000
@@ -318,7 +318,7 @@ function countOf({ followers }: Source, project: string): number {
 
 /** How long a source waits that the budget sent away: the later it is for its interval, the earlier it comes of all that were. */
 function afterBudget({ retryAfterSeconds = 0 }: RegistryError, sinceMs: number, intervalMs: number): number {
-  return retryAfterSeconds * 1000 + budgetSpreadMs / (1 + sinceMs / intervalMs)
+  return retryAfterSeconds * 1000 + Math.min(budgetSpreadMs, intervalMs) / (1 + sinceMs / intervalMs)
 }
 
 async function sleep(ms: number, signal: AbortSignal): Promise<void> {

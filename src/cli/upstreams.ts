@@ -19,6 +19,7 @@ interface Upstream extends ApiObject {
   login?: string
   reachable?: boolean
   lastAnswer?: string
+  loginRefused?: { status?: number; at?: string }
   quota?: { limit?: number; remaining?: number; reserved?: number; window?: string }
   closedUntil?: string
   closedBy?: string
@@ -70,7 +71,7 @@ function printingAt(nowMs: number): Printing<Upstream> {
       { header: 'REQUESTS', value: ({ requests }) => String(requests ?? 0) },
       { header: 'MOST FOR', value: ({ spent }) => spenderText(spent?.[0]) },
       { header: 'NEXT', value: ({ nextFree }) => nextText(nextFree, nowMs) },
-      { header: 'WHY', value: whyText },
+      { header: 'WHY', value: (upstream) => whyText(upstream, nowMs) },
       { header: 'WAITING', value: ({ waiting }) => String(waiting ?? 0), wide: true },
       { header: 'LAST ANSWER', value: ({ lastAnswer }) => agoInWords(lastAnswer, nowMs) || 'never', wide: true },
     ],
@@ -94,8 +95,11 @@ function nextText(nextFree: string | undefined, nowMs: number): string {
   return Number.isNaN(atMs) || atMs - nowMs < 1000 ? 'now' : (nextFree ?? '')
 }
 
-function whyText({ closedBy, quota, nextFree, closedUntil }: Upstream): string {
+function whyText({ closedBy, quota, nextFree, closedUntil, loginRefused }: Upstream, nowMs: number): string {
   if (closedUntil !== undefined) return closedBy ?? ''
+  if (loginRefused !== undefined) {
+    return `the login was refused (${loginRefused.status ?? ''}) ${agoInWords(loginRefused.at, nowMs)}`
+  }
   const { remaining, reserved } = quota ?? {}
   const isReserve = remaining !== undefined && reserved !== undefined && remaining <= reserved
   return isReserve && nextFree !== undefined ? `the last ${reserved} are for who waits` : '-'

@@ -19,6 +19,7 @@ export interface Account {
   turn(purpose: Purpose, asked: RequestKind, signal: AbortSignal | undefined): Promise<Slot>
   failed(error: RegistryError): void
   throttled(askedMs: number | undefined): void
+  loggedIn(refusedWith: number | undefined): void
   state(): BudgetState
 }
 
@@ -53,6 +54,7 @@ export function createAccount({ payer, limits, clock, onRequest, wait, random }:
   let closedByKind = ''
   let requests = 0
   let answeredAt: number | undefined
+  let refused: { status: number; at: number } | undefined
 
   /** While it is to be seen what a registry does, one request is enough. */
   function mostAtOnce(asked: RequestKind): number {
@@ -60,7 +62,7 @@ export function createAccount({ payer, limits, clock, onRequest, wait, random }:
     return circuit.isHalfOpen(nowMs) || quota.isUnsure(asked, reserve, nowMs) ? 1 : concurrency
   }
 
-  function refused(why: string, untilMs: number, nowMs: number, status?: number): RegistryError {
+  function refusal(why: string, untilMs: number, nowMs: number, status?: number): RegistryError {
     const times = { untilMs: clock.shown(untilMs), nowMs: clock.shown(nowMs) }
     return budgetRefusal({ payer, why, ...times, ...(status === undefined ? {} : { status }) })
   }
@@ -69,7 +71,7 @@ export function createAccount({ payer, limits, clock, onRequest, wait, random }:
     const kind = nameOf(asked)
     const untilMs = quiet.get(kind)
     if (untilMs === undefined) return undefined
-    if (untilMs > nowMs) return refused(`${host} answered 429, and asks to wait`, untilMs, nowMs, 429)
+    if (untilMs > nowMs) return refusal(`${host} answered 429, and asks to wait`, untilMs, nowMs, 429)
     quiet.delete(kind)
     return undefined
   }
@@ -81,13 +83,13 @@ export function createAccount({ payer, limits, clock, onRequest, wait, random }:
     if (closed !== undefined) {
       const { untilMs, error, by } = closed
       if (error !== undefined) return { untilMs, error: repeated(error, untilMs, nowMs) }
-      return { untilMs, error: refused(`${host} ${by}: only who waits for it asks it`, untilMs, nowMs) }
+      return { untilMs, error: refusal(`${host} ${by}: only who waits for it asks it`, untilMs, nowMs) }
     }
     const untilMs = quota.usedUpUntil(asked, reserve, nowMs)
     if (untilMs === undefined) return undefined
     const { limit = 0, remaining = 0 } = quota.known ?? {}
     const what = `${host} has ${remaining} of ${limit} requests left, which are for who waits for them`
-    return { untilMs, error: refused(what, untilMs, nowMs) }
+    return { untilMs, error: refusal(what, untilMs, nowMs) }
   }
 
   function begin({ isBackground, stream }: Purpose, asked: RequestKind, ended?: () => void): Slot {
@@ -143,7 +145,7 @@ export function createAccount({ payer, limits, clock, onRequest, wait, random }:
       const most = (): number => mostAtOnce(asked)
       if (!turns.take(most()) && !(await turns.wait(patienceMs, signal))) {
         const nowMs = clock.now()
-        throw refused(`${host} is being asked as much as it may be at the same time`, nowMs + patienceMs, nowMs)
+        throw refusal(`${host} is being asked as much as it may be at the same time`, nowMs + patienceMs, nowMs)
       }
       const ended = (): void => turns.release(most())
       let slot: Slot | undefined
@@ -151,7 +153,7 @@ export function createAccount({ payer, limits, clock, onRequest, wait, random }:
         await waitFor(asked, signal)
         const nowMs = clock.now()
         const paceMs = pace.peek(nowMs)
-        if (paceMs > patienceMs) throw refused(`${host} is being asked as often as it may be`, nowMs + paceMs, nowMs)
+        if (paceMs > patienceMs) throw refusal(`${host} is being asked as often as it may be`, nowMs + paceMs, nowMs)
         slot = begin(purpose, asked, ended)
         if (pace.next(nowMs) === 0) return slot
         await wait(paceMs, signal)
@@ -174,6 +176,10 @@ export function createAccount({ payer, limits, clock, onRequest, wait, random }:
       circuit.throttled('answered 429 when asked for a token', askedMs, clock.now())
     },
 
+    loggedIn(status) {
+      refused = status === undefined ? undefined : { status, at: clock.now() }
+    },
+
     state() {
       const nowMs = clock.now()
       const { known } = quota
@@ -194,6 +200,7 @@ export function createAccount({ payer, limits, clock, onRequest, wait, random }:
         ...(closed && { closedUntil: clock.shown(closed.untilMs), closedBy: closed.by }),
         ...(answeredAt === undefined ? {} : { answeredAt: clock.shown(answeredAt) }),
         isReachable: circuit.isReachable,
+        ...(refused && { refused: { ...refused, at: clock.shown(refused.at) } }),
         requests,
         spent: spending.top(maxSpenders),
         nextFreeAt: clock.shown(nextFreeAt),

@@ -26,6 +26,8 @@ export interface Sending<A extends Answer> {
   send(authorization: string | undefined, login: string | undefined): Promise<A>
   /** Fetches a token, unless a request with that login would not be let out. */
   granted<T>(login: string | undefined, fetch: () => Promise<T>): Promise<T>
+  /** Hears whether a login was taken: `refusedWith` is the status of who said that it is none. */
+  loggedIn(login: string, refusedWith: number | undefined): void
 }
 
 export interface Authentication {
@@ -157,10 +159,13 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
         if (renewed !== undefined) outcome = await attempt(target, scheme, renewed, sending)
       }
       if (!('refused' in outcome)) {
+        if (credential !== undefined) sending.loggedIn(credential.id, undefined)
         order.accepted(key, credential, refused)
         return outcome
       }
       const status = outcome.refused
+      // 403 may be about this repository alone.
+      if (credential !== undefined && outcome.isStale) sending.loggedIn(credential.id, status)
       const login = credential && (credential.title ?? `login ${credential.id}`)
       refusals.push({ login, status, hasEnded: outcome.hasEnded === true })
       if (credential === undefined) continue

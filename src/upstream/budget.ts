@@ -59,6 +59,8 @@ export interface BudgetState extends Payer {
   /** When it last answered at all, and whether the newest request got an answer. */
   answeredAt?: number
   isReachable: boolean
+  /** The newest request with the login was refused, with this status (401; of an identity token 400), and when. */
+  refused?: { status: number; at: number }
   /** Requests since the start. */
   requests: number
   /** Of them by streams: those that spent most, 100 at most. */
@@ -84,6 +86,8 @@ export interface Budgets {
   failed(payer: Payer, error: RegistryError): void
   /** The registry's token endpoint wants to be left alone. */
   throttled(payer: Payer, error: RegistryError): void
+  /** Whether a login was taken: `refusedWith` is the status of who said that it is none. */
+  loggedIn(payer: Payer, refusedWith: number | undefined): void
   states(): readonly BudgetState[]
   /** What came of all requests, of whoever they were. */
   requests(): readonly RequestCount[]

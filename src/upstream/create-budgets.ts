@@ -53,6 +53,7 @@ export function createBudgets({ limitsOf, named = [], now, wait, random }: Budge
     throttled(payer, { retryAfterSeconds }) {
       accountOf(payer).throttled(retryAfterSeconds === undefined ? undefined : retryAfterSeconds * 1000)
     },
+    loggedIn: (payer, refusedWith) => accountOf(payer).loggedIn(refusedWith),
     requests: counts.list,
     states: () => [...accounts.values()].map((account) => account.state()),
   }

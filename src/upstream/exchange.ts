@@ -105,6 +105,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
             throw error
           }
         },
+        loggedIn: (login, refusedWith) => budgets.loggedIn({ host: from.host, credential: login }, refusedWith),
       },
     )
   }

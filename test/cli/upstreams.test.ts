@@ -37,6 +37,15 @@ const free = {
   requests: 1,
   nextFree: '2020-01-01T00:00:00Z',
 }
+const refused = {
+  metadata: { name: 'ghcr.io~secrets~demo~ghcr' },
+  host: 'ghcr.io',
+  login: 'secrets/demo/ghcr',
+  reachable: true,
+  loginRefused: { status: 401, at: '2020-01-01T00:00:00Z' },
+  requests: 2,
+  nextFree: '2020-01-01T00:00:00Z',
+}
 
 async function upstreams(items: object[], ...argv: string[]) {
   const api = await startFakeApi()
@@ -46,7 +55,7 @@ async function upstreams(items: object[], ...argv: string[]) {
 }
 
 test('shows of each registry and login what is left, who spent most, and when and why not now', async () => {
-  const { code, stderr, rows } = await upstreams([bad, hub, free])
+  const { code, stderr, rows } = await upstreams([bad, hub, refused, free])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(rows).toEqual([
     ['HOST', 'LOGIN', 'REACHABLE', 'LEFT', 'REQUESTS', 'MOST FOR', 'NEXT', 'WHY'],
@@ -60,6 +69,16 @@ test('shows of each registry and login what is left, who spent most, and when an
       'demo/app (50)',
       hub.nextFree,
       'the last 30 are for who waits',
+    ],
+    [
+      'ghcr.io',
+      'secrets/demo/ghcr',
+      'yes',
+      '-',
+      '2',
+      '-',
+      'now',
+      expect.stringMatching(/^the login was refused \(401\) \d+ years ago$/),
     ],
     ['quay.io', '-', 'yes', '-', '1', '-', 'now', '-'],
     [''],

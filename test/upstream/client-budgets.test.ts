@@ -1,6 +1,9 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { type Budgets, defaultLimits } from '../../src/upstream/budget.ts'
 import { isBudgetRefusal } from '../../src/upstream/budget-refusal.ts'
+import { createBudgets } from '../../src/upstream/create-budgets.ts'
+import { testClock } from '../support/clock.ts'
 import { type FakeUpstream, startFakeUpstream } from '../support/fake-upstream.ts'
 import { fakeError } from '../support/fake-upstream-answers.ts'
 import { makeImage } from '../support/images.ts'
@@ -25,8 +28,16 @@ async function twoLogins(kind: 'basic' | 'bearer') {
     project === 'a'
       ? [{ id: 'secrets/a/hub', username: 'ann', password: 'pw-a' }]
       : [{ id: 'secrets/b/hub', username: 'bob', password: 'pw-b' }]
-  const { client, clock } = startClient([registry.host], { credentialsFor })
-  return { registry, client, clock, later: client.onBehalf(background) }
+  let clock = testClock()
+  const budgets = createBudgets({
+    limitsOf: () => defaultLimits,
+    now: () => clock.now(),
+    wait: async () => undefined,
+    random: () => 0.5,
+  })
+  const started = startClient([registry.host], { credentialsFor, budgets })
+  clock = started.clock
+  return { registry, ...started, budgets, later: started.client.onBehalf(background) }
 }
 
 const basicOf = (user: string) => `Basic ${Buffer.from(`${user}:pw-${user[0]}`).toString('base64')}`
@@ -86,6 +97,41 @@ describe('a 429', () => {
     expect(await client.resolve(at(registry.host, 'lib/app', 'b'), 'v1')).toMatchObject({
       digest: image.manifest.digest,
     })
+  })
+})
+
+describe('a login', () => {
+  const states = ({ budgets }: { budgets: Budgets }) =>
+    budgets.states().toSorted((a, b) => ((a.credential ?? '') < (b.credential ?? '') ? -1 : 1))
+
+  test.each(['basic', 'bearer'] as const)(
+    'that a registry of %s refuses is told of until it is taken',
+    async (kind) => {
+      const world = await twoLogins(kind)
+      const { registry, client, clock } = world
+      const a = at(registry.host, 'lib/app', 'a')
+      registry.setAuth({ kind, users: { ann: 'another', bob: 'pw-b' }, anonymous: false })
+      await failureOf(client.manifest(a, 'v1'))
+      await client.manifest(at(registry.host, 'lib/app', 'b'), 'v1')
+      const [nobody, ann, bob] = states(world)
+      expect(nobody).not.toHaveProperty('refused')
+      expect(ann).toMatchObject({ credential: 'secrets/a/hub', refused: { status: 401, at: clock.now() } })
+      expect(bob?.credential).toBe('secrets/b/hub')
+      expect(bob).not.toHaveProperty('refused')
+      registry.setAuth({ kind, users: { ann: 'pw-a', bob: 'pw-b' } })
+      await client.manifest(a, 'v1')
+      expect(states(world)[1]).toMatchObject({ credential: 'secrets/a/hub' })
+      expect(states(world)[1]).not.toHaveProperty('refused')
+    },
+  )
+
+  test('that one repository alone is forbidden to is not said to be none', async () => {
+    const world = await twoLogins('basic')
+    const { registry, client } = world
+    registry.intercept((req, _res, next) => (req.headers.authorization ? fakeError(403, 'DENIED') : next()))
+    await failureOf(client.manifest(at(registry.host, 'lib/app', 'a'), 'v1'))
+    expect(states(world)[1]).toMatchObject({ credential: 'secrets/a/hub' })
+    for (const state of states(world)) expect(state).not.toHaveProperty('refused')
   })
 })
 

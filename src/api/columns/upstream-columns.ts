@@ -56,6 +56,13 @@ export const upstreamColumns: readonly Column[] = [
     value: (upstream) => Number(valueAt(upstream, 'waiting') ?? 0),
   },
   {
+    name: 'Login Refused',
+    type: 'string',
+    description: 'With which status the login was refused the last time; empty when it was taken.',
+    priority: 1,
+    value: (upstream) => String(valueAt(upstream, 'loginRefused', 'status') ?? ''),
+  },
+  {
     name: 'Closed By',
     type: 'string',
     description: 'Why the background leaves it alone.',

@@ -62,12 +62,13 @@ function nameOf({ host, credential }: BudgetState): string {
 
 function upstreamObject(state: BudgetState): ApiObject {
   const { host, credential, limits, quota, closedUntil, closedBy, answeredAt, isReachable } = state
-  const { requests, spent, nextFreeAt, waiting } = state
+  const { refused, requests, spent, nextFreeAt, waiting } = state
   return {
     metadata: { name: nameOf(state), creationTimestamp: null },
     host,
     ...(credential === undefined ? {} : { login: credential }),
     reachable: isReachable,
+    ...(refused && { loginRefused: { status: refused.status, at: formatSeconds(refused.at / 1000) } }),
     ...(answeredAt === undefined ? {} : { lastAnswer: formatSeconds(answeredAt / 1000) }),
     ...(quota && {
       quota: {

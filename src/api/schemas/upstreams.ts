@@ -35,6 +35,13 @@ const spender = z
   })
   .meta({ id: `${group}.UpstreamSpender`, description: 'A stream that a registry was asked for.' })
 
+const refusal = z
+  .object({
+    status: integer('Of the answer: 401, or of a token endpoint 400.'),
+    at: time('When.'),
+  })
+  .meta({ id: `${group}.UpstreamRefusal`, description: 'What a login was answered that is none.' })
+
 export const upstreamSchema = z
   .object({
     metadata,
@@ -43,6 +50,7 @@ export const upstreamSchema = z
       'With what it is asked: secrets/PROJECT/NAME, or upstreams[N] of the config. Absent: without a login.',
     ),
     reachable: boolean('Whether the newest request was answered.'),
+    loginRefused: object(refusal, 'The newest request with the login was refused as that of nobody known.'),
     lastAnswer: time('When it last answered at all.'),
     quota: object(quota, 'What the registry says of its own limit; absent where it says nothing.'),
     limits: object(limits, 'What asking it may cost in the background.'),

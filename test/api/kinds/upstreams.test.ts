@@ -40,6 +40,7 @@ describe('upstreams', () => {
       },
     })
     expect(examineFields(upstreamSchema, one.body).unknown).toEqual([])
+    expect(one.body).not.toHaveProperty('loginRefused')
     expect((await w.asAdmin('GET', `${path}/quay.io`)).status).toBe(404)
   })
 
@@ -59,12 +60,22 @@ describe('upstreams', () => {
     })
     const columns = [
       ...['Host', 'Login', 'Reachable', 'Quota', 'Requests', 'Next Free', 'Last Answer', 'Waiting'],
-      'Closed By',
+      ...['Login Refused', 'Closed By'],
     ].map((name) => ({ name }))
     expect((await w.send('GET', path, { token: w.adminToken, headers: { accept: table } })).body).toMatchObject({
       columnDefinitions: columns,
-      rows: [{ cells: ['bad.example:5000', '<none>', 'false', '', 5, '30s', '', 0, expect.any(String)] }],
+      rows: [{ cells: ['bad.example:5000', '<none>', 'false', '', 5, '30s', '', 0, '', expect.any(String)] }],
     })
+  })
+
+  test('tell of a login that is refused', async () => {
+    const w = await world()
+    const payer = { host: 'quay.io', credential: 'secrets/demo/quay' }
+    await w.ask(interactive, { payer })
+    w.budgets.loggedIn(payer, 401)
+    const { body } = await w.asAdmin('GET', `${path}/quay.io~secrets~demo~quay`)
+    expect(body).toMatchObject({ loginRefused: { status: 401, at: '2026-01-01T00:00:00Z' } })
+    expect(examineFields(upstreamSchema, body).unknown).toEqual([])
   })
 
   test('are selected by host, and come in pages', async () => {
