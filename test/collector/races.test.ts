@@ -40,7 +40,8 @@ function flowsOn(world: CollectorWorld, store: Store, content: Content) {
   const ending = new AbortController()
   const streams = createStreams({ store, now: world.clock.now, signal: ending.signal })
   const manifests = new Map([image, index, other].flatMap(manifestsOf).map((piece) => [piece.digest as string, piece]))
-  const upstream: Pick<Upstream, 'manifest' | 'resolve'> = {
+  const upstream: Pick<Upstream, 'manifest' | 'resolve' | 'onBehalf'> = {
+    onBehalf: () => upstream as Upstream,
     async manifest(_from, reference) {
       const found = manifests.get(reference.startsWith('sha256:') ? reference : tagged(reference).manifest.digest)
       if (found === undefined) throw new RegistryError('MANIFEST_UNKNOWN')
