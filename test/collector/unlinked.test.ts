@@ -17,17 +17,15 @@ const [child] = index.children
 /** The pulls of a process that removes none. */
 function otherProcess({ log: _, ...parts }: CollectorWorld, store: Store = parts.store) {
   const heard = Promise.withResolvers<Parameters<UnlinkedOptions['onUnlinked']>>()
-  const pullThrough = createPullThrough({
-    ...parts,
-    now: parts.clock.now,
-    upstream: {
-      async manifest(_from, digest) {
-        const found = manifestsOf(index).find((each) => each.digest === digest)
-        if (found === undefined) throw new TypeError(`nobody asks for ${digest}`)
-        return found
-      },
-    } as Pick<Upstream, 'manifest'> as Upstream,
-  })
+  const upstream: Pick<Upstream, 'manifest' | 'onBehalf'> = {
+    onBehalf: () => upstream as Upstream,
+    async manifest(_from, digest) {
+      const found = manifestsOf(index).find((each) => each.digest === digest)
+      if (found === undefined) throw new TypeError(`nobody asks for ${digest}`)
+      return found
+    },
+  }
+  const pullThrough = createPullThrough({ ...parts, now: parts.clock.now, upstream: upstream as Upstream })
   const ending = new AbortController()
   onTestFinished(() => ending.abort())
   followUnlinked({
