@@ -35,6 +35,7 @@ async function follow(place: Place, more: object): Promise<void> {
   const { status } = await world.api('PUT', path, { ...body, tag })
   expect(status).toBe(200)
   await expect.poll(() => isMet(place), patience).toBe(true)
+  await tell(place)
   await expect.poll(async () => (await lastOf(place))?.result, patience).toBe('Unchanged')
 }
 
@@ -57,18 +58,24 @@ async function makeKey(world: World): Promise<void> {
 
 /** Has the source of `prod` checked, and tells what came of it. */
 export async function check(place: Place): Promise<Outcome> {
-  const { world, registry, stream } = place
+  const { world, stream } = place
+  await tell(place)
+  await expect.poll(async () => (await lastOf(place))?.result, patience).not.toBe('Unchanged')
+  const { result, reason = '', message = '' } = (await lastOf(place)) ?? {}
+  if (result !== 'Moved') return { kind: 'failed', reason, message }
+  const { body } = await world.api('GET', `${images}/imagestreamtags/${stream}:prod`)
+  return { kind: 'moved', digest: (body.image as { metadata: { name: string } }).metadata.name }
+}
+
+/** Says that the source of `prod` has changed: what was checked just now, or waits for an import, is not checked again within seconds. */
+async function tell({ world, registry, later }: Place): Promise<void> {
+  later(5_000)
   const answer = await world.request('/hooks/v1/projects/demo/registry', {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: key },
     body: JSON.stringify(harborPayload({ host: registry.host, tag: 'v1' })),
   })
   expect([answer.status, answer.body.toString()]).toEqual([202, '{"accepted":1}'])
-  await expect.poll(async () => (await lastOf(place))?.result, patience).not.toBe('Unchanged')
-  const { result, reason = '', message = '' } = (await lastOf(place)) ?? {}
-  if (result !== 'Moved') return { kind: 'failed', reason, message }
-  const { body } = await world.api('GET', `${images}/imagestreamtags/${stream}:prod`)
-  return { kind: 'moved', digest: (body.image as { metadata: { name: string } }).metadata.name }
 }
 
 interface LastCheck {

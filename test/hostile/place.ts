@@ -26,6 +26,8 @@ export interface Place {
   next: TestImage
   /** What Weir waited before it asked again, in milliseconds: nothing really waits. */
   waits: number[]
+  /** Puts Weir's clock forward. */
+  later(ms: number): void
 }
 
 export interface Stranger {
@@ -92,8 +94,13 @@ export async function startPlaces(
     })),
   )
   const waits: number[] = []
+  let aheadMs = 0
+  const later = (ms: number): void => {
+    aheadMs += ms
+  }
   const world = await startWorld({
     defer,
+    now: () => Date.now() + aheadMs,
     config: {
       upstreams: pairs.flatMap(({ registry, other }) =>
         [registry, other].map(({ host }) => ({
@@ -132,7 +139,14 @@ export async function startPlaces(
       const pair = pairs[row]
       row += 1
       if (pair === undefined) throw new TypeError('more rows than were announced')
-      const place = await settle({ ...pair, world, waits, stranger: await startStranger(defer), stream: `row-${row}` })
+      const place = await settle({
+        ...pair,
+        world,
+        waits,
+        later,
+        stranger: await startStranger(defer),
+        stream: `row-${row}`,
+      })
       waits.length = 0
       return place
     },
