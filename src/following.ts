@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import { createFollowers, type Follower, type Followers } from './following/followers.ts'
 import type { StreamName } from './oci/reference.ts'
 import type { Store } from './store/store.ts'
-import type { TagName } from './streams/followed-across.ts'
+import type { MayFollow, TagName } from './streams/followed-across.ts'
 import type { FollowerIdentity } from './streams/records.ts'
 import { createHostQueue } from './upstream/host-queue.ts'
 
@@ -33,7 +33,7 @@ export interface FollowingOptions {
   /** Lets one tag follow where its source stands now. */
   follow(name: StreamName, tag: string, options: { source: TagName }): Promise<Outcome>
   /** Whether who let a tag follow may pull from what it follows. */
-  mayFollow(as: FollowerIdentity, source: StreamName): boolean
+  mayFollow: MayFollow
   /** Grows with every change of rights. */
   rightsVersion(): number
   now: () => number

@@ -17,6 +17,7 @@ import { createRetention, type Retention } from './retention.ts'
 import { messageOf, StartError } from './start-error.ts'
 import type { Store } from './store/store.ts'
 import type { Streams } from './streams/create-streams.ts'
+import type { MayFollow } from './streams/followed-across.ts'
 import { createHeldRecords } from './streams/held-records.ts'
 import type { ProjectUse } from './streams/project-use.ts'
 import type { Upstream } from './upstream/upstream.ts'
@@ -26,6 +27,8 @@ export interface OpenContentOptions {
   store: Store
   streams: Streams
   upstream: Upstream
+  /** Whether who let a tag follow another may still pull from that. */
+  mayFollow: MayFollow
   /** Keeps account of what projects use. */
   use: Pick<ProjectUse, 'unlinked' | 'recount'>
   patience: Patience
@@ -49,7 +52,7 @@ export interface ContentParts {
 
 /** @throws StartError */
 export async function openContent(options: OpenContentOptions): Promise<ContentParts> {
-  const { config, store, streams, upstream, use, patience, lifetime, now, log } = options
+  const { config, store, streams, upstream, mayFollow, use, patience, lifetime, now, log } = options
   const { policy, maxBytes, finishBytes, pruneIntervalMs } = config.content
   const source = createBlobSource(upstream)
   /** Who is told of what becomes of held bytes; nobody before there are any keepers. */
@@ -85,6 +88,7 @@ export async function openContent(options: OpenContentOptions): Promise<ContentP
     ...config.content,
     store,
     content,
+    mayFollow,
     keepManifest,
     forget: pullThrough.forget,
     reviewIntervalMs: pruneIntervalMs,

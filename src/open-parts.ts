@@ -21,8 +21,9 @@ import { createQuotas } from './quotas.ts'
 import { createObjects } from './store/objects.ts'
 import type { Store } from './store/store.ts'
 import { createStreams } from './streams/create-streams.ts'
+import type { MayFollow } from './streams/followed-across.ts'
 import { createTagEvents } from './tag-events.ts'
-import { createTagging, type TaggingOptions } from './tagging.ts'
+import { createTagging } from './tagging.ts'
 
 export interface OpenPartsOptions {
   config: WeirConfig
@@ -57,7 +58,8 @@ export async function openParts(options: OpenPartsOptions) {
   const { use } = quotas
   const streams = createStreams({ store, now, policy: config.content.policy, use, signal })
 
-  const kept = await openContent({ config, store, streams, upstream, use, patience, lifetime, now, log })
+  const mayFollow = mayFollowOf(access)
+  const kept = await openContent({ config, store, streams, upstream, mayFollow, use, patience, lifetime, now, log })
   const { content, pullThrough, referrers, retention, collector, keepManifest, forget } = kept
   const push = openPushes({
     ...kept,
@@ -88,7 +90,6 @@ export async function openParts(options: OpenPartsOptions) {
     log,
   })
   const obtain = keepManifest
-  const mayFollow = mayFollowOf(access)
   const tagging = createTagging({ ...streams, content, allowed, registryHost, obtain, awaitMove, mayFollow, log })
   const { follow } = tagging
   const rightsVersion = () => access.authorizer.version
@@ -129,7 +130,7 @@ export async function openParts(options: OpenPartsOptions) {
 }
 
 /** Whether who let a tag follow may pull from its source now; a service account that was made anew is another. */
-function mayFollowOf({ authenticator, authorizer }: AccessParts): NonNullable<TaggingOptions['mayFollow']> {
+function mayFollowOf({ authenticator, authorizer }: AccessParts): MayFollow {
   return (as, { project, stream }) => {
     const isStill = as.uid === undefined || authenticator.isCurrent(as)
     return isStill && authorizer.can(as, 'get', imageGroup, 'imagestreams/layers', stream, project)

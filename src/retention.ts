@@ -21,6 +21,7 @@ import { createSlots } from './retention/slots.ts'
 import { type RetainedState, type TellOptions, type Told, tell, tellListed } from './retention/tell.ts'
 import type { Store } from './store/store.ts'
 import type { ContentPolicy } from './streams/content-policy.ts'
+import type { MayFollow } from './streams/followed-across.ts'
 import type { UnheldRecord } from './streams/records.ts'
 import type { Links, Stream, StreamReader, StreamWriter, Tag } from './streams/streams.ts'
 import { createPolicyOf } from './streams/tag-policy.ts'
@@ -73,6 +74,8 @@ export interface RetentionOptions {
   content: Pick<Content, 'held' | 'fetch' | 'touch'>
   /** What holds where no annotation says otherwise. */
   policy: ContentPolicy
+  /** Asked when a tag moves to what it awaited of a tag of another stream. */
+  mayFollow: MayFollow
   /** Obtains a manifest that a stream has a link to, so that it is kept and what it names is linked. */
   keepManifest(name: StreamName, digest: Digest, options: { isBackground: boolean }): Promise<unknown>
   /** Forgets what memory has of the stream with this uid. Default: memory has nothing. */
@@ -102,7 +105,7 @@ const staleMs = 60_000
 
 /** Creates what holds the content of pins. */
 export function createRetention(options: RetentionOptions): Retention {
-  const { store, reader, writer, links, content, policy: defaults, now, log } = options
+  const { store, reader, writer, links, content, mayFollow, policy: defaults, now, log } = options
   const { pause = sleep, longestWaitMs = 10 * 60_000 } = options
   const budgets = budgetsOf(options.backgroundDownloads, options.backgroundDownloadsPerHost)
   const quiet = createQuietHosts(now)
@@ -111,7 +114,7 @@ export function createRetention(options: RetentionOptions): Retention {
   const shared = createSharedHold({ links, content, keepManifest, forget, slots, quiet, atOnce: budgets.perHost })
   const policyOf = createPolicyOf(store, defaults)
   const holdWanted = createHoldWanted({ reader, policyOf, shared })
-  const attempt = createAttempt({ store, reader, writer, policyOf, holdWanted, now, log })
+  const attempt = createAttempt({ store, reader, writer, policyOf, holdWanted, mayFollow, now, log })
   const telling: TellOptions = { store, links, content, defaults, shared, hasLooked: () => hasLooked }
   const waiters = new Map<string, number>()
   let following: Following | undefined
@@ -168,7 +171,7 @@ export function createRetention(options: RetentionOptions): Retention {
     } finally {
       leave()
     }
-    await moveAwaited(writer, awaiting)
+    await moveAwaited(writer, awaiting, mayFollow)
   }
 
   /** @throws RegistryError UNAVAILABLE when too many wait */

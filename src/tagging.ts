@@ -2,8 +2,8 @@ import type { Logger } from 'pino'
 import type { Content } from './content/content.ts'
 import type { Digest } from './oci/digest.ts'
 import type { StreamName } from './oci/reference.ts'
+import type { MayFollow } from './streams/followed-across.ts'
 import type { Seen } from './streams/preconditions.ts'
-import type { FollowerIdentity } from './streams/records.ts'
 import type {
   ChangeResult,
   CurrentStream,
@@ -75,7 +75,7 @@ export interface TaggingOptions {
    */
   obtain(name: StreamName, digest: Digest): Promise<unknown>
   /** Whether who let a tag follow may still pull from what it follows. Default: nobody may. */
-  mayFollow?(as: FollowerIdentity, source: StreamName): boolean
+  mayFollow?: MayFollow
   /**
    * Waits until a tag that moves only when its content is held (`weir.dev/move: when-held`) has moved to the image that it awaits.
    * Absent: nobody waits.

@@ -95,6 +95,7 @@ export function createFollowers({ store, onDue, onReleased, signal }: FollowersO
       if (followers !== undefined && standsOf(value) !== standsOf(previous?.value)) void allDue(followers)
       const follower = followerOf(byFollower.get(path) ?? '')
       if (follower !== undefined && isHeld(previous?.value) && !isHeld(value)) onReleased(follower)
+      else if (follower !== undefined && isForbidden(value) && isAwaiting(previous?.value)) onDue(follower)
     }
   }
 
@@ -128,6 +129,15 @@ export function createFollowers({ store, onDue, onReleased, signal }: FollowersO
 function followerOf(key: string): Follower | undefined {
   const places = placesOfAcross(key)
   return places && { key, ...places }
+}
+
+/** The right to follow ended while it awaited its content. */
+function isForbidden(value: string | undefined): boolean {
+  return value !== undefined && (JSON.parse(value) as TagRecord).condition?.reason === 'Forbidden'
+}
+
+function isAwaiting(value: string | undefined): boolean {
+  return value !== undefined && (JSON.parse(value) as TagRecord).awaits !== undefined
 }
 
 function isHeld(value: string | undefined): boolean {

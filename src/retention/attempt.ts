@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { isClosingError } from '../content/closing.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { MayFollow } from '../streams/followed-across.ts'
 import type { HeldProgress } from '../streams/records.ts'
 import type { Stream, StreamReader, StreamWriter, Tag } from '../streams/streams.ts'
 import type { PolicyOf } from '../streams/tag-policy.ts'
@@ -17,6 +18,7 @@ export interface AttemptOptions {
   writer: Pick<StreamWriter, 'changeTag'>
   policyOf: PolicyOf
   holdWanted: HoldWanted
+  mayFollow: MayFollow
   now: () => number
   log: Logger
 }
@@ -32,7 +34,7 @@ export type Attempt = (entry: UnheldEntry, signal: AbortSignal) => Promise<numbe
 const noteIntervalMs = 5000
 
 export function createAttempt(options: AttemptOptions): Attempt {
-  const { store, reader, writer, policyOf, holdWanted, now, log } = options
+  const { store, reader, writer, policyOf, holdWanted, mayFollow, now, log } = options
 
   /** The stream and the tag that still need the entry's image. */
   async function standing({ name, tag, record }: UnheldEntry): Promise<{ stream: Stream; tag: Tag } | undefined> {
@@ -53,14 +55,14 @@ export function createAttempt(options: AttemptOptions): Attempt {
     const { retain, move } = await policyOf(stream, spec?.annotations)
     const isAwaited = awaits !== undefined && move === 'when-held'
     // It was to wait when it was set to move, and is not any more.
-    if (awaits !== undefined && !isAwaited) await moveAwaited(writer, awaiting)
+    if (awaits !== undefined && !isAwaited) await moveAwaited(writer, awaiting, mayFollow)
     if (!isAwaited && retain === 'pulled' && forced !== true) return undefined
     const noting = createNoting(entry)
     const outcome = await holdWanted(awaiting, signal, noting.progress)
     await noting.ended()
     if (outcome === undefined) return undefined
     const { hasFetched, leftOut } = outcome
-    if (isAwaited) await moveAwaited(writer, awaiting)
+    if (isAwaited) await moveAwaited(writer, awaiting, mayFollow)
     // Only a manifest that is seen again says of one that was gone; a part may be there without it.
     const isSeen = hasFetched && upstreamGone?.image === image && upstreamGone.isPart === true
     if (isSeen) await reportSeen(writer, entry.name, tag.name, image)

@@ -2,8 +2,10 @@
 import type { Digest } from '../oci/digest.ts'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
+import { followedAcross, forbiddenFailure, type MayFollow, tagText } from '../streams/followed-across.ts'
 import { isMoveRefusal } from '../streams/immutable.ts'
 import { incompleteReason } from '../streams/moves.ts'
+import type { AwaitedMove, TagRecord } from '../streams/records.ts'
 import type { CurrentTag, StreamWriter, TagChange } from '../streams/streams.ts'
 
 /** A tag of a stream, which a later stream of its name has no part in. */
@@ -15,12 +17,24 @@ export interface AwaitingTag {
 
 type Writer = Pick<StreamWriter, 'changeTag'>
 
-/** Moves a tag to the image that it awaits; does nothing when it awaits another by now, or none. */
-export async function moveAwaited(writer: Writer, awaiting: AwaitingTag): Promise<void> {
-  await change(writer, awaiting, ({ image, mediaType, dockerImageReference, created, cause }) => ({
-    event: { image, mediaType, dockerImageReference, cause, ...(created === undefined ? {} : { created }) },
-    isHeld: true,
-  }))
+/**
+ * Moves a tag to the image that it awaits; does nothing when it awaits another by now, or none. The right to follow another tag may
+ * have ended while it waited: then it awaits nothing any more, and says why.
+ */
+export async function moveAwaited(writer: Writer, awaiting: AwaitingTag, mayFollow: MayFollow): Promise<void> {
+  await change(writer, awaiting, (awaits, record) => {
+    const { image, mediaType, dockerImageReference, created, cause } = awaits
+    const source = followedAcross(record.spec, awaiting.name)
+    if (source !== undefined && cause.from?.name === tagText(source)) {
+      const { followsAs } = record
+      const may = followsAs !== undefined && mayFollow(followsAs, source)
+      if (!may) return { condition: forbiddenFailure(source, record) }
+    }
+    return {
+      event: { image, mediaType, dockerImageReference, cause, ...(created === undefined ? {} : { created }) },
+      isHeld: true,
+    }
+  })
 }
 
 /** Says on a tag why it does not move yet (I7: it stays where it stands). */
@@ -53,11 +67,12 @@ function messageOf({ image }: AwaitingTag, why: string): string {
 async function change(
   writer: Writer,
   { name, tag, image }: AwaitingTag,
-  next: (awaits: NonNullable<NonNullable<CurrentTag['tag']>['record']['awaits']>) => TagChange,
+  next: (awaits: AwaitedMove, record: TagRecord) => TagChange,
 ): Promise<void> {
   const decide = ({ stream, tag: current }: CurrentTag): TagChange | undefined => {
-    const awaits = current?.record.awaits
-    return stream.uid === name.uid && awaits?.image === image ? next(awaits) : undefined
+    const record = current?.record
+    const awaits = record?.awaits
+    return stream.uid === name.uid && record !== undefined && awaits?.image === image ? next(awaits, record) : undefined
   }
   try {
     await writer.changeTag({ project: name.project, stream: name.stream }, tag, decide)

@@ -135,6 +135,22 @@ export function pathProblem(
   return `it would follow itself, through ${[...shown.map(tagText), ...hidden].join(', ')}`
 }
 
+/** Whether who let a tag follow may still pull from what it follows. */
+export type MayFollow = (as: FollowerIdentity, source: StreamName) => boolean
+
+/** What is said of a tag that does not follow since nobody who let it may pull from its source. */
+export function forbiddenFailure(
+  source: TagName,
+  { followsAs: as, items }: Pick<TagRecord, 'followsAs' | 'items'>,
+): NonNullable<TagChange['condition']> {
+  const who = as === undefined ? 'nobody who let it follow is known' : `${as.name} let it follow`
+  const stream = `${source.project}/${source.stream}`
+  const why = as === undefined ? '' : `, and may not pull from ${stream} any more, or there is no such image stream`
+  const kept = items[0] === undefined ? '' : 'the tag keeps what it stands at; '
+  const how = 'give that right back, or let somebody who has it set the tag again'
+  return { reason: 'Forbidden', message: `${tagText(source)} is not followed: ${who}${why}; ${kept}${how}` }
+}
+
 /** How messages and causes call a tag: `demo/app:prod`. */
 export function tagText({ project, stream, tag }: TagName): string {
   return sourceText({ kind: 'ImageStreamTag', stream: { project, stream }, tag })

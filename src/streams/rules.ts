@@ -219,7 +219,7 @@ function nextAwaited(
 
 /** Whether the right to follow ended while a tag awaits what it followed: it goes there only if that comes back. */
 function isForbidden({ awaits }: TagRecord, condition: TagChange['condition']): boolean {
-  return condition?.reason === 'Forbidden' && awaits?.cause.kind === 'follow'
+  return condition?.reason === 'Forbidden' && (awaits?.cause.kind === 'follow' || awaits?.cause.kind === 'tag')
 }
 
 /** Where its source points while a candidate waits to be old enough was seen before whoever else moves the tag then. */

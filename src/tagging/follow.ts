@@ -1,7 +1,16 @@
 import type { Logger } from 'pino'
 import { RegistryError } from '../oci/errors.ts'
 import type { StreamName } from '../oci/reference.ts'
-import { followed, followedAcross, isSameTag, pathAbove, type TagName, tagText } from '../streams/followed-across.ts'
+import {
+  followed,
+  followedAcross,
+  forbiddenFailure,
+  isSameTag,
+  type MayFollow,
+  pathAbove,
+  type TagName,
+  tagText,
+} from '../streams/followed-across.ts'
 import { incompleteReason } from '../streams/moves.ts'
 import type { FollowerIdentity, TagRecord } from '../streams/records.ts'
 import type { StreamSource } from '../streams/sources.ts'
@@ -37,8 +46,7 @@ export type FollowTag = (
 export interface FollowOptions extends LookOptions {
   writer: Pick<StreamWriter, 'changeTag'>
   prepare: Pick<Prepare, 'copy'>
-  /** Whether who let a tag follow may still pull from what it follows. */
-  mayFollow(as: FollowerIdentity, source: StreamName): boolean
+  mayFollow: MayFollow
   log: Logger
 }
 
@@ -199,19 +207,12 @@ export function createFollow(options: FollowOptions): FollowTag {
 
 type Failure = NonNullable<TagChange['condition']>
 
-function conditionOf(problem: Problem, { source, as, before }: Following): Failure {
+function conditionOf(problem: Problem, { source, before }: Following): Failure {
   const { project, stream } = source
   const called = tagText(source)
   switch (problem.kind) {
-    case 'forbidden': {
-      const who = as === undefined ? 'nobody who let it follow is known' : `${as.name} let it follow`
-      const why =
-        as === undefined
-          ? ''
-          : `, and may not pull from ${project}/${stream} any more, or there is no such image stream`
-      const how = 'give that right back, or let somebody who has it set the tag again'
-      return { reason: 'Forbidden', message: `${called} is not followed: ${who}${why}; ${kept(before.record)}${how}` }
-    }
+    case 'forbidden':
+      return forbiddenFailure(source, before.record)
     case 'absent':
       return {
         reason: 'NotFound',

@@ -141,6 +141,7 @@ export function over(
   const pauses: number[] = []
   const ends = new Set<() => void>()
   const retention = createRetention({
+    mayFollow: () => false,
     ...there,
     content: { ...there.content, ...change },
     policy: { retain: 'pinned', platforms: [], historyKeep: 1, historyKeepDays: 0, move: 'at-once' },

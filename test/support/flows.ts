@@ -138,11 +138,13 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
   const obtain = (name: StreamName, digest: string) => pullThrough.manifest(name, digest, { head: false })
   const referrers = createReferrers({ ...streams, upstream, obtain, now: clock.now, log })
   const pullThrough = createPullThrough({ ...streams, content, upstream, fallbackTags: referrers, log })
+  const { mayFollow = () => false } = options
   const retention = createRetention({
     ...streams,
     store,
     content,
     policy,
+    mayFollow,
     keepManifest: obtain,
     forget: pullThrough.forget,
     backgroundDownloads: 4,
@@ -154,7 +156,6 @@ export async function flowsWorld(options: FlowsOptions = {}): Promise<FlowsWorld
   })
   const { awaitMove } = retention
   const importer = createImporter({ ...streams, content, upstream, allowed, awaitMove, now: clock.now, log })
-  const { mayFollow = () => false } = options
   const registryHost = ownHost
   const tagging = createTagging({ ...streams, content, allowed, registryHost, obtain, awaitMove, mayFollow, log })
   const { follow } = tagging
