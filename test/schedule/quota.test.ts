@@ -119,3 +119,26 @@ describe('a registry that counts pulls, 100 in six hours', () => {
     for (const tag of tags) expect((await w.reader.tag(app, tag))?.record.condition).toBeUndefined()
   }, 300_000)
 })
+
+test('a tag that is sent away comes back within its interval when the window is over', async () => {
+  const [intervalMs, windowMs] = [60_000, 120_000]
+  const w = await scheduleWorld({ limits: { concurrency: 8, requestsPerSecond: 1e6 }, intervalMs })
+  w.registry.put('lib/app', makeImage('v1'), { tag: 'v1' })
+  await w.follow('v1', `${w.registry.host}/lib/app:v1`)
+  const check = () => w.schedule.checks(app)[0]
+  await w.pass(2 * intervalMs)
+  expect(check()?.last).toMatchObject({ result: 'Unchanged' })
+  w.registry.intercept(async (req, _res, next) => {
+    const answer = await next()
+    if (!/\/manifests\//.test(req.url ?? '')) return answer
+    const headers = { 'ratelimit-limit': '100;w=120', 'ratelimit-remaining': '10;w=120' }
+    return { ...answer, headers: { ...answer.headers, ...headers } }
+  })
+  for (let passedMs = 0; check()?.delayedBy !== 'Budget' && passedMs < 10 * intervalMs; passedMs += 1000) {
+    await w.pass(1000)
+  }
+  expect(check()?.delayedBy).toBe('Budget')
+  const waitMs = (check()?.nextAt ?? 0) - w.clock.now()
+  expect(waitMs).toBeGreaterThan(0)
+  expect(waitMs).toBeLessThanOrEqual(windowMs + intervalMs)
+})
